@@ -1,0 +1,266 @@
+"""A bundle: a directory that holds everything a device needs, each file with its hash.
+
+    bundle.json          the manifest (`edgerd.manifest.Manifest`)
+    graph.fp32.onnx      the fused graph
+    engines/...          compiled models, each under a key
+    pictures/...         held-out and range pictures, PNG at graph size
+
+Nothing in it is ever unpickled. A file is read through `Bundle.read`, which returns bytes only if they have the hash
+that the manifest names. Saving stages a whole new directory beside the old one and swaps the two, so that a full disk
+or an interrupt at any moment leaves the old bundle as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from edgerd.errors import BundleDamagedError, BundleError, BundleVersionError, StorageError
+from edgerd.manifest import GRAPH_FILE, SCHEMA_VERSION, FileRecord, Manifest, PreprocessSpec
+
+MANIFEST_FILE = "bundle.json"
+
+
+def bundle_id(graph_sha256: str, spec: PreprocessSpec) -> str:
+    """Identity of a bundle: SHA-256 over the FP32 graph's hash and the preprocessing spec."""
+    return hashlib.sha256(f"{graph_sha256}\n{spec.model_dump_json()}".encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle.
+
+    Attributes:
+        path: Its directory.
+        manifest: What `bundle.json` says.
+    """
+
+    path: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, path: str | Path) -> Bundle:
+        """Read the manifest of a bundle. Files are verified when they are read, or all at once by `verify`.
+
+        Raises:
+            BundleError: There is no bundle at `path`.
+            BundleVersionError: It was written by a newer edgerd.
+            BundleDamagedError: Its manifest does not hold together, or names a path outside the bundle.
+        """
+        path = Path(path)
+        _finish_interrupted_swap(path)
+        file = path / MANIFEST_FILE
+        if not file.is_file():
+            raise BundleError(
+                f"There is no bundle at {path}.",
+                expected=f"a directory with a {MANIFEST_FILE}",
+                hint=f"edgerd export RUN -o {path}",
+            )
+        try:
+            content = json.loads(file.read_bytes())
+            version = content["schema_version"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise BundleDamagedError(
+                f"{file} cannot be read: {error}.",
+                expected="JSON with a schema_version",
+                hint="Export the bundle again.",
+            ) from error
+        if not isinstance(version, int) or version > SCHEMA_VERSION:
+            raise BundleVersionError(
+                f"{path} has schema version {version}.",
+                expected=f"{SCHEMA_VERSION} or older",
+                hint="pip install --upgrade edgerd",
+            )
+        try:
+            manifest = Manifest.model_validate(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise BundleDamagedError(
+                f"{file} does not hold together: {where}: {first['msg']}.",
+                expected="a manifest as edgerd export writes it",
+                hint="Export the bundle again.",
+            ) from error
+        return cls(path, manifest)
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one file, verified.
+
+        Raises:
+            BundleDamagedError: The file is missing, changed, not listed, or a link that leaves the bundle.
+        """
+        record = self.manifest.files.get(name)
+        file = self.path / name
+        if record is None:
+            raise BundleDamagedError(f"{name} is not part of the bundle {self.path}.")
+        if not file.resolve().is_relative_to(self.path.resolve()):
+            raise BundleDamagedError(
+                f"{name} lies outside the bundle {self.path}.",
+                expected="a plain file inside it",
+                hint="Export it again.",
+            )
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise BundleDamagedError(
+                f"{file} cannot be read: {error.strerror}.", expected="a file of the bundle", hint="Export it again."
+            ) from error
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != record.sha256:
+            raise BundleDamagedError(
+                f"{file} was changed: its SHA-256 is {digest[:16]}...",
+                expected=f"{record.sha256[:16]}...",
+                hint="Copy the bundle again from where it was made, or export it again.",
+            )
+        return content
+
+    def verify(self) -> int:
+        """Read and verify every file; returns how many there are.
+
+        Raises:
+            BundleDamagedError: At the first file that is missing or changed, and for a wrong bundle id.
+        """
+        for name in self.manifest.files:
+            self.read(name)
+        graph = self.manifest.files.get(GRAPH_FILE)
+        if graph is None or bundle_id(graph.sha256, self.manifest.preprocess) != self.manifest.id:
+            raise BundleDamagedError(
+                f"{self.path} has an id that is not the hash of its graph and preprocessing.",
+                hint="Copy the bundle again from where it was made, or export it again.",
+            )
+        return len(self.manifest.files)
+
+    def save_with(self, manifest: Manifest, new_files: Mapping[str, bytes] | None = None) -> Bundle:
+        """Write this bundle again with another manifest and more files; unlisted old files are left out.
+
+        `manifest.files` is filled in here: hashes of `new_files`, and of the old files that `manifest` still names.
+        """
+        return save_bundle(self.path, manifest, new_files or {}, base=self)
+
+
+def save_bundle(
+    path: str | Path, manifest: Manifest, new_files: Mapping[str, bytes], *, base: Bundle | None = None
+) -> Bundle:
+    """Write a bundle atomically and return it opened.
+
+    Args:
+        path: Directory of the bundle; replaced as a whole if it is one already.
+        manifest: `files` in it is filled in here.
+        new_files: Name to content.
+        base: A bundle whose files are taken over by hard link or copy, unless `new_files` has them too and as long as
+            `manifest` names them.
+
+    Raises:
+        StorageError: Disk full or no permission; what was at `path` is still there.
+        BundleError: `path` holds something that is not a bundle.
+    """
+    path = Path(path)
+    if path.exists() and not (path / MANIFEST_FILE).exists() and (not path.is_dir() or any(path.iterdir())):
+        raise BundleError(
+            f"{path} exists and is not a bundle.",
+            expected="a bundle to replace, or a name that is free",
+            hint="Choose another name with -o.",
+        )
+    kept = _kept_files(manifest, new_files, base) if base else {}
+    files = {name: FileRecord(sha256=hashlib.sha256(c).hexdigest(), n_bytes=len(c)) for name, c in new_files.items()}
+    files |= {name: base.manifest.files[name] for name in kept} if base else {}
+    manifest = Manifest.model_validate(manifest.model_dump() | {"files": {n: r.model_dump() for n, r in files.items()}})
+    with _storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stage = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+        try:
+            for name, source in kept.items():
+                _link_or_copy(source, stage / name)
+            for name, content in new_files.items():
+                _write_durably(stage / name, content)
+            _write_durably(stage / MANIFEST_FILE, (manifest.model_dump_json(indent=2) + "\n").encode())
+            stage.chmod(0o755)
+            _swap(stage, path)
+        except BaseException:
+            shutil.rmtree(stage, ignore_errors=True)
+            raise
+    return Bundle(path, manifest)
+
+
+def find_bundle(folder: str | Path = ".") -> Path:
+    """The newest bundle in a folder or up to two levels below it.
+
+    Raises:
+        BundleError: There is none.
+    """
+    folder = Path(folder)
+    manifests = (file for depth in ("", "*/", "*/*/") for file in folder.glob(f"{depth}{MANIFEST_FILE}"))
+    found = [file for file in manifests if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
+    if not found:
+        raise BundleError(
+            f"There is no bundle in {folder.resolve()}.",
+            expected="a directory with a bundle.json, here or up to two levels below",
+            hint="edgerd train PICTURES -o RUN, then edgerd export RUN -o BUNDLE",
+        )
+    return max(found, key=lambda file: file.stat().st_mtime_ns).parent
+
+
+def _kept_files(manifest: Manifest, new_files: Mapping[str, bytes], base: Bundle) -> dict[str, Path]:
+    named = {*manifest.holdout, *manifest.ranges, *(file for engine in manifest.engines for file in engine.files)}
+    top_level = {name for name in base.manifest.files if "/" not in name}
+    kept = (named | top_level) & set(base.manifest.files) - set(new_files)
+    return {name: base.path / name for name in sorted(kept)}
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _write_durably(file: Path, content: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("wb") as handle:
+        handle.write(content)
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
+def _old_name(path: Path) -> Path:
+    return path.with_name(f".{path.name}.old")
+
+
+def _swap(stage: Path, path: Path) -> None:
+    """Put `stage` in the place of `path`; between the two renames the bundle has its old name, where `open` finds it."""
+    old = _old_name(path)
+    shutil.rmtree(old, ignore_errors=True)
+    if path.exists():
+        path.rename(old)
+    stage.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _finish_interrupted_swap(path: Path) -> None:
+    old = _old_name(path)
+    if not path.exists() and (old / MANIFEST_FILE).is_file():
+        old.rename(path)
+
+
+@contextlib.contextmanager
+def _storage_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)
+        raise StorageError(
+            f"{path} could not be written: {reason}.",
+            expected="a writable folder with space left",
+            hint="Free some space or choose another place with -o; what was there before is unchanged.",
+        ) from error

@@ -1,0 +1,116 @@
+"""Every error edgerd raises on purpose, each with the exit code of the command line.
+
+    EdgerdError                 1    anything else: disk, network, internal
+    |-- InputError              2    input that cannot be used
+    |   |-- DatasetError             a folder of pictures: empty, too small, wrong layout
+    |   |-- PictureError             one picture or mask that cannot be read or does not fit
+    |   |-- SpecError                a region, tiling or picture size that cannot be applied
+    |   `-- WeightsError             teacher weights or a checkpoint of another shape, or not finite
+    |-- BundleError             3    bundle or engine does not fit
+    |   |-- BundleDamagedError       a file is missing, changed, or lies outside the bundle
+    |   |-- BundleVersionError       written by a newer edgerd
+    |   `-- EngineMismatchError      an engine of another device, runtime version or graph
+    |-- CameraError             4    a camera that does not open or is lost
+    |-- GateError               5    an engine whose verdicts differ from the FP32 graph's
+    |-- MissingDependencyError  6    something is not installed
+    |-- StorageError            1    the disk is full, or a folder cannot be written
+    `-- DownloadError           1    a file could not be fetched, or is not the one expected
+
+A message says what happened, what was expected, and what to type next.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class EdgerdError(Exception):
+    """Base of all edgerd errors.
+
+    Args:
+        what: What happened, one sentence, naming the file, camera or value.
+        expected: What was expected instead.
+        hint: What to type or do next.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, expected: str | None = None, hint: str | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.expected = expected
+        self.hint = hint
+
+    def __str__(self) -> str:
+        parts = [self.what]
+        if self.expected:
+            parts.append(f"Expected: {self.expected}")
+        if self.hint:
+            parts.append(f"Next: {self.hint}")
+        return "\n".join(parts)
+
+
+class InputError(EdgerdError):
+    """Input that cannot be used."""
+
+    exit_code = 2
+
+
+class DatasetError(InputError):
+    """A folder of pictures that is empty, too small, or laid out differently."""
+
+
+class PictureError(InputError):
+    """One picture or mask that cannot be read or does not fit."""
+
+
+class SpecError(InputError):
+    """A region, tiling or picture size that cannot be applied."""
+
+
+class WeightsError(InputError):
+    """Teacher weights or a checkpoint of another architecture, or with values that are not finite."""
+
+
+class BundleError(EdgerdError):
+    """A bundle or an engine in it does not fit."""
+
+    exit_code = 3
+
+
+class BundleDamagedError(BundleError):
+    """A file of the bundle is missing, was changed, or lies outside it."""
+
+
+class BundleVersionError(BundleError):
+    """The bundle was written by a newer edgerd."""
+
+
+class EngineMismatchError(BundleError):
+    """An engine was built for another device, runtime version or graph."""
+
+
+class CameraError(EdgerdError):
+    """A camera does not open, or is lost."""
+
+    exit_code = 4
+
+
+class GateError(EdgerdError):
+    """An engine's maps or verdicts differ too much from the FP32 graph's."""
+
+    exit_code = 5
+
+
+class MissingDependencyError(EdgerdError):
+    """Something is not installed."""
+
+    exit_code = 6
+
+
+class StorageError(EdgerdError):
+    """The disk is full, or a folder cannot be written."""
+
+
+class DownloadError(EdgerdError):
+    """A file could not be fetched, or is not the one expected."""

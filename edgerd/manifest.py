@@ -1,0 +1,217 @@
+"""What `bundle.json` says: plain records, validated when they are read, versioned as a whole.
+
+The records stand here, below every package that fills them in, so that a bundle can be opened with nothing but
+pydantic installed.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+SCHEMA_VERSION = 1
+GRAPH_FILE = "graph.fp32.onnx"
+
+
+class Record(BaseModel):
+    """A frozen record; unknown keys are an error, NaN and infinity too."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class RegionSpec(Record):
+    """The part of the frame that is inspected, in frame pixels."""
+
+    x: int = Field(ge=0)
+    y: int = Field(ge=0)
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+
+    def __str__(self) -> str:
+        return f"{self.x},{self.y},{self.width},{self.height}"
+
+
+class TileSpec(Record):
+    """The region cut into rows x columns tiles, each overlapping its neighbours by a fraction of its own size."""
+
+    rows: int = Field(ge=1, le=32)
+    columns: int = Field(ge=1, le=32)
+    overlap: float = Field(default=0.0, ge=0.0, lt=0.9)
+
+    def __str__(self) -> str:
+        return f"{self.rows}x{self.columns}" + (f":{self.overlap:g}" if self.overlap else "")
+
+
+class PreprocessSpec(Record):
+    """The one preprocessing spec: frame -> BGR -> region -> tiles -> resize to (height, width) -> uint8 (H, W, 3)."""
+
+    height: int = Field(default=256, ge=32, le=4096)
+    width: int = Field(default=256, ge=32, le=4096)
+    region: RegionSpec | None = None
+    tiles: TileSpec = TileSpec(rows=1, columns=1)
+    colour_standard: Literal["bt601", "bt709"] = "bt601"
+    colour_range: Literal["limited", "full"] = "limited"
+
+    @model_validator(mode="after")
+    def _multiple_of_32(self) -> PreprocessSpec:
+        if self.height % 32 or self.width % 32:
+            raise ValueError("height and width must be multiples of 32, the stride of the one-class embedding")
+        return self
+
+    @property
+    def n_tiles(self) -> int:
+        """Tiles per frame, the batch one frame needs."""
+        return self.tiles.rows * self.tiles.columns
+
+
+class FileRecord(Record):
+    """A file of the bundle: its SHA-256 (64 hex digits) and its size in bytes."""
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    n_bytes: int = Field(ge=0)
+
+
+class ModelRecord(Record):
+    """Which networks the graph holds."""
+
+    teacher: str
+    student: str
+    teacher_sha256: str
+    """Hash over the teacher's tensors."""
+
+
+class TrainingRecord(Record):
+    """How the student was trained."""
+
+    method: str
+    seed: int
+    epochs: int
+    steps: int
+    batch_size: int
+    n_train: int
+    n_holdout: int
+    n_skipped: int
+    data_fingerprint: str
+    """Hash over the names and contents of the training pictures."""
+
+
+class ThresholdRecord(Record):
+    """A threshold found from the scores of good pictures that training never saw.
+
+    Sources: split-conformal prediction (Vovk et al. 2005; Angelopoulos and Bates, arXiv:2107.07511, section 3.2 for the
+    Beta law of the realised rate).
+    """
+
+    value: float
+    """NG is score > value, strictly."""
+    false_alarm_rate: float = Field(gt=0.0, lt=1.0)
+    """The rate asked for."""
+    n_good: int = Field(ge=1)
+    """Good pictures it was found from."""
+    rank: int | None
+    """k: the threshold is the k-th smallest of the n scores; None where it was extrapolated."""
+    extrapolated: bool
+    """True where n is too small for the rate asked for and a tail was fitted."""
+    largest_score: float
+    """The largest score of a good picture."""
+    realised_rate_90: tuple[float, float] | None
+    """90 % interval of the false-alarm rate that will be seen, from Beta(n + 1 - k, k); None where extrapolated."""
+    n_more_needed: int = Field(ge=0)
+    """How many more good pictures would settle the rate without extrapolation."""
+
+
+class PictureLimits(Record):
+    """What good pictures look like in the large; frames far outside are not judged. Grey levels 0 to 255."""
+
+    mean_low: float
+    mean_high: float
+    contrast_low: float
+    """Smallest standard deviation of the grey levels."""
+
+
+class EngineKey(Record):
+    """Where an engine runs: it is opened only where all of this is the same."""
+
+    runtime: str
+    runtime_version: str
+    precision: str
+    device: str
+    """GPU or CPU model name."""
+    features: tuple[str, ...] = ()
+    """CPU features or compute capability that the compiled code may use, sorted."""
+    graph_sha256: str
+
+
+class GateReport(Record):
+    """How an engine compares with the FP32 graph on the bundle's held-out pictures."""
+
+    n_pictures: int
+    max_map_error: float
+    """Largest absolute difference of the maps over all pictures and pixels."""
+    mean_map_error: float
+    score_rank_correlation: float | None
+    """Spearman's; None with fewer than 3 pictures."""
+    verdicts_flipped: int
+    """Of n_pictures, each graph judged with the FP32 graph's threshold."""
+    finite: bool
+    passed: bool
+    forced: bool = False
+    failures: tuple[str, ...] = ()
+
+
+class EngineRecord(Record):
+    """An engine in the bundle."""
+
+    key: EngineKey
+    files: tuple[str, ...]
+    threshold: ThresholdRecord
+    gate: GateReport
+    default: bool = False
+    median_ms: float | None = None
+    """Median milliseconds per frame when it was built, on the device of the key; for choosing, not for quoting."""
+
+    @property
+    def name(self) -> str:
+        """As commands print it: runtime and precision."""
+        return f"{self.key.runtime} {self.key.precision}"
+
+
+class Manifest(Record):
+    """`bundle.json`."""
+
+    schema_version: int = SCHEMA_VERSION
+    id: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """SHA-256 over the graph's hash and the preprocessing spec."""
+    created_at: str
+    """ISO 8601, UTC."""
+    edgerd_version: str
+    model: ModelRecord
+    training: TrainingRecord
+    preprocess: PreprocessSpec
+    limits: PictureLimits
+    threshold: ThresholdRecord | None = None
+    """The FP32 graph's; None until it is calibrated."""
+    holdout: tuple[str, ...] = ()
+    """Held-out good pictures, one PNG per tile, file names in the bundle in order (picture by picture)."""
+    ranges: tuple[str, ...] = ()
+    """Training pictures for quantisation ranges, likewise."""
+    engines: tuple[EngineRecord, ...] = ()
+    files: dict[str, FileRecord] = {}
+
+    @field_validator("files")
+    @classmethod
+    def _inside(cls, files: dict[str, FileRecord]) -> dict[str, FileRecord]:
+        for name in files:
+            parts = name.split("/")
+            if not name or "\\" in name or ":" in name or any(part in ("", ".", "..") for part in parts):
+                raise ValueError(f"file name {name!r} leaves the bundle")
+        return files
+
+    @model_validator(mode="after")
+    def _files_are_listed(self) -> Manifest:
+        named = [*self.holdout, *self.ranges, *(file for engine in self.engines for file in engine.files)]
+        missing = sorted(set(named) - set(self.files))
+        if missing:
+            raise ValueError(f"{missing[0]!r} is used but has no hash under 'files'")
+        return self

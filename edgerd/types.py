@@ -1,0 +1,137 @@
+"""The values that travel through edgerd: a frame goes in, an inspection comes out, an alert leaves.
+
+All are frozen. Arrays are never copied on the way in: whoever makes a `Frame` must not write to its data afterwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+UInt8Array: TypeAlias = npt.NDArray[np.uint8]
+Float32Array: TypeAlias = npt.NDArray[np.float32]
+
+
+class PixelFormat(str, Enum):
+    """How the bytes of a frame are laid out (DESIGN of the preprocessing spec: everything becomes BGR first)."""
+
+    BGR = "bgr"
+    """uint8 (h, w, 3)."""
+    GREY = "grey"
+    """uint8 (h, w)."""
+    NV12 = "nv12"
+    """uint8 (h * 3 / 2, w): a Y plane, then interleaved U and V at half resolution; h and w even."""
+    YUYV = "yuyv"
+    """uint8 (h, w, 2): Y0 U Y1 V for every two pixels; w even."""
+
+
+class Verdict(str, Enum):
+    """What is said of a part. NO_DECISION is neither good nor bad: nothing could be judged."""
+
+    OK = "OK"
+    NG = "NG"
+    NO_DECISION = "NO_DECISION"
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in pixels: left edge x, top edge y, width and height."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture from a camera or a file.
+
+    Attributes:
+        data: uint8, laid out as `pixel_format` says.
+        pixel_format: Layout of `data`.
+        number: Counts the frames of one source from 0; a gap means frames that were dropped.
+        captured_at: Unix time in seconds, UTC.
+        captured_monotonic_s: The same moment on `time.monotonic()`'s clock, for durations.
+        source: The file's path, or the camera's URI.
+    """
+
+    data: UInt8Array
+    pixel_format: PixelFormat = PixelFormat.BGR
+    number: int = 0
+    captured_at: float = 0.0
+    captured_monotonic_s: float = 0.0
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DefectRegion:
+    """A connected area of the anomaly map above the threshold.
+
+    Attributes:
+        box: In pixels of the frame as the camera delivered it.
+        area_px: Area in the same pixels.
+        peak: Largest map value inside, same unit as the score.
+    """
+
+    box: Box
+    area_px: int
+    peak: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inspection:
+    """What was found in one frame.
+
+    Attributes:
+        verdict: NG where `score` > `threshold`, strictly; NO_DECISION where nothing could be judged.
+        score: Maximum of the anomaly map over all tiles, 0 to 6 (three scales of 1 - cosine); None without a decision.
+        threshold: The one the verdict used.
+        regions: Areas above the threshold, highest peak first; empty unless NG.
+        anomaly_map: float32 (tiles, H, W) at graph size, or None without a decision.
+        reason: Why there is no decision ("black frame", "frozen", ...); empty otherwise.
+        frame_ms: Frame in memory to verdict, milliseconds.
+    """
+
+    verdict: Verdict
+    score: float | None
+    threshold: float
+    regions: tuple[DefectRegion, ...] = ()
+    anomaly_map: Float32Array | None = None
+    reason: str = ""
+    frame_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A defect alert, raised or cleared.
+
+    Attributes:
+        id: UUIDv7; the same for the raise and the clear of one alert, and for every delivery of it.
+        state: "raised" or "cleared".
+        camera: URI of the source.
+        frame: Number of the frame that decided.
+        source: Path of that frame where it came from a file, else the camera's URI.
+        captured_at: Unix seconds, UTC: when that frame was captured.
+        decided_at: Unix seconds, UTC: when the verdict was reached.
+        score: Score of that frame.
+        threshold: Threshold it was compared with.
+        regions: Where, highest peak first.
+        bundle: Id of the bundle that judged.
+    """
+
+    id: str
+    state: str
+    camera: str
+    frame: int
+    source: str
+    captured_at: float
+    decided_at: float
+    score: float
+    threshold: float
+    regions: tuple[DefectRegion, ...] = field(default=())
+    bundle: str = ""
