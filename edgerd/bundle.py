@@ -238,7 +238,7 @@ def _old_name(path: Path) -> Path:
 
 
 def _swap(stage: Path, path: Path) -> None:
-    """Put `stage` in the place of `path`; between the two renames the bundle has its old name, where `open` finds it."""
+    """Put `stage` in the place of `path`; between the two renames `open` finds the bundle at its old name."""
     old = _old_name(path)
     shutil.rmtree(old, ignore_errors=True)
     if path.exists():
