@@ -1,0 +1,1 @@
+"""The networks: frozen teachers, the one-class embedding, the decoder."""

@@ -1,0 +1,58 @@
+"""The student of reverse distillation: one-class embedding, then a decoder that gives back the teacher's features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from torch import Tensor, nn
+
+from edgerd.errors import InputError
+from edgerd.models.bottleneck import OneClassEmbedding
+from edgerd.models.decoder import Decoder
+from edgerd.models.teachers.teacher import TeacherInfo
+
+
+@dataclass(frozen=True)
+class StudentInfo:
+    """How large a student is beside its teacher.
+
+    Attributes:
+        embedding_depth: Blocks of the one-class embedding; None for the paper's (2 basic, 3 bottleneck).
+        decoder_depth: Blocks per decoder stage; None for the teacher's own depths.
+        width: Decoder channels as a fraction of the teacher's; below 1, a 1x1 convolution per scale makes up for it.
+    """
+
+    embedding_depth: int | None = None
+    decoder_depth: int | None = None
+    width: float = 1.0
+
+
+STUDENTS: Final = {"full": StudentInfo(), "light": StudentInfo(embedding_depth=1, decoder_depth=1, width=0.5)}
+
+
+class Student(nn.Module):
+    """Bottleneck and decoder (Deng & Li, section 3.1 to 3.3)."""
+
+    def __init__(self, teacher: TeacherInfo, info: StudentInfo = STUDENTS["full"]) -> None:
+        super().__init__()
+        depth = info.embedding_depth or (3 if teacher.block.kind == "bottleneck" else 2)
+        self.bottleneck = OneClassEmbedding(teacher.channels, teacher.block, depth)
+        depths = teacher.depths if info.decoder_depth is None else (info.decoder_depth,) * 3
+        self.decoder = Decoder(teacher.channels, teacher.block, depths, info.width)
+
+    def forward(self, features: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """The teacher's features, finest first -> their reconstruction, same shapes and order."""
+        reconstruction: tuple[Tensor, Tensor, Tensor] = self.decoder(self.bottleneck(features))
+        return reconstruction
+
+
+def make_student(teacher: TeacherInfo, name: str = "full") -> Student:
+    """A student with fresh weights from torch's current seed.
+
+    Raises:
+        InputError: There is no such student.
+    """
+    if name not in STUDENTS:
+        raise InputError(f"There is no student named {name!r}.", expected=f"one of {', '.join(STUDENTS)}")
+    return Student(teacher, STUDENTS[name])
