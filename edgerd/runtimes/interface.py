@@ -1,0 +1,103 @@
+"""The fused graph's interface, and the checks that every runtime makes on it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+
+from edgerd.errors import BundleDamagedError, EdgerdError, InputError, MissingDependencyError
+from edgerd.runtimes.machine import usable_cores
+from edgerd.runtimes.protocol import Probe
+from edgerd.types import UInt8Array
+
+FRAME = "frame"
+"""Input: uint8 (N, H, W, 3), BGR."""
+ANOMALY_MAP = "anomaly_map"
+"""Output: float32 (N, H, W)."""
+SCORE = "score"
+"""Output: float32 (N,)."""
+
+
+def frame_size(name: str, dimensions: Sequence[Any], outputs: Collection[str]) -> tuple[int, int]:
+    """Height and width of the frames that a graph takes, checked to be the fused graph.
+
+    Args:
+        name: The input's name.
+        dimensions: Its shape; anything but an int is a free dimension.
+        outputs: Names of the outputs.
+
+    Raises:
+        BundleDamagedError: This is not a fused graph.
+    """
+    free_batch = len(dimensions) == 4 and not isinstance(dimensions[0], int)
+    height, width, channels = dimensions[1:] if free_batch else (None, None, None)
+    sized = isinstance(height, int) and isinstance(width, int) and channels == 3
+    if name != FRAME or not sized or not {SCORE, ANOMALY_MAP} <= set(outputs):
+        shape = ", ".join(str(dimension) for dimension in dimensions)
+        raise BundleDamagedError(
+            f"This is not a fused graph: input {name!r} ({shape}), outputs {', '.join(sorted(outputs))}.",
+            expected=f"input {FRAME!r} (N, H, W, 3) with a free batch N, outputs {ANOMALY_MAP!r} and {SCORE!r}",
+            hint="Export the bundle again: edgerd export RUN -o BUNDLE",
+        )
+    return int(height), int(width)
+
+
+def unreadable(what: str, error: BaseException) -> BundleDamagedError:
+    """The error for a graph or file that a runtime refuses."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return BundleDamagedError(
+        f"{what} cannot be read: {lines[0]}",
+        expected="a file as edgerd export or edgerd build-engine wrote it",
+        hint="Copy the bundle again from where it was made, or export it again: edgerd export RUN -o BUNDLE",
+    )
+
+
+def check_frames(frames: UInt8Array, height: int, width: int) -> None:
+    """Refuse what is not uint8 (N, height, width, 3) with N >= 1.
+
+    Raises:
+        InputError: The array has another shape or dtype.
+    """
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[1:] != (height, width, 3) or not len(frames):
+        raise InputError(
+            f"The engine was given {frames.dtype} {frames.shape}.",
+            expected=f"uint8 (N, {height}, {width}, 3), BGR, N >= 1",
+            hint="Prepare frames with edgerd.data.preprocess.prepare and the bundle's preprocessing spec.",
+        )
+
+
+def check_precision(runtime: str, probe: Probe, precision: str) -> None:
+    """Refuse a precision that does not run here.
+
+    Raises:
+        MissingDependencyError: The runtime is not installed.
+        InputError: It cannot run that precision here.
+    """
+    if probe.version is None:
+        raise MissingDependencyError(f"{runtime} cannot be used: {probe.reason}", hint=probe.fix)
+    if precision not in probe.precisions:
+        raise InputError(
+            f"{runtime} cannot run {precision} on this machine.",
+            expected=f"one of {', '.join(probe.precisions)}" + (f" ({probe.reason})" if probe.reason else ""),
+            hint=f"Choose one with --precision, for instance --precision {probe.precisions[-1]}."
+            if probe.precisions
+            else None,
+        )
+
+
+def thread_count(threads: int) -> int:
+    """CPU threads to use; 0 stands for every core this process may use.
+
+    Raises:
+        InputError: The number is negative.
+    """
+    if threads < 0:
+        raise InputError(f"{threads} threads cannot be used.", expected="1 or more, or 0 for all cores")
+    return threads or usable_cores()
+
+
+def closed() -> EdgerdError:
+    """The error for an engine that is used after `close`."""
+    return EdgerdError("The engine is closed.", expected="an open engine", hint="Open it again.")

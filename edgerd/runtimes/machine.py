@@ -1,0 +1,89 @@
+"""What this machine's CPU is, what it can do, and how much of it is ours."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+_FEATURES = frozenset(
+    {
+        # x86: what ONNX Runtime and OpenVINO choose their kernels by
+        *("avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512bw", "avx512vl", "avx512_vnni"),
+        *("avx512_bf16", "avx512_fp16", "amx_tile", "amx_bf16", "amx_int8", "amx_fp16"),
+        # Arm
+        *("asimd", "asimdhp", "asimddp", "bf16", "i8mm", "sve", "sve2"),
+    }
+)
+
+_CPUINFO = Path("/proc/cpuinfo")
+_BOARD = Path("/proc/device-tree/model")
+
+
+def cpu_name() -> str:
+    """Name of this machine's CPU, or of the board where the CPU has none of its own (a Jetson)."""
+    cores = _read_cores(_CPUINFO)
+    first = cores[0] if cores else {}
+    arm = f"Arm CPU, implementer {first['CPU implementer']}, part {first.get('CPU part')}" if _is_arm(first) else ""
+    names = (_read_text(_BOARD).strip("\0\n") if arm else "", arm, first.get("model name", ""), platform.processor())
+    return next((name for name in names if name), platform.machine())
+
+
+def cpu_features() -> tuple[str, ...]:
+    """The CPU features that decide which kernels a runtime picks, as Linux names them, sorted.
+
+    Only what every core has counts. Empty where /proc/cpuinfo does not exist.
+    """
+    listed = [set(core.get("flags", core.get("Features", "")).split()) for core in _read_cores(_CPUINFO)]
+    return tuple(sorted(_FEATURES.intersection(*listed))) if listed else ()
+
+
+def usable_cores() -> int:
+    """Cores this process may use: its affinity, and the whole cores of its cgroup's CPU quota; 1 at least."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    # Rounded down: one thread more than the quota pays for gets the whole group stopped in mid-picture.
+    return max(1, min(cores, int(_cgroup_quota(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")))))
+
+
+def _is_arm(core: dict[str, str]) -> bool:
+    return "CPU implementer" in core
+
+
+def _read_cores(cpuinfo: Path) -> list[dict[str, str]]:
+    """One mapping per processor; the paragraphs of a board (serial number, ...) are left out."""
+    cores = []
+    for paragraph in _read_text(cpuinfo).split("\n\n"):
+        pairs = (line.partition(":") for line in paragraph.splitlines())
+        core = {key.strip(): value.strip() for key, _, value in pairs}
+        if "processor" in core:
+            cores.append(core)
+    return cores
+
+
+def _cgroup_quota(root: Path, own: Path) -> float:
+    """CPU seconds per second that the cgroups above this process allow; a very large number without a limit.
+
+    Source: https://docs.kernel.org/admin-guide/cgroup-v2.html, cpu.max; version 1 is read at its mount only, which
+    inside a container is the container's own group.
+    """
+    limits = [float(1 << 20)]
+    groups = [root / line[3:].strip("/") for line in _read_text(own).splitlines() if line.startswith("0::")]
+    folders = [folder for group in groups for folder in (group, *group.parents) if folder.is_relative_to(root)]
+    limits.extend(_quota_of(*_read_text(folder / "cpu.max").split()) for folder in folders)
+    v1 = root / "cpu"
+    limits.append(_quota_of(_read_text(v1 / "cpu.cfs_quota_us"), _read_text(v1 / "cpu.cfs_period_us")))
+    return min(limits)
+
+
+def _quota_of(quota: str = "", period: str = "") -> float:
+    try:
+        return int(quota) / int(period) if int(quota) > 0 else float("inf")
+    except (ValueError, ZeroDivisionError):  # "max", or no such file
+        return float("inf")
+
+
+def _read_text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
