@@ -1,8 +1,8 @@
 """Residual blocks, shared by teachers, embedding and decoder.
 
-He et al., "Deep Residual Learning for Image Recognition" (CVPR 2016); the submodule names are torchvision's, so that its
-weights load. The same block serves the decoder of reverse distillation when its stride-2 convolution is replaced by a
-2x2 transposed one (Deng & Li, CVPR 2022, section 3.1).
+He et al., "Deep Residual Learning for Image Recognition" (CVPR 2016); the submodule names are torchvision's, so that
+its weights load. The same block serves the decoder of reverse distillation when its stride-2 convolution is replaced by
+a 2x2 transposed one (Deng & Li, CVPR 2022, section 3.1).
 """
 
 from __future__ import annotations

@@ -70,5 +70,5 @@ def wide_resnet50_2() -> ResNet:
 
 
 def _torchvision(file: str) -> Download:
-    """torchvision names a file by the first eight digits of its SHA-256."""
+    """Files there are named by the first eight digits of its SHA-256."""
     return Download(_ADDRESS + file, file.removesuffix(".pth").rpartition("-")[2])

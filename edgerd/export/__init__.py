@@ -1,0 +1,1 @@
+"""Export: from a trained run to a bundle with the fused graph."""

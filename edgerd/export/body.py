@@ -1,0 +1,104 @@
+"""The body of the fused graph: teacher and student as one ONNX graph, from a centred picture to six feature maps."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from typing import Any
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from edgerd.models.student import Student
+from edgerd.models.teachers import Teacher
+
+OPSET = 20
+FEATURES = tuple(f"{side}_{scale}" for side in ("teacher", "student") for scale in range(3))
+_SCOPES = "pkg.torch.onnx.name_scopes"
+
+
+class Body(nn.Module):
+    """Teacher, embedding and decoder in eval mode, BatchNorm folded, colour order and scale in the first convolution.
+
+    `forward`: float32 (N, 3, H, W), BGR minus `centre`, grey levels -> the teacher's three feature maps and the
+    student's, finest first. The zero padding of the first convolution is exact this way: it stands for the mean.
+    """
+
+    def __init__(self, teacher: Teacher, student: Student) -> None:
+        super().__init__()
+        self.teacher = _fold_batchnorm(copy.deepcopy(teacher).eval())
+        student = _fold_batchnorm(copy.deepcopy(student).eval())
+        self.embedding, self.decoder = student.bottleneck, student.decoder
+        first = self.teacher.first_convolution()
+        scale = torch.tensor(teacher.info.std).mul(255.0).reciprocal().view(1, 3, 1, 1)
+        first.weight = nn.Parameter((first.weight * scale).flip(1), requires_grad=False)
+
+    def forward(self, centred: Tensor) -> tuple[Tensor, ...]:
+        """See the class."""
+        wanted = self.teacher(centred)
+        return (*wanted, *self.decoder(self.embedding(wanted)))
+
+
+def centre_bgr(teacher: Teacher) -> list[float]:
+    """The teacher's mean colour in grey levels 0 to 255, BGR."""
+    return [255.0 * value for value in reversed(teacher.info.mean)]
+
+
+def body_graph(teacher: Teacher, student: Student, height: int, width: int) -> onnx.ModelProto:
+    """Export the body: input `centred` (N, 3, H, W) with N free, outputs `FEATURES`; nodes named by block."""
+    body = Body(teacher, student).eval()
+    example = torch.zeros(2, 3, height, width)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns of its own deprecations
+        program = torch.onnx.export(
+            body,
+            (example,),
+            dynamo=True,
+            verbose=False,
+            opset_version=OPSET,
+            input_names=["centred"],
+            output_names=list(FEATURES),
+            dynamic_shapes={"centred": {0: torch.export.Dim("batch", min=1)}},
+        )
+    if program is None:
+        raise AssertionError("torch.onnx.export returns a program with dynamo=True")
+    graph = program.model_proto
+    opset = next(entry.version for entry in graph.opset_import if entry.domain == "")
+    if opset != OPSET:  # the exporter falls back to 18 without a word where it cannot convert
+        raise AssertionError(f"the exporter gave opset {opset}, not {OPSET}")
+    _name_nodes_by_block(graph)
+    return graph
+
+
+def _fold_batchnorm(module: Any) -> Any:
+    """Fold each BatchNorm into the convolution before it, transposed ones too; their place is taken by identities.
+
+    Convolution and BatchNorm are paired by the order in which blocks declare them (conv1, bn1, conv2, bn2, ...; in a
+    Sequential, neighbours), which holds for our own blocks and is checked on the exported graph's numbers.
+    """
+    previous: tuple[nn.Module, str, nn.Conv2d | nn.ConvTranspose2d] | None = None
+    for parent, name, layer in [(p, n, c) for p in module.modules() for n, c in p.named_children()]:
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
+            previous = (parent, name, layer)
+        elif type(layer) is nn.BatchNorm2d and previous is not None and previous[0] is parent:
+            transposed = isinstance(previous[2], nn.ConvTranspose2d)
+            folded = torch.nn.utils.fuse_conv_bn_eval(previous[2], layer, transpose=transposed)
+            setattr(parent, previous[1], folded)
+            setattr(parent, name, nn.Identity())
+            previous = None
+    return module
+
+
+def _name_nodes_by_block(graph: onnx.ModelProto) -> None:
+    """Name each node after the module it came from: "teacher/layer1.0.conv1/Conv"; sensitivity and reports read it."""
+    taken: dict[str, int] = {}
+    for node in graph.graph.node:
+        scopes = next((prop.value for prop in node.metadata_props if prop.key == _SCOPES), "[]")
+        modules = [part.strip(" '\"") for part in scopes.strip("[]").split(",")]
+        path = modules[-2] if len(modules) > 1 else ""
+        block, _, rest = path.partition(".")
+        name = "/".join(part for part in (block, rest, node.op_type) if part) or node.op_type
+        taken[name] = taken.get(name, 0) + 1
+        node.name = name if taken[name] == 1 else f"{name}_{taken[name]}"
+        del node.metadata_props[:]

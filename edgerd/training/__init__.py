@@ -1,0 +1,1 @@
+"""Training: a run folder, a method, a loop."""

@@ -1,0 +1,176 @@
+"""The training loop of reverse distillation, read from top to bottom."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from edgerd.errors import MissingDependencyError, WeightsError
+from edgerd.models.normalise import image_from_frames
+from edgerd.models.student import Student, make_student
+from edgerd.models.teachers import Teacher, make_teacher
+from edgerd.models.weights import fill
+from edgerd.training.checkpoint import Checkpoint, Progress, save_checkpoint
+from edgerd.training.methods import make_method
+from edgerd.training.run import RunFolder
+
+DeviceName = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """Told after each step: where training stands, of how many steps, and the loss of this one (0 to 6)."""
+
+    progress: Progress
+    n_steps: int
+    steps_per_epoch: int
+    loss: float
+
+
+def train(
+    run: RunFolder,
+    teacher: Teacher,
+    *,
+    device: DeviceName = "auto",
+    on_step: Callable[[StepReport], None] = lambda _: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Progress:
+    """Train a student until the run's epochs or steps are done; go on from its checkpoint where there is one.
+
+    A run that was stopped and resumed gives the same weights, bit for bit, as one that was not (on the same machine
+    with as many threads).
+
+    Args:
+        run: Prepared by `RunFolder.prepare`.
+        teacher: Pretrained. Ignored where the checkpoint has its own.
+        device: "auto" takes CUDA where it is.
+        on_step: Told after each step.
+        should_stop: Asked after each step; the checkpoint is written before returning.
+
+    Returns:
+        Where training stands at the end.
+
+    Raises:
+        WeightsError: The loss is not finite.
+        MissingDependencyError: "cuda" without a CUDA device.
+        StorageError: The checkpoint could not be written.
+    """
+    config, method = run.record.config, make_method(run.record.config.method)
+    target = torch_device(device)
+    _make_deterministic()
+    torch.manual_seed(config.seed)
+    student = make_student(teacher.info, config.student).train()
+    pictures = run.training_tiles()
+    progress = Progress()
+    checkpoint = Checkpoint.open(run.checkpoint_file) if run.checkpoint_file.exists() else None
+    if checkpoint:
+        fill(teacher, checkpoint.teacher, str(run.checkpoint_file))
+        student.load_state_dict(checkpoint.student)
+        progress = checkpoint.progress
+    for network in (teacher.to(target), student.to(target)):
+        if target.type == "cuda":
+            torch.nn.utils.convert_conv2d_weight_memory_format(network, torch.channels_last)
+    optimiser = method.optimiser(student.parameters())
+    if checkpoint:
+        optimiser.load_state_dict(optimiser.state_dict() | {"state": checkpoint.optimiser})
+
+    steps_per_epoch = len(_batches(len(pictures), config.batch_size, config.seed, epoch=0))
+    n_steps = config.steps or (config.epochs or method.epochs) * steps_per_epoch
+    while progress.total_steps < n_steps:
+        for batch in _batches(len(pictures), config.batch_size, config.seed, progress.epoch)[progress.step :]:
+            image = image_from_frames(torch.from_numpy(pictures[batch]).to(target), teacher.info)
+            with _autocast(target):
+                with torch.no_grad():
+                    wanted = teacher(image)
+                loss = method.loss(wanted, student(wanted))
+            optimiser.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            optimiser.step()
+            progress = replace(progress, step=progress.step + 1, total_steps=progress.total_steps + 1)
+            on_step(StepReport(progress, n_steps, steps_per_epoch, _finite(loss, progress)))
+            if should_stop() or progress.total_steps >= n_steps:
+                break
+        if progress.step == steps_per_epoch:
+            progress = replace(progress, epoch=progress.epoch + 1, step=0)
+        save_checkpoint(run.checkpoint_file, progress, student.state_dict(), teacher.state_dict(), optimiser)
+        if should_stop():
+            break
+    return progress
+
+
+def networks_of(run: RunFolder) -> tuple[Teacher, Student, Progress]:
+    """The networks of a run's checkpoint, in eval mode on the CPU.
+
+    Raises:
+        WeightsError: There is no checkpoint, or it is damaged or not finite.
+    """
+    config = run.record.config
+    checkpoint = Checkpoint.open(run.checkpoint_file)
+    teacher = fill(make_teacher(config.teacher), checkpoint.teacher, str(run.checkpoint_file))
+    student = make_student(teacher.info, config.student)
+    student.load_state_dict(checkpoint.student)
+    return teacher, student.eval(), checkpoint.progress
+
+
+def tensors_sha256(module: torch.nn.Module) -> str:
+    """SHA-256 over a module's tensors, names and values."""
+    digest = hashlib.sha256()
+    for key, tensor in sorted(module.state_dict().items()):
+        digest.update(key.encode())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def torch_device(name: DeviceName) -> torch.device:
+    """The device to train on.
+
+    Raises:
+        MissingDependencyError: "cuda" is asked for and there is none.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise MissingDependencyError(
+            f"PyTorch {torch.__version__} finds no CUDA device.",
+            expected="an NVIDIA GPU, its driver, and a CUDA build of PyTorch",
+            hint="edgerd doctor, or train with --device cpu",
+        )
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _batches(n: int, batch_size: int, seed: int, epoch: int) -> list[npt.NDArray[np.int64]]:
+    """Indices of each batch of an epoch: a fresh permutation, the same whenever it is asked for again.
+
+    A last batch of one picture joins the one before it: BatchNorm has no statistics of a single value.
+    """
+    order = np.random.default_rng([seed, epoch]).permutation(n)
+    cuts = list(range(batch_size, n, batch_size))
+    if cuts and n - cuts[-1] == 1:
+        cuts.pop()
+    return list(np.split(order, cuts))
+
+
+def _finite(loss: Tensor, progress: Progress) -> float:
+    value = float(loss.detach())
+    if not np.isfinite(value):
+        raise WeightsError(
+            f"The loss became {value} at step {progress.total_steps}.",
+            expected="a finite loss",
+            hint="Check the teacher weights, then train again with another --seed.",
+        )
+    return value
+
+
+def _make_deterministic() -> None:
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False
+
+
+def _autocast(device: torch.device) -> AbstractContextManager[object]:
+    return torch.autocast("cuda", dtype=torch.bfloat16) if device.type == "cuda" else nullcontext()
