@@ -1,0 +1,70 @@
+"""Whether a picture file is all there, from its container alone, without decoding.
+
+Sources: ITU-T T.81 annex B (JPEG markers), the PNG specification section 5 (chunks), Google's WebP container
+specification (RIFF size), and Microsoft's BITMAPFILEHEADER and BITMAPINFOHEADER.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
+"""In the scan data of a JPEG: not a stuffed zero, a restart, or a fill byte."""
+_END_OF_IMAGE = 0xD9
+_BMP_UNCOMPRESSED = 0
+
+
+def what_is_missing(content: bytes) -> str:
+    """What a picture file lacks to be whole.
+
+    Args:
+        content: The file. Formats other than JPEG, PNG, WebP and BMP are left to their decoder.
+
+    Returns:
+        For people, or "" where nothing is missing.
+    """
+    if not content:
+        return "the file is empty"
+    if content.startswith(b"\xff\xd8"):
+        return "" if _jpeg_ends(content) else "the JPEG has no end marker"
+    if content.startswith(_PNG_SIGNATURE):
+        return "" if _png_ends(content) else "the PNG has no end chunk"
+    needed = _bytes_needed(content)
+    return "" if len(content) >= needed else f"{len(content)} of {needed} bytes are there"
+
+
+def _jpeg_ends(content: bytes) -> bool:
+    """Walk from marker to marker: a thumbnail within a segment has an end marker of its own, which must not count."""
+    position = 2
+    while found := _NEXT_MARKER.search(content, position):
+        marker, position = content[found.start() + 1], found.end()
+        if marker == _END_OF_IMAGE:
+            return True
+        if position + 2 > len(content):
+            return False
+        # The scan header is a segment as well; the scan data behind it is skipped by the next search.
+        position += struct.unpack_from(">H", content, position)[0]
+    return False
+
+
+def _png_ends(content: bytes) -> bool:
+    position = len(_PNG_SIGNATURE)
+    while position + 12 <= len(content):
+        (length,) = struct.unpack_from(">I", content, position)
+        if content[position + 4 : position + 8] == b"IEND":
+            return True
+        position += 12 + length
+    return False
+
+
+def _bytes_needed(content: bytes) -> int:
+    """How long a WebP or BMP must be; 0 for other formats."""
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return 8 + int(struct.unpack_from("<I", content, 4)[0])
+    if content[:2] == b"BM" and len(content) >= 34:
+        offset, header, width, height, _, bits, compression = struct.unpack_from("<IIiiHHI", content, 10)
+        if header >= 40 and compression == _BMP_UNCOMPRESSED:
+            return int(offset + (width * bits + 31) // 32 * 4 * abs(height))
+    return 0

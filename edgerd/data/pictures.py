@@ -1,0 +1,191 @@
+"""Pictures on disk and in bundles: read, checked for completeness, as 8-bit BGR.
+
+Whatever a file holds becomes uint8 (h, w, 3), BGR:
+
+- grey is repeated in three channels;
+- 16-bit goes to 8-bit by full scale, round(value / 257), so 65535 is white (raw 12-bit values come out dark);
+- alpha is dropped: the colours are taken as they are stored, not blended with a background;
+- an EXIF orientation is applied, as picture viewers and OpenCV do, to masks too;
+- of several pages or animation frames the first counts.
+
+A file that was cut short is an error. Decoders fill what is missing with grey without a word, which would train on
+half a part, so the container is checked to its end first.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edgerd.bundle import Bundle
+from edgerd.data.containers import what_is_missing
+from edgerd.errors import BundleDamagedError, PictureError, StorageError
+from edgerd.manifest import PreprocessSpec
+from edgerd.types import UInt8Array
+
+PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+MASK_CUT = 127
+"""A mask pixel is defective above this grey level."""
+
+if "OPENCV_LOG_LEVEL" not in os.environ:
+    # Its log repeats on stderr, per thread, what PictureError and CameraError say once.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
+def read_picture(path: Path) -> UInt8Array:
+    """Read a picture file.
+
+    Args:
+        path: PNG, JPEG, BMP, TIFF or WebP; grey or colour, 8 or 16 bit, with or without alpha. Any characters.
+
+    Returns:
+        uint8 (h, w, 3), BGR, C-contiguous.
+
+    Raises:
+        PictureError: The file cannot be read, is not a picture, was cut short, or has pixels of another kind.
+    """
+    return _decode(_file_content(path), str(path), cv2.IMREAD_COLOR)
+
+
+def read_mask(path: Path) -> npt.NDArray[np.bool_]:
+    """Read a defect mask.
+
+    Args:
+        path: A picture file, white where the part is defective.
+
+    Returns:
+        bool (h, w), True where the grey level is above 127.
+
+    Raises:
+        PictureError: As `read_picture`; or the mask has dark marks only, as one that stores 0 and 1.
+    """
+    grey = _decode(_file_content(path), str(path), cv2.IMREAD_GRAYSCALE)
+    peak = int(grey.max())
+    if 0 < peak <= MASK_CUT:
+        raise PictureError(
+            f"The mask {path} has no pixel above {MASK_CUT}: its largest value is {peak}.",
+            expected="0 for good and 255 for defective pixels",
+            hint=f"Multiply the masks by {255 // peak} and save them again.",
+        )
+    return grey > MASK_CUT
+
+
+def encode_png(array: npt.NDArray[np.uint8] | npt.NDArray[np.bool_]) -> bytes:
+    """Encode a picture as PNG, without loss.
+
+    Args:
+        array: uint8 (h, w, 3) BGR, uint8 (h, w) grey, or bool (h, w) written as 0 and 255.
+    """
+    pixels = array.astype(np.uint8) * 255 if array.dtype == np.bool_ else array.astype(np.uint8, copy=False)
+    return cv2.imencode(".png", pixels)[1].tobytes()
+
+
+def decode_png(content: bytes) -> UInt8Array:
+    """Decode a PNG held in memory.
+
+    Returns:
+        uint8 (h, w, 3), BGR.
+
+    Raises:
+        PictureError: It is not a whole PNG.
+    """
+    return _decode(content, "A PNG in memory", cv2.IMREAD_COLOR)
+
+
+def write_png(path: Path, array: npt.NDArray[np.uint8] | npt.NDArray[np.bool_]) -> None:
+    """Write a picture or mask as PNG; folders on the way are made.
+
+    Args:
+        path: File to write, replaced if it is there.
+        array: As for `encode_png`.
+
+    Raises:
+        StorageError: Disk full or no permission.
+    """
+    content = encode_png(array)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as error:
+        raise StorageError(
+            f"{path} could not be written: {error.strerror}.",
+            expected="a writable folder with space left",
+            hint="Free some space or choose another folder.",
+        ) from error
+
+
+def load_bundle_pictures(bundle: Bundle, names: Sequence[str], spec: PreprocessSpec) -> UInt8Array:
+    """Read prepared pictures out of a bundle, each file verified.
+
+    Args:
+        bundle: The bundle.
+        names: One PNG per tile, picture by picture, as `Manifest.holdout` and `Manifest.ranges` list them.
+        spec: The bundle's preprocessing.
+
+    Returns:
+        uint8 (n_pictures, tiles, H, W, 3), BGR.
+
+    Raises:
+        BundleDamagedError: A file is missing, changed, or not of the spec's size.
+    """
+    if len(names) % spec.n_tiles:
+        raise BundleDamagedError(
+            f"{bundle.path} lists {len(names)} pictures of single tiles.",
+            expected=f"a multiple of {spec.n_tiles}, the tiles of one frame",
+            hint="Export the bundle again.",
+        )
+    tiles = np.empty((len(names), spec.height, spec.width, 3), np.uint8)
+    for tile, name in zip(tiles, names, strict=True):
+        picture = decode_png(bundle.read(name))
+        if picture.shape != tile.shape:
+            raise BundleDamagedError(
+                f"{name} in {bundle.path} is {picture.shape[1]}x{picture.shape[0]} pixels.",
+                expected=f"{spec.width}x{spec.height}, the graph's size",
+                hint="Export the bundle again.",
+            )
+        tile[:] = picture
+    return tiles.reshape(-1, spec.n_tiles, spec.height, spec.width, 3)
+
+
+def _file_content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PictureError(
+            f"{path} cannot be read: {error.strerror}.", expected="a picture file", hint="Check the path."
+        ) from error
+
+
+def _decode(content: bytes, name: str, colour: int) -> UInt8Array:
+    """Decode to 8 bits; `colour` is IMREAD_COLOR (which drops alpha and applies EXIF) or IMREAD_GRAYSCALE."""
+    missing = what_is_missing(content)
+    if missing:
+        raise PictureError(
+            f"{name} was cut short: {missing}.", expected="a whole file", hint="Copy it again, or remove it."
+        )
+    try:
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), colour | cv2.IMREAD_ANYDEPTH)
+    except cv2.error as error:
+        raise PictureError(
+            f"{name} cannot be decoded: {error.err}.", expected="a picture", hint="Save it again, or remove it."
+        ) from error
+    if pixels is None:
+        raise PictureError(
+            f"{name} is not a picture, or is damaged.",
+            expected="PNG, JPEG, BMP, TIFF or WebP",
+            hint="Save it again, or remove it.",
+        )
+    if pixels.dtype == np.uint16:
+        pixels = cv2.convertScaleAbs(pixels, alpha=1 / 257)
+    if pixels.dtype != np.uint8:
+        raise PictureError(
+            f"{name} holds {pixels.dtype} values.",
+            expected="8 or 16 bits, unsigned",
+            hint="Convert it to 8 bits: which value is white cannot be known.",
+        )
+    return np.asarray(pixels, np.uint8)

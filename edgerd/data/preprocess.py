@@ -1,0 +1,285 @@
+"""The one preprocessing: frame -> BGR -> region -> tiles -> resize to (H, W), for training and for every runtime.
+
+1. **BGR.** `bgr` is taken as it is. `grey` is repeated in three channels; the spec's colour range is not applied to it.
+   `nv12` and `yuyv`, with Kr, Kb = 0.299, 0.114 (ITU-R BT.601) or 0.2126, 0.0722 (BT.709) and Kg = 1 - Kr - Kb:
+
+       limited:  y = (Y - 16) 255/219,  u = (U - 128) 255/224,  v = (V - 128) 255/224
+       full:     y = Y,                 u = U - 128,            v = V - 128
+       R = y + 2 (1 - Kr) v
+       G = y - 2 Kb (1 - Kb)/Kg u - 2 Kr (1 - Kr)/Kg v
+       B = y + 2 (1 - Kb) u
+
+   rounded and clipped to 0..255; a chroma sample stands for its 2x2 (nv12) or 2x1 (yuyv) pixels. OpenCV's weights have
+   ten fractional bits, so a value may be 1 off.
+2. **Region.** Cropped, in pixels of the frame; the whole frame where the spec has none.
+3. **Tiles.** See `tile_boxes`.
+4. **Resize** of each tile: the average over the covered area where both its width and its height shrink, else bilinear
+   on both axes with pixel centres at half integers (OpenCV's INTER_AREA and INTER_LINEAR); a copy where none changes.
+
+A CUDA kernel that does the same must agree with this module to within 1 of 255.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import cache
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from pydantic import ValidationError
+
+from edgerd.errors import SpecError
+from edgerd.manifest import PreprocessSpec, RegionSpec, TileSpec
+from edgerd.types import Box, Frame, PixelFormat, UInt8Array
+
+_LUMA_WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}
+"""Kr and Kb."""
+
+
+def bgr_from_frame(frame: Frame, spec: PreprocessSpec) -> UInt8Array:
+    """Convert a frame to BGR.
+
+    Args:
+        frame: In any of the pixel formats.
+        spec: Says the colour standard and range of YUV formats.
+
+    Returns:
+        uint8 (h, w, 3); for a BGR frame its own data, not a copy.
+
+    Raises:
+        SpecError: The data has another dtype or shape than its pixel format.
+    """
+    data, pixel_format = frame.data, frame.pixel_format
+    if not _fits(data, pixel_format):
+        raise SpecError(
+            f"A {pixel_format.value} frame has {data.dtype} data of shape {data.shape}.",
+            expected=_LAYOUTS[pixel_format],
+            hint="Set the pixel format that the camera delivers.",
+        )
+    if pixel_format is PixelFormat.BGR:
+        return data
+    if pixel_format is PixelFormat.GREY:
+        return np.asarray(cv2.cvtColor(data, cv2.COLOR_GRAY2BGR), np.uint8)
+    return _bgr_from_yuv(_yuv_planes(data, pixel_format), spec)
+
+
+def prepare(bgr: UInt8Array, spec: PreprocessSpec) -> UInt8Array:
+    """Cut a picture into tiles of the graph's size.
+
+    Args:
+        bgr: uint8 (h, w, 3).
+        spec: The preprocessing.
+
+    Returns:
+        uint8 (tiles, H, W, 3), C-contiguous, tiles row by row.
+
+    Raises:
+        SpecError: Region or tiles do not fit a picture of this size.
+    """
+    boxes = tile_boxes(bgr.shape[0], bgr.shape[1], spec)
+    tiles = np.empty((len(boxes), spec.height, spec.width, 3), np.uint8)
+    for tile, box in zip(tiles, boxes, strict=True):
+        source = _crop(bgr, box)
+        if source.shape == tile.shape:
+            tile[:] = source
+        else:
+            shrinks = box.height > spec.height and box.width > spec.width
+            interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+            cv2.resize(source, (spec.width, spec.height), dst=tile, interpolation=interpolation)
+    return tiles
+
+
+def prepare_mask(mask: npt.NDArray[np.bool_], spec: PreprocessSpec) -> npt.NDArray[np.bool_]:
+    """Cut a mask as `prepare` cuts its picture, resized to the nearest pixel.
+
+    Args:
+        mask: bool (h, w), of the picture's size.
+        spec: The preprocessing.
+
+    Returns:
+        bool (tiles, H, W).
+
+    Raises:
+        SpecError: Region or tiles do not fit.
+    """
+    boxes = tile_boxes(mask.shape[0], mask.shape[1], spec)
+    tiles = np.empty((len(boxes), spec.height, spec.width), np.uint8)
+    for tile, box in zip(tiles, boxes, strict=True):
+        source = _crop(mask.view(np.uint8), box)
+        cv2.resize(source, (spec.width, spec.height), dst=tile, interpolation=cv2.INTER_NEAREST)
+    return tiles.view(np.bool_)
+
+
+def tile_boxes(frame_height: int, frame_width: int, spec: PreprocessSpec) -> tuple[Box, ...]:
+    """Where the tiles lie in the frame.
+
+    Along an axis of L region pixels, n tiles that overlap by a fraction f all have the same whole size
+
+        s = ceil(L / (n - (n - 1) f))
+
+    and tile i starts at floor(i (L - s) / (n - 1)): the first at the region's edge, the last ending at the other one,
+    neighbours overlapping by f s pixels or up to two more or fewer, no pixel of the region outside all tiles.
+
+    Args:
+        frame_height: Height of the frame in pixels.
+        frame_width: Its width.
+        spec: The preprocessing.
+
+    Returns:
+        One box per tile in frame pixels, row by row.
+
+    Raises:
+        SpecError: The region leaves the frame, or is too small for that many tiles.
+    """
+    region = spec.region or RegionSpec(x=0, y=0, width=frame_width, height=frame_height)
+    if region.x + region.width > frame_width or region.y + region.height > frame_height:
+        raise SpecError(
+            f"The region {region} (x,y,width,height) leaves the frame of {frame_width}x{frame_height} pixels.",
+            expected="a region inside the frame",
+            hint="Give pictures of the size the region was made for, or another --region.",
+        )
+    tile_width, lefts = _cut(region.width, spec.tiles.columns, spec.tiles.overlap)
+    tile_height, tops = _cut(region.height, spec.tiles.rows, spec.tiles.overlap)
+    if len(set(lefts)) < spec.tiles.columns or len(set(tops)) < spec.tiles.rows:
+        raise SpecError(
+            f"{region.width}x{region.height} pixels are too few for {spec.tiles} tiles.",
+            expected="tiles that start at different pixels",
+            hint="Use fewer tiles, or less overlap.",
+        )
+    return tuple(Box(region.x + left, region.y + top, tile_width, tile_height) for top in tops for left in lefts)
+
+
+def frame_box(tile_box: Box, map_box: Box, spec: PreprocessSpec) -> Box:
+    """Map a box of a tile's anomaly map to the frame.
+
+    Args:
+        tile_box: Where the tile lies, in frame pixels, as `tile_boxes` gives it.
+        map_box: In pixels of the tile's H x W map, inside it.
+        spec: The preprocessing.
+
+    Returns:
+        The smallest box of whole frame pixels that covers it; it lies inside `tile_box`.
+    """
+    left = map_box.x * tile_box.width // spec.width
+    top = map_box.y * tile_box.height // spec.height
+    right = -(-(map_box.x + map_box.width) * tile_box.width // spec.width)
+    bottom = -(-(map_box.y + map_box.height) * tile_box.height // spec.height)
+    return Box(tile_box.x + left, tile_box.y + top, right - left, bottom - top)
+
+
+def parse_region(text: str) -> RegionSpec:
+    """Read a region as the command line writes it.
+
+    Args:
+        text: "x,y,width,height" in frame pixels.
+
+    Raises:
+        SpecError: It is written otherwise, or is empty.
+    """
+    try:
+        x, y, width, height = (int(number) for number in text.split(","))
+        return RegionSpec(x=x, y=y, width=width, height=height)
+    except ValueError as error:
+        raise SpecError(
+            f"The region {text!r} cannot be used{_first_reason(error)}.",
+            expected="x,y,width,height in frame pixels, width and height above 0",
+            hint="For example: --region 100,50,640,480",
+        ) from error
+
+
+def parse_tiles(text: str) -> TileSpec:
+    """Read a tiling as the command line writes it.
+
+    Args:
+        text: "ROWSxCOLUMNS" or "ROWSxCOLUMNS:OVERLAP", the overlap a fraction of a tile's size.
+
+    Raises:
+        SpecError: It is written otherwise, or out of range.
+    """
+    grid, colon, overlap = text.partition(":")
+    try:
+        rows, columns = (int(number) for number in grid.split("x"))
+        return TileSpec(rows=rows, columns=columns, overlap=float(overlap) if colon else 0.0)
+    except ValueError as error:
+        raise SpecError(
+            f"The tiling {text!r} cannot be used{_first_reason(error)}.",
+            expected="RxC or RxC:overlap, 1 to 32 rows and columns, an overlap from 0 to below 0.9",
+            hint="For example: --tiles 2x3:0.1",
+        ) from error
+
+
+def _first_reason(error: ValueError) -> str:
+    """What pydantic found wrong; other ValueErrors speak of Python, not of the text."""
+    if not isinstance(error, ValidationError):
+        return ""
+    first = error.errors()[0]
+    return f": {first['loc'][0]}: {first['msg']}"
+
+
+def _cut(length: int, n: int, overlap: float) -> tuple[int, tuple[int, ...]]:
+    """Size of a tile and starts of all n along one axis; the fraction is exact so that 0.1 never costs a pixel."""
+    fraction = Fraction(overlap).limit_denominator(10_000)
+    size = -(-length // (n - (n - 1) * fraction))
+    return size, tuple(i * (length - size) // max(n - 1, 1) for i in range(n))
+
+
+def _crop(array: UInt8Array, box: Box) -> UInt8Array:
+    return array[box.y : box.y + box.height, box.x : box.x + box.width]
+
+
+_LAYOUTS = {
+    PixelFormat.BGR: "uint8 (h, w, 3)",
+    PixelFormat.GREY: "uint8 (h, w)",
+    PixelFormat.NV12: "uint8 (h * 3 / 2, w), h and w even",
+    PixelFormat.YUYV: "uint8 (h, w, 2), w even",
+}
+
+
+def _fits(data: UInt8Array, pixel_format: PixelFormat) -> bool:
+    shape = data.shape
+    if data.dtype != np.uint8 or 0 in shape:
+        return False
+    if pixel_format is PixelFormat.BGR:
+        return len(shape) == 3 and shape[2] == 3
+    if pixel_format is PixelFormat.GREY:
+        return len(shape) == 2
+    if pixel_format is PixelFormat.NV12:
+        return len(shape) == 2 and shape[0] % 3 == 0 and shape[1] % 2 == 0
+    return len(shape) == 3 and shape[2] == 2 and shape[1] % 2 == 0
+
+
+def _yuv_planes(data: UInt8Array, pixel_format: PixelFormat) -> tuple[UInt8Array, UInt8Array, UInt8Array]:
+    """Y (h, w) and U, V at their own resolution."""
+    if pixel_format is PixelFormat.NV12:
+        height, width = data.shape[0] * 2 // 3, data.shape[1]
+        chroma = data[height:].reshape(height // 2, width // 2, 2)
+        return data[:height], chroma[..., 0], chroma[..., 1]
+    return data[..., 0], data[:, 0::2, 1], data[:, 1::2, 1]
+
+
+def _bgr_from_yuv(planes: tuple[UInt8Array, UInt8Array, UInt8Array], spec: PreprocessSpec) -> UInt8Array:
+    luma, *chroma = planes
+    size = (luma.shape[1], luma.shape[0])
+    whole = [cv2.resize(np.ascontiguousarray(plane), size, interpolation=cv2.INTER_NEAREST) for plane in chroma]
+    yuv = cv2.merge([np.ascontiguousarray(luma), *whole])
+    return np.asarray(cv2.transform(yuv, _yuv_to_bgr(spec.colour_standard, spec.colour_range)), np.uint8)
+
+
+@cache
+def _yuv_to_bgr(standard: str, colour_range: str) -> npt.NDArray[np.float64]:
+    """The formulas at the top as one (3, 4) matrix: BGR = matrix @ (Y, U, V, 1)."""
+    kr, kb = _LUMA_WEIGHTS[standard]
+    kg = 1 - kr - kb
+    weights = np.array(
+        [
+            [1, 2 * (1 - kb), 0],
+            [1, -2 * kb * (1 - kb) / kg, -2 * kr * (1 - kr) / kg],
+            [1, 0, 2 * (1 - kr)],
+        ]
+    )
+    limited = colour_range == "limited"
+    scale = np.array([255 / 219, 255 / 224, 255 / 224]) if limited else np.ones(3)
+    offset = np.array([16.0 if limited else 0.0, 128.0, 128.0])
+    weights = weights * scale
+    return np.column_stack([weights, -weights @ offset])
