@@ -91,6 +91,13 @@ class Bundle:
                 expected="a manifest as edgerd export writes it",
                 hint="Export the bundle again.",
             ) from error
+        unlisted = sorted(manifest.named_files - set(manifest.files))
+        if unlisted:
+            raise BundleDamagedError(
+                f"{file} uses {unlisted[0]} and has no hash for it.",
+                expected="a manifest as edgerd export writes it",
+                hint="Export the bundle again.",
+            )
         return cls(path, manifest)
 
     def read(self, name: str) -> bytes:
@@ -211,9 +218,8 @@ def find_bundle(folder: str | Path = ".") -> Path:
 
 
 def _kept_files(manifest: Manifest, new_files: Mapping[str, bytes], base: Bundle) -> dict[str, Path]:
-    named = {*manifest.holdout, *manifest.ranges, *(file for engine in manifest.engines for file in engine.files)}
     top_level = {name for name in base.manifest.files if "/" not in name}
-    kept = (named | top_level) & set(base.manifest.files) - set(new_files)
+    kept = (manifest.named_files | top_level) & set(base.manifest.files) - set(new_files)
     return {name: base.path / name for name in sorted(kept)}
 
 

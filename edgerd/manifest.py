@@ -208,10 +208,7 @@ class Manifest(Record):
                 raise ValueError(f"file name {name!r} leaves the bundle")
         return files
 
-    @model_validator(mode="after")
-    def _files_are_listed(self) -> Manifest:
-        named = [*self.holdout, *self.ranges, *(file for engine in self.engines for file in engine.files)]
-        missing = sorted(set(named) - set(self.files))
-        if missing:
-            raise ValueError(f"{missing[0]!r} is used but has no hash under 'files'")
-        return self
+    @property
+    def named_files(self) -> set[str]:
+        """Files that pictures and engines refer to; `files` must have a hash for each."""
+        return {*self.holdout, *self.ranges, *(file for engine in self.engines for file in engine.files)}
