@@ -1,0 +1,145 @@
+"""Everything `edgerd evaluate` says about a test set, None where a metric does not exist."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgerd.errors import InputError
+from edgerd.evaluation.metrics import (
+    BoolArray,
+    Float64Array,
+    alarm_rate,
+    aupro,
+    check_scores,
+    image_auroc,
+    pixel_auroc,
+    pro_per_image,
+)
+from edgerd.types import Float32Array
+
+GOOD = "good"
+
+
+@dataclass(frozen=True, slots=True)
+class DefectMetrics:
+    """How one kind of defect is told from the good pictures.
+
+    Attributes:
+        n: Pictures of this kind.
+        image_auroc: Of this kind against all good pictures; None without good pictures.
+        recall: Share of this kind above the threshold; None without a threshold.
+    """
+
+    n: int
+    image_auroc: float | None
+    recall: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """What `edgerd evaluate` writes, but for the engine's name. All areas and rates are between 0 and 1.
+
+    Attributes:
+        image_auroc: None with one class only.
+        pixel_auroc: None without masks, likewise the next two.
+        aupro: Over the data set, false-positive rates up to 0.3.
+        pro_per_image: RD4AD's own.
+        per_defect: By kind of defect, in alphabetical order.
+        n_good: Good pictures.
+        n_defective: Defective pictures.
+        threshold: NG is score > threshold; None where there was none.
+        false_alarm_rate: Share of the good pictures above it; None without good pictures or threshold.
+        recall: Share of the defective pictures above it; None without defective pictures or threshold.
+    """
+
+    image_auroc: float | None
+    pixel_auroc: float | None
+    aupro: float | None
+    pro_per_image: float | None
+    per_defect: Mapping[str, DefectMetrics]
+    n_good: int
+    n_defective: int
+    threshold: float | None
+    false_alarm_rate: float | None
+    recall: float | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as plain dicts and numbers."""
+        return asdict(self)
+
+
+def evaluate_scores(
+    scores: npt.ArrayLike,
+    defects: Sequence[str],
+    threshold: float | None,
+    maps: npt.ArrayLike | None = None,
+    masks: Sequence[BoolArray | None] | None = None,
+) -> Metrics:
+    """Everything there is to say about a test set.
+
+    Args:
+        scores: (n,), any float type, one per picture.
+        defects: n kinds of defect, "good" for good pictures.
+        threshold: NG is score > threshold; None if there is none.
+        maps: float32 (n, H, W) or (n, T, H, W): anomaly maps; None to leave the pixel metrics out.
+        masks: n masks of a map's shape; None for a good picture means all normal, and for a defective one that nobody
+            drew its mask: it is left out of the pixel metrics.
+
+    Raises:
+        InputError: No pictures, lengths or shapes that differ, or values that are not finite.
+    """
+    values, kinds = np.asarray(scores, dtype=np.float64), np.asarray(defects, dtype=np.str_)
+    is_defective = kinds != GOOD
+    if not values.size:
+        raise InputError("There are no pictures to evaluate.", hint="Check the data folder: test/good, test/<defect>.")
+    check_scores(values, is_defective)
+    good, defective = values[~is_defective], values[is_defective]
+
+    def auroc(positives: Float64Array) -> float | None:
+        if not (good.size and positives.size):
+            return None
+        both = np.append(good, positives)
+        return image_auroc(both, np.arange(both.size) >= good.size)
+
+    def rate(part: Float64Array) -> float | None:
+        return alarm_rate(part, threshold) if part.size and threshold is not None else None
+
+    by_kind = {str(kind): values[kinds == kind] for kind in np.unique(kinds[is_defective])}
+    pixels = _masked_pictures(maps, masks, is_defective)
+    return Metrics(
+        image_auroc=auroc(defective),
+        pixel_auroc=pixel_auroc(*pixels) if pixels else None,
+        aupro=aupro(*pixels) if pixels else None,
+        pro_per_image=pro_per_image(*pixels) if pixels else None,
+        per_defect={kind: DefectMetrics(part.size, auroc(part), rate(part)) for kind, part in by_kind.items()},
+        n_good=good.size,
+        n_defective=defective.size,
+        threshold=threshold,
+        false_alarm_rate=rate(good),
+        recall=rate(defective),
+    )
+
+
+def _masked_pictures(
+    maps: npt.ArrayLike | None, masks: Sequence[BoolArray | None] | None, is_defective: BoolArray
+) -> tuple[Float32Array, BoolArray] | None:
+    """Maps and masks of the pictures that can take part in pixel metrics; None where those do not exist."""
+    if maps is None or masks is None:
+        return None
+    values = np.asarray(maps, dtype=np.float32)
+    if not len(values) == len(masks) == is_defective.size:
+        raise InputError(f"There are {is_defective.size} scores, {len(values)} maps and {len(masks)} masks.")
+    shape = values.shape[1:]
+    wrong = [mask.shape for mask in masks if mask is not None and mask.shape != shape]
+    if wrong:
+        raise InputError(f"A mask of shape {wrong[0]} does not fit maps of shape {shape}.")
+    known = np.array([mask is not None for mask in masks]) | ~is_defective
+    drawn = np.stack([np.zeros(shape, np.bool_) if mask is None else mask for mask in masks])
+    if not known.all():
+        values, drawn = values[known], drawn[known]
+    return (values, drawn) if drawn.any() and not drawn.all() else None

@@ -1,0 +1,154 @@
+"""The threshold, from the scores of good pictures that training never saw.
+
+Split-conformal: of n such scores the ceil((n + 1)(1 - alpha))-th smallest is exceeded by at most a share alpha of new
+good pictures, whatever the law of the scores, as long as they are exchangeable (Vovk, Gammerman and Shafer 2005;
+Angelopoulos and Bates, arXiv:2107.07511). With fewer than 1 / alpha - 1 scores there is no such score, and an
+exponential tail is fitted to the largest of them instead (docs/decisions/threshold-tail.md compares the candidates).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from edgerd.errors import InputError
+from edgerd.manifest import ThresholdRecord
+
+_TAIL_SCORES = 10
+_ROUNDING = 1e-9
+"""(n + 1)(1 - alpha) is often whole on paper and a hair above in binary; this keeps the rank."""
+
+
+def threshold_from_scores(scores: npt.ArrayLike, false_alarm_rate: float) -> ThresholdRecord:
+    """Find the threshold for a false-alarm rate.
+
+    Args:
+        scores: (n,), any float type: scores of held-out good pictures, one per picture.
+        false_alarm_rate: alpha, the share of good parts that may be called NG, between 0 and 1.
+
+    Returns:
+        The record, `extrapolated` where alpha < 1 / (n + 1); then the threshold is not below the largest score.
+
+    Raises:
+        InputError: The rate is outside (0, 1), a score is not finite, or there are too few scores.
+    """
+    ordered = np.sort(np.asarray(scores, dtype=np.float64).ravel())
+    n = ordered.size
+    _check(ordered, false_alarm_rate)
+    rank = max(1, math.ceil((n + 1) * (1 - false_alarm_rate) - _ROUNDING))
+    extrapolated = rank > n
+    return ThresholdRecord(
+        value=tail_threshold(ordered, false_alarm_rate) if extrapolated else float(ordered[rank - 1]),
+        false_alarm_rate=false_alarm_rate,
+        n_good=n,
+        rank=None if extrapolated else rank,
+        extrapolated=extrapolated,
+        largest_score=float(ordered[-1]),
+        realised_rate_90=None if extrapolated else realised_rate_interval(n, rank),
+        n_more_needed=max(0, math.ceil(1 / false_alarm_rate - _ROUNDING) - 1 - n),
+    )
+
+
+def tail_threshold(ordered_scores: npt.NDArray[np.float64], false_alarm_rate: float) -> float:
+    """The threshold from an exponential tail fitted to the ten largest scores, or to the upper half of fewer than 20.
+
+    These m scores exceed the one below them, u, by amounts with sum S. A new score exceeds u with probability
+    (m + 1) / (n + 1), and for an exponential tail (m - 1) / S is the unbiased estimate of its rate, hence
+    u + S / (m - 1) * ln((m + 1) / ((n + 1) alpha)).
+
+    Args:
+        ordered_scores: float64 (n,), ascending, n >= 3.
+        false_alarm_rate: alpha, below 1 / (n + 1).
+
+    Returns:
+        The threshold, not below the largest score.
+    """
+    n = ordered_scores.size
+    m = max(2, min(n // 2, _TAIL_SCORES))
+    base = ordered_scores[n - m - 1]
+    excess_scale = float(np.sum(ordered_scores[n - m :] - base)) / (m - 1)
+    fitted = base + excess_scale * math.log((m + 1) / ((n + 1) * false_alarm_rate))
+    return float(max(fitted, ordered_scores[-1]))
+
+
+def realised_rate_interval(n: int, rank: int, coverage: float = 0.9) -> tuple[float, float]:
+    """The central interval of the false-alarm rate that will be seen with the rank-th smallest of n scores.
+
+    The rate follows Beta(n + 1 - rank, rank) (arXiv:2107.07511, section 3.2) where no two scores are equal; equal
+    scores can only lower it.
+
+    Args:
+        n: How many scores there were.
+        rank: 1 to n.
+        coverage: Probability of the interval.
+
+    Returns:
+        Lower and upper end, each between 0 and 1.
+    """
+    tail = (1 - coverage) / 2
+    return _beta_quantile(tail, n + 1 - rank, rank), _beta_quantile(1 - tail, n + 1 - rank, rank)
+
+
+def describe(record: ThresholdRecord) -> str:
+    """What a threshold promises and what it does not, in a few lines for people."""
+    rate = _percent(record.false_alarm_rate)
+    more = f"{record.n_more_needed} more good {'picture' if record.n_more_needed == 1 else 'pictures'}"
+    if record.extrapolated:
+        return (
+            f"NG is a score above {record.value:.4g}, extrapolated: {record.n_good} good pictures are too few to "
+            f"settle a false-alarm rate of {rate}.\n"
+            f"An exponential tail was fitted to their highest scores; the largest is {record.largest_score:.4g}.\n"
+            f"{more} would settle it: edgerd calibrate BUNDLE --from-camera URI --minutes M collects them."
+        )
+    low, high = record.realised_rate_90 or (0.0, 1.0)
+    return (
+        f"NG is a score above {record.value:.4g}, for a false-alarm rate of {rate}: "
+        f"number {record.rank} of the {record.n_good} good pictures' scores in ascending order.\n"
+        f"Expect {_percent(low)} to {_percent(high)} of good parts to be called NG (90 % interval, for parts like the "
+        f"ones in those pictures)."
+    )
+
+
+def _check(ordered: npt.NDArray[np.float64], false_alarm_rate: float) -> None:
+    if not 0 < false_alarm_rate < 1:
+        raise InputError(
+            f"A false-alarm rate of {false_alarm_rate:g} makes no sense.",
+            expected="a share of the good parts, above 0 and below 1",
+            hint="--false-alarm-rate 0.01 lets one good part in a hundred be called NG.",
+        )
+    if not np.isfinite(ordered).all():
+        raise InputError(
+            f"{np.count_nonzero(~np.isfinite(ordered))} of {ordered.size} scores are not finite.",
+            expected="finite scores of good pictures",
+            hint="Evaluate the FP32 engine; if its scores are not finite either, train again.",
+        )
+    n_least = min(3, math.ceil(1 / false_alarm_rate - _ROUNDING) - 1)
+    if ordered.size < max(1, n_least):
+        raise InputError(
+            f"{ordered.size} good pictures are too few for a threshold.",
+            expected=f"{max(1, n_least)} or more that training never saw",
+            hint="Pass more good pictures: edgerd calibrate BUNDLE DATA",
+        )
+
+
+def _beta_quantile(probability: float, a: int, b: int) -> float:
+    """The x with P(X <= x) = probability for X ~ Beta(a, b), a and b whole.
+
+    Bisection on P(X <= x) = P(Binomial(a + b - 1, x) >= a), summed over the a terms below.
+    """
+    n = a + b - 1
+    log_choose = [math.lgamma(n + 1) - math.lgamma(j + 1) - math.lgamma(n - j + 1) for j in range(a)]
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        x = (low + high) / 2
+        log_x, log_rest = math.log(x), math.log1p(-x)
+        below = math.fsum(math.exp(c + j * log_x + (n - j) * log_rest) for j, c in enumerate(log_choose))
+        low, high = (x, high) if 1 - below < probability else (low, x)
+    return (low + high) / 2
+
+
+def _percent(share: float) -> str:
+    percent = 100 * share
+    return f"{percent:.2g} %" if percent < 10 else f"{percent:.0f} %"

@@ -1,0 +1,105 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from edgerd.errors import InputError
+from edgerd.evaluation.threshold import describe, realised_rate_interval, threshold_from_scores
+
+scores_of_good = st.lists(st.floats(0, 6), min_size=3, max_size=300)
+rates = st.floats(1e-4, 0.9)
+
+
+def test_99_pictures_settle_one_in_a_hundred_and_98_do_not():
+    scores = np.linspace(0.2, 0.4, 99)
+    settled = threshold_from_scores(scores, 0.01)
+    assert (settled.value, settled.rank, settled.extrapolated, settled.n_more_needed) == (0.4, 99, False, 0)
+    short = threshold_from_scores(scores[:98], 0.01)
+    assert (short.rank, short.extrapolated, short.realised_rate_90, short.n_more_needed) == (None, True, None, 1)
+
+
+@given(scores_of_good, rates)
+def test_the_rank_is_the_split_conformal_one(scores, rate):
+    record = threshold_from_scores(scores, rate)
+    n = len(scores)
+    assert record.extrapolated == (record.n_more_needed > 0) == (record.rank is None)
+    if record.rank is not None:
+        assert record.value == sorted(scores)[record.rank - 1]
+        assert 1 - record.rank / (n + 1) <= rate + 1e-9
+        assert record.rank == 1 or 1 - (record.rank - 1) / (n + 1) > rate - 1e-9
+
+
+@given(scores_of_good, rates)
+def test_an_extrapolated_threshold_is_never_below_the_largest_score(scores, rate):
+    record = threshold_from_scores(scores, rate)
+    assert record.largest_score == max(scores)
+    if record.extrapolated:
+        assert max(scores) <= record.value < math.inf
+
+
+@given(scores_of_good)
+def test_a_lower_rate_never_lowers_the_threshold(scores):
+    values = [threshold_from_scores(scores, rate).value for rate in (0.5, 0.2, 0.1, 0.05, 0.01, 0.001)]
+    assert values == sorted(values)
+
+
+@given(scores_of_good, st.sampled_from([0.5, 2.0, 4.0]))
+def test_the_threshold_scales_with_the_scores(scores, factor):
+    value = threshold_from_scores(scores, 0.01).value
+    scaled = threshold_from_scores(np.multiply(scores, factor), 0.01).value
+    assert scaled == pytest.approx(factor * value, rel=1e-9, abs=1e-12)
+
+
+@given(st.integers(1, 3000), st.data())
+def test_the_interval_is_betas(n, data):
+    rank = data.draw(st.integers(max(1, n - 60), n))
+    expected = stats.beta.ppf([0.05, 0.95], n + 1 - rank, rank)
+    assert realised_rate_interval(n, rank) == pytest.approx(tuple(expected), rel=1e-6, abs=1e-12)
+
+
+@pytest.mark.parametrize("n", [8, 20, 60])
+def test_extrapolating_from_few_scores_stays_near_the_rate(n):
+    """Gumbel scores, as maxima of maps are: on average at most twice the rate, at no more than twice the height."""
+    law = stats.gumbel_r(0.3, 0.03)
+    draws = law.rvs((400, n), random_state=0)
+    thresholds = np.array([threshold_from_scores(draw, 0.01).value for draw in draws])
+    assert law.sf(thresholds).mean() < 0.02
+    assert np.median(thresholds) - law.median() < 2 * (law.isf(0.01) - law.median())
+
+
+def test_equal_scores_give_that_score():
+    assert threshold_from_scores([0.25] * 8, 0.01).value == 0.25
+
+
+def test_the_message_says_what_is_promised():
+    message = describe(threshold_from_scores(np.linspace(0.2, 0.4, 120), 0.01))
+    assert "score above 0.4" in message
+    assert "number 120 of the 120" in message
+    assert "90 % interval" in message
+    low, high = realised_rate_interval(120, 120)
+    assert f"{100 * low:.2g} % to {100 * high:.2g} %" in message
+
+
+def test_the_message_says_what_is_not_known():
+    message = describe(threshold_from_scores(np.linspace(0.2, 0.4, 20), 0.01))
+    assert "extrapolated" in message
+    assert "largest is 0.4" in message
+    assert "79 more good pictures" in message
+    assert "edgerd calibrate BUNDLE --from-camera URI --minutes M" in message
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0, -0.1, 1.5, math.nan])
+def test_a_rate_that_makes_no_sense(rate):
+    with pytest.raises(InputError, match="makes no sense"):
+        threshold_from_scores([0.1] * 10, rate)
+
+
+@pytest.mark.parametrize(
+    ("scores", "words"), [([], "0 good pictures"), ([0.1, 0.2], "2 good"), ([0.1, math.nan], "not f")]
+)
+def test_scores_that_give_no_threshold(scores, words):
+    with pytest.raises(InputError, match=words):
+        threshold_from_scores(scores, 0.01)
