@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
+import zlib
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
@@ -16,21 +17,21 @@ _END_OF_IMAGE = 0xD9
 _BMP_UNCOMPRESSED = 0
 
 
-def what_is_missing(content: bytes) -> str:
-    """What a picture file lacks to be whole.
+def container_fault(content: bytes) -> str:
+    """Why a picture file is not whole.
 
     Args:
         content: The file. Formats other than JPEG, PNG, WebP and BMP are left to their decoder.
 
     Returns:
-        For people, or "" where nothing is missing.
+        What is wrong, for people; "" where the container is whole.
     """
     if not content:
         return "the file is empty"
     if content.startswith(b"\xff\xd8"):
         return "" if _jpeg_ends(content) else "the JPEG has no end marker"
     if content.startswith(_PNG_SIGNATURE):
-        return "" if _png_ends(content) else "the PNG has no end chunk"
+        return _png_fault(content)
     needed = _bytes_needed(content)
     return "" if len(content) >= needed else f"{len(content)} of {needed} bytes are there"
 
@@ -49,14 +50,19 @@ def _jpeg_ends(content: bytes) -> bool:
     return False
 
 
-def _png_ends(content: bytes) -> bool:
+def _png_fault(content: bytes) -> str:
     position = len(_PNG_SIGNATURE)
     while position + 12 <= len(content):
         (length,) = struct.unpack_from(">I", content, position)
-        if content[position + 4 : position + 8] == b"IEND":
-            return True
-        position += 12 + length
-    return False
+        kind, checksum_at = content[position + 4 : position + 8], position + 8 + length
+        if checksum_at + 4 > len(content):
+            break
+        if zlib.crc32(content[position + 4 : checksum_at]) != struct.unpack_from(">I", content, checksum_at)[0]:
+            return f"the checksum of its {kind.decode('latin-1')} chunk is wrong"
+        if kind == b"IEND":
+            return ""
+        position = checksum_at + 4
+    return "the PNG has no end chunk"
 
 
 def _bytes_needed(content: bytes) -> int:

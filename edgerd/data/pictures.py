@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgerd.bundle import Bundle
-from edgerd.data.containers import what_is_missing
+from edgerd.data.containers import container_fault
 from edgerd.errors import BundleDamagedError, PictureError, StorageError
 from edgerd.manifest import PreprocessSpec
 from edgerd.types import UInt8Array
@@ -163,10 +163,12 @@ def _file_content(path: Path) -> bytes:
 
 def _decode(content: bytes, name: str, colour: int) -> UInt8Array:
     """Decode to 8 bits; `colour` is IMREAD_COLOR (which drops alpha and applies EXIF) or IMREAD_GRAYSCALE."""
-    missing = what_is_missing(content)
-    if missing:
+    fault = container_fault(content)
+    if fault:
         raise PictureError(
-            f"{name} was cut short: {missing}.", expected="a whole file", hint="Copy it again, or remove it."
+            f"{name} is damaged or was cut short: {fault}.",
+            expected="a whole file",
+            hint="Copy it again, or remove it.",
         )
     try:
         pixels = cv2.imdecode(np.frombuffer(content, np.uint8), colour | cv2.IMREAD_ANYDEPTH)
