@@ -197,7 +197,7 @@ class Manifest(Record):
     ranges: tuple[str, ...] = ()
     """Training pictures for quantisation ranges, likewise."""
     engines: tuple[EngineRecord, ...] = ()
-    files: dict[str, FileRecord] = {}
+    files: dict[str, FileRecord] = Field(default_factory=dict)
 
     @field_validator("files")
     @classmethod

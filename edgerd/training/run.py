@@ -21,7 +21,8 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from edgerd import __version__
-from edgerd.data.dataset import Dataset, fingerprint, read_prepared, split_holdout
+from edgerd.data.dataset import Dataset, fingerprint, split_holdout
+from edgerd.data.prepared import read_prepared
 from edgerd.errors import InputError, StorageError
 from edgerd.manifest import PictureLimits, PreprocessSpec, Record
 from edgerd.types import UInt8Array
@@ -56,7 +57,7 @@ class RunRecord(Record):
     limits: PictureLimits
     train: tuple[str, ...]
     holdout: tuple[str, ...]
-    skipped: dict[str, str] = {}
+    skipped: dict[str, str] = Field(default_factory=dict)
     """Pictures that could not be read, and why."""
 
 
@@ -92,7 +93,7 @@ class RunFolder:
             raise InputError(
                 f"{path} is not empty.",
                 expected="a new folder for the run",
-                hint=f"edgerd train {data} -o {path} --resume goes on with the run in it; or choose another name with -o.",
+                hint=f"edgerd train {data} -o {path} --resume goes on with a run; or choose another name with -o.",
             )
         dataset = Dataset.open(data)
         prepared = read_prepared(dataset.train_good, config.preprocess, strict=strict)
@@ -131,6 +132,11 @@ class RunFolder:
                 hint=f"edgerd train DATA -o {path}",
             ) from error
         return cls(path, record)
+
+    def is_of(self, data: Path) -> bool:
+        """Whether a folder holds the pictures the run was started with."""
+        readable = [path for path in Dataset.open(data).train_good if str(path) not in self.record.skipped]
+        return fingerprint(readable, data) == self.record.data_fingerprint
 
     def extend(self, *, epochs: int | None = None, steps: int | None = None) -> RunFolder:
         """The same run with more epochs or steps to do."""

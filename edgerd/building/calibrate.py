@@ -1,0 +1,150 @@
+"""Find the thresholds of a bundle again: the FP32 graph's, and that of each engine that runs here."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edgerd.building.scores import holdout_pictures, scores_of
+from edgerd.bundle import Bundle
+from edgerd.cameras import open_camera
+from edgerd.data.dataset import Dataset, fingerprint
+from edgerd.data.prepared import read_prepared
+from edgerd.data.preprocess import bgr_from_frame, prepare
+from edgerd.errors import CameraError, DatasetError, EngineMismatchError
+from edgerd.evaluation.threshold import threshold_from_scores
+from edgerd.manifest import EngineRecord, ThresholdRecord
+from edgerd.runtimes.choose import open_engine
+from edgerd.types import UInt8Array
+
+MIN_PICTURES = 8
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What `calibrate` did: the new bundle, its FP32 threshold, and engines whose threshold could not be renewed."""
+
+    bundle: Bundle
+    threshold: ThresholdRecord
+    outdated: tuple[str, ...]
+    suspicious: tuple[tuple[int, float], ...]
+    """Good pictures (index, score) that stand far outside the others: look at them, they may be defective."""
+
+
+def calibrate(
+    bundle: Bundle,
+    false_alarm_rate: float,
+    pictures: UInt8Array | None = None,
+    on_picture: Callable[[], None] = lambda: None,
+) -> Calibration:
+    """Find thresholds from good pictures and store them.
+
+    Args:
+        bundle: To calibrate.
+        false_alarm_rate: Share of good parts that may be called NG.
+        pictures: uint8 (n, T, H, W, 3), good and never trained on; None takes the bundle's held-out ones.
+        on_picture: Told after each picture.
+
+    Raises:
+        BundleError: There are no pictures.
+        InputError: Too few, or a rate outside (0, 1).
+        StorageError: The bundle could not be written.
+    """
+    good = holdout_pictures(bundle) if pictures is None else pictures
+    with open_engine(bundle, "onnxruntime", "fp32") as opened:
+        scores = scores_of(opened.engine, good, on_picture)
+    threshold = threshold_from_scores(scores, false_alarm_rate)
+    engines, outdated = [], []
+    for record in bundle.manifest.engines:
+        renewed = _renewed(bundle, record, good, false_alarm_rate)
+        engines.append(renewed or record)
+        if renewed is None:
+            outdated.append(record.name)
+    manifest = bundle.manifest.model_copy(update={"threshold": threshold, "engines": tuple(engines)})
+    suspicious = tuple((index, float(scores[index])) for index in _far_outside(scores))
+    return Calibration(bundle.save_with(manifest), threshold, tuple(outdated), suspicious)
+
+
+def _renewed(bundle: Bundle, record: EngineRecord, good: UInt8Array, false_alarm_rate: float) -> EngineRecord | None:
+    try:
+        with open_engine(bundle, record.key.runtime, record.key.precision) as opened:
+            threshold = threshold_from_scores(scores_of(opened.engine, good), false_alarm_rate)
+    except EngineMismatchError:
+        return None
+    return record.model_copy(update={"threshold": threshold})
+
+
+def _far_outside(scores: npt.NDArray[np.float64]) -> list[int]:
+    """Above the upper quartile by more than three times the interquartile range (Tukey's "far out")."""
+    low, high = np.quantile(scores, [0.25, 0.75])
+    return [int(index) for index in np.flatnonzero(scores > high + 3.0 * (high - low))]
+
+
+def pictures_from_folder(bundle: Bundle, data: Path) -> UInt8Array:
+    """Good pictures from a folder, for `calibrate`: uint8 (n, T, H, W, 3).
+
+    Raises:
+        DatasetError: They are the ones the student was trained on; their scores are too low.
+    """
+    paths = Dataset.open(data).train_good
+    if fingerprint(paths, data) == bundle.manifest.training.data_fingerprint:
+        raise DatasetError(
+            f"{data} holds the pictures this bundle was trained on; their scores are lower than those of new parts.",
+            expected="good pictures that training never saw",
+            hint=f"edgerd calibrate {bundle.path} uses the ones that were held out",
+        )
+    return read_prepared(paths, bundle.manifest.preprocess, strict=False).pictures
+
+
+def pictures_from_camera(
+    bundle: Bundle, uri: str, minutes: float, n_wanted: int, say: Callable[[str], None] = lambda _: None
+) -> UInt8Array:
+    """Good pictures from a line that makes good parts, thinned: uint8 (n, T, H, W, 3).
+
+    Neighbouring frames are nearly the same, and the threshold's promise needs exchangeable pictures: of the time given,
+    `n_wanted` frames are taken evenly spread; of files, every frame is taken until there are enough.
+
+    Args:
+        bundle: For its preprocessing.
+        uri: Of the camera.
+        minutes: For how long a live camera is watched.
+        n_wanted: How many pictures.
+        say: Told how many there are, now and then.
+
+    Raises:
+        CameraError: It does not open, or gave too few pictures.
+    """
+    spec = bundle.manifest.preprocess
+    camera = open_camera(uri)
+    taken: list[UInt8Array] = []
+    seen: set[bytes] = set()
+    interval_s = minutes * 60.0 / n_wanted if camera.live else 0.0
+    start = due = time.monotonic()
+    try:
+        while len(taken) < n_wanted and (not camera.live or time.monotonic() - start < minutes * 60.0):
+            frame = camera.read()
+            if frame is None:
+                break
+            digest = hashlib.sha256(frame.data.tobytes()).digest()
+            if time.monotonic() < due or digest in seen:
+                continue
+            seen.add(digest)
+            taken.append(prepare(bgr_from_frame(frame, spec), spec))
+            due += interval_s
+            if len(taken) % 10 == 0:
+                say(f"{len(taken)} of {n_wanted} pictures")
+    finally:
+        camera.close()
+    if len(taken) < MIN_PICTURES:
+        raise CameraError(
+            f"{uri} gave {len(taken)} different pictures.",
+            expected=f"{MIN_PICTURES} at least",
+            hint="Give more --minutes.",
+        )
+    return np.stack(taken)

@@ -1,0 +1,172 @@
+"""From the graph in a bundle to an engine in it: compile, compare with FP32, find its threshold, store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgerd.building.gate import MAX_MAP_ERROR, Budget, compare
+from edgerd.building.scores import holdout_pictures, maps_of, scores_of
+from edgerd.bundle import Bundle
+from edgerd.errors import BundleError, GateError, MissingDependencyError
+from edgerd.evaluation.threshold import threshold_from_scores
+from edgerd.manifest import GRAPH_FILE, EngineRecord, ThresholdRecord
+from edgerd.runtimes import RUNTIMES, load_runtime
+from edgerd.runtimes.choose import open_engine
+from edgerd.runtimes.protocol import Engine, Maps
+from edgerd.types import UInt8Array
+
+_WARM_UP, _TIMED = 3, 15
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One runtime and precision that was built: its record, its files, or why there is none."""
+
+    runtime: str
+    precision: str
+    record: EngineRecord | None
+    files: dict[str, bytes]
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Built:
+    """What `build_engine` did: the new bundle, the engine it chose, and all that were tried."""
+
+    bundle: Bundle
+    chosen: EngineRecord
+    candidates: tuple[Candidate, ...]
+
+
+def build_engine(
+    bundle: Bundle,
+    *,
+    runtime: str = "auto",
+    precision: str = "auto",
+    pictures: UInt8Array | None = None,
+    max_map_error: float | None = None,
+    force: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> Built:
+    """Build engines, compare each with the FP32 graph, and install the fastest that passes as the default.
+
+    Args:
+        bundle: Calibrated.
+        runtime: An entry of `RUNTIMES`, or "auto" for all that can be used here.
+        precision: One that the runtime has here, or "auto" for all.
+        pictures: uint8 (n, T, H, W, 3), good ones for gate and threshold; None takes the held-out ones.
+        max_map_error: Largest difference of two maps, in units of the map; None for a quarter of the threshold.
+        force: Install the fastest even if the gate refuses all; the record says so.
+        say: Told what is going on, a line at a time.
+
+    Raises:
+        GateError: None passed; nothing was changed.
+        MissingDependencyError: The runtime, or the precision on this machine, is not there.
+        BundleError: The bundle has no threshold or no pictures.
+    """
+    manifest = bundle.manifest
+    if manifest.threshold is None:
+        raise BundleError(f"{bundle.path} has no threshold yet.", hint=f"edgerd calibrate {bundle.path}")
+    wanted = _combinations(runtime, precision)
+    good = holdout_pictures(bundle) if pictures is None else pictures
+    threshold = manifest.threshold
+    budget = Budget(max_map_error=MAX_MAP_ERROR * threshold.value if max_map_error is None else max_map_error)
+    with open_engine(bundle, "onnxruntime", "fp32") as opened:
+        reference = list(maps_of(opened.engine, good))
+    candidates = []
+    for name, kind in wanted:
+        candidate = _build_one(bundle, name, kind, good, reference, threshold, budget)
+        candidates.append(candidate)
+        say(describe_candidate(candidate))
+    built = [(c, c.record) for c in candidates if c.record is not None]
+    able = [(c, record) for c, record in built if record.gate.passed] or (built if force else [])
+    if not able:
+        raise GateError(
+            "No engine was let through: " + "; ".join(f"{c.runtime} {c.precision}: {_refusal(c)}" for c in candidates),
+            expected=f"maps within {budget.max_map_error:.4f} of the FP32 graph's, at most "
+            f"{budget.max_flipped:.0%} of the verdicts flipped",
+            hint="Allow more with --max-map-error X, or install it all the same with --force; the bundle is unchanged.",
+        )
+    best, record = min(able, key=lambda pair: pair[1].median_ms or float("inf"))
+    return _install(bundle, record, best.files, tuple(candidates))
+
+
+def describe_candidate(candidate: Candidate) -> str:
+    """One line about a candidate, for people."""
+    label = f"{candidate.runtime} {candidate.precision}:"
+    if candidate.record is None:
+        return f"{label} not built: {candidate.reason}"
+    gate = candidate.record.gate
+    verdict = "passes the gate" if gate.passed else "refused: " + "; ".join(gate.failures)
+    return (
+        f"{label} {candidate.record.median_ms:.1f} ms per picture, maps within {gate.max_map_error:.2e} of FP32, "
+        f"{gate.verdicts_flipped} of {gate.n_pictures} verdicts flipped; {verdict}"
+    )
+
+
+def _combinations(runtime: str, precision: str) -> list[tuple[str, str]]:
+    names = list(RUNTIMES) if runtime == "auto" else [runtime]
+    probes = {name: load_runtime(name).probe() for name in names}
+    found = [(n, p) for n, probe in probes.items() for p in probe.precisions if precision in ("auto", p)]
+    if found:
+        return found
+    reasons = "; ".join(f"{n}: {probe.reason or ', '.join(probe.precisions)}" for n, probe in probes.items())
+    raise MissingDependencyError(
+        f"This machine cannot run {'any runtime' if runtime == 'auto' else runtime}"
+        f"{'' if precision == 'auto' else f' at {precision}'} ({reasons}).",
+        expected="a runtime that is installed, and a precision it has here",
+        hint=next((probe.fix for probe in probes.values() if probe.fix), "edgerd doctor"),
+    )
+
+
+def _build_one(
+    bundle: Bundle,
+    name: str,
+    precision: str,
+    good: UInt8Array,
+    reference: list[Maps],
+    threshold: ThresholdRecord,
+    budget: Budget,
+) -> Candidate:
+    runtime, graph = load_runtime(name), bundle.read(GRAPH_FILE)
+    key = runtime.key(precision, bundle.manifest.files[GRAPH_FILE].sha256)
+    compiled = runtime.build(graph, precision)
+    engine = runtime.load(graph, key, compiled)
+    try:
+        gate = compare(engine, reference, good, threshold.value, budget)
+        if not gate.finite:
+            return Candidate(name, precision, None, {}, reason="; ".join(gate.failures))
+        own = threshold_from_scores(scores_of(engine, good), threshold.false_alarm_rate)
+        median_ms = _median_ms(engine, good[0])
+    finally:
+        engine.close()
+    files = {f"engines/{name}-{precision}/{file}": content for file, content in compiled.items()}
+    record = EngineRecord(key=key, files=tuple(files), threshold=own, gate=gate, median_ms=round(median_ms, 3))
+    return Candidate(name, precision, record, files)
+
+
+def _median_ms(engine: Engine, tiles: UInt8Array) -> float:
+    times = []
+    for _ in range(_WARM_UP + _TIMED):
+        start = time.perf_counter()
+        engine.infer(tiles)
+        times.append(1e3 * (time.perf_counter() - start))
+    return float(np.median(times[_WARM_UP:]))
+
+
+def _install(bundle: Bundle, record: EngineRecord, files: dict[str, bytes], candidates: tuple[Candidate, ...]) -> Built:
+    gate = record.gate.model_copy(update={"forced": not record.gate.passed})
+    chosen = record.model_copy(update={"default": True, "gate": gate})
+    others = [
+        other.model_copy(update={"default": False}) for other in bundle.manifest.engines if other.name != record.name
+    ]
+    manifest = bundle.manifest.model_copy(update={"engines": (*others, chosen)})
+    return Built(bundle.save_with(manifest, files), chosen, candidates)
+
+
+def _refusal(candidate: Candidate) -> str:
+    return candidate.reason if candidate.record is None else "; ".join(candidate.record.gate.failures)

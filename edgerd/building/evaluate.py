@@ -1,0 +1,100 @@
+"""What a bundle's engine is worth on labelled pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgerd.bundle import Bundle
+from edgerd.data.dataset import Dataset, TestPicture, read_mask_for
+from edgerd.data.pictures import read_picture
+from edgerd.data.preprocess import prepare, prepare_mask
+from edgerd.errors import DatasetError, PictureError
+from edgerd.evaluation.summary import Metrics, evaluate_scores
+from edgerd.runtimes.choose import OpenedEngine
+from edgerd.types import Float32Array
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Scores and maps of a test set, and what follows from them.
+
+    Attributes:
+        pictures: Those that could be read, in the data set's order.
+        scores: float64 (n,), the maximum over a picture's tiles.
+        maps: float32 (n, T, H, W).
+        masks: Of each picture: bool (T, H, W), or None where nobody drew one.
+        metrics: All of DESIGN's keys.
+        skipped: Pictures that could not be read, and why.
+    """
+
+    pictures: tuple[TestPicture, ...]
+    scores: npt.NDArray[np.float64]
+    maps: Float32Array
+    masks: tuple[npt.NDArray[np.bool_] | None, ...]
+    metrics: Metrics
+    skipped: dict[str, str]
+
+    def as_json(self, opened: OpenedEngine) -> dict[str, Any]:
+        """What `edgerd evaluate --json` writes."""
+        key = opened.engine.key
+        return self.metrics.as_json() | {
+            "runtime": key.runtime,
+            "precision": key.precision,
+            "device": key.device,
+            "n_skipped": len(self.skipped),
+        }
+
+
+def evaluate(
+    bundle: Bundle,
+    opened: OpenedEngine,
+    dataset: Dataset,
+    *,
+    strict: bool = False,
+    on_picture: Callable[[], None] = lambda: None,
+) -> Evaluation:
+    """Run a test set through an engine.
+
+    Args:
+        bundle: For its preprocessing.
+        opened: The engine and its threshold.
+        dataset: With test pictures.
+        strict: Stop at a picture that cannot be read instead of leaving it out.
+        on_picture: Told after each picture.
+
+    Raises:
+        DatasetError: There are no test pictures.
+        PictureError: A mask does not fit its picture; or a picture cannot be read, with `strict`.
+    """
+    if not dataset.test:
+        raise DatasetError(
+            f"{dataset.root} has no test pictures.",
+            expected="test/good and test/<defect> beside train/good",
+            hint=f"edgerd inspect {bundle.path} PICTURE... for pictures without labels",
+        )
+    spec = bundle.manifest.preprocess
+    pictures, scores, maps, masks, skipped = [], [], [], [], {}
+    for picture in dataset.test:
+        try:
+            bgr = read_picture(picture.path)
+        except PictureError as error:
+            if strict:
+                raise
+            skipped[str(picture.path)] = error.what
+            continue
+        mask = read_mask_for(picture, *bgr.shape[:2])
+        result = opened.engine.infer(prepare(bgr, spec))
+        pictures.append(picture)
+        scores.append(float(result.score.max()))
+        maps.append(result.anomaly_map)
+        masks.append(None if mask is None else prepare_mask(mask, spec))
+        on_picture()
+    threshold = opened.threshold.value if opened.threshold else None
+    stacked = np.stack(maps) if maps else np.empty((0, 1, spec.height, spec.width), np.float32)
+    metrics = evaluate_scores(scores, [p.defect for p in pictures], threshold, stacked, masks)
+    return Evaluation(tuple(pictures), np.array(scores), stacked, tuple(masks), metrics, skipped)

@@ -1,0 +1,76 @@
+"""The gate: an engine is only installed if it says what the FP32 graph says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edgerd.manifest import GateReport
+from edgerd.runtimes.protocol import Engine, Maps
+from edgerd.types import UInt8Array
+
+MAX_MAP_ERROR = 0.25
+"""Largest difference of two maps, as a part of the threshold, that is let through by default."""
+MAX_FLIPPED = 0.01
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How far an engine may be from the FP32 graph.
+
+    Attributes:
+        max_map_error: Largest absolute difference of the maps, in units of the map.
+        max_flipped: Largest share of pictures whose verdict changes.
+    """
+
+    max_map_error: float
+    max_flipped: float = MAX_FLIPPED
+
+
+def compare(
+    engine: Engine, reference: list[Maps], pictures: UInt8Array, threshold: float, budget: Budget
+) -> GateReport:
+    """Run an engine on pictures and compare it with the FP32 graph.
+
+    Args:
+        engine: The one that was built.
+        reference: What the FP32 graph gave for each picture.
+        pictures: uint8 (n, T, H, W, 3).
+        threshold: The FP32 graph's; both are judged with it.
+        budget: What is let through.
+    """
+    given = [engine.infer(tiles) for tiles in pictures]
+    differences = [np.abs(a.anomaly_map - b.anomaly_map) for a, b in zip(given, reference, strict=True)]
+    scores, wanted = (np.array([float(maps.score.max()) for maps in side]) for side in (given, reference))
+    finite = all(bool(np.isfinite(maps.anomaly_map).all() and np.isfinite(maps.score).all()) for maps in given)
+    # NaN is above every budget, but must not reach the manifest: infinity and NaN are not JSON
+    worst = max(float(difference.max()) for difference in differences) if finite else float("inf")
+    flipped = int(((scores > threshold) != (wanted > threshold)).sum())
+    failures = []
+    if not finite:
+        failures.append("maps with NaN or infinity")
+    elif worst > budget.max_map_error:
+        failures.append(f"the maps differ by {worst:.4f}; {budget.max_map_error:.4f} is allowed")
+    if flipped > budget.max_flipped * len(pictures):
+        failures.append(f"{flipped} of {len(pictures)} verdicts flipped; {budget.max_flipped:.0%} may")
+    return GateReport(
+        n_pictures=len(pictures),
+        max_map_error=worst if finite else -1.0,
+        mean_map_error=float(np.mean([difference.mean() for difference in differences])) if finite else -1.0,
+        score_rank_correlation=rank_correlation(scores, wanted) if finite else None,
+        verdicts_flipped=flipped,
+        finite=finite,
+        passed=not failures,
+        failures=tuple(failures),
+    )
+
+
+def rank_correlation(left: npt.NDArray[np.float64], right: npt.NDArray[np.float64]) -> float | None:
+    """Spearman's correlation, ties broken by order; None with fewer than 3 values or without variation."""
+    if len(left) < 3 or np.ptp(left) == 0 or np.ptp(right) == 0:
+        return None
+    ranks = [np.argsort(np.argsort(values, kind="stable"), kind="stable") for values in (left, right)]
+    n, distance = len(left), int(((ranks[0] - ranks[1]) ** 2).sum())
+    return 1.0 - 6.0 * distance / (n * (n * n - 1))

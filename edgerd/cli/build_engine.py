@@ -1,0 +1,55 @@
+"""`edgerd build-engine`: a faster engine, checked against the FP32 graph, installed in the bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgerd.building.calibrate import pictures_from_folder
+from edgerd.building.engine import build_engine as build
+from edgerd.bundle import Bundle, find_bundle
+from edgerd.cli.console import say, warn
+from edgerd.runtimes import RUNTIMES
+
+
+@click.command("build-engine")
+@click.argument("bundle", type=click.Path(path_type=Path), required=False)
+@click.option("--runtime", type=click.Choice(["auto", *RUNTIMES]), default="auto", show_default=True)
+@click.option("--precision", default="auto", show_default=True, help="auto: the fastest that passes the gate.")
+@click.option("--calibration", type=click.Path(path_type=Path), help="Good pictures for gate and threshold.")
+@click.option("--max-map-error", type=click.FloatRange(0), help="Let maps differ by so much; default: 1/4 threshold.")
+@click.option("--force", is_flag=True, help="Install the fastest engine even if the gate refuses it.")
+def build_engine(
+    bundle: Path | None,
+    runtime: str,
+    precision: str,
+    calibration: Path | None,
+    max_map_error: float | None,
+    force: bool,
+) -> None:
+    """Build engines for this machine and make the fastest that passes the gate the default of BUNDLE.
+
+    Without BUNDLE, the newest one in this folder. The gate compares maps and verdicts with the FP32 graph on held-out
+    good pictures; nothing is installed unless it passes.
+    """
+    if bundle is None:
+        bundle = find_bundle()
+        say(f"Bundle: {bundle}, the newest here.")
+    opened = Bundle.open(bundle)
+    built = build(
+        opened,
+        runtime=runtime,
+        precision=precision,
+        pictures=pictures_from_folder(opened, calibration) if calibration else None,
+        max_map_error=max_map_error,
+        force=force,
+        say=say,
+    )
+    chosen = built.chosen
+    if chosen.gate.forced:
+        warn(f"{chosen.name} was refused by the gate and is installed because of --force.")
+    why = "the fastest that passed" if len(built.candidates) > 1 else "as asked"
+    say(
+        f"Default engine of {bundle}: {chosen.name} ({why}), threshold {chosen.threshold.value:.4f}, {chosen.key.device}."
+    )

@@ -1,0 +1,70 @@
+"""`edgerd evaluate`: what a bundle is worth on labelled pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgerd.building.evaluate import Evaluation
+from edgerd.building.evaluate import evaluate as evaluate_bundle
+from edgerd.bundle import Bundle
+from edgerd.cli.console import progress_bar, say, warn, write_json
+from edgerd.cli.options import bundle_argument, json_option, precision_option, runtime_option, threads_option
+from edgerd.data.dataset import Dataset
+from edgerd.runtimes.choose import open_engine
+
+
+@click.command()
+@bundle_argument
+@click.argument("data", type=click.Path(path_type=Path))
+@runtime_option
+@precision_option
+@threads_option
+@click.option("--strict", is_flag=True, help="Stop at a picture that cannot be read instead of leaving it out.")
+@json_option
+@click.option("--report", type=click.Path(path_type=Path), help="Write an HTML report to this folder.")
+def evaluate(
+    bundle: Path,
+    data: Path,
+    runtime: str | None,
+    precision: str | None,
+    threads: int,
+    strict: bool,
+    json_file: Path | None,
+    report: Path | None,
+) -> None:
+    """Measure BUNDLE on the labelled pictures of DATA: test/good, test/<defect> and, if there are masks, ground_truth."""
+    opened_bundle, dataset = Bundle.open(bundle), Dataset.open(data)
+    with open_engine(opened_bundle, runtime, precision, threads) as opened:
+        say(opened.why)
+        with progress_bar("evaluating", len(dataset.test)) as advance:
+            evaluation = evaluate_bundle(opened_bundle, opened, dataset, strict=strict, on_picture=advance)
+        figures = evaluation.as_json(opened)
+    for file, reason in evaluation.skipped.items():
+        warn(f"left out {file}: {reason}")
+    _print(evaluation)
+    if json_file:
+        write_json(json_file, figures)
+    if report:
+        from edgerd.building.report import report_of
+
+        say(f"Report: {report_of(evaluation, opened_bundle, figures, data, report)}")
+
+
+def _print(evaluation: Evaluation) -> None:
+    metrics = evaluation.metrics
+    say(f"{metrics.n_good} good and {metrics.n_defective} defective pictures")
+    for label, value in (
+        ("image AUROC", metrics.image_auroc),
+        ("pixel AUROC", metrics.pixel_auroc),
+        ("AUPRO (data set, FPR < 0.3)", metrics.aupro),
+        ("PRO per image (RD4AD's own)", metrics.pro_per_image),
+        ("false-alarm rate at the threshold", metrics.false_alarm_rate),
+        ("recall at the threshold", metrics.recall),
+    ):
+        say(f"  {label:34} {'-' if value is None else f'{value:.4f}'}")
+    for kind, part in metrics.per_defect.items():
+        auroc = "-" if part.image_auroc is None else f"{part.image_auroc:.4f}"
+        recall = "-" if part.recall is None else f"{part.recall:.2f}"
+        say(f"  {kind:20} {part.n:4} pictures, image AUROC {auroc}, recall {recall}")

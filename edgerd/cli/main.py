@@ -1,0 +1,111 @@
+"""`edgerd`: the commands, loaded when they are used, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Final
+
+import click
+
+from edgerd.errors import EdgerdError
+
+COMMANDS: Final = {
+    "demo": ("edgerd.cli.demo:demo", "The whole way on built-in sample parts, no network."),
+    "train": ("edgerd.cli.train:train", "Train on pictures of good parts."),
+    "export": ("edgerd.cli.export:export", "Export a trained run as a bundle that works at once."),
+    "calibrate": ("edgerd.cli.calibrate:calibrate", "Find the threshold from good pictures."),
+    "build-engine": ("edgerd.cli.build_engine:build_engine", "Build a faster engine, check it, install it."),
+    "evaluate": ("edgerd.cli.evaluate:evaluate", "Measure a bundle on labelled pictures."),
+    "inspect": ("edgerd.cli.inspect:inspect", "Judge single pictures."),
+    "run": ("edgerd.cli.run:run", "Watch a camera and raise defect alerts."),
+    "bench": ("edgerd.cli.bench:bench", "Measure milliseconds per frame."),
+    "show": ("edgerd.cli.show:show", "Show what is in a bundle; verify it."),
+    "doctor": ("edgerd.cli.doctor:doctor", "What this machine can do, and what to install for the rest."),
+}
+"""Name -> where the command is, and its line of help; kept here so that `--help` loads none of them."""
+
+INTERRUPTED = 130
+
+
+class _Commands(click.Group):
+    """A group that imports a command when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name][0].split(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            also = f" Did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"There is no command named {args[0]!r}.{also}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="edgerd", prog_name="edgerd")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def edgerd(debug: bool) -> None:
+    """From a folder of pictures of good parts to real-time defect alerts.
+
+    Start with `edgerd demo`, or with your own pictures: train, export, build-engine, run.
+    """
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Entry point of the command line; exits with the codes of `edgerd.errors`."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    if debug:
+        arguments.remove("--debug")
+    try:
+        edgerd.main(args=arguments, standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except BaseException as error:
+        if debug:
+            raise
+        sys.exit(_report(error))
+
+
+def _report(error: BaseException) -> int:
+    """Print what a user needs to know of an error; returns the exit code."""
+    if isinstance(error, SystemExit):
+        raise error
+    if isinstance(error, (click.Abort, KeyboardInterrupt)):
+        print_error("Interrupted.")
+        return INTERRUPTED
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    if isinstance(error, EdgerdError):
+        print_error(str(error))
+        return error.exit_code
+    if isinstance(error, BrokenPipeError):  # `edgerd show | head`: nobody is left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    print_error(
+        f"Internal error: {type(error).__name__}: {error}\nNext: run it again with --debug and report what it prints."
+    )
+    return 1
+
+
+def print_error(message: str) -> None:
+    """A message on stderr, its first line marked."""
+    click.echo(click.style("error: ", fg="red", bold=True) + message, err=True)

@@ -1,0 +1,28 @@
+"""Arguments and options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgerd.runtimes import RUNTIMES
+
+bundle_argument = click.argument("bundle", type=click.Path(path_type=Path))
+runtime_option = click.option(
+    "--runtime", type=click.Choice(list(RUNTIMES)), help="The engine's runtime; the bundle's default engine otherwise."
+)
+precision_option = click.option("--precision", help="The engine's precision: fp32, bf16, ...")
+threads_option = click.option(
+    "--threads", type=click.IntRange(0), default=0, help="CPU threads for the engine; 0, the default, for all cores."
+)
+json_option = click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), help="Write the figures here; - for stdout."
+)
+rate_option = click.option(
+    "--false-alarm-rate",
+    type=click.FloatRange(0.0, 1.0, min_open=True, max_open=True),
+    default=0.01,
+    show_default=True,
+    help="Share of good parts that may be called NG.",
+)

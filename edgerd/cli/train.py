@@ -1,0 +1,251 @@
+"""`edgerd train`: from a folder of good pictures to a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.core import ParameterSource
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from edgerd.cli.console import say, stop_on_interrupt, warn
+from edgerd.cli.main import INTERRUPTED
+from edgerd.errors import DatasetError, InputError, MissingDependencyError
+from edgerd.manifest import PreprocessSpec, TileSpec
+
+if TYPE_CHECKING:
+    from threading import Event
+
+    from edgerd.models.teachers import Teacher
+    from edgerd.training.loop import DeviceName, StepReport
+    from edgerd.training.run import RunFolder
+
+_MAY_CHANGE_ON_RESUME = {"data", "out", "epochs", "steps", "device", "threads", "resume", "strict", "teacher_weights"}
+
+
+@click.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The run folder to make.")
+@click.option(
+    "--teacher",
+    default="resnet18",
+    show_default=True,
+    help="tiny (built in), resnet18, resnet34, resnet50, wide_resnet50_2, or timm:<model>.",
+)
+@click.option("--teacher-weights", type=click.Path(path_type=Path), help="A .safetensors or .pth file to use.")
+@click.option("--student", default="full", show_default=True, help="full, or light: half the decoder.")
+@click.option("--method", default="rd4ad", show_default=True, help="How to train.")
+@click.option("--image-size", default=256, show_default=True, help="Side of the picture the networks see, px.")
+@click.option("--region", help="x,y,w,h: the part of the picture to inspect, px.")
+@click.option("--tiles", help="RxC[:overlap]: cut the region into tiles, for small defects on large parts.")
+@click.option("--epochs", type=click.IntRange(1), help="Passes over the pictures; the method's own number by default.")
+@click.option("--steps", type=click.IntRange(1), help="Batches to train on, instead of epochs.")
+@click.option("--batch-size", default=16, show_default=True, type=click.IntRange(1))
+@click.option(
+    "--holdout", default=0.1, show_default=True, help="Part of the pictures kept for the threshold; 8 at least."
+)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+@click.option("--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"]))
+@click.option("--threads", type=click.IntRange(1), help="CPU threads; by default 1 on one or two cores, else all.")
+@click.option("--strict", is_flag=True, help="Stop at a picture that cannot be read instead of leaving it out.")
+@click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
+@click.pass_context
+def train(
+    ctx: click.Context,
+    data: Path,
+    out: Path,
+    teacher: str,
+    teacher_weights: Path | None,
+    student: str,
+    method: str,
+    image_size: int,
+    region: str | None,
+    tiles: str | None,
+    epochs: int | None,
+    steps: int | None,
+    batch_size: int,
+    holdout: float,
+    seed: int,
+    device: DeviceName,
+    threads: int | None,
+    strict: bool,
+    resume: bool,
+) -> None:
+    """Train a student on pictures of good parts.
+
+    DATA is a folder of pictures of good parts, or MVTec's layout (train/good). Ctrl-C keeps what was learned: go on
+    with --resume, or export it as it is.
+    """
+    need_torch()
+    from edgerd.models.teachers import make_teacher
+    from edgerd.training.methods import make_method
+    from edgerd.training.run import RunFolder, TrainingConfig
+
+    _use_threads(threads)
+    if resume:
+        run = RunFolder.open(out)
+        _same_options(ctx, run)
+        if not run.is_of(data):
+            raise DatasetError(
+                f"The pictures in {data} are not those that {out} was started with.",
+                expected="the same pictures",
+                hint=f"edgerd train {data} -o ANOTHER_RUN",
+            )
+        if epochs or steps:
+            run = run.extend(epochs=epochs, steps=steps)
+    else:
+        make_method(method), make_teacher(teacher)  # a typing error shows before minutes of reading pictures
+        config = TrainingConfig(
+            teacher=teacher,
+            student=student,
+            method=method,
+            preprocess=_spec(image_size, region, tiles),
+            epochs=epochs,
+            steps=steps,
+            batch_size=batch_size,
+            holdout=holdout,
+            seed=seed,
+        )
+        loaded = _load_teacher(teacher, teacher_weights)
+        run = RunFolder.prepare(out, data, config, strict=strict)
+        _describe(run)
+    _train(run, loaded if not resume else _resumed_teacher(run, teacher_weights), device)
+
+
+def _train(run: RunFolder, teacher: Teacher, device: DeviceName) -> None:
+    from edgerd.training.loop import torch_device
+    from edgerd.training.loop import train as train_loop
+
+    say(f"Training on {torch_device(device)}; Ctrl-C keeps what was learned.")
+    with stop_on_interrupt() as stop, _TrainingBar(stop) as bar:
+        progress = train_loop(run, teacher, device=device, on_step=bar.update, should_stop=stop.is_set)
+    done = f"{progress.epoch} epochs, {progress.total_steps} steps"
+    if stop.is_set():
+        say(f"Stopped after {done}. Go on with: edgerd train {run.record.data} -o {run.path} --resume")
+        raise click.exceptions.Exit(INTERRUPTED)
+    say(f"Trained: {done}; last loss {bar.loss:.4f}. Next: edgerd export {run.path} -o BUNDLE")
+
+
+class _TrainingBar:
+    """A progress bar with epoch, loss and time left."""
+
+    def __init__(self, stop: Event) -> None:
+        self.loss = float("nan")
+        self._stop = stop
+        self._bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("steps  loss {task.fields[loss]}"),
+            TimeRemainingColumn(compact=True),
+            TextColumn("left"),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task = self._bar.add_task("training", total=None, epoch="1", loss="-")
+
+    def __enter__(self) -> _TrainingBar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def update(self, report: StepReport) -> None:
+        """Take in a step; the loss shown is smoothed over about twenty."""
+        self.loss = report.loss if self.loss != self.loss else 0.95 * self.loss + 0.05 * report.loss
+        self._bar.update(
+            self._task,
+            total=report.n_steps,
+            completed=report.progress.total_steps,
+            epoch=f"{report.progress.epoch + 1}{' (stopping)' if self._stop.is_set() else ''}",
+            loss=f"{self.loss:.4f}",
+        )
+
+
+def need_torch() -> None:
+    """Raise MissingDependencyError where `edgerd[train]` is not installed."""
+    try:
+        import safetensors  # noqa: F401
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"Training needs PyTorch: {error}.", expected="torch and safetensors", hint='pip install "edgerd[train]"'
+        ) from error
+
+
+def _use_threads(threads: int | None) -> None:
+    """Two threads on two shared cores wait for each other more than they help."""
+    import torch
+
+    from edgerd.runtimes.machine import usable_cores
+
+    cores = usable_cores()
+    torch.set_num_threads(threads or (1 if cores <= 2 else cores))
+
+
+def _spec(image_size: int, region: str | None, tiles: str | None) -> PreprocessSpec:
+    from pydantic import ValidationError
+
+    from edgerd.data.preprocess import parse_region, parse_tiles
+
+    try:
+        return PreprocessSpec(
+            height=image_size,
+            width=image_size,
+            region=parse_region(region) if region else None,
+            tiles=parse_tiles(tiles) if tiles else TileSpec(rows=1, columns=1),
+        )
+    except ValidationError as error:
+        raise InputError(
+            f"--image-size {image_size} cannot be used.", expected="a multiple of 32 between 32 and 4096"
+        ) from error
+
+
+def _load_teacher(name: str, weights: Path | None) -> Teacher:
+    from edgerd.models.weights import load_teacher
+
+    bar = Progress(TextColumn("{task.description}"), BarColumn(), DownloadColumn(), console=Console(stderr=True))
+    task = bar.add_task(f"fetching the weights of {name}", total=None)
+
+    def update(done: int, total: int | None) -> None:
+        bar.start()
+        bar.update(task, completed=done, total=total)
+
+    try:
+        return load_teacher(name, weights, update)
+    finally:
+        bar.stop()
+
+
+def _resumed_teacher(run: RunFolder, weights: Path | None) -> Teacher:
+    """The checkpoint holds the teacher; before the first one is written it must be loaded as at the start."""
+    from edgerd.models.teachers import make_teacher
+
+    name = run.record.config.teacher
+    return make_teacher(name) if run.checkpoint_file.exists() else _load_teacher(name, weights)
+
+
+def _same_options(ctx: click.Context, run: RunFolder) -> None:
+    given = [
+        name
+        for name in ctx.params
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE and name not in _MAY_CHANGE_ON_RESUME
+    ]
+    if given:
+        raise InputError(
+            f"--{given[0].replace('_', '-')} cannot change when a run goes on.",
+            expected=f"the settings that {run.path} was started with",
+            hint=f"edgerd train {run.record.data} -o {run.path} --resume, with --epochs or --steps to train longer",
+        )
+
+
+def _describe(run: RunFolder) -> None:
+    record = run.record
+    say(f"{len(record.train)} pictures to train on, {len(record.holdout)} held out for the threshold.")
+    for file, reason in record.skipped.items():
+        warn(f"left out {file}: {reason}")
+    if record.skipped:
+        warn(f"{len(record.skipped)} pictures left out; --strict stops at the first.")
