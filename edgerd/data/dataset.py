@@ -199,7 +199,7 @@ def _pictures_in(folder: Path) -> tuple[Path, ...]:
 
 
 def _too_few_pictures(folder: Path, n: int) -> DatasetError:
-    inside = [entry for entry in _entries(folder) if entry.is_dir() and _pictures_in(entry)]
+    inside = [entry for entry in _entries(folder) if _pictures_in(entry) or (entry / "train" / GOOD).is_dir()]
     if not folder.is_dir():
         return DatasetError(f"There is no folder {folder}.", expected=_LAYOUTS, hint="Put the good pictures there.")
     if inside:
@@ -208,7 +208,7 @@ def _too_few_pictures(folder: Path, n: int) -> DatasetError:
         return DatasetError(
             f"{folder} holds {n} pictures; there are more in its folders {names}.",
             expected=_LAYOUTS,
-            hint=f"Name the folder of good parts itself, for example {good}.",
+            hint=f"Name that folder itself, for example {good}.",
         )
     if n == 1:
         return DatasetError(

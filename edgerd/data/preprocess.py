@@ -119,7 +119,8 @@ def tile_boxes(frame_height: int, frame_width: int, spec: PreprocessSpec) -> tup
         s = ceil(L / (n - (n - 1) f))
 
     and tile i starts at floor(i (L - s) / (n - 1)): the first at the region's edge, the last ending at the other one,
-    neighbours overlapping by f s pixels or up to two more or fewer, no pixel of the region outside all tiles.
+    neighbours overlapping by f s pixels, rounding takes one of them or adds up to three, and every pixel of the
+    region is in a tile.
 
     Args:
         frame_height: Height of the frame in pixels.

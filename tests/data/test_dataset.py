@@ -1,0 +1,240 @@
+import os
+import shutil
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgerd.data.dataset import Dataset, TestPicture, fingerprint, read_mask_for, split_holdout
+from edgerd.data.pictures import read_picture, write_png
+from edgerd.errors import DatasetError, PictureError
+
+REAL_DATA = Path(__file__).parents[2] / ".." / "shared" / "data"
+
+
+def put(path, seed=None):
+    """A small picture; each its own unless the seed says otherwise."""
+    seed = zlib.crc32(str(path).encode()) if seed is None else seed
+    write_png(path, np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8))
+    return path
+
+
+def put_mask(path, height=8, width=8):
+    write_png(path, np.eye(height, width, dtype=np.bool_))
+    return path
+
+
+@pytest.fixture
+def mvtec(tmp_path):
+    root = tmp_path / "screws"
+    for name in ("10.png", "9.png", "1.png"):
+        put(root / "train/good" / name)
+    put(root / "test/good/0.png")
+    for defect in ("scratch", "bent"):
+        put(root / "test" / defect / "0.png")
+        put_mask(root / "ground_truth" / defect / "0_mask.png")
+    return root
+
+
+def test_mvtec_layout(mvtec):
+    dataset = Dataset.open(mvtec)
+    assert dataset.root == mvtec
+    assert [path.name for path in dataset.train_good] == ["1.png", "9.png", "10.png"]
+    assert [(picture.defect, picture.is_defective) for picture in dataset.test] == [
+        ("bent", True),
+        ("good", False),
+        ("scratch", True),
+    ]
+    assert dataset.test[0].mask_path == mvtec / "ground_truth/bent/0_mask.png"
+    assert dataset.test[1].mask_path is None
+
+
+def test_a_folder_of_good_pictures(tmp_path):
+    paths = [put(tmp_path / name) for name in ("part2.png", "part10.PNG", "Part1.png")]
+    dataset = Dataset.open(tmp_path)
+    assert dataset.train_good == (paths[2], paths[0], paths[1])
+    assert dataset.test == ()
+
+
+def test_what_is_no_picture_is_ignored(tmp_path):
+    paths = (put(tmp_path / "1.png"), put(tmp_path / "2.png"))
+    put(tmp_path / "._1.png")
+    put(tmp_path / "more" / "3.png")
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "notes.txt").write_text("")
+    assert Dataset.open(tmp_path).train_good == paths
+
+
+def test_links_are_followed(mvtec, tmp_path):
+    (tmp_path / "link").symlink_to(mvtec)
+    (mvtec / "train/good/11.png").symlink_to(put(tmp_path / "elsewhere.png"))
+    dataset = Dataset.open(tmp_path / "link")
+    assert [path.name for path in dataset.train_good] == ["1.png", "9.png", "10.png", "11.png"]
+
+
+def test_no_such_folder(tmp_path):
+    with pytest.raises(DatasetError, match=r"no folder .*absent"):
+        Dataset.open(tmp_path / "absent")
+    with pytest.raises(DatasetError, match="no folder"):
+        Dataset.open(put(tmp_path / "file.png"))
+
+
+def test_empty_folder(tmp_path):
+    with pytest.raises(DatasetError, match="no pictures") as caught:
+        Dataset.open(tmp_path)
+    assert caught.value.exit_code == 2
+    assert ".png" in str(caught.value)
+
+
+def test_one_picture(tmp_path):
+    put(tmp_path / "1.png")
+    with pytest.raises(DatasetError, match="only one picture"):
+        Dataset.open(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["ok", "good"])
+def test_folders_of_another_layout_are_named(tmp_path, name):
+    put(tmp_path / name / "1.png")
+    put(tmp_path / "bad" / "1.png")
+    with pytest.raises(DatasetError, match=rf"bad, {name}") as caught:
+        Dataset.open(tmp_path)
+    assert str(tmp_path / name) in caught.value.hint
+
+
+def test_a_folder_of_data_sets(mvtec):
+    with pytest.raises(DatasetError, match="folders screws") as caught:
+        Dataset.open(mvtec.parent)
+    assert str(mvtec) in caught.value.hint
+
+
+def test_no_train_good(mvtec):
+    (mvtec / "train/good").rename(mvtec / "train/fine")
+    with pytest.raises(DatasetError, match=r"no folder .*good"):
+        Dataset.open(mvtec)
+
+
+def test_test_pictures_of_no_kind(mvtec):
+    put(mvtec / "test/0.png")
+    with pytest.raises(DatasetError, match="no kind"):
+        Dataset.open(mvtec)
+
+
+class TestMasks:
+    def test_no_masks_at_all(self, mvtec):
+        (mvtec / "ground_truth").rename(mvtec / "elsewhere")
+        assert all(picture.mask_path is None for picture in Dataset.open(mvtec).test)
+
+    def test_one_kind_without_masks(self, mvtec):
+        (mvtec / "ground_truth/bent/0_mask.png").unlink()
+        masks = {picture.defect: picture.mask_path for picture in Dataset.open(mvtec).test}
+        assert masks["bent"] is None
+        assert masks["scratch"] is not None
+
+    def test_one_mask_missing_among_others(self, mvtec):
+        put(mvtec / "test/bent/1.png")
+        with pytest.raises(DatasetError, match=r"bent/1\.png has no mask .*1_mask\.png"):
+            Dataset.open(mvtec)
+
+    def test_read(self, mvtec):
+        bent, good, _ = Dataset.open(mvtec).test
+        assert np.array_equal(read_mask_for(bent, 8, 8), np.eye(8, dtype=np.bool_))
+        assert not read_mask_for(good, 8, 8).any()
+        assert read_mask_for(TestPicture(bent.path, "bent"), 8, 8) is None
+
+    def test_wrong_size_names_both(self, mvtec):
+        put_mask(mvtec / "ground_truth/bent/0_mask.png", height=7, width=9)
+        with pytest.raises(PictureError, match=r"9x7 pixels.*8x8") as caught:
+            read_mask_for(Dataset.open(mvtec).test[0], 8, 8)
+        assert caught.value.exit_code == 2
+
+
+def test_a_defect_in_train_good_names_both_files(mvtec):
+    put(mvtec / "train/good/77.png", seed=5)
+    put(mvtec / "test/bent/0.png", seed=5)
+    with pytest.raises(DatasetError, match=r"good/77\.png is the same picture as .*bent/0\.png"):
+        Dataset.open(mvtec)
+
+
+def test_a_good_test_picture_may_repeat_a_training_picture(mvtec):
+    put(mvtec / "train/good/77.png", seed=5)
+    put(mvtec / "test/good/0.png", seed=5)
+    assert len(Dataset.open(mvtec).train_good) == 4
+
+
+class TestHoldout:
+    @given(st.integers(16, 400), st.floats(0.01, 0.5), st.integers(0, 2**32))
+    def test_splits_without_loss_and_the_same_way_again(self, n, fraction, seed):
+        paths = tuple(Path(f"{index}.png") for index in range(n))
+        train, holdout = split_holdout(paths, fraction, seed)
+        assert sorted(train + holdout) == sorted(paths)
+        assert len(holdout) >= max(8, fraction * n)
+        assert len(train) >= 8
+        assert (train, holdout) == split_holdout(paths, fraction, seed)
+        assert list(train) == [path for path in paths if path in set(train)]
+
+    def test_another_seed_another_choice(self):
+        paths = tuple(Path(f"{index}.png") for index in range(100))
+        assert len({split_holdout(paths, 0.1, seed)[1] for seed in range(5)}) == 5
+
+    @pytest.mark.parametrize("n", [0, 1, 15])
+    def test_too_few(self, n):
+        with pytest.raises(DatasetError, match=f"{n} good pictures are too few") as caught:
+            split_holdout([Path(f"{index}.png") for index in range(n)], 0.1, 0)
+        assert "16 at least" in str(caught.value)
+
+    def test_too_much_held_out(self):
+        with pytest.raises(DatasetError, match="36 are held out") as caught:
+            split_holdout([Path(f"{index}.png") for index in range(40)], 0.9, 0)
+        assert "--holdout" in str(caught.value)
+
+
+class TestFingerprint:
+    def test_is_the_same_for_a_copy_elsewhere_in_any_order(self, mvtec, tmp_path):
+        copy = shutil.copytree(mvtec, tmp_path / "copy")
+        first, second = Dataset.open(mvtec).train_good, Dataset.open(copy).train_good
+        assert fingerprint(first, mvtec) == fingerprint(second[::-1], copy)
+
+    def test_changes_with_content_and_name(self, mvtec):
+        paths = Dataset.open(mvtec).train_good
+        prints = {fingerprint(paths, mvtec), fingerprint(paths[1:], mvtec)}
+        put(paths[0], seed=1)
+        prints.add(fingerprint(paths, mvtec))
+        prints.add(fingerprint((paths[0].rename(paths[0].with_name("new.png")), *paths[1:]), mvtec))
+        assert len(prints) == 4
+
+    def test_a_file_that_has_gone(self, mvtec):
+        paths = Dataset.open(mvtec).train_good
+        paths[0].unlink()
+        with pytest.raises(DatasetError, match=r"1\.png cannot be read"):
+            fingerprint(paths, mvtec)
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root reads every folder")
+def test_a_folder_without_permission(tmp_path):
+    tmp_path.chmod(0)
+    try:
+        with pytest.raises(DatasetError, match="cannot be read"):
+            Dataset.open(tmp_path)
+    finally:
+        tmp_path.chmod(0o700)
+
+
+@pytest.mark.skipif(not REAL_DATA.is_dir(), reason="no pictures in ../shared/data")
+class TestRealPictures:
+    def test_magnetic_tiles(self):
+        dataset = Dataset.open(REAL_DATA / "mtd")
+        assert len(dataset.train_good) == 700
+        defective = [picture for picture in dataset.test if picture.is_defective]
+        assert len(defective) == 392
+        for picture in defective[::40]:
+            height, width = read_picture(picture.path).shape[:2]
+            assert read_mask_for(picture, height, width).any()
+
+    def test_metal_nut_has_no_masks(self):
+        dataset = Dataset.open(REAL_DATA / "metal_nut")
+        assert len(dataset.train_good) == 198
+        assert {picture.defect for picture in dataset.test} == {"bent", "good", "scratch"}
+        assert all(picture.mask_path is None for picture in dataset.test)
