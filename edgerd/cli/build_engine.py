@@ -50,6 +50,4 @@ def build_engine(
     if chosen.gate.forced:
         warn(f"{chosen.name} was refused by the gate and is installed because of --force.")
     why = "the fastest that passed" if len(built.candidates) > 1 else "as asked"
-    say(
-        f"Default engine of {bundle}: {chosen.name} ({why}), threshold {chosen.threshold.value:.4f}, {chosen.key.device}."
-    )
+    say(f"Default engine of {bundle}: {chosen.name} ({why}), threshold {chosen.threshold.value:.4f}.")

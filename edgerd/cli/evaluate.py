@@ -34,7 +34,7 @@ def evaluate(
     json_file: Path | None,
     report: Path | None,
 ) -> None:
-    """Measure BUNDLE on the labelled pictures of DATA: test/good, test/<defect> and, if there are masks, ground_truth."""
+    """Measure BUNDLE on the labelled pictures of DATA: test/good, test/<defect>; with masks, ground_truth."""
     opened_bundle, dataset = Bundle.open(bundle), Dataset.open(data)
     with open_engine(opened_bundle, runtime, precision, threads) as opened:
         say(opened.why)

@@ -1,0 +1,79 @@
+"""`edgerd bench`: milliseconds per frame, the engine's and everything around it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import cv2
+import numpy as np
+
+from edgerd.bundle import Bundle
+from edgerd.cameras.memory import MemoryCamera
+from edgerd.cli.console import say, write_json
+from edgerd.cli.options import bundle_argument, json_option, precision_option, runtime_option, threads_option
+from edgerd.data.pictures import load_bundle_pictures
+from edgerd.errors import InputError
+from edgerd.inspection.inspector import Inspector
+from edgerd.inspection.loop import run_loop
+from edgerd.types import UInt8Array
+
+_GREY = 128
+
+
+@click.command()
+@bundle_argument
+@runtime_option
+@precision_option
+@threads_option
+@click.option("--frame-size", default="1024x1024", show_default=True, metavar="WxH", help="Of the frames, px.")
+@click.option("--max-frames", default=200, show_default=True, type=click.IntRange(1), help="How many to measure.")
+@json_option
+def bench(
+    bundle: Path,
+    runtime: str | None,
+    precision: str | None,
+    threads: int,
+    frame_size: str,
+    max_frames: int,
+    json_file: Path | None,
+) -> None:
+    """Measure BUNDLE's milliseconds per frame: a BGR frame in memory goes in, a verdict comes out.
+
+    The frames are the bundle's own good pictures, enlarged, so that the way of a good part is measured.
+    """
+    opened, size = Bundle.open(bundle), _frame_size(frame_size)
+    with Inspector.open(opened, runtime=runtime, precision=precision, threads=threads) as inspector:
+        say(inspector.why)
+        inspector.warm_up()
+        camera = MemoryCamera(frames_of(opened, *size), max_frames)
+        summary = run_loop(inspector, camera, profile=True)
+    summary.raise_for_error()
+    say(f"{max_frames} frames of {frame_size}, {summary.threads} threads, {summary.device}")
+    for label, figures in (("engine", summary.engine_ms), ("frame in memory to verdict", summary.frame_ms)):
+        if figures and figures["n"]:
+            say(f"  {label:27} " + "  ".join(f"{name} {figures[name]:.2f}" for name in ("p50", "p95", "p99")) + " ms")
+    if json_file:
+        write_json(json_file, summary.to_json() | {"frame_size": frame_size})
+
+
+def frames_of(bundle: Bundle, width: int, height: int) -> list[UInt8Array]:
+    """Up to eight held-out pictures of a bundle at the size of a camera's frame; noise where it has none.
+
+    Returns:
+        uint8 (height, width, 3) each.
+    """
+    names = bundle.manifest.holdout[: 8 * bundle.manifest.preprocess.n_tiles]
+    if not names:
+        noise = np.random.default_rng(0).normal(_GREY, 20, (height, width, 3))
+        return [noise.clip(0, 255).astype(np.uint8)]
+    pictures = load_bundle_pictures(bundle, names, bundle.manifest.preprocess)
+    return [np.ascontiguousarray(cv2.resize(tiles[0], (width, height)), dtype=np.uint8) for tiles in pictures]
+
+
+def _frame_size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if match is None or not all(0 < int(side) <= 32768 for side in match.groups()):
+        raise InputError(f"{text!r} is not a frame size.", expected="WIDTHxHEIGHT in pixels, such as 1920x1080")
+    return int(match[1]), int(match[2])

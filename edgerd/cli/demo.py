@@ -1,0 +1,99 @@
+"""`edgerd demo`: the whole way on built-in sample parts, without a network."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgerd.cli.console import say
+from edgerd.errors import EdgerdError
+
+_MIN_AUROC = 0.95
+_STEPS = 150
+
+
+@click.command()
+@click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("edgerd-demo"), show_default=True)
+@click.option("--kind", default="ring", show_default=True, help="ring, weave or label.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+def demo(out: Path, kind: str, seed: int) -> None:
+    """Make sample parts, train, export, build an engine, evaluate, and watch a line; about three minutes on two cores.
+
+    Everything stays in the folder OUT, to look at and to go on with.
+    """
+    from edgerd.data.samples import write_dataset, write_video
+
+    _clear(out)
+    data, run, bundle, video = out / "parts", out / "run", out / "bundle", out / "line.avi"
+    say(f"Sample parts of kind {kind!r}: pictures in {data}, a line in {video}")
+    write_dataset(data, kind, seed=seed)
+    write_video(video, kind, n_parts=60, n_defective=10, seed=seed)
+    events, figures = out / "events.jsonl", out / "evaluation.json"
+    for arguments in (
+        ["train", data, "-o", run, "--teacher", "tiny", "--steps", _STEPS, "--seed", seed, "--holdout", 0.2],
+        ["export", run, "-o", bundle],
+        ["build-engine", bundle],
+        ["evaluate", bundle, data, "--json", figures, "--report", out / "report"],
+        ["run", "--camera", video, "--bundle", bundle, "--events", events, "--save-video", out / "line-heatmap.mp4"],
+    ):
+        _edgerd(arguments)
+    _judge(json.loads(figures.read_text()), _line_result(video.with_name(video.name + ".json"), events), out)
+
+
+@dataclass(frozen=True)
+class LineResult:
+    """What was found on the sample line, against what was on it."""
+
+    n_defective: int
+    n_found: int
+    n_good: int
+    n_false_alarms: int
+
+
+def _edgerd(arguments: Sequence[object]) -> None:
+    """One command of the way, shown as a user would type it, run in this process."""
+    from edgerd.cli.main import edgerd
+
+    words = [str(argument) for argument in arguments]
+    say(click.style("\n$ edgerd " + " ".join(words), bold=True))
+    sys.stdout.flush()
+    edgerd.main(args=words, standalone_mode=False)
+
+
+def _clear(out: Path) -> None:
+    """Make room for a new demo where an old one is; never touch another folder."""
+    if (out / "parts").is_dir() and (out / "line.avi").exists():
+        shutil.rmtree(out)
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise EdgerdError(f"{out} is not empty and no demo.", expected="a free name", hint="edgerd demo -o ANOTHER")
+    out.mkdir(parents=True, exist_ok=True)
+
+
+def _line_result(sidecar: Path, events: Path) -> LineResult:
+    parts: list[Mapping[str, Any]] = json.loads(sidecar.read_text())["frames"]
+    defective = {part["frame"] for part in parts if part["defect"]}
+    lines = events.read_text().splitlines() if events.exists() else []
+    alerts = {event["frame"] for event in map(json.loads, lines) if event["kind"] == "alert"}
+    return LineResult(len(defective), len(alerts & defective), len(parts) - len(defective), len(alerts - defective))
+
+
+def _judge(figures: Mapping[str, Any], line: LineResult, out: Path) -> None:
+    say(click.style("\nWhat came of it", bold=True))
+    say(f"  image AUROC {figures['image_auroc']:.4f}, pixel AUROC {figures['pixel_auroc']:.4f}")
+    say(f"  on the line: {line.n_found} of {line.n_defective} defective parts found, ")
+    say(f"               {line.n_false_alarms} false alarms on {line.n_good} good parts")
+    say(f"  report: {out / 'report' / 'index.html'}   heatmaps of the line: {out / 'line-heatmap.mp4'}")
+    say("Next, with pictures of your own good parts: edgerd train PICTURES -o RUN")
+    if figures["image_auroc"] < _MIN_AUROC:
+        raise EdgerdError(
+            f"The demo's image AUROC is {figures['image_auroc']:.4f}.",
+            expected=f"{_MIN_AUROC} or more",
+            hint="Report this with what edgerd doctor prints.",
+        )

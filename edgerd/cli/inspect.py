@@ -1,0 +1,87 @@
+"""`edgerd inspect`: judge single pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgerd.bundle import Bundle
+from edgerd.cli.console import say, warn, write_json
+from edgerd.cli.options import bundle_argument, json_option, precision_option, runtime_option, threads_option
+from edgerd.data.pictures import read_picture, write_png
+from edgerd.data.preprocess import tile_boxes
+from edgerd.errors import PictureError
+from edgerd.evaluation.heatmap import overlay
+from edgerd.inspection.events import region_record
+from edgerd.inspection.inspector import Inspector
+from edgerd.types import Inspection, UInt8Array
+
+
+@click.command()
+@bundle_argument
+@click.argument("pictures", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="PICTURE...")
+@runtime_option
+@precision_option
+@threads_option
+@click.option("--threshold", type=float, help="Instead of the engine's own.")
+@json_option
+@click.option("--heatmaps", type=click.Path(path_type=Path), metavar="DIR", help="Write heatmaps to this folder.")
+def inspect(
+    bundle: Path,
+    pictures: tuple[Path, ...],
+    runtime: str | None,
+    precision: str | None,
+    threads: int,
+    threshold: float | None,
+    json_file: Path | None,
+    heatmaps: Path | None,
+) -> None:
+    """Judge PICTUREs with BUNDLE: score, verdict, where the defects are.
+
+    A picture that cannot be read is named and left out; then the exit code is 2, once the others are done.
+    """
+    results: list[dict[str, Any]] = []
+    unreadable: list[PictureError] = []
+    opened = Bundle.open(bundle)
+    with Inspector.open(
+        opened, runtime=runtime, precision=precision, threshold=threshold, threads=threads
+    ) as inspector:
+        say(f"{inspector.why}; threshold {inspector.threshold:.4f}")
+        for path in pictures:
+            try:
+                bgr = read_picture(path)
+            except PictureError as error:
+                warn(error.what)
+                unreadable.append(error)
+                continue
+            inspection = inspector.inspect(bgr)
+            results.append(_record(path, inspection))
+            score = inspection.reason if inspection.score is None else f"{inspection.score:.4f}"
+            say(f"{inspection.verdict.value:12} {score:8} {path}")
+            if heatmaps:
+                _write_heatmap(heatmaps / f"{len(results):04d}_{path.stem}.png", bgr, inspection, opened)
+    if json_file:
+        write_json(json_file, {"pictures": results, "n_unreadable": len(unreadable)})
+    if unreadable:
+        raise unreadable[0]
+
+
+def _record(path: Path, inspection: Inspection) -> dict[str, Any]:
+    return {
+        "path": str(path),
+        "score": inspection.score,
+        "threshold": inspection.threshold,
+        "verdict": inspection.verdict.value,
+        "reason": inspection.reason,
+        "regions": [region_record(region) for region in inspection.regions],
+    }
+
+
+def _write_heatmap(file: Path, bgr: UInt8Array, inspection: Inspection, bundle: Bundle) -> None:
+    if inspection.anomaly_map is None:
+        return
+    tiles = tile_boxes(bgr.shape[0], bgr.shape[1], bundle.manifest.preprocess)
+    picture = overlay(bgr, inspection.anomaly_map, inspection.threshold, tiles=tiles, regions=inspection.regions)
+    write_png(file, picture)

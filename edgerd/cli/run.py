@@ -1,0 +1,137 @@
+"""`edgerd run`: watch a camera and raise defect alerts."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from edgerd.bundle import Bundle, find_bundle
+from edgerd.cameras import open_camera
+from edgerd.cli.console import say, stop_on_interrupt, warn, write_json
+from edgerd.cli.options import json_option, precision_option, runtime_option, threads_option
+from edgerd.cli.status import StatusLine
+from edgerd.cli.view import Recorder, Window
+from edgerd.errors import GateError
+from edgerd.inspection.decision import PartPolicy, Policy, StreamPolicy
+from edgerd.inspection.inspector import Inspector
+from edgerd.inspection.loop import Update, run_loop
+from edgerd.inspection.summary import RunSummary
+from edgerd.sinks.jsonl import JsonlSink
+
+
+@click.command()
+@click.option(
+    "--camera", "uri", metavar="URI", required=True, help="0, /dev/video0, rtsp://..., a video, a folder, ..."
+)
+@click.option("--bundle", "path", type=click.Path(path_type=Path), help="The newest bundle in this folder by default.")
+@runtime_option
+@precision_option
+@threads_option
+@click.option("--threshold", type=float, help="Instead of the engine's own.")
+@click.option("--frames", type=click.Choice(["newest", "every"]), help="newest for live cameras, every for files.")
+@click.option("--policy", type=click.Choice(["part", "stream"]), help="part for files, stream for live cameras.")
+@click.option("--events", type=click.Path(), metavar="FILE.jsonl", help="Append alerts here; - for stdout.")
+@click.option("--verdicts", type=click.Path(), metavar="FILE.jsonl", help="Append a line per frame here.")
+@click.option("--max-frames", type=click.IntRange(1), help="End after so many frames.")
+@json_option
+@click.option("--show", is_flag=True, help="Show the frames with the heatmap in a window; q ends the run.")
+@click.option(
+    "--save-video", type=click.Path(path_type=Path), metavar="FILE", help="Write them to a video (.mp4, .avi)."
+)
+@click.option("--check", is_flag=True, help="Open the bundle, test it and the camera on one frame, and end.")
+@click.option("--profile", is_flag=True, help="Measure the engine apart.")
+def run(
+    uri: str,
+    path: Path | None,
+    runtime: str | None,
+    precision: str | None,
+    threads: int,
+    threshold: float | None,
+    frames: Literal["newest", "every"] | None,
+    policy: str | None,
+    events: str | None,
+    verdicts: str | None,
+    max_frames: int | None,
+    json_file: Path | None,
+    show: bool,
+    save_video: Path | None,
+    check: bool,
+    profile: bool,
+) -> None:
+    """Inspect the frames of a camera and raise an alert for each defect. Ctrl-C ends with a summary."""
+    if path is None:
+        path = find_bundle()
+        say(f"Bundle: {path}, the newest here.")
+    with ExitStack() as stack:
+        inspector = stack.enter_context(
+            Inspector.open(
+                Bundle.open(path), runtime=runtime, precision=precision, threshold=threshold, threads=threads
+            )
+        )
+        say(f"{inspector.why}; threshold {inspector.threshold:.4f}")
+        inspector.warm_up()
+        camera = open_camera(uri)
+        stack.callback(camera.close)
+        stop = stack.enter_context(stop_on_interrupt())
+        views = [Window(stop)] if show else []
+        views += [stack.enter_context(Recorder(save_video))] if save_video else []
+        status = stack.enter_context(StatusLine())
+
+        def on_update(update: Update) -> None:
+            status.update(update)
+            for view in views:
+                view.update(update, inspector)
+
+        summary = run_loop(
+            inspector,
+            camera,
+            _policy(policy),
+            event_sinks=_sinks(stack, events),
+            verdict_sinks=_sinks(stack, verdicts),
+            frames=frames,
+            max_frames=1 if check else max_frames,
+            on_update=on_update,
+            stop=stop,
+            profile=profile,
+        )
+    _report(summary)
+    if json_file:
+        write_json(json_file, summary.to_json())
+    summary.raise_for_error()
+    if check and summary.no_decision == summary.frames:
+        raise GateError(
+            f"{uri} gave {summary.frames} frames, none of which could be judged.",
+            expected="a frame that looks like the good pictures in the large",
+            hint="Check light and lens, and the size of the frame; --verdicts - names the reason.",
+        )
+
+
+def _policy(name: str | None) -> Policy | None:
+    return {"part": PartPolicy, "stream": StreamPolicy}[name]() if name else None
+
+
+def _sinks(stack: ExitStack, target: str | None) -> list[JsonlSink]:
+    if target is None:
+        return []
+    sink = JsonlSink(target)
+    stack.callback(sink.close)
+    return [sink]
+
+
+def _report(summary: RunSummary) -> None:
+    for line in summary.warnings:
+        warn(line)
+    say(
+        f"{summary.frames} frames in {summary.elapsed_s:.1f} s: {summary.ok} OK, {summary.ng} NG, "
+        f"{summary.no_decision} without a decision; {summary.alerts} alerts, {summary.dropped} frames dropped"
+    )
+    for label, figures in (
+        ("engine", summary.engine_ms),
+        ("frame in memory to verdict", summary.frame_ms),
+        ("capture to verdict", summary.capture_to_verdict_ms),
+    ):
+        if figures and figures["n"]:
+            say(f"  {label:27} p50 {figures['p50']:.1f}  p95 {figures['p95']:.1f}  p99 {figures['p99']:.1f} ms")

@@ -1,0 +1,84 @@
+"""`edgerd show`: what is in a bundle; with `--verify`, whether it is what it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgerd.bundle import Bundle
+from edgerd.cli.console import say
+from edgerd.cli.options import bundle_argument
+from edgerd.manifest import EngineRecord, GateReport, Manifest
+
+
+@click.command()
+@bundle_argument
+@click.option("--verify", is_flag=True, help="Read every file and check it against its hash.")
+def show(bundle: Path, verify: bool) -> None:
+    """Show what is in BUNDLE: networks, training, preprocessing, thresholds, engines and their gate reports."""
+    opened = Bundle.open(bundle)
+    for label, value in _lines(opened.manifest):
+        say(f"{label:14} {value}")
+    for engine in opened.manifest.engines:
+        say("")
+        for label, value in _engine_lines(engine):
+            say(f"{label:14} {value}")
+    if verify:
+        say(f"\nAll {opened.verify()} files are as they were written.")
+
+
+def _lines(manifest: Manifest) -> list[tuple[str, str]]:
+    model, training, spec = manifest.model, manifest.training, manifest.preprocess
+    region = f"region {spec.region}, " if spec.region else ""
+    tiles = f"tiles {spec.tiles}, " if spec.n_tiles > 1 else ""
+    megabytes = sum(file.n_bytes for file in manifest.files.values()) / 1e6
+    threshold = manifest.threshold
+    return [
+        ("id", manifest.id),
+        ("made", f"{manifest.created_at} by edgerd {manifest.edgerd_version}"),
+        ("teacher", f"{model.teacher}, student {model.student}"),
+        (
+            "training",
+            f"{training.method}, {training.epochs} epochs, {training.steps} steps of {training.batch_size}, "
+            f"seed {training.seed}",
+        ),
+        ("pictures", f"{training.n_train} trained on, {training.n_holdout} held out, {training.n_skipped} left out"),
+        ("data", training.data_fingerprint),
+        ("preprocessing", f"{region}{tiles}{spec.width}x{spec.height} px"),
+        ("files", f"{len(manifest.files)}, {megabytes:.1f} MB"),
+        ("threshold", "none yet: edgerd calibrate BUNDLE" if threshold is None else _threshold_text(manifest)),
+    ]
+
+
+def _threshold_text(manifest: Manifest) -> str:
+    record = manifest.threshold
+    if record is None:
+        return ""
+    kind = "extrapolated" if record.extrapolated else f"rank {record.rank}"
+    return (
+        f"{record.value:.4f} for a false-alarm rate of {record.false_alarm_rate:g}, from {record.n_good} good pictures "
+        f"({kind}); largest score {record.largest_score:.4f}; FP32"
+    )
+
+
+def _engine_lines(engine: EngineRecord) -> list[tuple[str, str]]:
+    key = engine.key
+    speed = "" if engine.median_ms is None else f", {engine.median_ms:.1f} ms per picture when it was built"
+    return [
+        ("engine", f"{engine.name}{' (default)' if engine.default else ''}{speed}"),
+        ("  runs on", f"{key.device}, {key.runtime} {key.runtime_version}"),
+        ("  needs", ", ".join(key.features) or "-"),
+        ("  threshold", f"{engine.threshold.value:.4f}"),
+        ("  gate", _gate_text(engine.gate)),
+    ]
+
+
+def _gate_text(gate: GateReport) -> str:
+    verdict = "passed" if gate.passed else "refused, installed by --force" if gate.forced else "refused"
+    correlation = "-" if gate.score_rank_correlation is None else f"{gate.score_rank_correlation:.4f}"
+    text = (
+        f"{verdict}: on {gate.n_pictures} good pictures maps within {gate.max_map_error:.2e} of FP32 "
+        f"(mean {gate.mean_map_error:.1e}), rank correlation {correlation}, {gate.verdicts_flipped} verdicts flipped"
+    )
+    return "; ".join([text, *gate.failures])

@@ -1,0 +1,86 @@
+"""The live status line of a run: what the line engineer glances at."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from edgerd.inspection.loop import Update
+from edgerd.types import Alert, Verdict
+
+_INTERVAL_S = 0.2
+_LOG_INTERVAL_S = 10.0
+_COLOURS = {Verdict.OK: "green", Verdict.NG: "bold red", Verdict.NO_DECISION: "yellow"}
+
+
+class StatusLine:
+    """Frames per second, latencies, dropped frames and the last verdict, on stderr; a context manager.
+
+    On a terminal one line that renews itself, with a line above it per alert; elsewhere (a log file, systemd's journal)
+    a line per alert and one every ten seconds.
+    """
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
+        self._due_s = 0.0
+
+    def __enter__(self) -> StatusLine:
+        if self._terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._terminal:
+            self._live.stop()
+
+    def update(self, update: Update) -> None:
+        """Take in what became of a frame."""
+        if update.alert:
+            self._print(alert_line(update.alert))
+        now_s = time.monotonic()
+        if now_s < self._due_s:
+            return
+        self._due_s = now_s + (_INTERVAL_S if self._terminal else _LOG_INTERVAL_S)
+        line = status_text(update)
+        if self._terminal:
+            self._live.update(line, refresh=True)
+        elif update.statistics.frames > 1:
+            click.echo(line.plain, err=True)
+
+    def _print(self, line: str) -> None:
+        if self._terminal:
+            self._live.console.print(Text(line, style="bold red"))
+        else:
+            click.echo(line, err=True)
+
+
+def status_text(update: Update) -> Text:
+    """The line itself."""
+    statistics, inspection = update.statistics, update.inspection
+    latency = statistics.frame_ms
+    verdict = inspection.verdict
+    score = inspection.reason if inspection.score is None else f"{inspection.score:.3f}"
+    percentiles = "/".join(_milliseconds(latency.percentile(percent)) for percent in (50, 95, 99))
+    return Text.assemble(
+        f"{statistics.frames} frames  {statistics.frames_per_s:.1f} fps  p50/p95/p99 {percentiles} ms  "
+        f"dropped {statistics.dropped}  alerts {statistics.alerts}  ",
+        (f"{verdict.value} {score}", _COLOURS[verdict]),
+        f" (threshold {inspection.threshold:.3f})",
+    )
+
+
+def alert_line(alert: Alert) -> str:
+    """One line about an alert."""
+    where = "".join(f" at {region.box.x},{region.box.y}" for region in alert.regions[:1])
+    source = alert.source if alert.source != alert.camera else f"frame {alert.frame}"
+    return f"alert {alert.state}: {source} scores {alert.score:.3f}{where}"
+
+
+def _milliseconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
