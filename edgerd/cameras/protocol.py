@@ -4,31 +4,63 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from edgerd.errors import CameraError, PictureError
 from edgerd.types import Frame
+
+LIVE_TIMEOUT_S = 5.0
+"""A live camera that gives nothing for so long is lost."""
+
+
+class UnreadablePictureError(PictureError):
+    """One picture among others that cannot be read; the camera can be read on.
+
+    Attributes:
+        frame: What is known of it: number, source and times. Its data is empty: uint8 (0, 0, 3).
+    """
+
+    def __init__(self, error: PictureError, frame: Frame) -> None:
+        super().__init__(error.what, expected=error.expected, hint=error.hint)
+        self.frame = frame
 
 
 class Camera(Protocol):
     """An open source of frames. One thread reads it.
 
     Attributes:
-        uri: As it was asked for.
+        uri: As it was asked for; a password in it is replaced by `***`.
         live: True where frames come whether they are wanted or not: the newest one counts, old ones may be dropped.
             False for files: every frame counts.
-        n_frames: How many frames there will be, where that is known.
+        fixed_size: True where all frames have one size (a device, a stream, a video), so that another size means that
+            something was changed; False for pictures, each of which may have its own.
+        n_frames: How many frames there will be, where that is known. Videos announce it and may end earlier.
     """
 
     uri: str
     live: bool
+    fixed_size: bool
     n_frames: int | None
 
     def read(self) -> Frame | None:
-        """The next frame, or None at the end of a file or folder. A live camera waits for it, for 5 s at most.
+        """The next frame, or None at the end of a file or folder.
+
+        A live camera waits for it, for `LIVE_TIMEOUT_S` at most.
 
         Raises:
             CameraError: The camera was lost, or nothing came in time.
+            UnreadablePictureError: This one picture cannot be read. It counts as a frame, and the next call goes on
+                with the one after it. Only cameras that are not live raise it.
         """
         ...
 
     def close(self) -> None:
-        """Let go of the device; safe to call twice, and from another thread."""
+        """Let go of the device; safe to call twice, and from another thread, where it does not wait for `read`."""
         ...
+
+
+def silent_camera(uri: str, silence_s: float) -> CameraError:
+    """The error of a live camera that gives nothing any more."""
+    return CameraError(
+        f"Camera {uri} has delivered no frame for {silence_s:g} s.",
+        expected="a frame",
+        hint="Check its power, its cable or network, and whether another program took it; then start again.",
+    )

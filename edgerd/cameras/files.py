@@ -1,0 +1,89 @@
+"""Pictures on disk as a camera: a folder, a glob, or one picture."""
+
+from __future__ import annotations
+
+import glob
+import re
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from edgerd.cameras.protocol import UnreadablePictureError
+from edgerd.data.pictures import PICTURE_SUFFIXES, read_picture
+from edgerd.errors import DatasetError, PictureError
+from edgerd.types import Frame
+
+
+class FilesCamera:
+    """Every picture of a folder (not of the folders in it), of a glob, or one picture, in natural order.
+
+    Args:
+        uri: Folder, glob (`**` goes through folders) or picture, or `files://` and any of these.
+
+    Raises:
+        DatasetError: There are no pictures.
+    """
+
+    live = False
+    fixed_size = False
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self._paths = _picture_paths(uri.removeprefix("files://"))
+        self.n_frames = len(self._paths)
+        self._number = 0
+
+    def read(self) -> Frame | None:
+        """The next picture as BGR, or None after the last.
+
+        Raises:
+            UnreadablePictureError: This one cannot be read; the next call goes on with the one after it.
+        """
+        if self._number == len(self._paths):
+            return None
+        path = self._paths[self._number]
+        frame = Frame(
+            data=np.empty((0, 0, 3), np.uint8),
+            number=self._number,
+            captured_at=time.time(),
+            captured_monotonic_s=time.monotonic(),
+            source=str(path),
+        )
+        self._number += 1
+        try:
+            return replace(frame, data=read_picture(path))
+        except PictureError as error:
+            raise UnreadablePictureError(error, frame) from error
+
+    def close(self) -> None:
+        """End here; the next `read` gives None."""
+        self._number = len(self._paths)
+
+
+def natural_key(path: Path) -> tuple[list[str | int], str]:
+    """Sorts `part2.png` before `part10.png`; what differs only in case or leading zeros, by its characters."""
+    name = path.as_posix()
+    # Splitting at a group alternates text and digits, so that text is only ever compared with text.
+    parts = [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name.casefold())]
+    return parts, name
+
+
+def _picture_paths(address: str) -> list[Path]:
+    path = Path(address)
+    if path.is_dir():
+        candidates = list(path.iterdir())
+    elif path.exists():
+        candidates = [path]
+    else:
+        # Path.glob takes no absolute patterns.
+        candidates = [Path(name) for name in glob.glob(address, recursive=True)]  # noqa: PTH207
+    pictures = [file for file in candidates if file.suffix.lower() in PICTURE_SUFFIXES and file.is_file()]
+    if not pictures:
+        raise DatasetError(
+            f"There are no pictures at {address}.",
+            expected=f"files that end in {', '.join(sorted(PICTURE_SUFFIXES))}",
+            hint=f"For the pictures in all folders below, quoted: '{path / '**' / '*.png'}'" if path.is_dir() else None,
+        )
+    return sorted(pictures, key=natural_key)

@@ -1,0 +1,85 @@
+"""Events as JSON Lines: one event, one line, appended."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import stat
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from edgerd.errors import StorageError
+
+STANDARD_OUTPUT = "-"
+
+
+class JsonlSink:
+    """Appends events to a file that may be read, rotated or cut at any line.
+
+    A line is in the file when `send` returns; that of an alert is on the disk.
+
+    Args:
+        target: Path of the file, made if it is not there, or `-` for standard output.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+
+    def __init__(self, target: str | Path) -> None:
+        self._name = str(target)
+        self._descriptor: int | None = None
+        with self._storage_errors():
+            if self._name == STANDARD_OUTPUT:
+                sys.stdout.flush()
+                self._descriptor = os.dup(sys.stdout.fileno())
+            else:
+                self._descriptor = os.open(target, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            self._is_file = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
+            if self._is_file and self._name != STANDARD_OUTPUT:
+                self._end_torn_line(self._descriptor)
+
+    def send(self, event: Mapping[str, Any]) -> None:
+        """Append one event.
+
+        Args:
+            event: JSON values; floats must be finite.
+
+        Raises:
+            StorageError: The disk is full, or the sink is closed.
+        """
+        line = memoryview(json.dumps(event, allow_nan=False, ensure_ascii=False).encode() + b"\n")
+        with self._storage_errors():
+            if self._descriptor is None:
+                raise OSError(errno.EBADF, "it is closed")
+            while line:
+                line = line[os.write(self._descriptor, line) :]
+            if self._is_file and event.get("kind") == "alert":
+                os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """Let go of the file; safe to call twice."""
+        if self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
+            os.close(descriptor)
+
+    def _end_torn_line(self, descriptor: int) -> None:
+        """A line that a full disk or a power cut left half written must not swallow the first of ours."""
+        size = os.fstat(descriptor).st_size
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+            os.write(descriptor, b"\n")
+
+    @contextlib.contextmanager
+    def _storage_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            raise StorageError(
+                f"{self._name} could not be written: {'the disk is full' if full else error.strerror}.",
+                expected="a file in a writable folder with space left",
+                hint="Free some space or choose another file; the lines before are kept.",
+            ) from error

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+N_FRAMES = 20
+
+
+def write_video(path: Path, fourcc: str = "mp4v", n_frames: int = N_FRAMES) -> Path:
+    """Frame i has grey level 10 i."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*fourcc), 25, (64, 48))
+    for number in range(n_frames):
+        writer.write(np.full((48, 64, 3), 10 * number, np.uint8))
+    writer.release()
+    return path
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    return write_video(tmp_path / "line.mp4")
+
+
+@pytest.fixture
+def picture_folder(tmp_path: Path) -> Path:
+    """Pictures part1 to part12 of grey level 10 i, and a text file."""
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    for number in range(1, 13):
+        cv2.imwrite(str(folder / f"part{number}.png"), np.full((8, 9), 10 * number, np.uint8))
+    (folder / "notes.txt").write_text("not a picture")
+    return folder
+
+
+class _StallingCamera(http.server.BaseHTTPRequestHandler):
+    """A network camera that sends `n_frames` JPEG pictures and then nothing, with the connection open."""
+
+    n_frames = 60
+    release = threading.Event()
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.end_headers()
+        for number in range(self.n_frames):
+            jpeg = cv2.imencode(".jpg", np.full((48, 64, 3), 4 * number, np.uint8))[1].tobytes()
+            head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+            self.wfile.write(head.encode() + jpeg + b"\r\n")
+        self.wfile.flush()
+        self.release.wait(20)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
+@pytest.fixture
+def network_camera() -> Iterator[str]:
+    _StallingCamera.release.clear()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _StallingCamera)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/video.mjpg"
+    _StallingCamera.release.set()
+    server.shutdown()
+    server.server_close()
+    thread.join()

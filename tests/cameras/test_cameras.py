@@ -1,0 +1,125 @@
+"""The table of cameras: which URI is which, and what every one of them must do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgerd.cameras import CAMERAS, camera_kind, open_camera
+from edgerd.cameras.protocol import Camera
+from edgerd.errors import CameraError, DatasetError, InputError
+
+
+@pytest.fixture(params=CAMERAS)
+def camera(request: pytest.FixtureRequest, video: Path, picture_folder: Path) -> Camera:
+    uris = {
+        "video": str(video),
+        "files": str(picture_folder),
+        "sample": "sample://?n=3&size=64",
+    }
+    if request.param == "http":
+        uris["http"] = request.getfixturevalue("network_camera")
+    if request.param == "device":
+        if not Path("/dev/video0").exists():
+            pytest.skip("no /dev/video0 on this machine")
+        uris["device"] = "0"
+    if request.param not in uris:
+        pytest.skip("needs a network camera; of this class the one over http stands for all")
+    return open_camera(uris[request.param])
+
+
+def test_every_camera_gives_numbered_timed_frames_and_then_ends(camera: Camera) -> None:
+    before, before_s = time.time(), time.monotonic()
+    frames = [frame for _ in range(3) if (frame := camera.read())]
+    assert [frame.number for frame in frames] == [0, 1, 2]
+    for frame in frames:
+        assert frame.data.dtype == np.uint8
+        assert frame.data.ndim in (2, 3)
+        assert before <= frame.captured_at <= time.time()
+        assert before_s <= frame.captured_monotonic_s <= time.monotonic()
+        assert frame.source
+    assert (camera.live or camera.n_frames) is not None
+    camera.close()
+    camera.close()
+    assert camera.read() is None
+
+
+def test_every_camera_gives_frames_that_stay_as_they_are(camera: Camera) -> None:
+    first = camera.read()
+    assert first is not None
+    content = first.data.copy()
+    camera.read()
+    assert np.array_equal(first.data, content)
+    camera.close()
+
+
+def test_every_camera_can_be_closed_from_another_thread_while_it_is_read(camera: Camera) -> None:
+    def read_to_the_end() -> None:
+        while camera.read():
+            pass
+
+    reader = threading.Thread(target=read_to_the_end)
+    reader.start()
+    camera.close()
+    reader.join(timeout=10)
+    assert not reader.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("uri", "kind"),
+    [
+        ("0", "device"),
+        ("12", "device"),
+        ("/dev/video0", "device"),
+        ("device://0", "device"),
+        ("rtsp://user:secret@10.0.0.3/live", "rtsp"),
+        ("RTSP://10.0.0.3/live", "rtsp"),
+        ("http://10.0.0.3/video.mjpg", "http"),
+        ("line.mp4", "video"),
+        ("video://0", "video"),
+        ("parts/*.png", "files"),
+        ("parts/**/*", "files"),
+        ("missing.PNG", "files"),
+        ("sample://", "sample"),
+    ],
+)
+def test_uri_grammar(uri: str, kind: str) -> None:
+    assert camera_kind(uri) == kind
+
+
+def test_folder_is_files_whatever_its_name(tmp_path: Path) -> None:
+    (tmp_path / "line.mp4").mkdir()
+    assert camera_kind(str(tmp_path / "line.mp4")) == "files"
+
+
+def test_video_whose_name_looks_like_a_glob_is_a_video(tmp_path: Path) -> None:
+    (tmp_path / "line[1].mp4").touch()
+    assert camera_kind(str(tmp_path / "line[1].mp4")) == "video"
+
+
+def test_unknown_scheme_names_the_nearest() -> None:
+    with pytest.raises(InputError, match="Did you mean 'rtsp'"):
+        open_camera("rstp://10.0.0.3/live")
+
+
+def test_missing_file_says_what_a_camera_may_be(tmp_path: Path) -> None:
+    with pytest.raises(CameraError, match="rtsp://") as caught:
+        open_camera(str(tmp_path / "missing.mp4"))
+    assert caught.value.exit_code == 4
+
+
+def test_empty_folder_is_unusable_input(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no pictures") as caught:
+        open_camera(str(tmp_path))
+    assert caught.value.exit_code == 2
+
+
+def test_listing_the_cameras_does_not_bring_opencv() -> None:
+    program = "import sys, edgerd.cameras; sys.exit('cv2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
