@@ -8,6 +8,7 @@ import click
 
 from edgerd.building.evaluate import Evaluation
 from edgerd.building.evaluate import evaluate as evaluate_bundle
+from edgerd.building.report import report_of
 from edgerd.bundle import Bundle
 from edgerd.cli.console import progress_bar, say, warn, write_json
 from edgerd.cli.options import bundle_argument, json_option, precision_option, runtime_option, threads_option
@@ -40,16 +41,13 @@ def evaluate(
         say(opened.why)
         with progress_bar("evaluating", len(dataset.test)) as advance:
             evaluation = evaluate_bundle(opened_bundle, opened, dataset, strict=strict, on_picture=advance)
-        figures = evaluation.as_json(opened)
     for file, reason in evaluation.skipped.items():
         warn(f"left out {file}: {reason}")
     _print(evaluation)
     if json_file:
-        write_json(json_file, figures)
+        write_json(json_file, evaluation.as_json(opened))
     if report:
-        from edgerd.building.report import report_of
-
-        say(f"Report: {report_of(evaluation, opened_bundle, figures, data, report)}")
+        say(f"Report: {report_of(evaluation, opened_bundle, opened, data, report)}")
 
 
 def _print(evaluation: Evaluation) -> None:
