@@ -6,29 +6,37 @@
     pictures/...         held-out and range pictures, PNG at graph size
 
 Nothing in it is ever unpickled. A file is read through `Bundle.read`, which returns bytes only if they have the hash
-that the manifest names. Saving stages a whole new directory beside the old one and swaps the two, so that a full disk
+that the manifest names. The manifest begins with a hash of itself, which tells a damaged copy from a whole one; it is
+no signature. Saving stages a whole new directory beside the old one and swaps the two, so that a full disk
 or an interrupt at any moment leaves the old bundle as it was.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
-from edgerd.errors import BundleDamagedError, BundleError, BundleVersionError, StorageError
+from edgerd.errors import BundleDamagedError, BundleError, BundleVersionError
 from edgerd.manifest import GRAPH_FILE, SCHEMA_VERSION, FileRecord, Manifest, PreprocessSpec
+from edgerd.storage import (
+    finish_replacing,
+    link_or_copy,
+    replaced_directory,
+    storage_errors,
+    unfinished_in,
+    write_durably,
+)
 
 MANIFEST_FILE = "bundle.json"
+SEAL = "sha256"
+"""The first key of `bundle.json`: a hash of the file itself."""
+NO_SEAL = "0" * 64
 
 
 def bundle_id(graph_sha256: str, spec: PreprocessSpec) -> str:
@@ -58,29 +66,18 @@ class Bundle:
             BundleDamagedError: Its manifest does not hold together, or names a path outside the bundle.
         """
         path = Path(path)
-        _finish_interrupted_swap(path)
+        with storage_errors(path):
+            finish_replacing(path)
         file = path / MANIFEST_FILE
-        if not file.is_file():
-            raise BundleError(
-                f"There is no bundle at {path}.",
-                expected=f"a directory with a {MANIFEST_FILE}",
-                hint=f"edgerd export RUN -o {path}",
-            )
-        try:
-            content = json.loads(file.read_bytes())
-            version = content["schema_version"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise BundleDamagedError(
-                f"{file} cannot be read: {error}.",
-                expected="JSON with a schema_version",
-                hint="Export the bundle again.",
-            ) from error
+        written, content = _read_manifest(file)
+        version = content["schema_version"]
         if not isinstance(version, int) or version > SCHEMA_VERSION:
             raise BundleVersionError(
                 f"{path} has schema version {version}.",
                 expected=f"{SCHEMA_VERSION} or older",
                 hint="pip install --upgrade edgerd",
             )
+        _check_seal(file, written, content.pop(SEAL, None))
         try:
             manifest = Manifest.model_validate(content)
         except ValidationError as error:
@@ -110,7 +107,7 @@ class Bundle:
         file = self.path / name
         if record is None:
             raise BundleDamagedError(f"{name} is not part of the bundle {self.path}.")
-        if not file.resolve().is_relative_to(self.path.resolve()):
+        if not _lies_inside(file, self.path):
             raise BundleDamagedError(
                 f"{name} lies outside the bundle {self.path}.",
                 expected="a plain file inside it",
@@ -168,34 +165,23 @@ def save_bundle(
             `manifest` names them.
 
     Raises:
+        BundleDamagedError: A file to be taken over from `base` is missing.
         StorageError: Disk full or no permission; what was at `path` is still there.
         BundleError: `path` holds something that is not a bundle.
     """
     path = Path(path)
-    if path.exists() and not (path / MANIFEST_FILE).exists() and (not path.is_dir() or any(path.iterdir())):
-        raise BundleError(
-            f"{path} exists and is not a bundle.",
-            expected="a bundle to replace, or a name that is free",
-            hint="Choose another name with -o.",
-        )
     kept = _kept_files(manifest, new_files, base) if base else {}
     files = {name: FileRecord(sha256=hashlib.sha256(c).hexdigest(), n_bytes=len(c)) for name, c in new_files.items()}
     files |= {name: base.manifest.files[name] for name in kept} if base else {}
     manifest = Manifest.model_validate(manifest.model_dump() | {"files": {n: r.model_dump() for n, r in files.items()}})
-    with _storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        stage = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
-        try:
+    with storage_errors(path):
+        _refuse_to_replace_others(path)
+        with replaced_directory(path) as stage:
             for name, source in kept.items():
-                _link_or_copy(source, stage / name)
+                link_or_copy(source, stage / name)
             for name, content in new_files.items():
-                _write_durably(stage / name, content)
-            _write_durably(stage / MANIFEST_FILE, (manifest.model_dump_json(indent=2) + "\n").encode())
-            stage.chmod(0o755)
-            _swap(stage, path)
-        except BaseException:
-            shutil.rmtree(stage, ignore_errors=True)
-            raise
+                write_durably(stage / name, content)
+            write_durably(stage / MANIFEST_FILE, _sealed(manifest))
     return Bundle(path, manifest)
 
 
@@ -206,6 +192,10 @@ def find_bundle(folder: str | Path = ".") -> Path:
         BundleError: There is none.
     """
     folder = Path(folder)
+    for parent in (folder, *(entry for entry in folder.glob("*") if entry.is_dir())):
+        for path in unfinished_in(parent):
+            with storage_errors(path):
+                finish_replacing(path)
     manifests = (file for depth in ("", "*/", "*/*/") for file in folder.glob(f"{depth}{MANIFEST_FILE}"))
     found = [file for file in manifests if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
     if not found:
@@ -217,56 +207,69 @@ def find_bundle(folder: str | Path = ".") -> Path:
     return max(found, key=lambda file: file.stat().st_mtime_ns).parent
 
 
+def _read_manifest(file: Path) -> tuple[bytes, dict[str, Any]]:
+    """The bytes of `bundle.json` and the object they hold, which has a schema version."""
+    try:
+        written = file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise BundleError(
+            f"There is no bundle at {file.parent}.",
+            expected=f"a directory with a {MANIFEST_FILE}",
+            hint=f"edgerd export RUN -o {file.parent}",
+        ) from error
+    except OSError as error:
+        raise BundleError(f"{file} cannot be read: {error.strerror}.", hint="Check its permissions.") from error
+    try:
+        content = json.loads(written)
+        content["schema_version"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BundleDamagedError(
+            f"{file} cannot be read: {error}.", expected="JSON with a schema_version", hint="Export the bundle again."
+        ) from error
+    return written, content
+
+
+def _sealed(manifest: Manifest) -> bytes:
+    """The manifest as it is written: first a SHA-256 of the file itself, taken with zeros in its own place."""
+    text = json.dumps({SEAL: NO_SEAL} | manifest.model_dump(mode="json"), indent=2) + "\n"
+    return text.replace(NO_SEAL, hashlib.sha256(text.encode()).hexdigest(), 1).encode()
+
+
+def _check_seal(file: Path, written: bytes, seal: object) -> None:
+    unsealed = written.replace(str(seal).encode(), NO_SEAL.encode(), 1)
+    if hashlib.sha256(unsealed).hexdigest() != seal:
+        raise BundleDamagedError(
+            f"{file} was changed.",
+            expected=f"a file whose SHA-256 is {str(seal)[:16]}..., its own place zeroed",
+            hint="Copy the bundle again from where it was made. Thresholds are set by a recipe or by edgerd calibrate.",
+        )
+
+
+def _lies_inside(file: Path, folder: Path) -> bool:
+    try:
+        return file.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):  # links in a circle; a zero byte in the name
+        return False
+
+
+def _refuse_to_replace_others(path: Path) -> None:
+    if path.exists() and not (path / MANIFEST_FILE).exists() and (not path.is_dir() or any(path.iterdir())):
+        raise BundleError(
+            f"{path} exists and is not a bundle.",
+            expected="a bundle to replace, or a name that is free",
+            hint="Choose another name with -o.",
+        )
+
+
 def _kept_files(manifest: Manifest, new_files: Mapping[str, bytes], base: Bundle) -> dict[str, Path]:
     top_level = {name for name in base.manifest.files if "/" not in name}
     kept = (manifest.named_files | top_level) & set(base.manifest.files) - set(new_files)
-    return {name: base.path / name for name in sorted(kept)}
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
-
-
-def _write_durably(file: Path, content: bytes) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("wb") as handle:
-        handle.write(content)
-        handle.flush()
-        os.fsync(handle.fileno())
-
-
-def _old_name(path: Path) -> Path:
-    return path.with_name(f".{path.name}.old")
-
-
-def _swap(stage: Path, path: Path) -> None:
-    """Put `stage` in the place of `path`; between the two renames `open` finds the bundle at its old name."""
-    old = _old_name(path)
-    shutil.rmtree(old, ignore_errors=True)
-    if path.exists():
-        path.rename(old)
-    stage.rename(path)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _finish_interrupted_swap(path: Path) -> None:
-    old = _old_name(path)
-    if not path.exists() and (old / MANIFEST_FILE).is_file():
-        old.rename(path)
-
-
-@contextlib.contextmanager
-def _storage_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)
-        raise StorageError(
-            f"{path} could not be written: {reason}.",
-            expected="a writable folder with space left",
-            hint="Free some space or choose another place with -o; what was there before is unchanged.",
-        ) from error
+    sources = {name: base.path / name for name in sorted(kept)}
+    for source in sources.values():
+        if not source.is_file():
+            raise BundleDamagedError(
+                f"{source} is missing.",
+                expected="a file of the bundle",
+                hint="Copy the bundle again from where it was made, or export it again.",
+            )
+    return sources

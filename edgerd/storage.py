@@ -1,0 +1,110 @@
+"""Directories that are replaced as a whole or not at all, and what is said when the disk does not play along."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from edgerd.errors import StorageError
+
+
+@contextlib.contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError inside the block into a StorageError about `path`."""
+    try:
+        yield
+    except OSError as error:
+        reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)
+        raise StorageError(
+            f"{path} could not be written: {reason}.",
+            expected="a writable folder with space left",
+            hint="Free some space or choose another place with -o; what was there before is unchanged.",
+        ) from error
+
+
+@contextlib.contextmanager
+def replaced_directory(path: Path) -> Iterator[Path]:
+    """Give an empty directory to fill, which takes the place of `path` when the block ends.
+
+    After an error or an interrupt, in the block or in the exchange itself, `path` is what it was. A process that is
+    killed between the two renames of the exchange leaves the old directory beside `path`, where `finish_replacing`
+    finds it. A link at `path` stays, and the directory that it names is replaced.
+
+    Raises:
+        OSError: As the file system has it; see `storage_errors`.
+    """
+    path = Path(os.path.realpath(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    finish_replacing(path)
+    stage = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+    try:
+        yield stage
+        stage.chmod(0o755)
+        for folder, _, _ in os.walk(stage):
+            _sync(Path(folder))
+        _exchange(stage, path)
+    except BaseException:
+        shutil.rmtree(stage, ignore_errors=True)
+        finish_replacing(path)
+        raise
+
+
+def finish_replacing(path: Path) -> None:
+    """Bring the old directory back where an exchange was cut off between its two renames."""
+    path = Path(os.path.realpath(path))
+    if path.name and not path.exists() and _old_name(path).is_dir():
+        _old_name(path).rename(path)
+
+
+def unfinished_in(folder: Path) -> list[Path]:
+    """The names under which directories right inside `folder` are missing because an exchange was cut off."""
+    names = [old.with_name(old.name[1 : -len(".old")]) for old in folder.glob(".*.old")]
+    return [path for path in names if not path.exists()]
+
+
+def write_durably(file: Path, content: bytes) -> None:
+    """Write a file, with the folders on the way, and wait until it is on the disk."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("wb") as handle:
+        handle.write(content)
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name where the file system can, else copy it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _exchange(stage: Path, path: Path) -> None:
+    old = _old_name(path)
+    shutil.rmtree(old, ignore_errors=True)
+    if path.exists():
+        path.rename(old)
+    stage.rename(path)
+    _sync(path.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _old_name(path: Path) -> Path:
+    return path.with_name(f".{path.name}.old")
+
+
+def _sync(folder: Path) -> None:
+    """A rename is on the disk only when its folder is; Windows neither needs nor has this."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
