@@ -37,7 +37,7 @@ class JsonlSink:
                 sys.stdout.flush()
                 self._descriptor = os.dup(sys.stdout.fileno())
             else:
-                self._descriptor = os.open(target, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+                self._descriptor = os.open(target, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
             self._is_file = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
             if self._is_file and self._name != STANDARD_OUTPUT:
                 self._end_torn_line(self._descriptor)

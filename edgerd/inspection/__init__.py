@@ -1,0 +1,1 @@
+"""The run: inspector, mailbox, guards, decision, loop, summary."""

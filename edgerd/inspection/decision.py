@@ -1,0 +1,99 @@
+"""When a verdict becomes an alert: two policies, each a state machine without a clock."""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+from typing import Protocol
+
+from edgerd.errors import InputError
+from edgerd.types import Inspection, Verdict
+
+
+class AlertState(str, Enum):
+    """What happens to an alert."""
+
+    RAISED = "raised"
+    CLEARED = "cleared"
+
+
+class Policy(Protocol):
+    """Turns the inspections of one source, in order, into alerts."""
+
+    def update(self, inspection: Inspection, now_s: float) -> AlertState | None:
+        """Take one inspection.
+
+        Args:
+            inspection: Of the next frame. One without a decision neither raises nor clears.
+            now_s: When that frame was captured, seconds on a monotonic clock.
+
+        Returns:
+            What happens to the alert, None for nothing.
+        """
+        ...
+
+
+class PartPolicy:
+    """For files and triggered cameras: every frame is a part of its own, and every NG is an alert.
+
+    There is nothing to clear: such an alert speaks of one part that has gone by.
+    """
+
+    def update(self, inspection: Inspection, now_s: float) -> AlertState | None:
+        """RAISED for NG, whenever."""
+        del now_s
+        return AlertState.RAISED if inspection.verdict is Verdict.NG else None
+
+
+class StreamPolicy:
+    """For live cameras that see the same place again and again: one alert per incident.
+
+    Raised by an NG that is at least the k-th among the last n decided frames, so that a single noisy frame is no alert.
+    Cleared by the first frame whose score is below `clear_ratio` x threshold; between that and the threshold it stays,
+    so that a score that hovers at the threshold is one alert and not many. After a clear the counting starts anew, and
+    nothing is raised for `cooldown_s`.
+
+    Args:
+        k: NG frames needed.
+        n: Decided frames among which they are counted.
+        clear_ratio: Fraction of the threshold below which the alert is cleared.
+        cooldown_s: Seconds after a clear in which nothing is raised.
+
+    Raises:
+        InputError: Not 1 <= k <= n, 0 < clear_ratio <= 1, cooldown_s >= 0.
+    """
+
+    def __init__(self, k: int = 2, n: int = 3, clear_ratio: float = 0.9, cooldown_s: float = 0.0) -> None:
+        if not (1 <= k <= n and 0 < clear_ratio <= 1 and cooldown_s >= 0):
+            raise InputError(
+                f"{k=}, {n=}, {clear_ratio=}, {cooldown_s=} is not an alert policy.",
+                expected="1 <= k <= n, 0 < clear_ratio <= 1, cooldown_s >= 0",
+            )
+        self.k = k
+        self.clear_ratio = clear_ratio
+        self.cooldown_s = cooldown_s
+        self._ng: deque[bool] = deque(maxlen=n)
+        self._raised = False
+        self._cleared_s: float | None = None
+
+    def update(self, inspection: Inspection, now_s: float) -> AlertState | None:
+        """RAISED or CLEARED when the incident begins or ends."""
+        if inspection.verdict is Verdict.NO_DECISION or inspection.score is None:
+            return None
+        ng = inspection.verdict is Verdict.NG
+        self._ng.append(ng)
+        if self._raised:
+            return self._clear(now_s) if inspection.score < self.clear_ratio * inspection.threshold else None
+        if ng and sum(self._ng) >= self.k and not self._cooling_down(now_s):
+            self._raised = True
+            return AlertState.RAISED
+        return None
+
+    def _cooling_down(self, now_s: float) -> bool:
+        return self._cleared_s is not None and now_s - self._cleared_s < self.cooldown_s
+
+    def _clear(self, now_s: float) -> AlertState:
+        self._raised = False
+        self._cleared_s = now_s
+        self._ng.clear()
+        return AlertState.CLEARED

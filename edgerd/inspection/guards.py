@@ -1,0 +1,89 @@
+"""What is not worth judging although a frame came: the picture as a whole is wrong, frozen, or of another size.
+
+Each guard gives a reason for NO_DECISION, or "" where all is well.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgerd.data.prepared import grey_level_statistics
+from edgerd.manifest import PictureLimits
+from edgerd.types import Frame, PixelFormat, UInt8Array
+
+BLACK_LEVEL = 8.0
+"""A mean grey level below this, and below that of good pictures, is a covered lens or no light."""
+FROZEN_AFTER_FRAMES = 10
+FROZEN_AFTER_S = 2.0
+"""Both must have passed: a stream of a still scene may repeat a frame until its next key frame."""
+SAMPLE_STEP = 16
+
+
+def exposure_reason(tiles: UInt8Array, limits: PictureLimits) -> str:
+    """Whether a prepared frame is exposed as good pictures are.
+
+    Args:
+        tiles: uint8 (tiles, H, W, 3), BGR.
+        limits: Of the bundle's good pictures.
+    """
+    mean, contrast = grey_level_statistics(tiles)
+    if mean < min(BLACK_LEVEL, limits.mean_low):
+        return "black frame"
+    if not limits.mean_low <= mean <= limits.mean_high:
+        what = "dark" if mean < limits.mean_low else "bright"
+        return f"too {what}: mean grey level {mean:.0f}, good ones have {limits.mean_low:.0f} to {limits.mean_high:.0f}"
+    if contrast < limits.contrast_low:
+        return f"no contrast: grey levels vary by {contrast:.1f}, in good ones by {limits.contrast_low:.1f} at least"
+    return ""
+
+
+class FrozenGuard:
+    """For live cameras: the same bytes again and again, which a sensor with its noise never gives."""
+
+    def __init__(self, after_frames: int = FROZEN_AFTER_FRAMES, after_s: float = FROZEN_AFTER_S) -> None:
+        self._after_frames = after_frames
+        self._after_s = after_s
+        self._first: Frame | None = None
+        self._n_same = 0
+
+    def reason(self, frame: Frame) -> str:
+        """Take the next frame of the camera."""
+        if self._first is None or not _same_bytes(frame.data, self._first.data):
+            self._first = frame
+            self._n_same = 1
+            return ""
+        self._n_same += 1
+        same_s = frame.captured_monotonic_s - self._first.captured_monotonic_s
+        if self._n_same < self._after_frames or same_s < self._after_s:
+            return ""
+        return f"frozen: the same picture for {same_s:.0f} s"
+
+
+class SizeGuard:
+    """For cameras and videos: a frame of another size than the first means that somebody changed something.
+
+    It could be resized and judged, but the part would have another scale, and the score would mean nothing.
+    """
+
+    def __init__(self) -> None:
+        self._size: tuple[int, int] | None = None
+
+    def reason(self, frame: Frame) -> str:
+        """Take the next frame of the camera."""
+        size = frame_size(frame)
+        self._size = self._size or size
+        if size == self._size:
+            return ""
+        return f"frame size changed: {size[0]}x{size[1]}, the run began with {self._size[0]}x{self._size[1]}"
+
+
+def frame_size(frame: Frame) -> tuple[int, int]:
+    """Width and height of a frame in pixels."""
+    rows, width = frame.data.shape[:2]
+    return width, rows * 2 // 3 if frame.pixel_format is PixelFormat.NV12 else rows
+
+
+def _same_bytes(a: UInt8Array, b: UInt8Array) -> bool:
+    # Real frames differ nearly everywhere: a sample of the pixels tells without a walk through all bytes.
+    step = (slice(None, None, SAMPLE_STEP),) * 2
+    return a.shape == b.shape and np.array_equal(a[step], b[step]) and np.array_equal(a, b)

@@ -1,0 +1,45 @@
+"""Frames that came and are still not worth judging."""
+
+from __future__ import annotations
+
+import numpy as np
+from inspection_parts import picture
+
+from edgerd.inspection.guards import FrozenGuard, SizeGuard
+from edgerd.types import Frame, PixelFormat
+
+
+def frames(pictures: list[np.ndarray], fps: float = 10.0) -> list[Frame]:
+    return [
+        Frame(data.copy(), number=number, captured_monotonic_s=number / fps) for number, data in enumerate(pictures)
+    ]
+
+
+def test_same_picture_for_two_seconds_is_frozen_and_the_next_one_is_not() -> None:
+    guard = FrozenGuard()
+    reasons = [guard.reason(frame) for frame in frames([picture()] * 23 + [picture(number=1)])]
+    assert reasons == [""] * 20 + ["frozen: the same picture for 2 s"] * 3 + [""]
+
+
+def test_slow_camera_that_repeats_a_picture_is_not_frozen_at_once() -> None:
+    guard = FrozenGuard()
+    reasons = [guard.reason(frame) for frame in frames([picture()] * 10, fps=1)]
+    assert [bool(reason) for reason in reasons] == [False] * 9 + [True]
+
+
+def test_one_pixel_that_changes_is_a_living_camera() -> None:
+    guard = FrozenGuard()
+    assert not any(guard.reason(frame) for frame in frames([picture(number=number) for number in range(100)]))
+
+
+def test_the_first_size_is_the_one() -> None:
+    guard = SizeGuard()
+    small, large = picture(height=48, width=64), picture(height=96, width=128)
+    reasons = [guard.reason(frame) for frame in frames([small, large, small])]
+    assert reasons == ["", "frame size changed: 128x96, the run began with 64x48", ""]
+
+
+def test_size_of_a_planar_frame_is_that_of_the_picture() -> None:
+    guard = SizeGuard()
+    guard.reason(Frame(np.zeros((72, 64), np.uint8), PixelFormat.NV12))
+    assert guard.reason(Frame(np.zeros((48, 64, 3), np.uint8))) == ""

@@ -1,0 +1,170 @@
+"""The one-slot mailbox: the newest frame, nothing unbounded, and an end that does not hang."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from inspection_parts import GOOD
+
+from edgerd.cameras.fake import FakeCamera
+from edgerd.cameras.protocol import UnreadablePictureError
+from edgerd.errors import CameraError, PictureError
+from edgerd.inspection.mailbox import Mailbox, Sequential
+from edgerd.types import Frame, UInt8Array
+
+NEVER = threading.Event()
+
+
+class SteppedCamera:
+    """Gives a frame each time `step` allows it, so that a test decides how far the capture thread gets."""
+
+    def __init__(self, n_frames: int, error: Exception | None = None) -> None:
+        self.delivered = 0
+        self.may_read = threading.Semaphore(0)
+        self.idle = threading.Semaphore(0)
+        self._n_frames = n_frames
+        self._error = error
+
+    def script(self) -> Iterator[UInt8Array | Exception]:
+        for _ in range(self._n_frames):
+            self.idle.release()
+            self.may_read.acquire()
+            self.delivered += 1
+            yield GOOD
+        self.idle.release()
+        self.may_read.acquire()
+        if self._error:
+            yield self._error
+
+    def step(self, n_frames: int) -> None:
+        """Let so many frames through, and wait until the thread asks for the next."""
+        for _ in range(n_frames):
+            self.may_read.release()
+            self.idle.acquire()
+
+
+def take_number(mailbox: Mailbox | Sequential) -> int | None:
+    frame = mailbox.take(NEVER)
+    return frame.number if frame else None
+
+
+def test_a_slow_taker_gets_the_newest_and_the_rest_is_counted() -> None:
+    stepped = SteppedCamera(n_frames=7)
+    with Mailbox(FakeCamera(stepped.script(), live=True)) as mailbox:
+        stepped.idle.acquire()
+        stepped.step(1)
+        assert take_number(mailbox) == 0
+        stepped.step(5)
+        assert take_number(mailbox) == 5
+        assert mailbox.dropped == 4
+        stepped.step(1)
+        assert take_number(mailbox) == 6
+        stepped.may_read.release()
+        assert take_number(mailbox) is None
+        assert take_number(mailbox) is None
+        assert mailbox.dropped == 4
+
+
+def test_the_last_frame_comes_before_the_error_that_followed_it() -> None:
+    stepped = SteppedCamera(n_frames=1, error=CameraError("The camera was unplugged."))
+    with Mailbox(FakeCamera(stepped.script(), live=True)) as mailbox:
+        stepped.idle.acquire()
+        stepped.step(1)
+        stepped.may_read.release()
+        assert take_number(mailbox) == 0
+        with pytest.raises(CameraError, match="unplugged"):
+            mailbox.take(NEVER)
+
+
+def test_a_bug_in_a_camera_reaches_the_taker() -> None:
+    with Mailbox(FakeCamera([ZeroDivisionError("bug")], live=True)) as mailbox, pytest.raises(ZeroDivisionError):
+        mailbox.take(NEVER)
+
+
+def test_silence_is_a_lost_camera_even_where_the_driver_blocks() -> None:
+    camera = FakeCamera([GOOD], live=True, stall=True)
+    with Mailbox(camera, silence_s=0.05) as mailbox:
+        assert take_number(mailbox) == 0
+        with pytest.raises(CameraError, match=r"fake:// has delivered no frame for 0\.05 s"):
+            mailbox.take(NEVER)
+    assert camera.closed.is_set()
+
+
+def test_stop_ends_the_wait() -> None:
+    stop = threading.Event()
+    with Mailbox(FakeCamera([], live=True, stall=True)) as mailbox:
+        timer = threading.Timer(0.05, stop.set)
+        timer.start()
+        assert mailbox.take(stop) is None
+        timer.join()
+
+
+class _StuckCamera:
+    """Its read does not return, whatever `close` does: a driver in an uninterruptible wait."""
+
+    uri, live, fixed_size, n_frames = "stuck://", True, True, None
+
+    def __init__(self) -> None:
+        self.release = threading.Event()
+
+    def read(self) -> Frame | None:
+        self.release.wait()
+        return None
+
+    def close(self) -> None:
+        pass
+
+
+def test_leaving_does_not_wait_for_a_driver_that_never_returns() -> None:
+    camera = _StuckCamera()
+    with Mailbox(camera, silence_s=0.05) as mailbox, pytest.raises(CameraError):
+        mailbox.take(NEVER)
+    (thread,) = [thread for thread in threading.enumerate() if thread.name == "capture stuck://"]
+    assert thread.daemon
+    camera.release.set()
+    thread.join()
+
+
+def test_leaving_ends_the_thread() -> None:
+    def endless() -> Iterator[UInt8Array]:
+        while True:
+            time.sleep(0.001)
+            yield GOOD
+
+    with Mailbox(FakeCamera(endless(), live=True, uri="endless://")) as mailbox:
+        mailbox.take(NEVER)
+    assert "capture endless://" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_an_unreadable_picture_takes_the_place_of_a_frame() -> None:
+    unreadable = UnreadablePictureError(PictureError("part2.png is broken."), Frame(GOOD[:0], number=1))
+    stepped = SteppedCamera(n_frames=1)
+
+    def script() -> Iterator[UInt8Array | Exception]:
+        yield unreadable
+        yield from stepped.script()
+
+    with Mailbox(FakeCamera(script())) as mailbox:
+        with pytest.raises(UnreadablePictureError, match=r"part2\.png"):
+            mailbox.take(NEVER)
+        stepped.may_read.release(2)
+        assert mailbox.take(NEVER) is not None
+        assert mailbox.take(NEVER) is None
+
+
+def test_sequential_gives_every_frame_and_closes_the_camera() -> None:
+    camera = FakeCamera([GOOD] * 3)
+    with Sequential(camera) as source:
+        assert [take_number(source) for _ in range(4)] == [0, 1, 2, None]
+        assert source.dropped == 0
+    assert camera.closed.is_set()
+
+
+def test_sequential_reads_nothing_after_a_stop() -> None:
+    stop = threading.Event()
+    stop.set()
+    with Sequential(FakeCamera([GOOD])) as source:
+        assert source.take(stop) is None

@@ -1,0 +1,73 @@
+"""Where the defects are."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import ndimage
+
+from edgerd.data.preprocess import tile_boxes
+from edgerd.inspection.regions import MAX_REGIONS, find_regions
+from edgerd.manifest import PreprocessSpec, RegionSpec, TileSpec
+from edgerd.types import Box, DefectRegion, Float32Array
+
+SPEC = PreprocessSpec(height=32, width=32)
+maps = arrays(np.float32, (1, 32, 32), elements=st.sampled_from([0.0, 0.25, 0.5, 1.0, 3.0]), fill=st.just(0.0))
+
+
+def find(anomaly_map: Float32Array, threshold: float, size: int = 32) -> tuple[DefectRegion, ...]:
+    return find_regions(anomaly_map, threshold, tile_boxes(size, size, SPEC), SPEC)
+
+
+@given(maps, st.sampled_from([0.1, 0.5, 1.0]))
+def test_regions_are_the_connected_areas(anomaly_map: Float32Array, threshold: float) -> None:
+    regions = find(anomaly_map, threshold)
+    labels, n_areas = ndimage.label(anomaly_map[0] > threshold, np.ones((3, 3)))
+    assert len(regions) == min(n_areas, MAX_REGIONS)
+    peaks = ndimage.maximum(anomaly_map[0], labels, range(1, n_areas + 1))
+    assert [region.peak for region in regions] == sorted(np.atleast_1d(peaks).tolist(), reverse=True)[:MAX_REGIONS]
+    if n_areas <= MAX_REGIONS:
+        assert sum(region.area_px for region in regions) == (anomaly_map > threshold).sum()
+    for region in regions:
+        box = region.box
+        inside = anomaly_map[0, box.y : box.y + box.height, box.x : box.x + box.width]
+        assert inside.shape == (box.height, box.width)
+        assert inside.max() >= region.peak > threshold
+
+
+@given(st.floats(2**-7, 6.0, width=32), st.integers(-3, 3))
+def test_wherever_the_score_is_above_the_threshold_there_is_a_region(score: float, steps: int) -> None:
+    anomaly_map = np.zeros((1, 32, 32), np.float32)
+    anomaly_map[0, 5, 7] = score
+    threshold = score
+    for _ in range(abs(steps)):
+        threshold = float(np.nextafter(threshold, 9.0 * np.sign(steps)))
+    assert len(find(anomaly_map, threshold)) == (score > threshold)
+
+
+def test_boxes_and_areas_are_in_frame_pixels() -> None:
+    spec = PreprocessSpec(
+        height=32, width=64, region=RegionSpec(x=100, y=50, width=256, height=128), tiles=TileSpec(rows=2, columns=2)
+    )
+    boxes = tile_boxes(400, 400, spec)
+    anomaly_map = np.zeros((4, 32, 64), np.float32)
+    anomaly_map[3, 8:16, 10:20] = 0.5
+    (region,) = find_regions(anomaly_map, 0.4, boxes, spec)
+    assert region.box == Box(100 + 128 + 20, 50 + 64 + 16, 20, 16)
+    assert region.area_px == 20 * 16
+
+
+def test_touching_corners_are_one_region() -> None:
+    anomaly_map = np.zeros((1, 32, 32), np.float32)
+    anomaly_map[0, 3, 3] = anomaly_map[0, 4, 4] = 1.0
+    (region,) = find(anomaly_map, 0.5)
+    assert region.box == Box(3, 3, 2, 2)
+
+
+def test_the_smallest_region_of_a_small_frame_still_has_an_area() -> None:
+    anomaly_map = np.zeros((1, 32, 32), np.float32)
+    anomaly_map[0, 3, 3] = 1.0
+    (region,) = find(anomaly_map, 0.5, size=8)
+    assert region.area_px == 1
