@@ -89,7 +89,7 @@ def aupro(maps: npt.ArrayLike, masks: npt.ArrayLike, max_fpr: float = 0.3) -> fl
     included, above it. The area under overlap against rate up to `max_fpr` is divided by `max_fpr`: 1 is perfect.
     Between neighbouring thresholds, and at `max_fpr`, the curve is interpolated linearly.
 
-    Source: Bergmann et al., "The MVTec Anomaly Detection Dataset", IJCV 2021, section 5.1 (`max_fpr` 0.3). As in their
+    Source: Bergmann et al., "The MVTec Anomaly Detection Dataset", IJCV 2021 (with `max_fpr` 0.3). As in their
     evaluation, pixels that touch at a corner belong to one region (8-connectivity).
 
     Args:
