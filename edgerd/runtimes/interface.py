@@ -18,6 +18,8 @@ ANOMALY_MAP = "anomaly_map"
 """Output: float32 (N, H, W)."""
 SCORE = "score"
 """Output: float32 (N,)."""
+HEAD_PREFIX = "head/"
+"""Names of the head's tensors begin so; the head, from the cosine on, is FP32 in every precision."""
 
 
 def frame_size(name: str, dimensions: Sequence[Any], outputs: Collection[str]) -> tuple[int, int]:
@@ -31,24 +33,23 @@ def frame_size(name: str, dimensions: Sequence[Any], outputs: Collection[str]) -
     Raises:
         BundleDamagedError: This is not a fused graph.
     """
-    free_batch = len(dimensions) == 4 and not isinstance(dimensions[0], int)
-    height, width, channels = dimensions[1:] if free_batch else (None, None, None)
-    sized = isinstance(height, int) and isinstance(width, int) and channels == 3
-    if name != FRAME or not sized or not {SCORE, ANOMALY_MAP} <= set(outputs):
-        shape = ", ".join(str(dimension) for dimension in dimensions)
-        raise BundleDamagedError(
-            f"This is not a fused graph: input {name!r} ({shape}), outputs {', '.join(sorted(outputs))}.",
-            expected=f"input {FRAME!r} (N, H, W, 3) with a free batch N, outputs {ANOMALY_MAP!r} and {SCORE!r}",
-            hint="Export the bundle again: edgerd export RUN -o BUNDLE",
-        )
-    return int(height), int(width)
+    match list(dimensions):
+        case [batch, int(height), int(width), 3] if name == FRAME and not isinstance(batch, int):
+            if {SCORE, ANOMALY_MAP} <= set(outputs):
+                return height, width
+    shape = ", ".join(str(dimension) for dimension in dimensions)
+    raise BundleDamagedError(
+        f"This is not a fused graph: input {name!r} ({shape}), outputs {', '.join(sorted(outputs))}.",
+        expected=f"input {FRAME!r} (N, H, W, 3) with a free batch N, outputs {ANOMALY_MAP!r} and {SCORE!r}",
+        hint="Export the bundle again: edgerd export RUN -o BUNDLE",
+    )
 
 
 def unreadable(what: str, error: BaseException) -> BundleDamagedError:
     """The error for a graph or file that a runtime refuses."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return BundleDamagedError(
-        f"{what} cannot be read: {lines[0]}",
+        f"{what} cannot be read: {lines[-1].strip()}",
         expected="a file as edgerd export or edgerd build-engine wrote it",
         hint="Copy the bundle again from where it was made, or export it again: edgerd export RUN -o BUNDLE",
     )

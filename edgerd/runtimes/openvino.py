@@ -1,0 +1,185 @@
+"""OpenVINO on the CPU: FP32, and BF16 where the CPU multiplies in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from edgerd.errors import MissingDependencyError
+from edgerd.manifest import EngineKey
+from edgerd.runtimes.interface import (
+    ANOMALY_MAP,
+    SCORE,
+    check_frames,
+    check_precision,
+    closed,
+    frame_size,
+    thread_count,
+    unreadable,
+)
+from edgerd.runtimes.machine import cpu_features, cpu_name
+from edgerd.runtimes.openvino_cut import cut_before_head
+from edgerd.runtimes.protocol import Maps, Probe
+from edgerd.types import UInt8Array
+
+_DEVICE = "CPU"
+_FIX = 'pip install "edgerd[openvino]"'
+_PARTS = {"fp32": {"graph.blob": "f32"}, "bf16": {"body.blob": "bf16", "head.blob": "f32"}}
+"""Per precision the compiled models in the order they run: file name to what `INFERENCE_PRECISION_HINT` says of it."""
+
+
+class OpenVino:
+    """Runs the graph through OpenVINO's CPU plug-in.
+
+    The precision is always said, never the plug-in's default, which is BF16 on CPUs that have it. At bf16 the head
+    stays in FP32, see `edgerd.runtimes.openvino_cut`. Everything is compiled for a batch of 1 and tiles run one after
+    another: on a CPU that is no slower, and the score of a tile does not depend on its neighbours.
+
+    `build` keeps the compiled models: they start in about half of the time and give the same bits. Precision and
+    threads are said again when they are imported: left out, the plug-in would take its defaults, not what was stored.
+    """
+
+    name = "openvino"
+
+    def probe(self) -> Probe:
+        """See `Runtime.probe`."""
+        try:
+            openvino = _import()
+            capabilities = openvino.Core().get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
+        except MissingDependencyError as error:
+            return Probe(version=None, reason=error.what, fix=_FIX)
+        except RuntimeError as error:  # installed without the CPU plug-in
+            return Probe(version=_version(openvino), reason=f"OpenVINO has no CPU device: {error}", fix=_FIX)
+        if "BF16" in capabilities and _multiplies_bf16():
+            return Probe(version=_version(openvino), precisions=("fp32", "bf16"))
+        return Probe(
+            version=_version(openvino), precisions=("fp32",), reason="bf16 needs a CPU with AVX512_BF16 or AMX"
+        )
+
+    def key(self, precision: str, graph_sha256: str) -> EngineKey:
+        """See `Runtime.key`."""
+        return EngineKey(
+            runtime=self.name,
+            runtime_version=_version(_import()),
+            precision=precision,
+            device=cpu_name(),
+            features=cpu_features(),
+            graph_sha256=graph_sha256,
+        )
+
+    def build(self, graph: bytes, precision: str) -> dict[str, bytes]:
+        """See `Runtime.build`; gives one compiled model, or two where the head has a precision of its own."""
+        check_precision(self.name, self.probe(), precision)
+        parts = _compile(_import().Core(), graph, precision, thread_count(0))
+        return {file: _exported(part) for file, part in zip(_PARTS[precision], parts, strict=True)}
+
+    def load(self, graph: bytes, key: EngineKey, files: Mapping[str, bytes], *, threads: int = 0) -> OpenVinoEngine:
+        """See `Runtime.load`."""
+        check_precision(self.name, self.probe(), key.precision)
+        core, threads = _import().Core(), thread_count(threads)
+        if files:
+            return OpenVinoEngine(_import_parts(core, files, key.precision, threads), key)
+        return OpenVinoEngine(_compile(core, graph, key.precision, threads), key)
+
+
+class OpenVinoEngine:
+    """Compiled models that feed each other. See `Engine`.
+
+    Attributes:
+        key: What it was opened under.
+        threads: CPU threads it computes with; OpenVINO takes no more than there are cores.
+    """
+
+    def __init__(self, parts: Sequence[Any], key: EngineKey) -> None:
+        self.key = key
+        self.threads = int(parts[0].get_property("INFERENCE_NUM_THREADS"))
+        _, self._height, self._width, _ = parts[0].inputs[0].shape
+        self._requests = [part.create_infer_request() for part in parts]
+        for (earlier, later), part in zip(pairwise(self._requests), parts[1:], strict=True):
+            for port in part.inputs:
+                later.set_tensor(port, earlier.get_tensor(port.any_name))
+
+    def infer(self, frames: UInt8Array) -> Maps:
+        """See `Engine.infer`."""
+        if not self._requests:
+            raise closed()
+        check_frames(frames, self._height, self._width)
+        frame = self._requests[0].get_input_tensor().data
+        score = np.empty(len(frames), np.float32)
+        anomaly_map = np.empty(frames.shape[:3], np.float32)
+        last = self._requests[-1]
+        for tile, pixels in enumerate(frames):
+            frame[0] = pixels
+            for request in self._requests:
+                request.infer()
+            score[tile] = last.get_tensor(SCORE).data[0]
+            anomaly_map[tile] = last.get_tensor(ANOMALY_MAP).data[0]
+        return Maps(score, anomaly_map)
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._requests = []
+
+
+def _import() -> Any:
+    try:
+        import openvino
+    except ImportError as error:
+        raise MissingDependencyError(f"openvino cannot be imported: {error}.", hint=_FIX) from error
+    return openvino
+
+
+def _version(openvino: Any) -> str:
+    """Release and build, "2025.0.0-17942", without the commit and branch that follow."""
+    return "-".join(str(openvino.__version__).split("-")[:2])
+
+
+def _multiplies_bf16() -> bool:
+    """Whether the CPU does; OpenVINO also offers BF16 where it only converts. True where the features are not known."""
+    features = set(cpu_features())
+    return not features or bool(features & {"avx512_bf16", "amx_bf16"})
+
+
+def _properties(hint: str, threads: int) -> dict[str, Any]:
+    return {
+        "INFERENCE_PRECISION_HINT": hint,
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": threads,
+        # Pinned threads take the same first cores in every process: two lines on one machine would share one core.
+        "ENABLE_CPU_PINNING": False,
+    }
+
+
+def _compile(core: Any, graph: bytes, precision: str, threads: int) -> list[Any]:
+    try:
+        model = core.read_model(graph)
+    except RuntimeError as error:
+        raise unreadable("The graph", error) from error
+    name, shape = model.inputs[0].any_name, model.inputs[0].get_partial_shape()
+    dimensions = [side.get_length() if side.is_static else str(side) for side in shape]
+    height, width = frame_size(name, dimensions, {output.any_name for output in model.outputs})
+    model.reshape([1, height, width, 3])
+    models = cut_before_head(model) if precision == "bf16" else (model,)
+    hints = _PARTS[precision].values()
+    return [
+        core.compile_model(part, _DEVICE, _properties(hint, threads)) for part, hint in zip(models, hints, strict=True)
+    ]
+
+
+def _exported(part: Any) -> bytes:
+    content: bytes = part.export_model().getvalue()
+    return content
+
+
+def _import_parts(core: Any, files: Mapping[str, bytes], precision: str, threads: int) -> list[Any]:
+    def imported(file: str, hint: str) -> Any:
+        try:
+            return core.import_model(files.get(file, b""), _DEVICE, _properties(hint, threads))
+        except RuntimeError as error:
+            raise unreadable(file, error) from error
+
+    return [imported(file, hint) for file, hint in _PARTS[precision].items()]
