@@ -1,23 +1,20 @@
 """Sample parts as a camera, made as they are needed: `sample://KIND?n=100&defective=0.1`.
 
-The same URI gives the same frames on every machine.
+The same URI gives the same frames on every machine, none of them of a part that a sample data set holds.
 """
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from urllib.parse import parse_qsl, urlsplit
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edgerd.data.samples.render import KINDS, defects_of, render
+from edgerd.data.samples import KINDS, line_parts
 from edgerd.errors import InputError
-from edgerd.types import Frame, UInt8Array
-
-SEEDS_PER_CAMERA = 1 << 32
-"""Cameras with different seeds show different parts, and none that a data set of small seeds was made of."""
+from edgerd.types import Frame
 
 
 class SampleOptions(BaseModel):
@@ -55,32 +52,32 @@ class SampleCamera:
     def __init__(self, uri: str) -> None:
         address = urlsplit(uri)
         self.uri = uri
-        self._kind = address.netloc or next(iter(KINDS))
-        self._defects = defects_of(self._kind)
-        self._options = _options(uri, address.query)
-        self.live = self._options.live
-        self.n_frames = self._options.n
+        options = _options(uri, address.query)
+        kind = address.netloc or next(iter(KINDS))
+        n_parts = options.n if options.pool is None else options.pool
+        parts = line_parts(kind, n_parts, options.defective, options.seed, options.size)
+        self._parts = parts if options.pool is None else itertools.cycle(parts)
+        self.live = options.live
+        self.n_frames = options.n
         self._number = 0
+        self._interval_s = 1 / options.fps
         self._due_s = time.monotonic()
         self._closed = threading.Event()
-        self._pool: dict[int, UInt8Array] = {}
 
     def read(self) -> Frame | None:
         """The next part, after its time has come if the camera is live; None after the last."""
         if self._number == self.n_frames or not self._wait():
             return None
-        number = self._number
-        self._number += 1
-        index = number % (self._options.pool or number + 1)
-        defect = self._defect(index)
-        captured_at, captured_monotonic_s = time.time(), time.monotonic()
-        return Frame(
-            data=self._picture(index, defect),
-            number=number,
-            captured_at=captured_at,
-            captured_monotonic_s=captured_monotonic_s,
-            source=f"{self.uri}#{number}:{defect or 'good'}",
+        part = next(self._parts).part
+        frame = Frame(
+            data=part.picture,
+            number=self._number,
+            captured_at=time.time(),
+            captured_monotonic_s=time.monotonic(),
+            source=f"{self.uri}#{self._number}:{part.defect or 'good'}",
         )
+        self._number += 1
+        return frame
 
     def close(self) -> None:
         """End here; wakes a `read` that waits."""
@@ -90,21 +87,8 @@ class SampleCamera:
         if not self.live:
             return not self._closed.is_set()
         closed = self._closed.wait(max(0.0, self._due_s - time.monotonic()))
-        self._due_s = max(self._due_s + 1 / self._options.fps, time.monotonic())
+        self._due_s = max(self._due_s + self._interval_s, time.monotonic())
         return not closed
-
-    def _defect(self, index: int) -> str | None:
-        random = np.random.default_rng((self._options.seed, index))
-        return str(random.choice(self._defects)) if random.random() < self._options.defective else None
-
-    def _picture(self, index: int, defect: str | None) -> UInt8Array:
-        if index in self._pool:
-            return self._pool[index]
-        seed = (self._options.seed + 1) * SEEDS_PER_CAMERA + index
-        picture = render(self._kind, seed, defect, self._options.size).picture
-        if self._options.pool:
-            self._pool[index] = picture
-        return picture
 
 
 def _options(uri: str, query: str) -> SampleOptions:

@@ -122,6 +122,12 @@ class Inspector:
             frame_ms=_elapsed_ms(started_s),
         )
 
+    def warm_up(self, n: int = 3) -> None:
+        """Run a grey picture through the engine: the first ones are slow, kernels and memory are made ready in them."""
+        tiles = np.full((self._spec.n_tiles, self._spec.height, self._spec.width, 3), 128, np.uint8)
+        for _ in range(n):
+            self.engine.infer(tiles)
+
     def close(self) -> None:
         """Free what the engine holds; safe to call twice."""
         self.engine.close()

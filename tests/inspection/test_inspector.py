@@ -166,6 +166,19 @@ def test_open_without_a_threshold_says_how_to_get_one(opened: _Opened, monkeypat
     assert Inspector.open(make_bundle(), threshold=0.7).threshold == 0.7
 
 
+def test_warm_up_runs_the_engine_on_what_a_frame_becomes() -> None:
+    shapes = []
+
+    class RecordingEngine(FakeEngine):
+        def infer(self, frames: UInt8Array) -> Maps:
+            shapes.append(frames.shape)
+            return super().infer(frames)
+
+    spec = PreprocessSpec(height=32, width=64, tiles=TileSpec(rows=2, columns=2))
+    Inspector(make_bundle(spec), RecordingEngine(), THRESHOLD).warm_up()
+    assert set(shapes) == {(4, 32, 64, 3)}
+
+
 def test_same_frame_same_answer(inspector: Inspector) -> None:
     first, second = inspector.inspect(picture(0.37)), inspector.inspect(picture(0.37))
     assert first.score == second.score
