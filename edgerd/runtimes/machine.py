@@ -18,6 +18,8 @@ _FEATURES = frozenset(
 
 _CPUINFO = Path("/proc/cpuinfo")
 _BOARD = Path("/proc/device-tree/model")
+_CGROUPS = Path("/sys/fs/cgroup")
+_OWN_CGROUP = Path("/proc/self/cgroup")
 
 
 def cpu_name() -> str:
@@ -42,7 +44,7 @@ def usable_cores() -> int:
     """Cores this process may use: its affinity, and the whole cores of its cgroup's CPU quota; 1 at least."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     # Rounded down: one thread more than the quota pays for gets the whole group stopped in mid-picture.
-    return max(1, min(cores, int(_cgroup_quota(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")))))
+    return max(1, min(cores, int(_cgroup_quota())))
 
 
 def _is_arm(core: dict[str, str]) -> bool:
@@ -60,17 +62,17 @@ def _read_cores(cpuinfo: Path) -> list[dict[str, str]]:
     return cores
 
 
-def _cgroup_quota(root: Path, own: Path) -> float:
+def _cgroup_quota() -> float:
     """CPU seconds per second that the cgroups above this process allow; a very large number without a limit.
 
     Source: https://docs.kernel.org/admin-guide/cgroup-v2.html, cpu.max; version 1 is read at its mount only, which
     inside a container is the container's own group.
     """
     limits = [float(1 << 20)]
-    groups = [root / line[3:].strip("/") for line in _read_text(own).splitlines() if line.startswith("0::")]
-    folders = [folder for group in groups for folder in (group, *group.parents) if folder.is_relative_to(root)]
+    groups = [_CGROUPS / line[3:].strip("/") for line in _read_text(_OWN_CGROUP).splitlines() if line.startswith("0::")]
+    folders = [folder for group in groups for folder in (group, *group.parents) if folder.is_relative_to(_CGROUPS)]
     limits.extend(_quota_of(*_read_text(folder / "cpu.max").split()) for folder in folders)
-    v1 = root / "cpu"
+    v1 = _CGROUPS / "cpu"
     limits.append(_quota_of(_read_text(v1 / "cpu.cfs_quota_us"), _read_text(v1 / "cpu.cfs_period_us")))
     return min(limits)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from itertools import pairwise
 from typing import Any
 
@@ -171,8 +172,9 @@ def _compile(core: Any, graph: bytes, precision: str, threads: int) -> list[Any]
 
 
 def _exported(part: Any) -> bytes:
-    content: bytes = part.export_model().getvalue()
-    return content
+    stream = BytesIO()
+    part.export_model(stream)
+    return stream.getvalue()
 
 
 def _import_parts(core: Any, files: Mapping[str, bytes], precision: str, threads: int) -> list[Any]:
