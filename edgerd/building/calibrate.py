@@ -17,7 +17,7 @@ from edgerd.cameras import open_camera
 from edgerd.data.dataset import Dataset, fingerprint
 from edgerd.data.prepared import read_prepared
 from edgerd.data.preprocess import bgr_from_frame, prepare
-from edgerd.errors import CameraError, DatasetError, EngineMismatchError
+from edgerd.errors import CameraError, DatasetError, EngineMismatchError, InputError, MissingDependencyError
 from edgerd.evaluation.threshold import threshold_from_scores
 from edgerd.manifest import EngineRecord, ThresholdRecord
 from edgerd.runtimes.choose import open_engine
@@ -72,11 +72,15 @@ def calibrate(
 
 
 def _renewed(bundle: Bundle, record: EngineRecord, good: UInt8Array, false_alarm_rate: float) -> EngineRecord | None:
+    """The engine with a new threshold; None where it does not run here."""
     try:
-        with open_engine(bundle, record.key.runtime, record.key.precision) as opened:
-            threshold = threshold_from_scores(scores_of(opened.engine, good), false_alarm_rate)
-    except EngineMismatchError:
+        opened = open_engine(bundle, record.key.runtime, record.key.precision)
+    except (EngineMismatchError, MissingDependencyError, InputError):
         return None
+    with opened:
+        if opened.engine.key != record.key:  # FP32 compiled here in its place
+            return None
+        threshold = threshold_from_scores(scores_of(opened.engine, good), false_alarm_rate)
     return record.model_copy(update={"threshold": threshold})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +15,14 @@ from edgerd.cli.console import say, stop_on_interrupt, warn
 from edgerd.cli.main import INTERRUPTED
 from edgerd.errors import DatasetError, InputError, MissingDependencyError
 from edgerd.manifest import PreprocessSpec, TileSpec
+from edgerd.runtimes.machine import usable_cores
 
 if TYPE_CHECKING:
     from threading import Event
 
     from edgerd.models.teachers import Teacher
-    from edgerd.training.loop import DeviceName, StepReport
+    from edgerd.training.device import DeviceName
+    from edgerd.training.loop import StepReport
     from edgerd.training.run import RunFolder
 
 _MAY_CHANGE_ON_RESUME = {"data", "out", "epochs", "steps", "device", "threads", "resume", "strict", "teacher_weights"}
@@ -80,10 +83,11 @@ def train(
     """
     need_torch()
     from edgerd.models.teachers import make_teacher
+    from edgerd.training.device import default_threads, use_threads
     from edgerd.training.methods import make_method
     from edgerd.training.run import RunFolder, TrainingConfig
 
-    _use_threads(threads)
+    use_threads(threads or default_threads(usable_cores()))
     if resume:
         run = RunFolder.open(out)
         _same_options(ctx, run)
@@ -115,7 +119,7 @@ def train(
 
 
 def _train(run: RunFolder, teacher: Teacher, device: DeviceName) -> None:
-    from edgerd.training.loop import torch_device
+    from edgerd.training.device import torch_device
     from edgerd.training.loop import train as train_loop
 
     say(f"Training on {torch_device(device)}; Ctrl-C keeps what was learned.")
@@ -167,23 +171,13 @@ class _TrainingBar:
 
 def need_torch() -> None:
     """Raise MissingDependencyError where `edgerd[train]` is not installed."""
-    try:
-        import safetensors  # noqa: F401
-        import torch  # noqa: F401
-    except ImportError as error:
+    missing = [name for name in ("torch", "safetensors", "onnxscript") if find_spec(name) is None]
+    if missing:
         raise MissingDependencyError(
-            f"Training needs PyTorch: {error}.", expected="torch and safetensors", hint='pip install "edgerd[train]"'
-        ) from error
-
-
-def _use_threads(threads: int | None) -> None:
-    """Two threads on two shared cores wait for each other more than they help."""
-    import torch
-
-    from edgerd.runtimes.machine import usable_cores
-
-    cores = usable_cores()
-    torch.set_num_threads(threads or (1 if cores <= 2 else cores))
+            f"Training and export need {', '.join(missing)}.",
+            expected="PyTorch, safetensors and onnxscript",
+            hint='pip install "edgerd[train]"',
+        )
 
 
 def _spec(image_size: int, region: str | None, tiles: str | None) -> PreprocessSpec:

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from edgerd.errors import MissingDependencyError, WeightsError
+from edgerd.errors import WeightsError
 from edgerd.models.normalise import image_from_frames
 from edgerd.models.student import Student, make_student
 from edgerd.models.teachers import Teacher, make_teacher
 from edgerd.models.weights import fill
 from edgerd.training.checkpoint import Checkpoint, Progress, save_checkpoint
+from edgerd.training.device import DeviceName, autocast, deterministic, torch_device
 from edgerd.training.methods import make_method
 from edgerd.training.run import RunFolder
-
-DeviceName = Literal["auto", "cpu", "cuda"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +32,7 @@ class StepReport:
     loss: float
 
 
+@deterministic()
 def train(
     run: RunFolder,
     teacher: Teacher,
@@ -65,7 +63,6 @@ def train(
     """
     config, method = run.record.config, make_method(run.record.config.method)
     target = torch_device(device)
-    _make_deterministic()
     torch.manual_seed(config.seed)
     student = make_student(teacher.info, config.student).train()
     pictures = run.training_tiles()
@@ -87,7 +84,7 @@ def train(
     while progress.total_steps < n_steps:
         for batch in _batches(len(pictures), config.batch_size, config.seed, progress.epoch)[progress.step :]:
             image = image_from_frames(torch.from_numpy(pictures[batch]).to(target), teacher.info)
-            with _autocast(target):
+            with autocast(target):
                 with torch.no_grad():
                     wanted = teacher(image)
                 loss = method.loss(wanted, student(wanted))
@@ -129,21 +126,6 @@ def tensors_sha256(module: torch.nn.Module) -> str:
     return digest.hexdigest()
 
 
-def torch_device(name: DeviceName) -> torch.device:
-    """The device to train on.
-
-    Raises:
-        MissingDependencyError: "cuda" is asked for and there is none.
-    """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise MissingDependencyError(
-            f"PyTorch {torch.__version__} finds no CUDA device.",
-            expected="an NVIDIA GPU, its driver, and a CUDA build of PyTorch",
-            hint="edgerd doctor, or train with --device cpu",
-        )
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
 def _batches(n: int, batch_size: int, seed: int, epoch: int) -> list[npt.NDArray[np.int64]]:
     """Indices of each batch of an epoch: a fresh permutation, the same whenever it is asked for again.
 
@@ -165,12 +147,3 @@ def _finite(loss: Tensor, progress: Progress) -> float:
             hint="Check the teacher weights, then train again with another --seed.",
         )
     return value
-
-
-def _make_deterministic() -> None:
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.backends.cudnn.benchmark = False
-
-
-def _autocast(device: torch.device) -> AbstractContextManager[object]:
-    return torch.autocast("cuda", dtype=torch.bfloat16) if device.type == "cuda" else nullcontext()

@@ -1,0 +1,75 @@
+"""build-engine: compile, compare, find the threshold, install; or leave everything as it was."""
+
+from __future__ import annotations
+
+import pytest
+
+from edgerd.building.engine import build_engine
+from edgerd.bundle import Bundle
+from edgerd.errors import BundleError, GateError, MissingDependencyError
+from edgerd.inspection.inspector import Inspector
+
+
+def test_the_engine_is_installed_as_default_and_used(bundle):
+    built = build_engine(bundle, runtime="onnxruntime", precision="fp32")
+    again = Bundle.open(bundle.path)
+    assert again.verify() == len(again.manifest.files)
+    (record,) = again.manifest.engines
+    assert record.default
+    assert record.gate.passed
+    assert record.gate.verdicts_flipped == 0
+    assert record.threshold.value == pytest.approx(again.manifest.threshold.value, abs=1e-4)
+    assert built.chosen == record
+    with Inspector.open(again) as inspector:
+        assert inspector.engine.key == record.key
+        assert "default" in inspector.why
+
+
+def test_building_twice_leaves_one_engine_and_no_file_of_the_old_one(bundle):
+    first = build_engine(bundle, runtime="onnxruntime", precision="fp32").bundle
+    second = build_engine(first, runtime="onnxruntime", precision="fp32").bundle
+    assert len(second.manifest.engines) == 1
+    on_disk = {str(file.relative_to(second.path)) for file in second.path.rglob("*") if file.is_file()}
+    assert on_disk == {*second.manifest.files, "bundle.json"}
+
+
+def test_auto_tries_all_that_is_here_and_says_what_each_gave(bundle):
+    lines: list[str] = []
+    built = build_engine(bundle, say=lines.append)
+    passed = [c.record for c in built.candidates if c.record and c.record.gate.passed]
+    assert len(lines) == len(built.candidates) >= 1
+    assert built.chosen.median_ms == min(record.median_ms for record in passed)
+    assert all("ms per picture" in line for line in lines)
+
+
+def test_a_refused_engine_changes_nothing(bundle):
+    before = (bundle.path / "bundle.json").read_bytes()
+    with pytest.raises(GateError, match=r"the maps differ by .*; 0\.0000 is allowed") as caught:
+        build_engine(bundle, runtime="openvino", precision="fp32", max_map_error=0.0)
+    assert caught.value.exit_code == 5
+    assert "--force" in str(caught.value)
+    assert (bundle.path / "bundle.json").read_bytes() == before
+
+
+def test_force_installs_a_refused_engine_and_records_it(bundle):
+    built = build_engine(bundle, runtime="openvino", precision="fp32", max_map_error=0.0, force=True)
+    assert built.chosen.gate.forced
+    assert not built.chosen.gate.passed
+    assert Bundle.open(bundle.path).manifest.engines[0].gate.forced
+
+
+def test_a_precision_this_machine_lacks_is_named(bundle):
+    with pytest.raises(MissingDependencyError, match="onnxruntime at int3"):
+        build_engine(bundle, runtime="onnxruntime", precision="int3")
+
+
+def test_a_bundle_without_threshold_says_what_to_do(bundle):
+    bare = bundle.save_with(bundle.manifest.model_copy(update={"threshold": None}))
+    with pytest.raises(BundleError, match="edgerd calibrate"):
+        build_engine(bare)
+
+
+def test_a_bundle_without_pictures_asks_for_some(bundle):
+    bare = bundle.save_with(bundle.manifest.model_copy(update={"holdout": ()}))
+    with pytest.raises(BundleError, match="no pictures"):
+        build_engine(bare)

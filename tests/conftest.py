@@ -1,0 +1,78 @@
+"""What the whole suite shares: one small data set, one run and one bundle, made once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+# before torch, OpenVINO or ONNX Runtime are imported: two shared cores collapse with more than one thread each
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from edgerd.bundle import Bundle
+from edgerd.data.samples import write_dataset
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sample parts in MVTec's layout, 96 px."""
+    root = tmp_path_factory.mktemp("data") / "parts"
+    write_dataset(root, "ring", n_train=40, n_test_good=8, n_per_defect=2, size=96)
+    return root
+
+
+@pytest.fixture(scope="session")
+def trained_run(parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the built-in teacher on `parts`, 64 px, 24 steps."""
+    import torch
+
+    from edgerd.manifest import PreprocessSpec
+    from edgerd.models.weights import load_teacher
+    from edgerd.training.loop import train
+    from edgerd.training.run import RunFolder, TrainingConfig
+
+    torch.set_num_threads(1)
+    spec = PreprocessSpec(height=64, width=64)
+    config = TrainingConfig(teacher="tiny", preprocess=spec, steps=24, batch_size=8, holdout=0.25)
+    run = RunFolder.prepare(tmp_path_factory.mktemp("run") / "run", parts, config)
+    train(run, load_teacher("tiny"), device="cpu")
+    return run.path
+
+
+@pytest.fixture(scope="session")
+def _exported(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from edgerd.building.calibrate import calibrate
+    from edgerd.export.package import bundle_from_run
+    from edgerd.training.run import RunFolder
+
+    bundle = bundle_from_run(RunFolder.open(trained_run), tmp_path_factory.mktemp("bundle") / "bundle")
+    calibrate(bundle, false_alarm_rate=0.01)
+    return bundle.path
+
+
+@pytest.fixture
+def bundle(_exported: Path, tmp_path: Path) -> Bundle:
+    """A calibrated bundle of `trained_run`; a copy, so that a test may change it."""
+    return Bundle.open(shutil.copytree(_exported, tmp_path / "bundle"))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real pictures; they are not part of the repository."""
+    folder = SHARED / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no real pictures: {folder} is not there")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def resnet18_weights() -> Path:
+    """ImageNet weights of ResNet18; they are not part of the repository."""
+    file = SHARED / "weights" / "resnet18_imagenet_layers123.safetensors"
+    if not file.is_file():
+        pytest.skip(f"no ImageNet weights: {file} is not there")
+    return file
