@@ -3,8 +3,8 @@
 Romero et al., "FitNets" (ICLR 2015): a 1x1 convolution per stage, thrown away afterwards, maps the small network's
 features to the large one's. Targets are standardised per channel, so that rare channels count as much as loud ones.
 The free projection would leave the angles between the small network's own features arbitrary, and angles are all that
-reverse distillation looks at; so the cosine between any two positions is learned too (Park et al., "Relational Knowledge
-Distillation", CVPR 2019; Tung & Mori, ICCV 2019).
+reverse distillation looks at; so the cosine between any two positions is learned too (Tung & Mori,
+"Similarity-Preserving Knowledge Distillation", ICCV 2019, there between pictures).
 """
 
 from __future__ import annotations
@@ -107,17 +107,18 @@ def feature_statistics(teacher: Teacher, batches: Iterable[Tensor]) -> tuple[tup
     Returns:
         Per stage, finest first: mean and standard deviation, float32 (C,).
     """
-    moments = [[0.0, torch.zeros(c), torch.zeros(c)] for c in teacher.info.channels]
+    n_positions = [0] * len(teacher.info.channels)
+    sums = [torch.zeros(channels) for channels in teacher.info.channels]
+    squares = [torch.zeros(channels) for channels in teacher.info.channels]
     for image in batches:
-        for moment, features in zip(moments, teacher(image), strict=True):
-            x = features.float()
-            moment[0] += x[:, 0].numel()
-            moment[1] += x.sum(dim=(0, 2, 3))
-            moment[2] += x.square().sum(dim=(0, 2, 3))
+        for stage, features in enumerate(teacher(image)):
+            n_positions[stage] += features[:, 0].numel()
+            sums[stage] += features.sum(dim=(0, 2, 3))
+            squares[stage] += features.square().sum(dim=(0, 2, 3))
     result = []
-    for n, total, squares in moments:
+    for n, total, square in zip(n_positions, sums, squares, strict=True):
         mean = total / n
-        result.append((mean, (squares / n - mean.square()).clamp_min(0).sqrt() + _EPSILON))
+        result.append((mean, (square / n - mean.square()).clamp_min(0).sqrt() + _EPSILON))
     return tuple(result)
 
 
@@ -145,7 +146,7 @@ def distil(
         with torch.autocast("cpu", torch.bfloat16):
             losses = distiller(image)
         optimizer.zero_grad()
-        torch.stack([loss.total for loss in losses]).sum().backward()
+        torch.autograd.backward(torch.stack([loss.total for loss in losses]).sum())
         optimizer.step()
         schedule.step()
         yield step, tuple(loss.detach() for loss in losses)

@@ -52,7 +52,9 @@ def test_every_weight_is_finite_and_float() -> None:
 def test_features_have_the_declared_channels_and_strides(height: int, width: int) -> None:
     teacher = load_teacher("tiny")
     features = teacher(torch.zeros(2, 3, height, width))
-    expected = [(2, c, height // s, width // s) for c, s in zip(teacher.info.channels, teacher.info.strides)]
+    expected = [
+        (2, c, height // s, width // s) for c, s in zip(teacher.info.channels, teacher.info.strides, strict=True)
+    ]
     assert [tuple(f.shape) for f in features] == expected
 
 

@@ -45,7 +45,7 @@ def unit(field: npt.NDArray[np.floating]) -> Field:
 
 
 def coordinates(rng: np.random.Generator, size_px: int, bend_px: float = 0.0) -> tuple[Field, Field]:
-    """x and y in pixels about the middle, turned by a random angle and bent by smooth noise of `bend_px`."""
+    """Return x and y in pixels about the middle, turned by a random angle and bent by smooth noise of `bend_px`."""
     angle = rng.uniform(0, np.pi)
     axis = np.arange(size_px, dtype=np.float32) - size_px / 2
     x, y = np.meshgrid(axis, axis)
