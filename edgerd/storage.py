@@ -1,4 +1,4 @@
-"""Directories that are replaced as a whole or not at all, and what is said when the disk does not play along."""
+"""Files and directories that are replaced as a whole or not at all, and what is said when the disk will not have it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from pathlib import Path
 
 from edgerd.errors import StorageError
 
+UNCHANGED = "Free some space or choose another place with -o; what was there before is unchanged."
+
 
 @contextlib.contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
-    """Turn an OSError inside the block into a StorageError about `path`."""
+def storage_errors(path: Path, hint: str = UNCHANGED) -> Iterator[None]:
+    """Turn an OSError inside the block into a StorageError about `path`, with `hint` for what to do next."""
     try:
         yield
     except OSError as error:
@@ -23,8 +25,35 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise StorageError(
             f"{path} could not be written: {reason}.",
             expected="a writable folder with space left",
-            hint="Free some space or choose another place with -o; what was there before is unchanged.",
+            hint=hint,
         ) from error
+
+
+@contextlib.contextmanager
+def replaced_file(file: Path) -> Iterator[Path]:
+    """Give an empty file to write to, which takes the place of `file` when the block ends.
+
+    After an error or an interrupt `file` is what it was, and nothing is left beside it. A link at `file` stays, and the
+    file that it names is replaced.
+
+    Raises:
+        OSError: As the file system has it; see `storage_errors`.
+    """
+    file = Path(os.path.realpath(file))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".partial", dir=file.parent)
+    os.close(handle)
+    stage = Path(name)
+    try:
+        yield stage
+        stage.chmod(0o644)
+        _sync(stage)
+        stage.replace(file)
+        _sync(file.parent)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            stage.unlink(missing_ok=True)
+        raise
 
 
 @contextlib.contextmanager
@@ -99,11 +128,11 @@ def _old_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.old")
 
 
-def _sync(folder: Path) -> None:
-    """A rename is on the disk only when its folder is; Windows neither needs nor has this."""
+def _sync(path: Path) -> None:
+    """Wait until a file is on the disk; or a folder, with the renames in it. Windows has no such call for folders."""
     if os.name != "posix":
         return
-    handle = os.open(folder, os.O_RDONLY)
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -13,7 +13,8 @@ from edgerd.data.pictures import encode_png
 from edgerd.export.check import check_against_networks
 from edgerd.export.graph import graph_from_networks
 from edgerd.manifest import GRAPH_FILE, Manifest, ModelRecord, TrainingRecord
-from edgerd.training.loop import networks_of, tensors_sha256
+from edgerd.models.weights import tensors_sha256
+from edgerd.training.loop import networks_of
 from edgerd.training.run import RunFolder
 from edgerd.types import UInt8Array
 
@@ -52,7 +53,9 @@ def bundle_from_run(
         id=bundle_id(hashlib.sha256(graph).hexdigest(), spec),
         created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         edgerd_version=__version__,
-        model=ModelRecord(teacher=config.teacher, student=config.student, teacher_sha256=tensors_sha256(teacher)),
+        model=ModelRecord(
+            teacher=config.teacher, student=config.student, teacher_sha256=tensors_sha256(teacher.state_dict())
+        ),
         training=TrainingRecord(
             method=config.method,
             seed=config.seed,

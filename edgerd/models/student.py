@@ -47,12 +47,21 @@ class Student(nn.Module):
         return reconstruction
 
 
-def make_student(teacher: TeacherInfo, name: str = "full") -> Student:
-    """A student with fresh weights from torch's current seed.
+def student_info(name: str) -> StudentInfo:
+    """The size of a student by name.
 
     Raises:
         InputError: There is no such student.
     """
     if name not in STUDENTS:
         raise InputError(f"There is no student named {name!r}.", expected=f"one of {', '.join(STUDENTS)}")
-    return Student(teacher, STUDENTS[name])
+    return STUDENTS[name]
+
+
+def make_student(teacher: TeacherInfo, name: str = "full") -> Student:
+    """A student with fresh weights from torch's current seed.
+
+    Raises:
+        InputError: There is no such student.
+    """
+    return Student(teacher, student_info(name))

@@ -1,15 +1,11 @@
-"""Teacher weights: from a file, from the package, or downloaded once into a cache and checked."""
+"""Teacher weights: from a file, from the package, or from a download; checked before they are used."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
-import shutil
-import tempfile
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Mapping
+import struct
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -17,15 +13,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from edgerd.errors import DownloadError, StorageError, WeightsError
+from edgerd.errors import WeightsError
+from edgerd.models.download import Progress, cache_folder, download
 from edgerd.models.teachers import Teacher, make_teacher
-from edgerd.models.teachers.teacher import Download
-
-Progress = Callable[[int, int | None], None]
-"""Called with the bytes done and the bytes in all, where the server names them."""
 
 _UNUSED = ("layer4.", "fc.")
-_CHUNK_BYTES = 1 << 18
+_UNREADABLE = (
+    *(OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError),
+    # a damaged pickle breaks torch's reader in any of these ways
+    *(ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError, struct.error),
+)
 
 
 def load_teacher(name: str, weights: Path | None = None, progress: Progress | None = None) -> Teacher:
@@ -60,19 +57,26 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: The file is missing, damaged, or holds something else.
     """
+    expected = "a .safetensors file, or a .pth file that holds a dictionary of tensors"
+    if not file.is_file():
+        raise WeightsError(f"There is no file {file}.", expected=expected, hint="Check the path.")
     try:
         if file.suffix == ".safetensors":
             content: object = load_file(file)
         else:
             content = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except _UNREADABLE as error:
         raise WeightsError(
-            f"{file} cannot be read as weights: {str(error).splitlines()[0]}",
-            expected="a .safetensors file, or a .pth file that holds a dictionary of tensors",
-            hint="Check the path, or fetch the file again.",
+            f"{file} cannot be read as weights: {_reason(error)}.",
+            expected=expected,
+            hint="Fetch the file again, or save the model's state_dict alone.",
         ) from error
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise WeightsError(f"{file} does not hold a dictionary of tensors.", expected="a state_dict")
+        raise WeightsError(
+            f"{file} does not hold a dictionary of tensors.",
+            expected=expected,
+            hint="Save the model's state_dict alone.",
+        )
     return dict(content)
 
 
@@ -112,56 +116,18 @@ def check_finite(state: Mapping[str, Tensor], source: str) -> None:
             )
 
 
-def cache_folder() -> Path:
-    """Where downloads are kept: `$XDG_CACHE_HOME/edgerd`, by default `~/.cache/edgerd`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgerd"
-
-
-def download(source: Download, folder: Path, progress: Progress | None = None) -> Path:
-    """Fetch a file into a folder unless it is there already; returns its path.
-
-    Raises:
-        DownloadError: No network, or a file with another hash; nothing is left behind.
-        StorageError: The folder cannot be written.
-    """
-    target = folder / source.url.rpartition("/")[2]
-    if target.is_file():
-        return target
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{target.name}.") as part:
-            digest = _fetch(source.url, part, progress)
-            if not digest.startswith(source.sha256_prefix):
-                raise DownloadError(
-                    f"{source.url} gave a file whose SHA-256 begins with {digest[:8]}.",
-                    expected=source.sha256_prefix,
-                    hint="Try again; if it stays so, fetch the file yourself and use --teacher-weights FILE.",
-                )
-            shutil.copyfile(part.name, f"{part.name}.done")
-            Path(f"{part.name}.done").replace(target)
-    except urllib.error.URLError as error:
-        raise DownloadError(
-            f"{source.url} could not be fetched: {error.reason}.",
-            expected="a network that reaches it, once",
-            hint=f"Fetch {target.name} on another machine and use --teacher-weights FILE, "
-            "or train with the built-in teacher: --teacher tiny",
-        ) from error
-    except OSError as error:
-        raise StorageError(
-            f"{folder} cannot be written: {error.strerror or error}.", hint="Set XDG_CACHE_HOME."
-        ) from error
-    return target
-
-
-def _fetch(url: str, file: tempfile._TemporaryFileWrapper[bytes], progress: Progress | None) -> str:
-    digest, done = hashlib.sha256(), 0
-    with urllib.request.urlopen(url, timeout=30) as response:  # noqa: S310  addresses come from our table
-        total = int(response.headers["Content-Length"]) if response.headers["Content-Length"] else None
-        while chunk := response.read(_CHUNK_BYTES):
-            file.write(chunk)
-            digest.update(chunk)
-            done += len(chunk)
-            if progress:
-                progress(done, total)
-    file.flush()
+def tensors_sha256(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 over tensors on the CPU: their names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for key, tensor in sorted(state.items()):
+        digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    if isinstance(error, pickle.UnpicklingError) and "global" in str(error).lower():
+        return "it holds Python objects beside tensors, and those are never unpickled"
+    return "it is damaged, or no weights file"

@@ -1,13 +1,13 @@
 """A checkpoint: one safetensors file with student, teacher and optimiser, replaced as a whole.
 
-Metadata of the file holds where training stood. Nothing is pickled.
+The file's metadata holds where training stood, and a hash over that and the tensors. Nothing is pickled.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
+import hashlib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,8 +17,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from edgerd.errors import StorageError, WeightsError
-from edgerd.models.weights import check_finite
+from edgerd.errors import WeightsError
+from edgerd.models.weights import check_finite, tensors_sha256
+from edgerd.storage import replaced_file, storage_errors
+
+_HASH = "sha256"
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,46 @@ class Progress:
     epoch: int = 0
     step: int = 0
     total_steps: int = 0
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint holds; tensors on the CPU.
+
+    Attributes:
+        progress: Where training stood.
+        student: The student's state.
+        teacher: The teacher's.
+        optimiser: The optimiser's state of each parameter, by its number.
+    """
+
+    progress: Progress
+    student: dict[str, Tensor]
+    teacher: dict[str, Tensor]
+    optimiser: dict[int, dict[str, Tensor]]
+
+    @classmethod
+    def open(cls, file: Path) -> Checkpoint:
+        """Read a checkpoint.
+
+        Raises:
+            WeightsError: It is missing, damaged, or holds NaN or infinity.
+        """
+        try:
+            with safe_open(file, framework="pt") as handle:
+                metadata = dict(handle.metadata() or {})
+                tensors = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118  not a mapping
+        except (OSError, SafetensorError) as error:
+            raise _unreadable(file, str(error)) from error
+        if metadata.pop(_HASH, None) != _sha256(metadata, tensors):
+            raise _unreadable(file, "it was changed, or is no checkpoint")
+        check_finite(tensors, str(file))
+        optimiser: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in _under("optimiser.", tensors).items():
+            index, name = key.split(".", 1)
+            optimiser.setdefault(int(index), {})[name] = tensor
+        progress = Progress(**{key: int(value) for key, value in metadata.items()})
+        return cls(progress, _under("student.", tensors), _under("teacher.", tensors), optimiser)
 
 
 def save_checkpoint(
@@ -47,57 +90,28 @@ def save_checkpoint(
     for index, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{key}": value for key, value in state.items()}
     plain = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-    part = file.with_name(f".{file.name}.partial")
-    try:
-        save_file(plain, part, metadata={key: str(value) for key, value in asdict(progress).items()})
-        with part.open("rb") as handle:
-            os.fsync(handle.fileno())
-        part.replace(file)
-    except (OSError, SafetensorError) as error:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
-        raise StorageError(
-            f"{file} could not be written: {'the disk is full' if full else error}.",
-            expected=f"{sum(v.nbytes for v in plain.values()) / 1e6:.0f} MB of space",
-            hint="Free some space, then go on with --resume; the last checkpoint is unchanged.",
-        ) from error
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """What a checkpoint holds; tensors on the CPU."""
-
-    progress: Progress
-    student: dict[str, Tensor]
-    teacher: dict[str, Tensor]
-    optimiser: dict[int, dict[str, Tensor]]
-
-    @classmethod
-    def open(cls, file: Path) -> Checkpoint:
-        """Read a checkpoint.
-
-        Raises:
-            WeightsError: It is missing, damaged, or holds NaN or infinity.
-        """
+    metadata = {key: str(value) for key, value in asdict(progress).items()}
+    hint = "Free some space, then go on with --resume; the last checkpoint is unchanged."
+    with storage_errors(file, hint), replaced_file(file) as part:
         try:
-            with safe_open(file, framework="pt") as handle:
-                metadata = handle.metadata()
-                tensors = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118  not a mapping
-            progress = Progress(**{key: int(value) for key, value in metadata.items()})
-        except (OSError, SafetensorError, TypeError, ValueError, AttributeError) as error:
-            raise WeightsError(
-                f"{file} cannot be read as a checkpoint: {error}",
-                expected="a checkpoint that edgerd train has written",
-                hint="edgerd train DATA -o RUN",
-            ) from error
-        check_finite(tensors, str(file))
-        optimiser: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in _under("optimiser.", tensors).items():
-            index, name = key.split(".", 1)
-            optimiser.setdefault(int(index), {})[name] = tensor
-        return cls(progress, _under("student.", tensors), _under("teacher.", tensors), optimiser)
+            save_file(plain, part, metadata | {_HASH: _sha256(metadata, plain)})
+        except SafetensorError as error:  # while writing, it stands for an error of the disk
+            number = re.search(r"os error (\d+)", str(error))
+            raise OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(str(error)) from error
+
+
+def _sha256(metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
+    """Tells a damaged checkpoint from a whole one; hashing is faster than writing."""
+    return hashlib.sha256(f"{sorted(metadata.items())} {tensors_sha256(tensors)}".encode()).hexdigest()
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+
+def _unreadable(file: Path, reason: str) -> WeightsError:
+    return WeightsError(
+        f"{file} cannot be read as a checkpoint: {reason}.",
+        expected="a checkpoint that edgerd train has written",
+        hint="edgerd train DATA -o RUN",
+    )

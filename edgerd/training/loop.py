@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -19,7 +18,7 @@ from edgerd.models.weights import fill
 from edgerd.training.checkpoint import Checkpoint, Progress, save_checkpoint
 from edgerd.training.device import DeviceName, autocast, deterministic, torch_device
 from edgerd.training.methods import make_method
-from edgerd.training.run import RunFolder
+from edgerd.training.run import RECORD_FILE, RunFolder
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def train(
 
     Args:
         run: Prepared by `RunFolder.prepare`.
-        teacher: Pretrained. Ignored where the checkpoint has its own.
+        teacher: Pretrained; moved to the device. Where there is a checkpoint it gets the weights from there.
         device: "auto" takes CUDA where it is.
         on_step: Told after each step.
         should_stop: Asked after each step; the checkpoint is written before returning.
@@ -57,20 +56,20 @@ def train(
         Where training stands at the end.
 
     Raises:
-        WeightsError: The loss is not finite.
+        WeightsError: The loss is not finite, or the checkpoint cannot be used.
+        InputError: The run's pictures cannot be read.
         MissingDependencyError: "cuda" without a CUDA device.
         StorageError: The checkpoint could not be written.
     """
     config, method = run.record.config, make_method(run.record.config.method)
     target = torch_device(device)
+
     torch.manual_seed(config.seed)
     student = make_student(teacher.info, config.student).train()
-    pictures = run.training_tiles()
     progress = Progress()
     checkpoint = Checkpoint.open(run.checkpoint_file) if run.checkpoint_file.exists() else None
     if checkpoint:
-        fill(teacher, checkpoint.teacher, str(run.checkpoint_file))
-        student.load_state_dict(checkpoint.student)
+        _restore(teacher, student, checkpoint, run)
         progress = checkpoint.progress
     for network in (teacher.to(target), student.to(target)):
         if target.type == "cuda":
@@ -79,11 +78,13 @@ def train(
     if checkpoint:
         optimiser.load_state_dict(optimiser.state_dict() | {"state": checkpoint.optimiser})
 
-    steps_per_epoch = len(_batches(len(pictures), config.batch_size, config.seed, epoch=0))
+    tiles = run.training_tiles()
+    steps_per_epoch = len(batches(len(tiles), config.batch_size, config.seed, epoch=0))
     n_steps = config.steps or (config.epochs or method.epochs) * steps_per_epoch
-    while progress.total_steps < n_steps:
-        for batch in _batches(len(pictures), config.batch_size, config.seed, progress.epoch)[progress.step :]:
-            image = image_from_frames(torch.from_numpy(pictures[batch]).to(target), teacher.info)
+    stop = False
+    while progress.total_steps < n_steps and not stop:
+        for batch in batches(len(tiles), config.batch_size, config.seed, progress.epoch)[progress.step :]:
+            image = image_from_frames(torch.from_numpy(tiles[batch]).to(target), teacher.info)
             with autocast(target):
                 with torch.no_grad():
                     wanted = teacher(image)
@@ -93,49 +94,59 @@ def train(
             optimiser.step()
             progress = replace(progress, step=progress.step + 1, total_steps=progress.total_steps + 1)
             on_step(StepReport(progress, n_steps, steps_per_epoch, _finite(loss, progress)))
-            if should_stop() or progress.total_steps >= n_steps:
+            stop = should_stop()
+            if stop or progress.total_steps >= n_steps:
                 break
         if progress.step == steps_per_epoch:
             progress = replace(progress, epoch=progress.epoch + 1, step=0)
         save_checkpoint(run.checkpoint_file, progress, student.state_dict(), teacher.state_dict(), optimiser)
-        if should_stop():
-            break
     return progress
+
+
+def batches(n: int, batch_size: int, seed: int, epoch: int) -> list[npt.NDArray[np.int64]]:
+    """Which pictures make up each batch of an epoch: a fresh order, the same whenever it is asked for again.
+
+    A last batch of one picture joins the one before it: what BatchNorm takes from a single picture is too uncertain.
+
+    Args:
+        n: How many pictures there are.
+        batch_size: Pictures per batch; the last may have fewer, or one more.
+        seed: Of the run.
+        epoch: From 0.
+
+    Returns:
+        Indices below `n`, each in exactly one batch.
+    """
+    order = np.random.default_rng([seed, epoch]).permutation(n)
+    cuts = list(range(batch_size, n, batch_size))
+    if batch_size > 1 and cuts and n - cuts[-1] == 1:
+        cuts.pop()
+    return list(np.split(order, cuts))
 
 
 def networks_of(run: RunFolder) -> tuple[Teacher, Student, Progress]:
     """The networks of a run's checkpoint, in eval mode on the CPU.
 
     Raises:
-        WeightsError: There is no checkpoint, or it is damaged or not finite.
+        WeightsError: There is no checkpoint, or it is damaged, not finite, or another run's.
     """
-    config = run.record.config
     checkpoint = Checkpoint.open(run.checkpoint_file)
-    teacher = fill(make_teacher(config.teacher), checkpoint.teacher, str(run.checkpoint_file))
-    student = make_student(teacher.info, config.student)
-    student.load_state_dict(checkpoint.student)
+    teacher = make_teacher(run.record.config.teacher)
+    student = make_student(teacher.info, run.record.config.student)
+    _restore(teacher, student, checkpoint, run)
     return teacher, student.eval(), checkpoint.progress
 
 
-def tensors_sha256(module: torch.nn.Module) -> str:
-    """SHA-256 over a module's tensors, names and values."""
-    digest = hashlib.sha256()
-    for key, tensor in sorted(module.state_dict().items()):
-        digest.update(key.encode())
-        digest.update(tensor.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _batches(n: int, batch_size: int, seed: int, epoch: int) -> list[npt.NDArray[np.int64]]:
-    """Indices of each batch of an epoch: a fresh permutation, the same whenever it is asked for again.
-
-    A last batch of one picture joins the one before it: BatchNorm has no statistics of a single value.
-    """
-    order = np.random.default_rng([seed, epoch]).permutation(n)
-    cuts = list(range(batch_size, n, batch_size))
-    if cuts and n - cuts[-1] == 1:
-        cuts.pop()
-    return list(np.split(order, cuts))
+def _restore(teacher: Teacher, student: Student, checkpoint: Checkpoint, run: RunFolder) -> None:
+    fill(teacher, checkpoint.teacher, str(run.checkpoint_file))
+    try:
+        student.load_state_dict(checkpoint.student)
+    except RuntimeError as error:
+        raise WeightsError(
+            f"{run.checkpoint_file} holds another student than {run.path / RECORD_FILE} names.",
+            expected=f"the student {run.record.config.student!r} of the teacher {run.record.config.teacher!r}",
+            hint="Put back the checkpoint of this run, or train again into another folder.",
+        ) from error
 
 
 def _finite(loss: Tensor, progress: Progress) -> float:

@@ -10,24 +10,25 @@ pictures.
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import json
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from edgerd import __version__
 from edgerd.data.dataset import Dataset, fingerprint, split_holdout
 from edgerd.data.prepared import read_prepared
-from edgerd.errors import InputError, StorageError
+from edgerd.errors import InputError, SpecError
 from edgerd.manifest import PictureLimits, PreprocessSpec, Record
+from edgerd.storage import replaced_file, storage_errors
 from edgerd.types import UInt8Array
 
 RECORD_FILE = "run.json"
+TRAIN_FILE = "train.npy"
+HOLDOUT_FILE = "holdout.npy"
 
 
 class TrainingConfig(Record):
@@ -87,7 +88,8 @@ class RunFolder:
             DatasetError: Too few pictures, or defects among the good ones.
             PictureError: A picture cannot be read, with `strict`.
             InputError: `path` is taken.
-            StorageError: Disk full.
+            SpecError: Region or tiles do not fit a picture, or the batch is too small for the picture size.
+            StorageError: Disk full; nothing is left at `path`.
         """
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise InputError(
@@ -95,6 +97,7 @@ class RunFolder:
                 expected="a new folder for the run",
                 hint=f"edgerd train {data} -o {path} --resume goes on with a run; or choose another name with -o.",
             )
+        _refuse_single_values(config)
         dataset = Dataset.open(data)
         prepared = read_prepared(dataset.train_good, config.preprocess, strict=strict)
         order = {file: index for index, file in enumerate(prepared.paths)}
@@ -109,11 +112,8 @@ class RunFolder:
             holdout=tuple(str(file) for file in holdout),
             skipped={str(picture.path): picture.reason for picture in prepared.skipped},
         )
-        with _storage_errors(path):
-            path.mkdir(parents=True, exist_ok=True)
-            for name, files in (("train", train), ("holdout", holdout)):
-                np.save(path / f"{name}.npy", prepared.pictures[[order[file] for file in files]])
-            (path / RECORD_FILE).write_text(record.model_dump_json(indent=2) + "\n")
+        pictures = {TRAIN_FILE: train, HOLDOUT_FILE: holdout}
+        _write(path, record, {name: prepared.pictures[[order[file] for file in pictures[name]]] for name in pictures})
         return cls(path, record)
 
     @classmethod
@@ -121,55 +121,112 @@ class RunFolder:
         """Open a run that `prepare` has started.
 
         Raises:
-            InputError: There is no run at `path`.
+            InputError: There is no run at `path`, or its record is damaged.
         """
+        file = path / RECORD_FILE
         try:
-            record = RunRecord.model_validate(json.loads((path / RECORD_FILE).read_bytes()))
-        except (OSError, ValueError, ValidationError) as error:
+            record = RunRecord.model_validate(json.loads(file.read_bytes()))
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise InputError(
                 f"There is no run at {path}.",
                 expected=f"a folder with a {RECORD_FILE}",
                 hint=f"edgerd train DATA -o {path}",
             ) from error
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{file} cannot be read: {_first_line(error)}.",
+                expected="a record that this version of edgerd train has written",
+                hint="Train again into another folder.",
+            ) from error
         return cls(path, record)
 
     def is_of(self, data: Path) -> bool:
-        """Whether a folder holds the pictures the run was started with."""
-        readable = [path for path in Dataset.open(data).train_good if str(path) not in self.record.skipped]
-        return fingerprint(readable, data) == self.record.data_fingerprint
+        """Whether a folder holds the pictures the run was started with; those that were skipped do not count."""
+        skipped = {Path(file).relative_to(self.record.data) for file in self.record.skipped}
+        used = [file for file in Dataset.open(data).train_good if file.relative_to(data) not in skipped]
+        return fingerprint(used, data) == self.record.data_fingerprint
 
     def extend(self, *, epochs: int | None = None, steps: int | None = None) -> RunFolder:
-        """The same run with more epochs or steps to do."""
+        """The same run with another number of epochs or steps to do in all; what is done counts.
+
+        Raises:
+            StorageError: Disk full; the record is unchanged.
+        """
         config = self.record.config.model_copy(update={"epochs": epochs, "steps": steps})
         record = self.record.model_copy(update={"config": config})
-        with _storage_errors(self.path):
-            (self.path / RECORD_FILE).write_text(record.model_dump_json(indent=2) + "\n")
+        with storage_errors(self.path):
+            _write_record(self.path, record)
         return RunFolder(self.path, record)
 
     def training_tiles(self) -> UInt8Array:
-        """The training pictures' tiles, uint8 (n * T, H, W, 3), memory-mapped."""
-        pictures = np.load(self.path / "train.npy", mmap_mode="r")
-        tiles: UInt8Array = pictures.reshape(-1, *pictures.shape[2:])
-        return tiles
+        """The training pictures' tiles, uint8 (n * T, H, W, 3), memory-mapped.
+
+        Raises:
+            InputError: They are missing or damaged.
+        """
+        pictures = self._pictures(TRAIN_FILE)
+        return pictures.reshape(-1, *pictures.shape[2:])
 
     def holdout_pictures(self) -> UInt8Array:
-        """The held-out good pictures, uint8 (n, T, H, W, 3)."""
-        pictures: UInt8Array = np.load(self.path / "holdout.npy")
-        return pictures
+        """The held-out good pictures, uint8 (n, T, H, W, 3).
+
+        Raises:
+            InputError: They are missing or damaged.
+        """
+        return np.array(self._pictures(HOLDOUT_FILE))
 
     def range_pictures(self, n: int) -> UInt8Array:
-        """`n` training pictures spread evenly, uint8 (n, T, H, W, 3): what quantisation takes its ranges from."""
-        pictures = np.load(self.path / "train.npy", mmap_mode="r")
+        """`n` training pictures spread evenly, uint8 (n, T, H, W, 3): what quantisation takes its ranges from.
+
+        Raises:
+            InputError: They are missing or damaged.
+        """
+        pictures = self._pictures(TRAIN_FILE)
         chosen = np.unique(np.linspace(0, len(pictures) - 1, min(n, len(pictures))).round().astype(int))
         return np.ascontiguousarray(pictures[chosen])
 
+    def _pictures(self, name: str) -> UInt8Array:
+        file = self.path / name
+        try:
+            pictures: UInt8Array = np.load(file, mmap_mode="r")
+        except (OSError, ValueError, EOFError) as error:
+            raise InputError(
+                f"{file} cannot be read: {_first_line(error)}.",
+                expected="the prepared pictures that edgerd train has written",
+                hint=f"edgerd train {self.record.data} -o ANOTHER_RUN",
+            ) from error
+        return pictures
 
-@contextlib.contextmanager
-def _storage_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)
-        raise StorageError(
-            f"{path} could not be written: {reason}.", hint="Free some space, then train again."
-        ) from error
+
+def _refuse_single_values(config: TrainingConfig) -> None:
+    """The embedding of a 32 px picture is one position: BatchNorm has no statistics of a single value."""
+    spec = config.preprocess
+    if config.batch_size == 1 and spec.height == spec.width == 32:
+        raise SpecError(
+            "Pictures of 32x32 px cannot be trained on one at a time.",
+            expected="a batch of 2 at least, or larger pictures",
+            hint="--batch-size 16, or --image-size 64",
+        )
+
+
+def _write(path: Path, record: RunRecord, pictures: Mapping[str, UInt8Array]) -> None:
+    """Write a run folder; the record, which makes it one, comes last, and after an error no file is left."""
+    with storage_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+        try:
+            for name, array in pictures.items():
+                np.save(path / name, array)
+            _write_record(path, record)
+        except BaseException:
+            for name in pictures:
+                (path / name).unlink(missing_ok=True)
+            raise
+
+
+def _write_record(path: Path, record: RunRecord) -> None:
+    with replaced_file(path / RECORD_FILE) as part:
+        part.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def _first_line(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)).partition("\n")[0]
