@@ -47,7 +47,11 @@ _MAY_CHANGE_ON_RESUME = {"data", "out", "epochs", "steps", "device", "threads", 
 @click.option("--steps", type=click.IntRange(1), help="Batches to train on, instead of epochs.")
 @click.option("--batch-size", default=16, show_default=True, type=click.IntRange(1))
 @click.option(
-    "--holdout", default=0.1, show_default=True, help="Part of the pictures kept for the threshold; 8 at least."
+    "--holdout",
+    default=0.1,
+    show_default=True,
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Part of the pictures kept for the threshold; 8 at least.",
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
 @click.option("--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"]))
@@ -82,11 +86,12 @@ def train(
     with --resume, or export it as it is.
     """
     need_torch()
-    from edgerd.models.teachers import make_teacher
-    from edgerd.training.device import default_threads, use_threads
+    from edgerd.models.student import student_info
+    from edgerd.training.device import default_threads, torch_device, use_threads
     from edgerd.training.methods import make_method
     from edgerd.training.run import RunFolder, TrainingConfig
 
+    torch_device(device)
     use_threads(threads or default_threads(usable_cores()))
     if resume:
         run = RunFolder.open(out)
@@ -100,7 +105,7 @@ def train(
         if epochs or steps:
             run = run.extend(epochs=epochs, steps=steps)
     else:
-        make_method(method), make_teacher(teacher)  # a typing error shows before minutes of reading pictures
+        make_method(method), student_info(student)  # a typing error shows before minutes of reading pictures
         config = TrainingConfig(
             teacher=teacher,
             student=student,
@@ -129,14 +134,17 @@ def _train(run: RunFolder, teacher: Teacher, device: DeviceName) -> None:
     if stop.is_set():
         say(f"Stopped after {done}. Go on with: edgerd train {run.record.data} -o {run.path} --resume")
         raise click.exceptions.Exit(INTERRUPTED)
-    say(f"Trained: {done}; last loss {bar.loss:.4f}. Next: edgerd export {run.path} -o BUNDLE")
+    if bar.loss is None:
+        say(f"Nothing left to train: {done}. --epochs or --steps sets more in all.")
+    else:
+        say(f"Trained: {done}; last loss {bar.loss:.4f}. Next: edgerd export {run.path} -o BUNDLE")
 
 
 class _TrainingBar:
     """A progress bar with epoch, loss and time left."""
 
     def __init__(self, stop: Event) -> None:
-        self.loss = float("nan")
+        self.loss: float | None = None
         self._stop = stop
         self._bar = Progress(
             TextColumn("epoch {task.fields[epoch]}"),
@@ -159,7 +167,7 @@ class _TrainingBar:
 
     def update(self, report: StepReport) -> None:
         """Take in a step; the loss shown is smoothed over about twenty."""
-        self.loss = report.loss if self.loss != self.loss else 0.95 * self.loss + 0.05 * report.loss
+        self.loss = report.loss if self.loss is None else 0.95 * self.loss + 0.05 * report.loss
         self._bar.update(
             self._task,
             total=report.n_steps,
