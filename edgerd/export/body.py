@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import logging
 import warnings
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
 import onnx
 import torch
 from torch import Tensor, nn
 
+from edgerd.errors import EdgerdError
 from edgerd.models.student import Student
 from edgerd.models.teachers import Teacher
 
@@ -46,14 +50,16 @@ def centre_bgr(teacher: Teacher) -> list[float]:
 
 
 def body_graph(teacher: Teacher, student: Student, height: int, width: int) -> onnx.ModelProto:
-    """Export the body: input `centred` (N, 3, H, W) with N free, outputs `FEATURES`; nodes named by block."""
+    """Export the body: input `centred` (N, 3, H, W) with N free, outputs `FEATURES`; nodes named by block.
+
+    Raises:
+        EdgerdError: This version of PyTorch does not give the opset asked for.
+    """
     body = Body(teacher, student).eval()
-    example = torch.zeros(2, 3, height, width)
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter warns of its own deprecations
+    with torch.no_grad(), _without_exporter_news():
         program = torch.onnx.export(
             body,
-            (example,),
+            (torch.zeros(2, 3, height, width),),
             dynamo=True,
             verbose=False,
             opset_version=OPSET,
@@ -61,14 +67,34 @@ def body_graph(teacher: Teacher, student: Student, height: int, width: int) -> o
             output_names=list(FEATURES),
             dynamic_shapes={"centred": {0: torch.export.Dim("batch", min=1)}},
         )
-    if program is None:
-        raise AssertionError("torch.onnx.export returns a program with dynamo=True")
-    graph = program.model_proto
+    graph = cast("torch.onnx.ONNXProgram", program).model_proto
     opset = next(entry.version for entry in graph.opset_import if entry.domain == "")
     if opset != OPSET:  # the exporter falls back to 18 without a word where it cannot convert
-        raise AssertionError(f"the exporter gave opset {opset}, not {OPSET}")
+        raise EdgerdError(
+            f"PyTorch {torch.__version__} exported ONNX opset {opset}.",
+            expected=f"opset {OPSET}",
+            hint='pip install --upgrade "edgerd[train]"',
+        )
     _name_nodes_by_block(graph)
     return graph
+
+
+@contextlib.contextmanager
+def _without_exporter_news() -> Iterator[None]:
+    """Keep from users what they cannot act on: operators of torchvision, which is not used, and deprecations inside."""
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+
+    def is_no_news(record: logging.LogRecord) -> bool:
+        return "torchvision is not installed" not in record.getMessage()
+
+    logger.addFilter(is_no_news)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)
+            yield
+    finally:
+        logger.removeFilter(is_no_news)
 
 
 def _fold_batchnorm(module: Any) -> Any:

@@ -91,35 +91,28 @@ def _centre(part: _GraphPart, mean_bgr: list[float]) -> None:
 
 def _fuse(part: _GraphPart, sizes: list[tuple[int, int]], height: int, width: int) -> None:
     """Feature maps -> 1 - cosine per position and scale -> fused map -> its maximum."""
-    channels = part.constant("channel_axis", np.array([1], np.int64))
-    image = part.constant("image_axes", np.array([1, 2], np.int64))
+    axes = part.constant("channel_axis", np.array([1], np.int64))
     epsilon = part.constant("epsilon", np.array(EPSILON, np.float32))
     one = part.constant("one", np.array(1.0, np.float32))
-    fused = ""
+    spread = []
     for scale, (teacher, student) in enumerate(zip(FEATURES[:3], FEATURES[3:], strict=True)):
-
-        def summed(name: str, left: str, right: str, scale: int = scale) -> str:
-            product = part.node("Mul", f"{name}_product_{scale}", left, right)
-            return part.node("ReduceSum", f"{name}_{scale}", product, channels, keepdims=0)
-
-        dot = summed("dot", teacher, student)
-        squares = part.node(
-            "Mul",
-            f"squares_{scale}",
-            summed("teacher_square", teacher, teacher),
-            summed("student_square", student, student),
-        )
-        norms = part.node("Max", f"norms_{scale}", part.node("Sqrt", f"root_{scale}", squares), epsilon)
-        cosine = part.node("Div", f"cosine_{scale}", dot, norms)
+        dot = _sum_of_products(part, f"dot_{scale}", teacher, student, axes)
+        teacher_square = _sum_of_products(part, f"teacher_square_{scale}", teacher, teacher, axes)
+        student_square = _sum_of_products(part, f"student_square_{scale}", student, student, axes)
+        root = part.node("Sqrt", f"root_{scale}", part.node("Mul", f"squares_{scale}", teacher_square, student_square))
+        cosine = part.node("Div", f"cosine_{scale}", dot, part.node("Max", f"norms_{scale}", root, epsilon))
         distance = part.node("Sub", f"distance_{scale}", one, cosine)
         rows = part.constant(f"rows_{scale}", fusion_matrix(height, sizes[scale][0]))
         columns = part.constant(f"columns_{scale}", np.ascontiguousarray(fusion_matrix(width, sizes[scale][1]).T))
         tall = part.node("MatMul", f"tall_{scale}", rows, distance)
-        last = scale == 2
-        spread = part.node("MatMul", f"spread_{scale}", tall, columns)
-        fused = (
-            spread
-            if not fused
-            else part.node("Add", f"fused_{scale}", fused, spread, output="anomaly_map" if last else None)
-        )
-    part.node("ReduceMax", "maximum", "anomaly_map", image, output="score", keepdims=0)
+        spread.append(part.node("MatMul", f"spread_{scale}", tall, columns))
+    first_two = part.node("Add", "fused_1", spread[0], spread[1])
+    part.node("Add", "fused_2", first_two, spread[2], output="anomaly_map")
+    image_axes = part.constant("image_axes", np.array([1, 2], np.int64))
+    part.node("ReduceMax", "maximum", "anomaly_map", image_axes, output="score", keepdims=0)
+
+
+def _sum_of_products(part: _GraphPart, name: str, left: str, right: str, axes: str) -> str:
+    stem, _, scale = name.rpartition("_")
+    product = part.node("Mul", f"{stem}_product_{scale}", left, right)
+    return part.node("ReduceSum", name, product, axes, keepdims=0)
