@@ -76,7 +76,7 @@ def run(
         camera = open_camera(uri)
         stack.callback(camera.close)
         stop = stack.enter_context(stop_on_interrupt())
-        views = [Window(stop)] if show else []
+        views: list[Window | Recorder] = [Window(stop)] if show else []
         views += [stack.enter_context(Recorder(save_video))] if save_video else []
         status = stack.enter_context(StatusLine())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -41,22 +41,18 @@ def use_threads(n: int) -> None:
 @contextmanager
 def deterministic() -> Iterator[None]:
     """Same seed, same weights: deterministic kernels inside, torch's settings as they were afterwards."""
-    algorithms, warn_only = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-    )
-    benchmark, fill = torch.backends.cudnn.benchmark, torch.utils.deterministic.fill_uninitialized_memory
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    memory: Any = torch.utils.deterministic
+    benchmark, fill = torch.backends.cudnn.benchmark, memory.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.backends.cudnn.benchmark = False
-    torch.utils.deterministic.fill_uninitialized_memory = (
-        False  # nothing here reads it; filling takes a fifth of a step
-    )
+    memory.fill_uninitialized_memory = False  # nothing here reads it, and filling takes a fifth of a step
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(algorithms, warn_only=warn_only)
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
         torch.backends.cudnn.benchmark = benchmark
-        torch.utils.deterministic.fill_uninitialized_memory = fill
+        memory.fill_uninitialized_memory = fill
 
 
 def autocast(device: torch.device) -> AbstractContextManager[object]:
