@@ -57,13 +57,13 @@ def blob(rng: np.random.Generator, centre: npt.ArrayLike, radius: float, roughne
     return outline + np.asarray(centre, np.float64)
 
 
-def scratch(layer: Layer, rng: np.random.Generator, path: Float64Array, width: float) -> UInt8Array:
-    """A scratch whose ground throws light back, more here and less there, with the shadow of its burr beside it."""
+def scratch(layer: Layer, rng: np.random.Generator, path: Float64Array, width: float, grey_level: float) -> UInt8Array:
+    """A scratch: its ground about `grey_level`, more here and less there, and the shadow of its burr beside it."""
     ground = np.minimum(layer.polygon(ribbon(path, width)), layer.alpha)
     shadow = np.minimum(layer.polygon(ribbon(path + 0.55 * width, width)), layer.alpha)
     layer.shade(shadow, rng.uniform(0.45, 0.65))
-    glint = 205 + 28 * smooth_noise(layer.alpha.shape, 3.0 * layer.scale, rng)
-    layer.blend(ground, rounded(glint)[..., None], rng.uniform(0.65, 0.9))
+    ground_level = grey_level + 28 * smooth_noise(layer.alpha.shape, 3.0 * layer.scale, rng)
+    layer.blend(ground, rounded(ground_level)[..., None], rng.uniform(0.65, 0.9))
     return np.maximum(ground, shadow)
 
 

@@ -49,8 +49,8 @@ _N_MODULES = 11
 """Of the data matrix, across and down."""
 _N_BARS = 84
 _OVERSAMPLING = 4
-_DARKENED = 12
-"""Grey levels that a pixel must change to count as changed by a misprint or a smear."""
+_VISIBLE = 8
+"""Grey levels that ink must change by to count as a misprint or a smear."""
 
 
 class _Print(NamedTuple):
@@ -176,20 +176,22 @@ def _cardboard(size: int) -> UInt8Array:
     return rounded(196 + 2.5 * flutes + 5.0 * fibres + 2.5 * clouds)
 
 
-def _changed(layer: Layer, before: UInt8Array) -> UInt8Array:
-    """Coverage of what differs visibly from `before`."""
-    difference = cv2.absdiff(layer.bgr, before).max(axis=-1)
-    return np.asarray(255 * (difference >= _DARKENED), np.uint8)
+def _visible_change(layer: Layer, before: UInt8Array) -> UInt8Array:
+    """Coverage of what differs from `before` so that it is seen; fainter differences are taken back."""
+    seen = cv2.absdiff(layer.bgr, before).max(axis=-1) >= _VISIBLE
+    layer.bgr = np.where(seen[..., None], layer.bgr, before)
+    return np.asarray(255 * seen, np.uint8)
 
 
-def _on_text(rng: np.random.Generator) -> Float64Array:
-    """Somewhere in the printed lines, the barcode or the matrix."""
-    return np.array([rng.uniform(-85, 70), rng.choice([rng.uniform(-35, -8), rng.uniform(22, 50)])])
+def _on_print(rng: np.random.Generator) -> Float64Array:
+    """Somewhere in the name, the barcode or the data matrix."""
+    left, top, width, height = ((-93.0, -34.0, 140.0, 4.0), _BARCODE_BOX, _MATRIX_BOX)[int(rng.integers(3))]
+    return rng.uniform((left + 0.15 * width, top + 0.2 * height), (left + 0.85 * width, top + 0.8 * height))
 
 
 def _misprint(layer: Layer, rng: np.random.Generator) -> UInt8Array:
     """Ink that is missing in streaks, as below a worn print head."""
-    centre, half_width = _on_text(rng), rng.uniform(13, 24)
+    centre, half_width = _on_print(rng), rng.uniform(13, 24)
     gaps = np.zeros_like(layer.alpha)
     for offset in np.cumsum(rng.uniform(2.2, 5.0, 5)) - 9:
         middle = np.add(centre, (rng.uniform(-5, 5), offset))
@@ -197,25 +199,25 @@ def _misprint(layer: Layer, rng: np.random.Generator) -> UInt8Array:
         gaps = np.maximum(gaps, layer.polygon(middle + streak))
     before = layer.bgr
     layer.blend(layer.soften(gaps, 0.4), layer.bare, 0.92)
-    return _changed(layer, before)
+    return _visible_change(layer, before)
 
 
 def _smear(layer: Layer, rng: np.random.Generator) -> UInt8Array:
     """Wet ink wiped to one side."""
-    area = layer.soften(layer.polygon(defects.blob(rng, _on_text(rng), rng.uniform(13, 20), 0.15)), 1.5)
+    area = layer.soften(layer.polygon(defects.blob(rng, _on_print(rng), rng.uniform(15, 22), 0.15)), 1.5)
     direction, reach = int(rng.choice([-1, 1])), round(rng.uniform(7, 12) * layer.scale)
     before = wiped = layer.bgr
     for step in range(1, reach + 1):
-        dragged = (255 - np.roll(before, direction * step, axis=1)) * np.float32(0.8 * (1 - step / (reach + 1)))
+        dragged = (255 - np.roll(before, direction * step, axis=1)) * np.float32(0.9 * (1 - step / (reach + 1)))
         wiped = np.minimum(wiped, 255 - rounded(dragged))
-    layer.blend(np.minimum(area, layer.alpha), wiped, 0.85)
-    return np.minimum(_changed(layer, before), layer.alpha)
+    layer.blend(np.minimum(area, layer.alpha), wiped)
+    return _visible_change(layer, before)
 
 
 def _stain(layer: Layer, rng: np.random.Generator) -> UInt8Array:
     """Coffee."""
     centre = (rng.uniform(-85, 85), rng.uniform(-40, 60))
-    outline = defects.blob(rng, centre, rng.uniform(9, 18), 0.13)
+    outline = defects.blob(rng, centre, rng.uniform(10, 19), 0.13)
     return defects.stain(layer, outline, np.array([0.58, 0.74, 0.86]) * rng.uniform(0.92, 1.04))
 
 
@@ -236,9 +238,10 @@ def _tear(layer: Layer, rng: np.random.Generator) -> UInt8Array:
 
 def _scratch(layer: Layer, rng: np.random.Generator) -> UInt8Array:
     """A scrape down to the fibres."""
-    start = (rng.uniform(-70, 70), rng.uniform(-35, 55))
-    path = defects.walk(rng, start, rng.uniform(0, 2 * np.pi), rng.uniform(30, 65), wander=0.02)
-    return defects.scratch(layer, rng, path, rng.uniform(1.4, 2.4))
+    heading, length = rng.uniform(0, 2 * np.pi), rng.uniform(36, 70)
+    start = _on_print(rng) - length / 2 * np.array([np.cos(heading), np.sin(heading)])
+    path = defects.walk(rng, start, heading, length, wander=0.02)
+    return defects.scratch(layer, rng, path, rng.uniform(2.0, 3.2), grey_level=165)
 
 
 def _crease(layer: Layer, rng: np.random.Generator) -> UInt8Array:

@@ -181,11 +181,13 @@ def _belt(size: int) -> UInt8Array:
 
 
 def _scratch(layer: Layer, rng: np.random.Generator) -> UInt8Array:
-    angle, radius = rng.uniform(0, 2 * np.pi), rng.uniform(62, 92)
-    start = (radius * np.cos(angle), radius * np.sin(angle))
-    heading = angle + np.pi / 2 * rng.choice([-1, 1]) + rng.uniform(0.35, 0.9)
-    path = defects.walk(rng, start, heading, rng.uniform(28, 60), wander=0.02)
-    return defects.scratch(layer, rng, path, rng.uniform(1.4, 2.4))
+    angle, radius, length = rng.uniform(0, 2 * np.pi), rng.uniform(58, 86), rng.uniform(28, 56)
+    # Across the turning marks: along them it would be one of them.
+    heading = angle + rng.choice([-1, 1]) * rng.uniform(0.3, 1.2)
+    middle = radius * np.array([np.cos(angle), np.sin(angle)])
+    start = middle - length / 2 * np.array([np.cos(heading), np.sin(heading)])
+    path = defects.walk(rng, start, heading, length, wander=0.02)
+    return defects.scratch(layer, rng, path, rng.uniform(1.4, 2.4), grey_level=205)
 
 
 def _dent(layer: Layer, rng: np.random.Generator) -> UInt8Array:
@@ -227,9 +229,9 @@ def _crack(layer: Layer, rng: np.random.Generator) -> UInt8Array:
     """A crack that runs outward from the bore, with one branch."""
     angle = rng.uniform(0.3, 2 * np.pi - 0.3)
     start = ((_BORE + 1) * np.cos(angle), (_BORE + 1) * np.sin(angle))
-    path = defects.walk(rng, start, angle, rng.uniform(26, 48), wander=0.45)
+    path = defects.walk(rng, start, angle, rng.uniform(26, 48), wander=0.3)
     fork = path[len(path) // 2]
-    branch = defects.walk(rng, fork, angle + rng.choice([-0.8, 0.8]), rng.uniform(8, 16), wander=0.45)
+    branch = defects.walk(rng, fork, angle + rng.choice([-0.8, 0.8]), rng.uniform(8, 16), wander=0.3)
     width = rng.uniform(1.1, 1.8)
     dark = np.maximum(layer.polygon(defects.ribbon(path, width)), layer.polygon(defects.ribbon(branch, 0.8 * width)))
     dark = np.minimum(dark, layer.alpha)

@@ -28,7 +28,7 @@ _PITCH = 8.0
 """Distance of the threads."""
 _LAYER = 288
 """Width of the layer in units: the picture, turned and shifted as far as its pose goes."""
-_BOLT = 3 * _LAYER // 2
+_BOLT = 5 * _LAYER // 4
 """Width of the cloth that layers are cut from, in units."""
 _WHITE = 212.0
 """Grey level of full light."""
