@@ -64,7 +64,10 @@ def _fetch(url: str, progress: Progress | None) -> Iterator[bytes]:
             if total is not None and done < total:
                 raise ConnectionError(f"the connection broke off after {done} of {total} bytes")
     except (OSError, http.client.HTTPException) as error:
-        reason = error if isinstance(error, urllib.error.HTTPError) else getattr(error, "reason", error)
+        reason = getattr(error, "reason", error)
+        if isinstance(error, urllib.error.HTTPError):  # it is the answer as well, and still open
+            error.close()
+            reason = f"HTTP {error.code} {error.reason}"
         raise DownloadError(
             f"{url} could not be fetched: {reason}.",
             expected="a network that reaches it, once",
