@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edgerd.building.scores import holdout_pictures, scores_of
+from edgerd.building.scores import holdout_pictures, maps_of, scores_of
 from edgerd.bundle import Bundle
 from edgerd.cameras import open_camera
 from edgerd.data.dataset import Dataset, fingerprint
@@ -58,7 +58,7 @@ def calibrate(
     """
     good = holdout_pictures(bundle) if pictures is None else pictures
     with open_engine(bundle, "onnxruntime", "fp32") as opened:
-        scores = scores_of(opened.engine, good, on_picture)
+        scores = scores_of(maps_of(opened.engine, good, on_picture))
     threshold = threshold_from_scores(scores, false_alarm_rate)
     engines, outdated = [], []
     for record in bundle.manifest.engines:
@@ -80,7 +80,7 @@ def _renewed(bundle: Bundle, record: EngineRecord, good: UInt8Array, false_alarm
     with opened:
         if opened.engine.key != record.key:  # FP32 compiled here in its place
             return None
-        threshold = threshold_from_scores(scores_of(opened.engine, good), false_alarm_rate)
+        threshold = threshold_from_scores(scores_of(maps_of(opened.engine, good)), false_alarm_rate)
     return record.model_copy(update={"threshold": threshold})
 
 

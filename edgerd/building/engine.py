@@ -137,10 +137,11 @@ def _build_one(
     compiled = runtime.build(graph, precision)
     engine = runtime.load(graph, key, compiled)
     try:
-        gate = compare(engine, reference, good, threshold.value, budget)
+        given = list(maps_of(engine, good))
+        gate = compare(given, reference, threshold.value, budget)
         if not gate.finite:
             return Candidate(name, precision, None, {}, reason="; ".join(gate.failures))
-        own = threshold_from_scores(scores_of(engine, good), threshold.false_alarm_rate)
+        own = threshold_from_scores(scores_of(given), threshold.false_alarm_rate)
         median_ms = _median_ms(engine, good[0])
     finally:
         engine.close()

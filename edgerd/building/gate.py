@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from edgerd.building.scores import scores_of
 from edgerd.manifest import GateReport
-from edgerd.runtimes.protocol import Engine, Maps
-from edgerd.types import UInt8Array
+from edgerd.runtimes.protocol import Maps
 
 MAX_MAP_ERROR = 0.25
 """Largest difference of two maps, as a part of the threshold, that is let through by default."""
@@ -29,21 +30,17 @@ class Budget:
     max_flipped: float = MAX_FLIPPED
 
 
-def compare(
-    engine: Engine, reference: list[Maps], pictures: UInt8Array, threshold: float, budget: Budget
-) -> GateReport:
-    """Run an engine on pictures and compare it with the FP32 graph.
+def compare(given: Sequence[Maps], reference: Sequence[Maps], threshold: float, budget: Budget) -> GateReport:
+    """Compare what an engine gave with what the FP32 graph gave, picture by picture.
 
     Args:
-        engine: The one that was built.
-        reference: What the FP32 graph gave for each picture.
-        pictures: uint8 (n, T, H, W, 3).
+        given: The engine's maps and scores, one entry per picture.
+        reference: The FP32 graph's.
         threshold: The FP32 graph's; both are judged with it.
         budget: What is let through.
     """
-    given = [engine.infer(tiles) for tiles in pictures]
     differences = [np.abs(a.anomaly_map - b.anomaly_map) for a, b in zip(given, reference, strict=True)]
-    scores, wanted = (np.array([float(maps.score.max()) for maps in side]) for side in (given, reference))
+    scores, wanted = scores_of(given), scores_of(reference)
     finite = all(bool(np.isfinite(maps.anomaly_map).all() and np.isfinite(maps.score).all()) for maps in given)
     # NaN is above every budget, but must not reach the manifest: infinity and NaN are not JSON
     worst = max(float(difference.max()) for difference in differences) if finite else float("inf")
@@ -53,10 +50,10 @@ def compare(
         failures.append("maps with NaN or infinity")
     elif worst > budget.max_map_error:
         failures.append(f"the maps differ by {worst:.4f}; {budget.max_map_error:.4f} is allowed")
-    if flipped > budget.max_flipped * len(pictures):
-        failures.append(f"{flipped} of {len(pictures)} verdicts flipped; {budget.max_flipped:.0%} may")
+    if flipped > budget.max_flipped * len(given):
+        failures.append(f"{flipped} of {len(given)} verdicts flipped; {budget.max_flipped:.0%} may")
     return GateReport(
-        n_pictures=len(pictures),
+        n_pictures=len(given),
         max_map_error=worst if finite else -1.0,
         mean_map_error=float(np.mean([difference.mean() for difference in differences])) if finite else -1.0,
         score_rank_correlation=rank_correlation(scores, wanted) if finite else None,

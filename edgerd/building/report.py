@@ -56,5 +56,5 @@ def _example(evaluation: Evaluation, index: int, bundle: Bundle, data: Path) -> 
         picture=bgr,
         anomaly_map=evaluation.maps[index],
         mask=read_mask_for(picture, *bgr.shape[:2]) if picture.is_defective else None,
-        tiles=tile_boxes(*bgr.shape[:2], bundle.manifest.preprocess),
+        tiles=tile_boxes(bgr.shape[0], bgr.shape[1], bundle.manifest.preprocess),
     )

@@ -23,11 +23,9 @@ def maps_of(
         on_picture()
 
 
-def scores_of(
-    engine: Engine, pictures: Iterable[UInt8Array], on_picture: Callable[[], None] = lambda: None
-) -> npt.NDArray[np.float64]:
+def scores_of(maps: Iterable[Maps]) -> npt.NDArray[np.float64]:
     """One score per picture, the maximum over its tiles: float64 (n,)."""
-    return np.array([float(maps.score.max()) for maps in maps_of(engine, pictures, on_picture)])
+    return np.array([float(picture.score.max()) for picture in maps])
 
 
 def holdout_pictures(bundle: Bundle) -> UInt8Array:
