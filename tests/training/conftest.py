@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+
+from edgerd.data.pictures import write_png
+from edgerd.manifest import PreprocessSpec
+from edgerd.models.teachers import TEACHERS
+from edgerd.training.run import RunFolder, TrainingConfig
+
+
+@pytest.fixture(autouse=True)
+def _mini_teacher(monkeypatch):
+    """A table is extended by a line; this one lasts for a test."""
+    monkeypatch.setitem(TEACHERS, "mini", "mini_teacher:mini")
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A plain folder of 24 pictures, 70x50 px: 8 are held out, 16 remain."""
+    rng = np.random.default_rng(0)
+    for index in range(24):
+        picture = np.full((50, 70, 3), rng.integers(60, 180, 3), np.uint8)
+        picture[10:30, 20 + index % 5 : 50] = rng.integers(0, 256, 3)
+        write_png(tmp_path / "pictures" / f"{index}.png", picture)
+    return tmp_path / "pictures"
+
+
+@pytest.fixture
+def new_run(tmp_path, pictures):
+    """Prepare another run on the pictures: 3 batches of 5, 5 and 6 make an epoch."""
+
+    def prepare(name="run", **settings):
+        settings = {"teacher": "mini", "batch_size": 5, "preprocess": PreprocessSpec(height=64, width=64)} | settings
+        return RunFolder.prepare(tmp_path / name, pictures, TrainingConfig(**settings))
+
+    return prepare

@@ -1,0 +1,90 @@
+"""Methods: RD4AD's loss against its definition, its optimiser against the paper."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from edgerd.errors import InputError
+from edgerd.training.methods import METHODS, global_cosine_loss, make_method
+
+
+def features(seed, n=3):
+    rng = np.random.default_rng(seed)
+    return tuple(rng.normal(size=(n, c, s, s)).astype(np.float32) for c, s in ((4, 8), (6, 4), (9, 2)))
+
+
+def loss_of(teacher, student):
+    as_tensors = [tuple(torch.from_numpy(scale) for scale in side) for side in (teacher, student)]
+    return float(global_cosine_loss(*as_tensors))
+
+
+@given(seed=st.integers(0, 1000), n=st.integers(1, 4))
+def test_the_loss_is_one_global_cosine_per_picture_and_scale(seed, n):
+    teacher, student = features(seed, n), features(seed + 1, n)
+    expected = 0.0
+    for t, s in zip(teacher, student, strict=True):
+        per_picture = [
+            1 - a.ravel() @ b.ravel() / np.linalg.norm(a) / np.linalg.norm(b) for a, b in zip(t, s, strict=True)
+        ]
+        expected += np.mean(per_picture)
+    assert loss_of(teacher, student) == pytest.approx(expected, abs=1e-5)
+
+
+def test_it_is_not_the_cosine_per_position():
+    """One loud position decides a global cosine, and is one of many in the other."""
+    teacher = [np.ones((1, 2, 4, 4), np.float32) for _ in range(3)]
+    student = [scale.copy() for scale in teacher]
+    for scale in student:
+        scale[:, :, 0, 0] *= 100
+    per_scale = 1 - (30 + 200) / np.sqrt(32 * (30 + 20000))
+    assert loss_of(teacher, student) == pytest.approx(3 * per_scale, abs=1e-5)
+
+
+@given(seed=st.integers(0, 1000), factor=st.floats(0.01, 100))
+def test_it_sees_directions_and_not_lengths(seed, factor):
+    teacher, student = features(seed), features(seed + 1)
+    scaled = tuple(scale * np.float32(factor) for scale in student)
+    assert loss_of(teacher, scaled) == pytest.approx(loss_of(teacher, student), abs=1e-4)
+
+
+def test_it_is_0_where_nothing_differs_and_6_where_all_is_opposite():
+    teacher = features(0)
+    assert loss_of(teacher, teacher) == pytest.approx(0.0, abs=1e-5)
+    assert loss_of(teacher, tuple(-scale for scale in teacher)) == pytest.approx(6.0, abs=1e-5)
+
+
+def test_rd4ad_trains_with_adam_as_the_official_code_does():
+    method = make_method("rd4ad")
+    optimiser = method.optimiser([nn.Parameter(torch.zeros(1))])
+    assert type(optimiser) is torch.optim.Adam
+    (group,) = optimiser.param_groups
+    assert (group["lr"], group["betas"], group["weight_decay"]) == (5e-3, (0.5, 0.999), 0)
+    assert method.epochs == 200
+    assert method.loss is global_cosine_loss
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_lowers_its_own_loss(name):
+    method = make_method(name)
+    assert method.name == name
+    torch.manual_seed(0)
+    wanted = tuple(torch.randn(2, 4, 4, 4) for _ in range(3))
+    given_ = [nn.Parameter(torch.randn(2, 4, 4, 4)) for _ in range(3)]
+    optimiser = method.optimiser(given_)
+    losses = []
+    for _ in range(100):
+        loss = method.loss(wanted, tuple(given_))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_an_unknown_method_is_named_with_the_nearest():
+    with pytest.raises(InputError, match="no method named 'rd4at'") as caught:
+        make_method("rd4at")
+    assert "rd4ad" in caught.value.hint
