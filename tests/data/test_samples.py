@@ -21,7 +21,7 @@ from edgerd.errors import DatasetError, InputError, SpecError, StorageError
 
 EVERY_DEFECT = [(kind, defect) for kind in KINDS for defect in defects_of(kind)]
 
-# A soft edge below the mask's cut, and the lens's blur.
+# In units, beyond the mask: edges too faint for it, and the blur of the lens.
 MARGIN = 6.0
 
 
@@ -70,7 +70,7 @@ def test_good_parts_differ_yet_look_alike(kind):
     pictures = [render(kind, seed).picture for seed in range(12)]
     assert len({picture.tobytes() for picture in pictures}) == len(pictures)
     levels = [picture.mean() for picture in pictures]
-    assert 4 < np.ptp(levels) + 4 < 0.25 * np.mean(levels)
+    assert 0 < np.ptp(levels) < 0.25 * np.mean(levels)
     assert all(np.percentile(picture, 99) < 255 for picture in pictures)
 
 
@@ -84,7 +84,7 @@ def test_defect_leaves_no_trace_in_the_next_good_part(kind):
 
 @pytest.mark.parametrize(
     ("kind", "digest"),
-    [("ring", "144f09c342fa3c0f"), ("weave", "69cd58f4d40b36cc"), ("label", "b96affda1c0ea4b9")],
+    [("ring", "db121db2ee595b71"), ("weave", "69cd58f4d40b36cc"), ("label", "780385f7b94da891")],
 )
 def test_pictures_are_the_same_on_every_machine(kind, digest):
     """Held by OpenCV 4.9, 4.12 and 5.0 with NumPy 1.26, 2.2 and 2.4, with and without each CPU's vector code."""

@@ -63,7 +63,7 @@ def scratch(layer: Layer, rng: np.random.Generator, path: Float64Array, width: f
     shadow = np.minimum(layer.polygon(ribbon(path + 0.55 * width, width)), layer.alpha)
     layer.shade(shadow, rng.uniform(0.45, 0.65))
     ground_level = grey_level + 28 * smooth_noise(layer.alpha.shape, 3.0 * layer.scale, rng)
-    layer.blend(ground, rounded(ground_level)[..., None], rng.uniform(0.65, 0.9))
+    layer.blend(ground, rounded(ground_level)[..., None], rng.uniform(0.75, 0.95))
     return np.maximum(ground, shadow)
 
 

@@ -187,28 +187,28 @@ def _scratch(layer: Layer, rng: np.random.Generator) -> UInt8Array:
     middle = radius * np.array([np.cos(angle), np.sin(angle)])
     start = middle - length / 2 * np.array([np.cos(heading), np.sin(heading)])
     path = defects.walk(rng, start, heading, length, wander=0.02)
-    return defects.scratch(layer, rng, path, rng.uniform(1.4, 2.4), grey_level=205)
+    return defects.scratch(layer, rng, path, rng.uniform(1.8, 2.8), grey_level=215)
 
 
 def _dent(layer: Layer, rng: np.random.Generator) -> UInt8Array:
     """A round dent: dark towards the lamp, bright on the far side."""
     angle, radius = rng.uniform(0, 2 * np.pi), rng.choice([rng.uniform(66, 72), rng.uniform(50, 54)])
-    size = rng.uniform(4.5, 8.0)
+    size = rng.uniform(5.5, 8.5)
     centre = np.array([radius * np.cos(angle), radius * np.sin(angle)])
     x, y = grid(layer.alpha.shape[0], layer.scale)
     right, down = (x - centre[0]) / size, (y - centre[1]) / size
     distance = np.hypot(right, down)
     slope = -(right * defects.LIGHT_FROM[0] + down * defects.LIGHT_FROM[1]) * np.exp(-(distance**2))
     coverage = np.minimum(rounded(255 * inside((distance - 1.35) * size, layer.scale)), layer.alpha)
-    layer.shade(coverage, (1 + rng.uniform(0.9, 1.3) * slope - 0.25 * np.exp(-2 * distance**2))[..., None])
+    layer.shade(coverage, (1 + rng.uniform(1.1, 1.5) * slope - 0.25 * np.exp(-2 * distance**2))[..., None])
     return coverage
 
 
 def _stain(layer: Layer, rng: np.random.Generator) -> UInt8Array:
     """Rusty cutting fluid."""
     angle, radius = rng.uniform(0, 2 * np.pi), rng.uniform(52, 90)
-    outline = defects.blob(rng, (radius * np.cos(angle), radius * np.sin(angle)), rng.uniform(7, 14), 0.14)
-    return defects.stain(layer, outline, np.array([0.52, 0.66, 0.80]) * rng.uniform(0.9, 1.1))
+    outline = defects.blob(rng, (radius * np.cos(angle), radius * np.sin(angle)), rng.uniform(8, 14), 0.14)
+    return defects.stain(layer, outline, np.array([0.52, 0.66, 0.80]) * rng.uniform(0.85, 1.0))
 
 
 def _chip(layer: Layer, rng: np.random.Generator) -> UInt8Array:
@@ -216,7 +216,7 @@ def _chip(layer: Layer, rng: np.random.Generator) -> UInt8Array:
     angle = rng.uniform(0, 2 * np.pi)
     place = _OUTER + rng.uniform(0.0, 2.0)
     centre = (place * np.cos(angle), place * np.sin(angle))
-    outline = defects.blob(rng, centre, rng.uniform(6.0, 11.0), 0.16)
+    outline = defects.blob(rng, centre, rng.uniform(7.0, 11.0), 0.16)
     around = np.asarray(centre) + (outline - centre) * 1.3
     broken = np.minimum(layer.polygon(around), layer.alpha)
     facets = smooth_noise(layer.alpha.shape, 0.9 * layer.scale, rng)
@@ -258,6 +258,6 @@ KIND = Kind(
         "crack": _crack,
         "missing_hole": _missing_hole,
     },
-    pose=PoseRange(rotation_deg=5.0, shift=4.0, zoom=0.02),
+    pose=PoseRange(rotation_deg=3.0, shift=3.0, zoom=0.015),
 )
 """The ring, and what goes wrong with it."""
