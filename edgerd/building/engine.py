@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -78,9 +79,15 @@ def build_engine(
     with open_engine(bundle, "onnxruntime", "fp32") as opened:
         reference = list(maps_of(opened.engine, good))
     candidates = []
-    for name, kind in wanted:
-        candidate = _build_one(bundle, name, kind, good, reference, threshold, budget)
-        candidates.append(candidate)
+    with ExitStack() as stack:
+        engines = []
+        for name, kind in wanted:
+            candidate, engine = _build_one(bundle, name, kind, good, reference, threshold, budget)
+            stack.callback(engine.close)
+            candidates.append(candidate)
+            engines.append(engine)
+        candidates = _timed(candidates, engines, good[0])
+    for candidate in candidates:
         say(describe_candidate(candidate))
     built = [(c, c.record) for c in candidates if c.record is not None]
     able = [(c, record) for c, record in built if record.gate.passed] or (built if force else [])
@@ -131,32 +138,37 @@ def _build_one(
     reference: list[Maps],
     threshold: ThresholdRecord,
     budget: Budget,
-) -> Candidate:
+) -> tuple[Candidate, Engine]:
     runtime, graph = load_runtime(name), bundle.read(GRAPH_FILE)
     key = runtime.key(precision, bundle.manifest.files[GRAPH_FILE].sha256)
     compiled = runtime.build(graph, precision)
     engine = runtime.load(graph, key, compiled)
-    try:
-        given = list(maps_of(engine, good))
-        gate = compare(given, reference, threshold.value, budget)
-        if not gate.finite:
-            return Candidate(name, precision, None, {}, reason="; ".join(gate.failures))
-        own = threshold_from_scores(scores_of(given), threshold.false_alarm_rate)
-        median_ms = _median_ms(engine, good[0])
-    finally:
-        engine.close()
+    given = list(maps_of(engine, good))
+    gate = compare(given, reference, threshold.value, budget)
+    if not gate.finite:
+        return Candidate(name, precision, None, {}, reason="; ".join(gate.failures)), engine
+    own = threshold_from_scores(scores_of(given), threshold.false_alarm_rate)
     files = {f"engines/{name}-{precision}/{file}": content for file, content in compiled.items()}
-    record = EngineRecord(key=key, files=tuple(files), threshold=own, gate=gate, median_ms=round(median_ms, 3))
-    return Candidate(name, precision, record, files)
+    record = EngineRecord(key=key, files=tuple(files), threshold=own, gate=gate)
+    return Candidate(name, precision, record, files), engine
 
 
-def _median_ms(engine: Engine, tiles: UInt8Array) -> float:
-    times = []
+def _timed(candidates: list[Candidate], engines: list[Engine], tiles: UInt8Array) -> list[Candidate]:
+    """Each candidate with its median milliseconds; the engines take turns, so that a busy moment slows all alike."""
+    times_ms: list[list[float]] = [[] for _ in engines]
     for _ in range(_WARM_UP + _TIMED):
-        start = time.perf_counter()
-        engine.infer(tiles)
-        times.append(1e3 * (time.perf_counter() - start))
-    return float(np.median(times[_WARM_UP:]))
+        for engine, taken in zip(engines, times_ms, strict=True):
+            start = time.perf_counter()
+            engine.infer(tiles)
+            taken.append(1e3 * (time.perf_counter() - start))
+    return [
+        replace(candidate, record=candidate.record and _with_median(candidate.record, taken[_WARM_UP:]))
+        for candidate, taken in zip(candidates, times_ms, strict=True)
+    ]
+
+
+def _with_median(record: EngineRecord, times_ms: list[float]) -> EngineRecord:
+    return record.model_copy(update={"median_ms": round(float(np.median(times_ms)), 3)})
 
 
 def _install(bundle: Bundle, record: EngineRecord, files: dict[str, bytes], candidates: tuple[Candidate, ...]) -> Built:

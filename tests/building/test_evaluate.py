@@ -73,5 +73,5 @@ def test_the_report_stands_alone(bundle, parts, tmp_path):
         evaluation = evaluate(bundle, opened, Dataset.open(parts))
         page = report_of(evaluation, bundle, opened, parts, tmp_path / "report").read_text()
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
-    assert f"{evaluation.metrics.image_auroc:.3f}" in page
+    assert f"{evaluation.metrics.image_auroc:.4f}" in page
     assert page.count("data:image/") > 6
