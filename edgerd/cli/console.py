@@ -16,7 +16,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from edgerd.errors import StorageError
+from edgerd.storage import storage_errors
 
 
 def say(line: str) -> None:
@@ -72,10 +72,6 @@ def write_json(file: Path, content: Mapping[str, Any]) -> None:
     if os.fspath(file) == "-":
         click.echo(text, nl=False)
         return
-    try:
+    with storage_errors(file, "Free some space or choose another file."):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
-    except OSError as error:
-        raise StorageError(
-            f"{file} could not be written: {error.strerror or error}.", hint="Choose another file."
-        ) from error

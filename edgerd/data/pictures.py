@@ -24,8 +24,9 @@ import numpy.typing as npt
 
 from edgerd.bundle import Bundle
 from edgerd.data.containers import container_fault
-from edgerd.errors import BundleDamagedError, PictureError, StorageError
+from edgerd.errors import BundleDamagedError, PictureError
 from edgerd.manifest import PreprocessSpec
+from edgerd.storage import storage_errors
 from edgerd.types import UInt8Array
 
 PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
@@ -108,15 +109,9 @@ def write_png(path: Path, array: npt.NDArray[np.uint8] | npt.NDArray[np.bool_]) 
         StorageError: Disk full or no permission.
     """
     content = encode_png(array)
-    try:
+    with storage_errors(path, "Free some space or choose another folder."):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    except OSError as error:
-        raise StorageError(
-            f"{path} could not be written: {error.strerror}.",
-            expected="a writable folder with space left",
-            hint="Free some space or choose another folder.",
-        ) from error
 
 
 def load_bundle_pictures(bundle: Bundle, names: Sequence[str], spec: PreprocessSpec) -> UInt8Array:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from edgerd.errors import StorageError
+from edgerd.storage import storage_errors
 
 STANDARD_OUTPUT = "-"
 
@@ -72,14 +72,5 @@ class JsonlSink:
         if size and os.pread(descriptor, 1, size - 1) != b"\n":
             os.write(descriptor, b"\n")
 
-    @contextlib.contextmanager
-    def _storage_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            raise StorageError(
-                f"{self._name} could not be written: {'the disk is full' if full else error.strerror}.",
-                expected="a file in a writable folder with space left",
-                hint="Free some space or choose another file; the lines before are kept.",
-            ) from error
+    def _storage_errors(self) -> AbstractContextManager[None]:
+        return storage_errors(Path(self._name), "Free some space or choose another file; the lines before are kept.")

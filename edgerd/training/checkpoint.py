@@ -56,6 +56,12 @@ class Checkpoint:
         Raises:
             WeightsError: It is missing, damaged, or holds NaN or infinity.
         """
+        if not file.exists():
+            raise WeightsError(
+                f"There is no checkpoint at {file}.",
+                expected="a run that has trained for an epoch or was stopped",
+                hint=f"edgerd train DATA -o {file.parent} --resume",
+            )
         try:
             with safe_open(file, framework="pt") as handle:
                 metadata = dict(handle.metadata() or {})
@@ -113,5 +119,5 @@ def _unreadable(file: Path, reason: str) -> WeightsError:
     return WeightsError(
         f"{file} cannot be read as a checkpoint: {reason}.",
         expected="a checkpoint that edgerd train has written",
-        hint="edgerd train DATA -o RUN",
+        hint=f"Remove it and train from the start: edgerd train DATA -o {file.parent} --resume",
     )
