@@ -35,7 +35,12 @@ MASK_CUT = 127
 
 if "OPENCV_LOG_LEVEL" not in os.environ:
     # Its log repeats on stderr, per thread, what PictureError and CameraError say once.
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    # Where the call is depends on OpenCV's version: 4.x has one, 5.x the other, some builds neither.
+    _set_log_level = getattr(cv2, "setLogLevel", None) or getattr(
+        getattr(cv2.utils, "logging", None), "setLogLevel", None
+    )
+    if _set_log_level is not None:
+        _set_log_level(0)
 
 
 def read_picture(path: Path) -> UInt8Array:
