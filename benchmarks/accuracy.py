@@ -1,0 +1,87 @@
+"""Accuracy: data set x runtime x precision, against the FP32 graph on ONNX Runtime.
+
+    python benchmarks/accuracy.py --bundle metal_nut=BUNDLE=DATA --bundle mtd=BUNDLE=DATA > results/accuracy.md
+
+Each bundle is evaluated with every engine that this machine can run, on the same pictures. How its student was trained
+stands in the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from machine import print_results
+
+from edgerd.building.evaluate import Evaluation, evaluate
+from edgerd.bundle import Bundle
+from edgerd.data.dataset import Dataset
+from edgerd.manifest import GRAPH_FILE
+from edgerd.runtimes import RUNTIMES, load_runtime
+from edgerd.runtimes.choose import OpenedEngine
+
+
+def evaluations_of(bundle: Bundle, dataset: Dataset, threads: int) -> dict[tuple[str, str], Evaluation]:
+    """By runtime and precision; ONNX Runtime FP32, the reference, first. All are judged with the FP32 threshold."""
+    graph, sha256 = bundle.read(GRAPH_FILE), bundle.manifest.files[GRAPH_FILE].sha256
+    found = {}
+    for name in RUNTIMES:
+        runtime = load_runtime(name)
+        for precision in runtime.probe().precisions:
+            engine = runtime.load(graph, runtime.key(precision, sha256), {}, threads=threads)
+            with OpenedEngine(engine, bundle.manifest.threshold, "") as opened:
+                found[name, precision] = evaluate(bundle, opened, dataset)
+    return found
+
+
+def rows_of(name: str, bundle: Bundle, found: dict[tuple[str, str], Evaluation]) -> list[dict[str, Any]]:
+    """A row per engine."""
+    training, reference = bundle.manifest.training, next(iter(found.values()))
+    threshold = reference.metrics.threshold or 0.0
+    return [
+        {
+            "data": name,
+            "teacher": bundle.manifest.model.teacher,
+            "method": f"{training.method}, {training.epochs} epochs, seed {training.seed}",
+            "trained on": training.n_train,
+            "runtime": runtime,
+            "precision": precision,
+            "image AUROC": evaluation.metrics.image_auroc,
+            "pixel AUROC": evaluation.metrics.pixel_auroc,
+            "AUPRO": evaluation.metrics.aupro,
+            "PRO per image": evaluation.metrics.pro_per_image,
+            "max map error": float(np.abs(evaluation.maps - reference.maps).max()),
+            "verdicts flipped": int(((evaluation.scores > threshold) != (reference.scores > threshold)).sum()),
+            "pictures": len(evaluation.scores),
+        }
+        for (runtime, precision), evaluation in found.items()
+    ]
+
+
+def per_defect(name: str, evaluation: Evaluation) -> str:
+    """One line: image AUROC by kind of defect."""
+    parts = [f"{kind} {part.image_auroc:.4f} (n {part.n})" for kind, part in evaluation.metrics.per_defect.items()]
+    return f"{name}, FP32, image AUROC by defect: {', '.join(parts)}."
+
+
+def main() -> None:
+    """Parse, evaluate, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", action="append", required=True, metavar="NAME=BUNDLE=DATA")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    rows, notes = [], []
+    for entry in arguments.bundle:
+        name, path, data = entry.split("=")
+        bundle = Bundle.open(path)
+        found = evaluations_of(bundle, Dataset.open(Path(data)), arguments.threads)
+        rows += rows_of(name, bundle, found)
+        notes.append(per_defect(name, next(iter(found.values()))))
+    print_results("Accuracy", rows, notes, arguments.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""What every result says of where it was measured, and how tables are printed."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from edgerd.runtimes.machine import cpu_features, cpu_name, usable_cores
+
+_PACKAGES = ("edgerd", "onnxruntime", "openvino", "torch", "opencv-python", "numpy")
+
+
+def machine() -> dict[str, Any]:
+    """Device, features, cores, system, versions and day."""
+    return {
+        "device": cpu_name(),
+        "features": list(cpu_features()),
+        "cores": usable_cores(),
+        "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "versions": {package: _version(package) for package in _PACKAGES},
+        "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+    }
+
+
+def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of the same keys as a Markdown table; None is a dash, floats have four digits that count."""
+    header = list(rows[0])
+    lines = [header, ["---"] * len(header), *([_cell(row[key]) for key in header] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def print_results(title: str, rows: Sequence[Mapping[str, Any]], notes: Sequence[str], json_file: Path | None) -> None:
+    """Print Markdown on stdout and, where asked, write the same figures as JSON."""
+    here = machine()
+    versions = ", ".join(f"{name} {number}" for name, number in here["versions"].items() if number)
+    print(f"# {title}\n\n{here['date']}, {here['device']}, {here['cores']} cores, {here['system']}")
+    print(f"\nFeatures: {', '.join(here['features'])}. Versions: {versions}.\n")
+    print(markdown_table(rows))
+    for note in notes:
+        print(f"\n{note}")
+    if json_file:
+        json_file.write_text(json.dumps({"machine": here, "rows": list(rows), "notes": list(notes)}, indent=2) + "\n")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
