@@ -7,7 +7,7 @@ import copy
 import logging
 import warnings
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import TypeVar, cast
 
 import onnx
 import torch
@@ -19,6 +19,7 @@ from edgerd.models.teachers import Teacher
 
 OPSET = 20
 FEATURES = tuple(f"{side}_{scale}" for side in ("teacher", "student") for scale in range(3))
+Module = TypeVar("Module", bound=nn.Module)
 _SCOPES = "pkg.torch.onnx.name_scopes"
 
 
@@ -97,7 +98,7 @@ def _without_exporter_news() -> Iterator[None]:
         logger.removeFilter(is_no_news)
 
 
-def _fold_batchnorm(module: Any) -> Any:
+def _fold_batchnorm(module: Module) -> Module:
     """Fold each BatchNorm into the convolution before it, transposed ones too; their place is taken by identities.
 
     Convolution and BatchNorm are paired by the order in which blocks declare them (conv1, bn1, conv2, bn2, ...; in a

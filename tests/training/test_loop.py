@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from edgerd.errors import MissingDependencyError, WeightsError
 from edgerd.models.teachers import make_teacher
 from edgerd.training.checkpoint import Checkpoint, Progress
-from edgerd.training.device import deterministic
 from edgerd.training.loop import batches, networks_of, train
 
 STEPS_PER_EPOCH = 3
@@ -203,17 +202,6 @@ def test_torchs_settings_are_left_as_they_were(new_run):
     )
     assert seen == [True]
     assert (torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark) == before
-
-
-def test_torchs_settings_come_back_after_an_error():
-    torch.backends.cudnn.benchmark = True
-    try:
-        with pytest.raises(KeyError), deterministic():
-            raise KeyError
-        assert torch.backends.cudnn.benchmark
-        assert not torch.are_deterministic_algorithms_enabled()
-    finally:
-        torch.backends.cudnn.benchmark = False
 
 
 def test_cuda_that_is_not_there_says_what_to_do(new_run, monkeypatch):

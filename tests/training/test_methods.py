@@ -56,6 +56,16 @@ def test_it_is_0_where_nothing_differs_and_6_where_all_is_opposite():
     assert loss_of(teacher, tuple(-scale for scale in teacher)) == pytest.approx(6.0, abs=1e-5)
 
 
+def test_half_features_lose_nothing_in_the_sums():
+    torch.manual_seed(0)
+    teacher = tuple(torch.randn(2, 64, 16, 16).bfloat16() for _ in range(3))
+    student = tuple((t + 0.05 * torch.randn_like(t)).bfloat16() for t in teacher)
+    in_double = float(global_cosine_loss(*(tuple(x.double() for x in side) for side in (teacher, student))))
+    loss = global_cosine_loss(teacher, student)
+    assert loss.dtype == torch.float32
+    assert float(loss) == pytest.approx(in_double, rel=1e-3)
+
+
 def test_rd4ad_trains_with_adam_as_the_official_code_does():
     method = make_method("rd4ad")
     optimiser = method.optimiser([nn.Parameter(torch.zeros(1))])

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from edgerd.errors import InputError, MissingDependencyError
+from edgerd.errors import DownloadError, InputError, MissingDependencyError
 from edgerd.models.teachers.teacher import Teacher, TeacherInfo
 
 _STRIDES = (4, 8, 16)
@@ -31,11 +31,23 @@ class TimmBackbone(Teacher):
         return next(layer for layer in self.backbone.modules() if isinstance(layer, nn.Conv2d))
 
     def pretrained_here(self) -> dict[str, Any] | None:
-        """Weights that timm finds or downloads."""
+        """Weights that timm finds or downloads.
+
+        Raises:
+            DownloadError: It can do neither.
+        """
         import timm
 
         kwargs = {"features_only": True, "pretrained": True, "out_indices": self.backbone.out_indices}
-        return dict(TimmBackbone("", timm.create_model(self._model_name, **kwargs), self.info).state_dict())
+        try:
+            backbone = timm.create_model(self._model_name, **kwargs)
+        except (OSError, RuntimeError) as error:  # no network; a model that has no weights
+            raise DownloadError(
+                f"timm gives no weights for {self._model_name}: {error}.",
+                expected="a model with pretrained weights, and a network that reaches them, once",
+                hint="--teacher-weights FILE, another timm model, or the built-in teacher: --teacher tiny",
+            ) from error
+        return dict(TimmBackbone(self._model_name, backbone, self.info).state_dict())
 
 
 def timm_backbone(model: str) -> TimmBackbone:
