@@ -21,7 +21,7 @@ class Features(nn.ModuleList):
     def __init__(self, out_indices=(0, 1, 2, 3, 4), strides=(2, 4, 8, 16, 32)):
         pairs = zip((3, *CHANNELS[:-1]), CHANNELS, strict=True)
         super().__init__(nn.Conv2d(i, o, 3, stride=2, padding=1, bias=False) for i, o in pairs)
-        self.out_indices = out_indices
+        self._stages = out_indices
         self.feature_info = SimpleNamespace(
             reduction=lambda: list(strides), channels=lambda: [CHANNELS[index] for index in out_indices]
         )
@@ -31,7 +31,7 @@ class Features(nn.ModuleList):
         for stage in self:
             x = stage(x)
             outputs.append(x)
-        return [outputs[index] for index in self.out_indices]
+        return [outputs[index] for index in self._stages]
 
 
 @pytest.fixture

@@ -15,11 +15,12 @@ _STRIDES = (4, 8, 16)
 class TimmBackbone(Teacher):
     """The features of a timm model at strides 4, 8 and 16; embedding and decoder are made of basic blocks."""
 
-    def __init__(self, name: str, backbone: nn.Module, info: TeacherInfo) -> None:
+    def __init__(self, model: str, backbone: nn.Module, info: TeacherInfo, stages: list[int]) -> None:
         super().__init__()
         self.info = info
         self.backbone = backbone
-        self._model_name = name
+        self._model = model
+        self._stages = stages
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Normalised RGB (N, 3, H, W) -> features at strides 4, 8, 16."""
@@ -38,16 +39,15 @@ class TimmBackbone(Teacher):
         """
         import timm
 
-        kwargs = {"features_only": True, "pretrained": True, "out_indices": self.backbone.out_indices}
         try:
-            backbone = timm.create_model(self._model_name, **kwargs)
+            backbone = timm.create_model(self._model, features_only=True, pretrained=True, out_indices=self._stages)
         except (OSError, RuntimeError) as error:  # no network; a model that has no weights
             raise DownloadError(
-                f"timm gives no weights for {self._model_name}: {error}.",
+                f"timm gives no weights for {self._model}: {str(error).rstrip('.')}.",
                 expected="a model with pretrained weights, and a network that reaches them, once",
                 hint="--teacher-weights FILE, another timm model, or the built-in teacher: --teacher tiny",
             ) from error
-        return dict(TimmBackbone(self._model_name, backbone, self.info).state_dict())
+        return dict(TimmBackbone(self._model, backbone, self.info, self._stages).state_dict())
 
 
 def timm_backbone(model: str) -> TimmBackbone:
@@ -76,9 +76,8 @@ def timm_backbone(model: str) -> TimmBackbone:
             expected="strides 4, 8 and 16",
             hint="Choose a convolutional model such as timm:mobilenetv3_large_100.",
         )
-    backbone = timm.create_model(
-        model, features_only=True, pretrained=False, out_indices=[reductions.index(stride) for stride in _STRIDES]
-    )
+    stages = [reductions.index(stride) for stride in _STRIDES]
+    backbone = timm.create_model(model, features_only=True, pretrained=False, out_indices=stages)
     first, second, third = backbone.feature_info.channels()
     config = timm.get_pretrained_cfg(model)
     info = TeacherInfo(
@@ -88,4 +87,4 @@ def timm_backbone(model: str) -> TimmBackbone:
         mean=tuple(config.mean) if config else TeacherInfo.mean,
         std=tuple(config.std) if config else TeacherInfo.std,
     )
-    return TimmBackbone(model, backbone, info)
+    return TimmBackbone(model, backbone, info, stages)
