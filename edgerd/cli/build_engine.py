@@ -10,13 +10,20 @@ from edgerd.building.calibrate import pictures_from_folder
 from edgerd.building.engine import build_engine as build
 from edgerd.bundle import Bundle, find_bundle
 from edgerd.cli.console import say, warn
+from edgerd.cli.options import PRECISIONS
 from edgerd.runtimes import RUNTIMES
 
 
 @click.command("build-engine")
 @click.argument("bundle", type=click.Path(path_type=Path), required=False)
 @click.option("--runtime", type=click.Choice(["auto", *RUNTIMES]), default="auto", show_default=True)
-@click.option("--precision", default="auto", show_default=True, help="auto: the fastest that passes the gate.")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", *PRECISIONS]),
+    default="auto",
+    show_default=True,
+    help="auto: the fastest that passes the gate.",
+)
 @click.option("--calibration", type=click.Path(path_type=Path), help="Good pictures for gate and threshold.")
 @click.option("--max-map-error", type=click.FloatRange(0), help="Let maps differ by so much; default: 1/4 threshold.")
 @click.option("--force", is_flag=True, help="Install the fastest engine even if the gate refuses it.")

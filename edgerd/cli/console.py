@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -18,10 +19,23 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from edgerd.storage import storage_errors
 
+_ANOTHER_FILE = "Free some space or choose another file."
+
 
 def say(line: str) -> None:
     """A line for people, on stdout."""
     click.echo(line)
+
+
+def speaker(*targets: str | Path | None) -> Callable[[str], None]:
+    """Where lines for people go while files are written: stdout, or stderr where one of the files is "-"."""
+    to_stderr = any(os.fspath(target) == "-" for target in targets if target is not None)
+    return lambda line: click.echo(line, err=to_stderr)
+
+
+def quoted(path: Path) -> str:
+    """A path as one types it in a shell."""
+    return shlex.quote(str(path))
 
 
 def warn(line: str) -> None:
@@ -31,7 +45,7 @@ def warn(line: str) -> None:
 
 @contextmanager
 def progress_bar(what: str, total: int | None, unit: str = "pictures") -> Iterator[Callable[[], None]]:
-    """A progress bar on stderr with a count and the time left; gives the function to call after each unit."""
+    """A progress bar with a count and the time left, on a terminal; gives the function to call after each unit."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -39,15 +53,15 @@ def progress_bar(what: str, total: int | None, unit: str = "pictures") -> Iterat
         TextColumn(unit),
         TimeRemainingColumn(compact=True),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=total)
         yield lambda: bar.advance(task)
 
 
 @contextmanager
-def stop_on_interrupt() -> Iterator[threading.Event]:
-    """Give an event that Ctrl-C or SIGTERM sets once; a second Ctrl-C interrupts at once."""
-    stop = threading.Event()
+def stop_on_interrupt(stop: threading.Event) -> Iterator[None]:
+    """Inside, the first Ctrl-C or SIGTERM sets `stop`; a second one interrupts at once."""
 
     def request(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  the signature is Python's
         if stop.is_set():
@@ -56,10 +70,21 @@ def stop_on_interrupt() -> Iterator[threading.Event]:
 
     before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield stop
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def make_room_for(*files: str | Path | None) -> None:
+    """Make the folders that files will be written to; None and "-" need none.
+
+    Raises:
+        StorageError: One cannot be made.
+    """
+    for path in [Path(file) for file in files if file is not None]:
+        with storage_errors(path, _ANOTHER_FILE):
+            path.parent.mkdir(parents=True, exist_ok=True)
 
 
 def write_json(file: Path, content: Mapping[str, Any]) -> None:
@@ -72,6 +97,6 @@ def write_json(file: Path, content: Mapping[str, Any]) -> None:
     if os.fspath(file) == "-":
         click.echo(text, nl=False)
         return
-    with storage_errors(file, "Free some space or choose another file."):
-        file.parent.mkdir(parents=True, exist_ok=True)
+    make_room_for(file)
+    with storage_errors(file, _ANOTHER_FILE):
         file.write_text(text)

@@ -67,7 +67,9 @@ def _edgerd(arguments: Sequence[object]) -> None:
     words = [str(argument) for argument in arguments]
     say(click.style("\n$ edgerd " + " ".join(words), bold=True))
     sys.stdout.flush()
-    edgerd.main(args=words, standalone_mode=False)
+    code = edgerd.main(args=words, standalone_mode=False)
+    if code:  # interrupted
+        raise click.exceptions.Exit(code)
 
 
 def _clear(out: Path) -> None:

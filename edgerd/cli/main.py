@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
+import traceback
 from importlib import import_module
 from typing import Final
 
 import click
 
-from edgerd.errors import EdgerdError
+from edgerd.errors import EdgerdError, MissingDependencyError
 
 COMMANDS: Final = {
     "demo": ("edgerd.cli.demo:demo", "The whole way on built-in sample parts, no network."),
@@ -75,35 +75,46 @@ def main(argv: list[str] | None = None) -> None:
     if debug:
         arguments.remove("--debug")
     try:
-        edgerd.main(args=arguments, standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
-    except BaseException as error:
+        # a command that ends early with click's Exit gives its code as the result
+        code = edgerd.main(args=arguments or ["--help"], prog_name="edgerd", standalone_mode=False)
+    except SystemExit:  # click's, where nobody reads the output any more: `edgerd show | head`
+        raise
+    except BaseException as error:  # noqa: BLE001  whatever it is, it ends here, as a line and an exit code
         if debug:
-            raise
-        sys.exit(_report(error))
+            traceback.print_exc()
+        code = _report(error)
+    sys.exit(code or 0)
 
 
 def _report(error: BaseException) -> int:
     """Print what a user needs to know of an error; returns the exit code."""
-    if isinstance(error, SystemExit):
-        raise error
     if isinstance(error, (click.Abort, KeyboardInterrupt)):
         print_error("Interrupted.")
         return INTERRUPTED
     if isinstance(error, click.ClickException):
-        error.show()
+        print_error(_click_message(error))
         return error.exit_code
+    if isinstance(error, ImportError):
+        error = MissingDependencyError(
+            f"{error.name or 'A library'} cannot be imported: {error}.",
+            hint="edgerd doctor says what this machine lacks and how to get it.",
+        )
     if isinstance(error, EdgerdError):
         print_error(str(error))
         return error.exit_code
-    if isinstance(error, BrokenPipeError):  # `edgerd show | head`: nobody is left to tell
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     print_error(
         f"Internal error: {type(error).__name__}: {error}\nNext: run it again with --debug and report what it prints."
     )
     return 1
+
+
+def _click_message(error: click.ClickException) -> str:
+    """A usage error in the form of all our errors: what happened, what was expected, what to type next."""
+    message = error.format_message()
+    if not isinstance(error, click.UsageError) or error.ctx is None:
+        return message
+    usage = error.ctx.get_usage().removeprefix("Usage: ")
+    return f"{message}\nExpected: {usage}\nNext: {error.ctx.command_path} --help"
 
 
 def print_error(message: str) -> None:

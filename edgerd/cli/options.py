@@ -8,11 +8,16 @@ import click
 
 from edgerd.runtimes import RUNTIMES
 
+PRECISIONS = ("fp32", "bf16", "fp16", "int8")
+"""What a runtime may have; which of them it has on this machine, `edgerd doctor` says."""
+
 bundle_argument = click.argument("bundle", type=click.Path(path_type=Path))
 runtime_option = click.option(
     "--runtime", type=click.Choice(list(RUNTIMES)), help="The engine's runtime; the bundle's default engine otherwise."
 )
-precision_option = click.option("--precision", help="The engine's precision: fp32, bf16, ...")
+precision_option = click.option(
+    "--precision", type=click.Choice(PRECISIONS), help="The engine's precision; the bundle's default engine otherwise."
+)
 threads_option = click.option(
     "--threads", type=click.IntRange(0), default=0, help="CPU threads for the engine; 0, the default, for all cores."
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
@@ -10,15 +12,16 @@ import click
 
 from edgerd.bundle import Bundle, find_bundle
 from edgerd.cameras import open_camera
-from edgerd.cli.console import say, stop_on_interrupt, warn, write_json
+from edgerd.cli.console import make_room_for, speaker, stop_on_interrupt, warn, write_json
+from edgerd.cli.main import INTERRUPTED
 from edgerd.cli.options import json_option, precision_option, runtime_option, threads_option
 from edgerd.cli.status import StatusLine
 from edgerd.cli.view import Recorder, Window
-from edgerd.errors import GateError
+from edgerd.errors import CameraError
 from edgerd.inspection.decision import PartPolicy, Policy, StreamPolicy
 from edgerd.inspection.inspector import Inspector
 from edgerd.inspection.loop import Update, run_loop
-from edgerd.inspection.summary import RunSummary
+from edgerd.inspection.summary import Ended, RunSummary
 from edgerd.sinks.jsonl import JsonlSink
 
 
@@ -61,23 +64,31 @@ def run(
     check: bool,
     profile: bool,
 ) -> None:
-    """Inspect the frames of a camera and raise an alert for each defect. Ctrl-C ends with a summary."""
+    """Inspect the frames of a camera and raise an alert for each defect.
+
+    Ctrl-C ends with a summary. The exit code is then 0 for a live camera, which has no other end, and 130 for files
+    that were not finished. Lines for people go to stderr where a file is "-".
+    """
+    say = speaker(events, verdicts, json_file)
     if path is None:
         path = find_bundle()
         say(f"Bundle: {path}, the newest here.")
+    bundle = Bundle.open(path)
+    if check:
+        say(f"All {bundle.verify()} files of {path} are as they were written.")
+    make_room_for(events, verdicts, json_file, save_video)
+    stop = threading.Event()
     with ExitStack() as stack:
+        views = _views(stack, stop, show, save_video)
         inspector = stack.enter_context(
-            Inspector.open(
-                Bundle.open(path), runtime=runtime, precision=precision, threshold=threshold, threads=threads
-            )
+            Inspector.open(bundle, runtime=runtime, precision=precision, threshold=threshold, threads=threads)
         )
-        say(f"{inspector.why}; threshold {inspector.threshold:.4f}")
+        say(inspector.why)
+        say(f"NG is a score above {inspector.threshold:.4f}.")
         inspector.warm_up()
         camera = open_camera(uri)
         stack.callback(camera.close)
-        stop = stack.enter_context(stop_on_interrupt())
-        views: list[Window | Recorder] = [Window(stop)] if show else []
-        views += [stack.enter_context(Recorder(save_video))] if save_video else []
+        stack.enter_context(stop_on_interrupt(stop))
         status = stack.enter_context(StatusLine())
 
         def on_update(update: Update) -> None:
@@ -89,7 +100,7 @@ def run(
             inspector,
             camera,
             _policy(policy),
-            event_sinks=_sinks(stack, events),
+            event_sinks=[] if check else _sinks(stack, events),  # a check raises no alert
             verdict_sinks=_sinks(stack, verdicts),
             frames=frames,
             max_frames=1 if check else max_frames,
@@ -97,16 +108,29 @@ def run(
             stop=stop,
             profile=profile,
         )
-    _report(summary)
+    _report(summary, say)
     if json_file:
         write_json(json_file, summary.to_json())
     summary.raise_for_error()
-    if check and summary.no_decision == summary.frames:
-        raise GateError(
-            f"{uri} gave {summary.frames} frames, none of which could be judged.",
+    if summary.ended is Ended.INTERRUPTED or (summary.ended is Ended.STOPPED and not camera.live):
+        raise click.exceptions.Exit(INTERRUPTED)
+    if check:
+        _check_judged(summary)
+        say("The check passed: bundle, engine and camera work.")
+
+
+def _check_judged(summary: RunSummary) -> None:
+    if summary.no_decision == summary.frames:
+        raise CameraError(
+            f"{summary.camera} gave no frame that can be judged.",
             expected="a frame that looks like the good pictures in the large",
             hint="Check light and lens, and the size of the frame; --verdicts - names the reason.",
         )
+
+
+def _views(stack: ExitStack, stop: threading.Event, show: bool, save_video: Path | None) -> list[Window | Recorder]:
+    views: list[Window | Recorder] = [Window(stop)] if show else []
+    return [*views, stack.enter_context(Recorder(save_video))] if save_video else views
 
 
 def _policy(name: str | None) -> Policy | None:
@@ -121,7 +145,7 @@ def _sinks(stack: ExitStack, target: str | None) -> list[JsonlSink]:
     return [sink]
 
 
-def _report(summary: RunSummary) -> None:
+def _report(summary: RunSummary, say: Callable[[str], None]) -> None:
     for line in summary.warnings:
         warn(line)
     say(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +19,6 @@ from edgerd.manifest import PreprocessSpec, TileSpec
 from edgerd.runtimes.machine import usable_cores
 
 if TYPE_CHECKING:
-    from threading import Event
-
     from edgerd.models.teachers import Teacher
     from edgerd.training.device import DeviceName
     from edgerd.training.loop import StepReport
@@ -128,7 +127,8 @@ def _train(run: RunFolder, teacher: Teacher, device: DeviceName) -> None:
     from edgerd.training.loop import train as train_loop
 
     say(f"Training on {torch_device(device)}; Ctrl-C keeps what was learned.")
-    with stop_on_interrupt() as stop, _TrainingBar(stop) as bar:
+    stop = threading.Event()
+    with stop_on_interrupt(stop), _TrainingBar(stop) as bar:
         progress = train_loop(run, teacher, device=device, on_step=bar.update, should_stop=stop.is_set)
     done = f"{progress.epoch} epochs, {progress.total_steps} steps"
     if stop.is_set():
@@ -143,7 +143,7 @@ def _train(run: RunFolder, teacher: Teacher, device: DeviceName) -> None:
 class _TrainingBar:
     """A progress bar with epoch, loss and time left."""
 
-    def __init__(self, stop: Event) -> None:
+    def __init__(self, stop: threading.Event) -> None:
         self.loss: float | None = None
         self._stop = stop
         self._bar = Progress(

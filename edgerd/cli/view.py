@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import cv2
 
+from edgerd.cli.console import quoted
 from edgerd.data.preprocess import bgr_from_frame, tile_boxes
-from edgerd.errors import MissingDependencyError, StorageError
+from edgerd.errors import InputError, MissingDependencyError, StorageError
 from edgerd.evaluation.heatmap import overlay
 from edgerd.inspection.inspector import Inspector
 from edgerd.inspection.loop import Update
@@ -16,16 +19,27 @@ from edgerd.types import UInt8Array, Verdict
 
 _BGR = {Verdict.OK: (80, 170, 60), Verdict.NG: (40, 40, 220), Verdict.NO_DECISION: (0, 190, 240)}
 _SAVED_FPS = 10.0
+_CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
+_ESC = 27
+_OPEN_A_WINDOW = "import cv2; cv2.namedWindow('edgerd')"
 
 
 class Window:
     """A window with the newest frame; `q` or Esc in it sets `stop`.
 
     Raises:
-        MissingDependencyError: At the first frame, where OpenCV was built without windows or there is no screen.
+        MissingDependencyError: OpenCV was built without windows, or there is no screen.
     """
 
     def __init__(self, stop: threading.Event) -> None:
+        # In another process: without a screen, Qt gives no error but ends the process it is in.
+        trial = subprocess.run([sys.executable, "-c", _OPEN_A_WINDOW], capture_output=True, check=False)  # noqa: S603
+        if trial.returncode:
+            raise MissingDependencyError(
+                "OpenCV cannot open a window here.",
+                expected="a screen, and opencv-python (not opencv-python-headless)",
+                hint="Leave --show out; --save-video FILE records the same pictures.",
+            )
         self._stop = stop
 
     def update(self, update: Update, inspector: Inspector) -> None:
@@ -33,26 +47,26 @@ class Window:
         picture = annotated(update, inspector)
         if picture is None:
             return
-        try:
-            cv2.imshow("edgerd", picture)
-            if cv2.waitKey(1) & 0xFF in (ord("q"), 27):
-                self._stop.set()
-        except cv2.error as error:
-            raise MissingDependencyError(
-                "OpenCV cannot open a window here.",
-                expected="a screen, and opencv-python (not opencv-python-headless)",
-                hint="Leave --show out; --save-video FILE records the same pictures.",
-            ) from error
+        cv2.imshow("edgerd", picture)
+        if cv2.waitKey(1) & 0xFF in (ord("q"), _ESC):
+            self._stop.set()
 
 
 class Recorder:
     """A video of the annotated frames; a context manager. Its size is the first frame's.
 
     Raises:
+        InputError: The file's name ends in neither .mp4 nor .avi.
         StorageError: At the first frame, where the file cannot be written.
     """
 
     def __init__(self, file: Path) -> None:
+        if file.suffix.lower() not in _CODECS:
+            raise InputError(
+                f"{file} cannot be written as a video.",
+                expected=f"a name that ends in {' or '.join(_CODECS)}",
+                hint=f"--save-video {quoted(file.with_suffix('.mp4'))}",
+            )
         self._file = file
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
@@ -77,12 +91,12 @@ class Recorder:
         self._writer.write(picture)
 
     def _open(self) -> cv2.VideoWriter:
-        codec = "MJPG" if self._file.suffix.lower() == ".avi" else "mp4v"
+        codec = _CODECS[self._file.suffix.lower()]
         writer = cv2.VideoWriter(str(self._file), cv2.VideoWriter.fourcc(*codec), _SAVED_FPS, self._size)
         if not writer.isOpened():
             raise StorageError(
                 f"{self._file} cannot be written as a video.",
-                expected="a .mp4 or .avi file in a writable folder",
+                expected="a file in a writable folder",
                 hint="Choose another file for --save-video.",
             )
         return writer
