@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from edgerd.cli.console import say, stop_on_interrupt, warn
+from edgerd.cli.console import quoted, say, stop_on_interrupt, warn
 from edgerd.cli.main import INTERRUPTED
+from edgerd.cli.training_progress import TrainingProgress
 from edgerd.errors import DatasetError, InputError, MissingDependencyError
 from edgerd.manifest import PreprocessSpec, TileSpec
 from edgerd.runtimes.machine import usable_cores
@@ -21,10 +22,10 @@ from edgerd.runtimes.machine import usable_cores
 if TYPE_CHECKING:
     from edgerd.models.teachers import Teacher
     from edgerd.training.device import DeviceName
-    from edgerd.training.loop import StepReport
-    from edgerd.training.run import RunFolder
+    from edgerd.training.run import RunFolder, TrainingConfig
 
-_MAY_CHANGE_ON_RESUME = {"data", "out", "epochs", "steps", "device", "threads", "resume", "strict", "teacher_weights"}
+_FIXED = ("teacher", "student", "method", "batch_size", "holdout", "seed")
+"""Settings that a run keeps when it is resumed, beside its preprocessing."""
 
 
 @click.command()
@@ -92,34 +93,35 @@ def train(
 
     torch_device(device)
     use_threads(threads or default_threads(usable_cores()))
+    make_method(method), student_info(student)  # a typing error shows before minutes of reading pictures
+    config = TrainingConfig(
+        teacher=teacher,
+        student=student,
+        method=method,
+        preprocess=_spec(image_size, region, tiles),
+        epochs=epochs,
+        steps=steps,
+        batch_size=batch_size,
+        holdout=holdout,
+        seed=seed,
+    )
     if resume:
         run = RunFolder.open(out)
-        _same_options(ctx, run)
+        _refuse_changes(ctx, run, config)
         if not run.is_of(data):
             raise DatasetError(
                 f"The pictures in {data} are not those that {out} was started with.",
                 expected="the same pictures",
-                hint=f"edgerd train {data} -o ANOTHER_RUN",
+                hint=f"edgerd train {quoted(data)} -o ANOTHER_RUN",
             )
         if epochs or steps:
             run = run.extend(epochs=epochs, steps=steps)
+        loaded = _resumed_teacher(run, teacher_weights)
     else:
-        make_method(method), student_info(student)  # a typing error shows before minutes of reading pictures
-        config = TrainingConfig(
-            teacher=teacher,
-            student=student,
-            method=method,
-            preprocess=_spec(image_size, region, tiles),
-            epochs=epochs,
-            steps=steps,
-            batch_size=batch_size,
-            holdout=holdout,
-            seed=seed,
-        )
         loaded = _load_teacher(teacher, teacher_weights)
         run = RunFolder.prepare(out, data, config, strict=strict)
         _describe(run)
-    _train(run, loaded if not resume else _resumed_teacher(run, teacher_weights), device)
+    _train(run, loaded, device)
 
 
 def _train(run: RunFolder, teacher: Teacher, device: DeviceName) -> None:
@@ -128,53 +130,16 @@ def _train(run: RunFolder, teacher: Teacher, device: DeviceName) -> None:
 
     say(f"Training on {torch_device(device)}; Ctrl-C keeps what was learned.")
     stop = threading.Event()
-    with stop_on_interrupt(stop), _TrainingBar(stop) as bar:
-        progress = train_loop(run, teacher, device=device, on_step=bar.update, should_stop=stop.is_set)
+    with stop_on_interrupt(stop), TrainingProgress(stop) as shown:
+        progress = train_loop(run, teacher, device=device, on_step=shown.update, should_stop=stop.is_set)
     done = f"{progress.epoch} epochs, {progress.total_steps} steps"
     if stop.is_set():
-        say(f"Stopped after {done}. Go on with: edgerd train {run.record.data} -o {run.path} --resume")
+        say(f"Stopped after {done}. Go on with: {_resume_command(run)}")
         raise click.exceptions.Exit(INTERRUPTED)
-    if bar.loss is None:
+    if shown.loss is None:
         say(f"Nothing left to train: {done}. --epochs or --steps sets more in all.")
     else:
-        say(f"Trained: {done}; last loss {bar.loss:.4f}. Next: edgerd export {run.path} -o BUNDLE")
-
-
-class _TrainingBar:
-    """A progress bar with epoch, loss and time left."""
-
-    def __init__(self, stop: threading.Event) -> None:
-        self.loss: float | None = None
-        self._stop = stop
-        self._bar = Progress(
-            TextColumn("epoch {task.fields[epoch]}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("steps  loss {task.fields[loss]}"),
-            TimeRemainingColumn(compact=True),
-            TextColumn("left"),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        self._task = self._bar.add_task("training", total=None, epoch="1", loss="-")
-
-    def __enter__(self) -> _TrainingBar:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def update(self, report: StepReport) -> None:
-        """Take in a step; the loss shown is smoothed over about twenty."""
-        self.loss = report.loss if self.loss is None else 0.95 * self.loss + 0.05 * report.loss
-        self._bar.update(
-            self._task,
-            total=report.n_steps,
-            completed=report.progress.total_steps,
-            epoch=f"{report.progress.epoch + 1}{' (stopping)' if self._stop.is_set() else ''}",
-            loss=f"{self.loss:.4f}",
-        )
+        say(f"Trained: {done}; last loss {shown.loss:.4f}. Next: edgerd export {quoted(run.path)} -o BUNDLE")
 
 
 def need_torch() -> None:
@@ -230,18 +195,26 @@ def _resumed_teacher(run: RunFolder, weights: Path | None) -> Teacher:
     return make_teacher(name) if run.checkpoint_file.exists() else _load_teacher(name, weights)
 
 
-def _same_options(ctx: click.Context, run: RunFolder) -> None:
-    given = [
-        name
-        for name in ctx.params
-        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE and name not in _MAY_CHANGE_ON_RESUME
-    ]
-    if given:
-        raise InputError(
-            f"--{given[0].replace('_', '-')} cannot change when a run goes on.",
-            expected=f"the settings that {run.path} was started with",
-            hint=f"edgerd train {run.record.data} -o {run.path} --resume, with --epochs or --steps to train longer",
-        )
+def _refuse_changes(ctx: click.Context, run: RunFolder, given: TrainingConfig) -> None:
+    """A run goes on with the settings it began with; the same command again, with --resume, is welcome."""
+    began, spec, new = run.record.config, run.record.config.preprocess, given.preprocess
+    fixed = {
+        **{name: (getattr(began, name), getattr(given, name)) for name in _FIXED},
+        "image_size": (spec.height, new.height),
+        "region": (spec.region, new.region),
+        "tiles": (spec.tiles, new.tiles),
+    }
+    for name, (before, now) in fixed.items():
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE and now != before:
+            raise InputError(
+                f"--{name.replace('_', '-')} {now} cannot be used: {run.path} was started with {before}.",
+                expected="the settings that the run was started with",
+                hint=f"{_resume_command(run)}, with --epochs or --steps to train longer",
+            )
+
+
+def _resume_command(run: RunFolder) -> str:
+    return f"edgerd train {quoted(Path(run.record.data))} -o {quoted(run.path)} --resume"
 
 
 def _describe(run: RunFolder) -> None:
