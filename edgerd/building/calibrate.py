@@ -7,18 +7,21 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 import numpy.typing as npt
 
 from edgerd.building.scores import holdout_pictures, maps_of, scores_of
 from edgerd.bundle import Bundle
-from edgerd.cameras import open_camera
+from edgerd.cameras import UnreadablePictureError, open_camera
 from edgerd.data.dataset import Dataset, fingerprint
+from edgerd.data.pictures import load_bundle_pictures
 from edgerd.data.prepared import read_prepared
 from edgerd.data.preprocess import bgr_from_frame, prepare
 from edgerd.errors import CameraError, DatasetError, EngineMismatchError, InputError, MissingDependencyError
 from edgerd.evaluation.threshold import threshold_from_scores
+from edgerd.inspection.guards import exposure_reason
 from edgerd.manifest import EngineRecord, ThresholdRecord
 from edgerd.runtimes.choose import open_engine
 from edgerd.types import UInt8Array
@@ -94,16 +97,30 @@ def pictures_from_folder(bundle: Bundle, data: Path) -> UInt8Array:
     """Good pictures from a folder, for `calibrate`: uint8 (n, T, H, W, 3).
 
     Raises:
-        DatasetError: They are the ones the student was trained on; their scores are too low.
+        DatasetError: The student was trained on some of them, so that their scores are too low; or there are too few.
     """
-    paths = Dataset.open(data).train_good
-    if fingerprint(paths, data) == bundle.manifest.training.data_fingerprint:
+    read = read_prepared(Dataset.open(data).train_good, bundle.manifest.preprocess)
+    if fingerprint(read.paths, data) == bundle.manifest.training.data_fingerprint or _trained_on(bundle, read.pictures):
         raise DatasetError(
-            f"{data} holds the pictures this bundle was trained on; their scores are lower than those of new parts.",
+            f"{data} holds pictures this bundle was trained on; their scores are lower than those of new parts.",
             expected="good pictures that training never saw",
-            hint=f"edgerd calibrate {bundle.path} uses the ones that were held out",
+            hint=f"edgerd calibrate {quote(str(bundle.path))} uses the ones that were held out",
         )
-    return read_prepared(paths, bundle.manifest.preprocess, strict=False).pictures
+    if len(read.paths) < MIN_PICTURES:
+        raise DatasetError(
+            f"{data} holds {len(read.paths)} good pictures that can be read.",
+            expected=f"{MIN_PICTURES} at least",
+            hint="Add pictures of good parts.",
+        )
+    return read.pictures
+
+
+def _trained_on(bundle: Bundle, pictures: UInt8Array) -> bool:
+    """Whether one of the training pictures in the bundle is among these, whatever its file is called now."""
+    manifest = bundle.manifest
+    ranges = load_bundle_pictures(bundle, manifest.ranges, manifest.preprocess)
+    known = {picture.tobytes() for picture in ranges}
+    return any(picture.tobytes() in known for picture in pictures)
 
 
 def pictures_from_camera(
@@ -112,7 +129,8 @@ def pictures_from_camera(
     """Good pictures from a line that makes good parts, thinned: uint8 (n, T, H, W, 3).
 
     Neighbouring frames are nearly the same, and the threshold's promise needs exchangeable pictures: of the time given,
-    `n_wanted` frames are taken evenly spread; of files, every frame is taken until there are enough.
+    `n_wanted` frames are taken evenly spread; of files, every frame is taken until there are enough. A frame that a run
+    would not judge (black, badly exposed, unreadable) is not taken, nor one that is there already.
 
     Args:
         bundle: For its preprocessing.
@@ -132,14 +150,21 @@ def pictures_from_camera(
     start = due = time.monotonic()
     try:
         while len(taken) < n_wanted and (not camera.live or time.monotonic() - start < minutes * 60.0):
-            frame = camera.read()
+            try:
+                frame = camera.read()
+            except UnreadablePictureError as error:
+                say(f"left out: {error.what}")
+                continue
             if frame is None:
                 break
-            digest = hashlib.sha256(frame.data.tobytes()).digest()
-            if time.monotonic() < due or digest in seen:
+            if time.monotonic() < due:
+                continue
+            tiles = prepare(bgr_from_frame(frame, spec), spec)
+            digest = hashlib.sha256(tiles.tobytes()).digest()
+            if digest in seen or exposure_reason(tiles, bundle.manifest.limits):
                 continue
             seen.add(digest)
-            taken.append(prepare(bgr_from_frame(frame, spec), spec))
+            taken.append(tiles)
             due += interval_s
             if len(taken) % 10 == 0:
                 say(f"{len(taken)} of {n_wanted} pictures")
@@ -147,8 +172,8 @@ def pictures_from_camera(
         camera.close()
     if len(taken) < MIN_PICTURES:
         raise CameraError(
-            f"{uri} gave {len(taken)} different pictures.",
+            f"{camera.uri} gave {len(taken)} different pictures that can be judged.",
             expected=f"{MIN_PICTURES} at least",
-            hint="Give more --minutes.",
+            hint="Give more --minutes." if camera.live else "Choose a longer video or a folder with more pictures.",
         )
     return np.stack(taken)

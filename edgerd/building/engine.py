@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from shlex import quote
 
 import numpy as np
 
@@ -71,7 +72,7 @@ def build_engine(
     """
     manifest = bundle.manifest
     if manifest.threshold is None:
-        raise BundleError(f"{bundle.path} has no threshold yet.", hint=f"edgerd calibrate {bundle.path}")
+        raise BundleError(f"{bundle.path} has no threshold yet.", hint=f"edgerd calibrate {quote(str(bundle.path))}")
     wanted = _combinations(runtime, precision)
     good = holdout_pictures(bundle) if pictures is None else pictures
     threshold = manifest.threshold

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ def evaluate(
         opened: The engine and its threshold.
         dataset: With test pictures.
         strict: Stop at a picture that cannot be read instead of leaving it out.
-        on_picture: Told after each picture.
+        on_picture: Told at each picture.
 
     Raises:
         DatasetError: There are no test pictures.
@@ -75,11 +76,12 @@ def evaluate(
         raise DatasetError(
             f"{dataset.root} has no test pictures.",
             expected="test/good and test/<defect> beside train/good",
-            hint=f"edgerd inspect {bundle.path} PICTURE... for pictures without labels",
+            hint=f"edgerd inspect {quote(str(bundle.path))} PICTURE... for pictures without labels",
         )
     spec = bundle.manifest.preprocess
     pictures, scores, maps, masks, skipped = [], [], [], [], {}
     for picture in dataset.test:
+        on_picture()
         try:
             bgr = read_picture(picture.path)
         except PictureError as error:
@@ -93,7 +95,6 @@ def evaluate(
         scores.append(float(result.score.max()))
         maps.append(result.anomaly_map)
         masks.append(None if mask is None else prepare_mask(mask, spec))
-        on_picture()
     threshold = opened.threshold.value if opened.threshold else None
     stacked = np.stack(maps) if maps else np.empty((0, 1, spec.height, spec.width), np.float32)
     metrics = evaluate_scores(scores, [p.defect for p in pictures], threshold, stacked, masks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from shlex import quote
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +40,7 @@ def holdout_pictures(bundle: Bundle) -> UInt8Array:
         raise BundleError(
             f"{bundle.path} has no pictures.",
             expected="held-out good pictures in it, or a folder of good pictures that training never saw",
-            hint=f"edgerd calibrate {bundle.path} DATA, or export again without --no-pictures",
+            hint=f"edgerd calibrate {quote(str(bundle.path))} DATA, build-engine with --calibration DATA, "
+            "or export again without --no-pictures",
         )
     return load_bundle_pictures(bundle, manifest.holdout, manifest.preprocess)

@@ -11,15 +11,14 @@ import numpy as np
 
 from edgerd.bundle import Bundle
 from edgerd.cameras.memory import MemoryCamera
-from edgerd.cli.console import say, write_json
+from edgerd.cli.console import speaker, warn, write_json
 from edgerd.cli.options import bundle_argument, json_option, precision_option, runtime_option, threads_option
 from edgerd.data.pictures import load_bundle_pictures
 from edgerd.errors import InputError
 from edgerd.inspection.inspector import Inspector
 from edgerd.inspection.loop import run_loop
+from edgerd.manifest import RegionSpec
 from edgerd.types import UInt8Array
-
-_GREY = 128
 
 
 @click.command()
@@ -43,7 +42,9 @@ def bench(
 
     The frames are the bundle's own good pictures, enlarged, so that the way of a good part is measured.
     """
+    say = speaker(json_file)
     opened, size = Bundle.open(bundle), _frame_size(frame_size)
+    _check_region(opened.manifest.preprocess.region, *size)
     with Inspector.open(opened, runtime=runtime, precision=precision, threads=threads) as inspector:
         say(inspector.why)
         inspector.warm_up()
@@ -54,22 +55,27 @@ def bench(
     for label, figures in (("engine", summary.engine_ms), ("frame in memory to verdict", summary.frame_ms)):
         if figures and figures["n"]:
             say(f"  {label:27} " + "  ".join(f"{name} {figures[name]:.2f}" for name in ("p50", "p95", "p99")) + " ms")
+    if summary.no_decision:
+        warn(f"{summary.no_decision} frames were exposed unlike good pictures: not judged, not counted above.")
     if json_file:
         write_json(json_file, summary.to_json() | {"frame_size": frame_size})
 
 
 def frames_of(bundle: Bundle, width: int, height: int) -> list[UInt8Array]:
-    """Up to eight held-out pictures of a bundle at the size of a camera's frame; noise where it has none.
+    """Up to eight held-out pictures of a bundle at the size of a camera's frame; where it has none, noise as bright.
 
     Returns:
         uint8 (height, width, 3) each.
     """
-    names = bundle.manifest.holdout[: 8 * bundle.manifest.preprocess.n_tiles]
-    if not names:
-        noise = np.random.default_rng(0).normal(_GREY, 20, (height, width, 3))
-        return [noise.clip(0, 255).astype(np.uint8)]
-    pictures = load_bundle_pictures(bundle, names, bundle.manifest.preprocess)
-    return [np.ascontiguousarray(cv2.resize(tiles[0], (width, height)), dtype=np.uint8) for tiles in pictures]
+    spec, limits = bundle.manifest.preprocess, bundle.manifest.limits
+    names = bundle.manifest.holdout[: 8 * spec.n_tiles]
+    if names:
+        pictures = [tiles[0] for tiles in load_bundle_pictures(bundle, names, spec)]
+    else:
+        grey, deviation = (limits.mean_low + limits.mean_high) / 2, max(20.0, 4 * limits.contrast_low)
+        noise = np.random.default_rng(0).normal(grey, deviation, (spec.height, spec.width, 1)).clip(0, 255)
+        pictures = [noise.astype(np.uint8).repeat(3, axis=2)]
+    return [np.ascontiguousarray(cv2.resize(picture, (width, height)), dtype=np.uint8) for picture in pictures]
 
 
 def _frame_size(text: str) -> tuple[int, int]:
@@ -77,3 +83,12 @@ def _frame_size(text: str) -> tuple[int, int]:
     if match is None or not all(0 < int(side) <= 32768 for side in match.groups()):
         raise InputError(f"{text!r} is not a frame size.", expected="WIDTHxHEIGHT in pixels, such as 1920x1080")
     return int(match[1]), int(match[2])
+
+
+def _check_region(region: RegionSpec | None, width: int, height: int) -> None:
+    if region is not None and (region.x + region.width > width or region.y + region.height > height):
+        raise InputError(
+            f"The bundle's region {region} (x,y,width,height) leaves a frame of {width}x{height} pixels.",
+            expected="frames as large as the camera's",
+            hint=f"--frame-size {region.x + region.width}x{region.y + region.height}, or larger",
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -10,7 +11,7 @@ from edgerd.building.evaluate import Evaluation
 from edgerd.building.evaluate import evaluate as evaluate_bundle
 from edgerd.building.report import report_of
 from edgerd.bundle import Bundle
-from edgerd.cli.console import progress_bar, say, warn, write_json
+from edgerd.cli.console import progress_bar, speaker, warn, write_json
 from edgerd.cli.options import bundle_argument, json_option, precision_option, runtime_option, threads_option
 from edgerd.data.dataset import Dataset
 from edgerd.runtimes.choose import open_engine
@@ -36,6 +37,7 @@ def evaluate(
     report: Path | None,
 ) -> None:
     """Measure BUNDLE on the labelled pictures of DATA: test/good, test/<defect>; with masks, ground_truth."""
+    say = speaker(json_file)
     opened_bundle, dataset = Bundle.open(bundle), Dataset.open(data)
     with open_engine(opened_bundle, runtime, precision, threads) as opened:
         say(opened.why)
@@ -43,14 +45,14 @@ def evaluate(
             evaluation = evaluate_bundle(opened_bundle, opened, dataset, strict=strict, on_picture=advance)
     for file, reason in evaluation.skipped.items():
         warn(f"left out {file}: {reason}")
-    _print(evaluation)
+    _print(evaluation, say)
     if json_file:
         write_json(json_file, evaluation.as_json(opened))
     if report:
         say(f"Report: {report_of(evaluation, opened_bundle, opened, data, report)}")
 
 
-def _print(evaluation: Evaluation) -> None:
+def _print(evaluation: Evaluation, say: Callable[[str], None]) -> None:
     metrics = evaluation.metrics
     say(f"{metrics.n_good} good and {metrics.n_defective} defective pictures")
     for label, value in (

@@ -8,7 +8,7 @@ import click
 
 from edgerd.building.calibrate import Calibration
 from edgerd.cli.calibrate import report_calibration
-from edgerd.cli.console import progress_bar, say
+from edgerd.cli.console import progress_bar, quoted, say
 from edgerd.cli.options import rate_option
 from edgerd.cli.train import need_torch
 
@@ -33,4 +33,5 @@ def export(run: Path, out: Path, no_pictures: bool, false_alarm_rate: float) -> 
     with progress_bar("calibrating", len(holdout)) as advance:
         calibration: Calibration = calibrate(bundle, false_alarm_rate, holdout, advance)
     report_calibration(calibration, names=folder.record.holdout)
-    say(f"{out} works now: edgerd run --camera URI --bundle {out}. A faster engine: edgerd build-engine {out}")
+    path = quoted(out)
+    say(f"{out} works now: edgerd run --camera URI --bundle {path}. A faster engine: edgerd build-engine {path}")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from edgerd.bundle import Bundle
-from edgerd.cli.console import say, warn, write_json
+from edgerd.cli.console import quoted, speaker, warn, write_json
 from edgerd.cli.options import bundle_argument, json_option, precision_option, runtime_option, threads_option
 from edgerd.data.pictures import read_picture, write_png
 from edgerd.data.preprocess import tile_boxes
-from edgerd.errors import PictureError
+from edgerd.errors import InputError
 from edgerd.evaluation.heatmap import overlay
 from edgerd.inspection.events import region_record
 from edgerd.inspection.inspector import Inspector
@@ -40,32 +41,44 @@ def inspect(
 ) -> None:
     """Judge PICTUREs with BUNDLE: score, verdict, where the defects are.
 
-    A picture that cannot be read is named and left out; then the exit code is 2, once the others are done.
+    A picture that cannot be judged is named and left out; then the exit code is 2, once the others are done.
     """
+    say = speaker(json_file)
     results: list[dict[str, Any]] = []
-    unreadable: list[PictureError] = []
     opened = Bundle.open(bundle)
     with Inspector.open(
         opened, runtime=runtime, precision=precision, threshold=threshold, threads=threads
     ) as inspector:
-        say(f"{inspector.why}; threshold {inspector.threshold:.4f}")
+        say(inspector.why)
+        say(f"NG is a score above {inspector.threshold:.4f}.")
         for path in pictures:
             try:
                 bgr = read_picture(path)
-            except PictureError as error:
+                inspection = inspector.inspect(bgr)
+            except InputError as error:
                 warn(error.what)
-                unreadable.append(error)
                 continue
-            inspection = inspector.inspect(bgr)
             results.append(_record(path, inspection))
             score = inspection.reason if inspection.score is None else f"{inspection.score:.4f}"
             say(f"{inspection.verdict.value:12} {score:8} {path}")
             if heatmaps:
                 _write_heatmap(heatmaps / f"{len(results):04d}_{path.stem}.png", bgr, inspection, opened)
+    n_left_out = len(pictures) - len(results)
     if json_file:
-        write_json(json_file, {"pictures": results, "n_unreadable": len(unreadable)})
-    if unreadable:
-        raise unreadable[0]
+        write_json(json_file, {"pictures": results, "n_left_out": n_left_out})
+    if n_left_out:
+        raise InputError(
+            f"{n_left_out} of {len(pictures)} pictures could not be judged; each is named above.",
+            expected="picture files that fit the bundle's preprocessing",
+            hint=_folder_hint(bundle, pictures),
+        )
+
+
+def _folder_hint(bundle: Path, pictures: Sequence[Path]) -> str | None:
+    folder = next((path for path in pictures if path.is_dir()), None)
+    if folder is None:
+        return None
+    return f"edgerd run --camera {quoted(folder)} --bundle {quoted(bundle)} judges a whole folder."
 
 
 def _record(path: Path, inspection: Inspection) -> dict[str, Any]:
