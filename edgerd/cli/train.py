@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -174,17 +175,17 @@ def _spec(image_size: int, region: str | None, tiles: str | None) -> PreprocessS
 def _load_teacher(name: str, weights: Path | None) -> Teacher:
     from edgerd.models.weights import load_teacher
 
+    what = f"fetching the weights of {name}"
     bar = Progress(TextColumn("{task.description}"), BarColumn(), DownloadColumn(), console=Console(stderr=True))
-    task = bar.add_task(f"fetching the weights of {name}", total=None)
+    with ExitStack() as stack:
 
-    def update(done: int, total: int | None) -> None:
-        bar.start()
-        bar.update(task, completed=done, total=total)
+        def update(done: int, total: int | None) -> None:
+            if not bar.tasks:  # the first bytes; weights that are here already show no bar
+                stack.enter_context(bar)
+            task = bar.tasks[0].id if bar.tasks else bar.add_task(what)
+            bar.update(task, completed=done, total=total)
 
-    try:
         return load_teacher(name, weights, update)
-    finally:
-        bar.stop()
 
 
 def _resumed_teacher(run: RunFolder, weights: Path | None) -> Teacher:
@@ -219,8 +220,7 @@ def _resume_command(run: RunFolder) -> str:
 
 def _describe(run: RunFolder) -> None:
     record = run.record
-    say(f"{len(record.train)} pictures to train on, {len(record.holdout)} held out for the threshold.")
     for file, reason in record.skipped.items():
         warn(f"left out {file}: {reason}")
-    if record.skipped:
-        warn(f"{len(record.skipped)} pictures left out; --strict stops at the first.")
+    left_out = f", {len(record.skipped)} left out (--strict stops at the first)" if record.skipped else ""
+    say(f"{len(record.train)} pictures to train on, {len(record.holdout)} held out for the threshold{left_out}.")

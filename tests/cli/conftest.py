@@ -1,0 +1,61 @@
+"""The command line as a user has it: `edgerd(...)` in this process, `edgerd_process(...)` in one of its own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from edgerd.cli.main import main
+
+MAIN = "import sys; sys.modules.update(dict.fromkeys({blocked!r})); from edgerd.cli.main import main; main()"
+"""A module that is None in `sys.modules` cannot be imported, as if it were not installed."""
+
+
+@dataclass(frozen=True)
+class Result:
+    exit_code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def edgerd(capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    """Run a command; gives exit code, stdout, stderr. File descriptors are read: libraries write there."""
+
+    def run(*arguments: object) -> Result:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        out, err = capfd.readouterr()
+        return Result(int(ended.value.code or 0), out, err)
+
+    return run
+
+
+@pytest.fixture
+def edgerd_process(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a command in a process of its own, in a folder of its own; it does not outlive the test."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: object, blocked: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", MAIN.format(blocked=blocked), *map(str, arguments)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+        processes.append(subprocess.Popen(command, text=True, encoding="utf-8", cwd=tmp_path, **pipes))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def own_parts(parts: Path, tmp_path: Path) -> Path:
+    """A copy of the sample parts that a test may spoil."""
+    return shutil.copytree(parts, tmp_path / "parts")
