@@ -1,0 +1,84 @@
+"""`edgerd build-engine`: the newest bundle, the fastest engine that passes, or nothing at all."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from edgerd.bundle import Bundle
+from edgerd.data.samples import write_dataset
+
+
+def test_without_a_name_it_takes_the_newest_bundle_and_says_so(edgerd, bundle, monkeypatch):
+    monkeypatch.chdir(bundle.path.parent)
+    result = edgerd("build-engine", "--runtime", "onnxruntime")
+    assert result.exit_code == 0, result.err
+    first, tried, chosen = result.out.splitlines()
+    assert first == "Bundle: bundle, the newest here."
+    assert tried.startswith("onnxruntime fp32: ")
+    assert tried.endswith("passes the gate")
+    assert chosen.startswith("Default engine of bundle: onnxruntime fp32 (as asked), threshold ")
+    (engine,) = Bundle.open(bundle.path).manifest.engines
+    assert engine.default
+
+
+def test_no_bundle_here(edgerd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = edgerd("build-engine")
+    assert result.exit_code == 3
+    assert f"There is no bundle in {tmp_path}" in result.err
+    assert "edgerd export RUN -o BUNDLE" in result.err
+
+
+def test_the_gate_refuses_and_nothing_is_changed(edgerd, bundle):
+    pytest.importorskip("openvino")
+    before = (bundle.path / "bundle.json").read_bytes()
+    options = ("--runtime", "openvino", "--precision", "fp32", "--max-map-error", 0)
+    refused = edgerd("build-engine", bundle.path, *options)
+    assert refused.exit_code == 5
+    assert "No engine was let through" in refused.err
+    assert (bundle.path / "bundle.json").read_bytes() == before
+
+    forced = edgerd("build-engine", bundle.path, *options, "--force")
+    assert forced.exit_code == 0
+    assert "was refused by the gate and is installed because of --force" in forced.err
+    assert "refused, installed by --force" in edgerd("show", bundle.path).out
+
+
+def test_other_pictures_for_gate_and_threshold(edgerd, bundle, tmp_path):
+    more = write_dataset(tmp_path / "more", "ring", n_train=12, n_test_good=1, n_per_defect=1, size=96, seed=7)
+    result = edgerd("build-engine", bundle.path, "--runtime", "onnxruntime", "--calibration", more)
+    assert result.exit_code == 0, result.err
+    assert "0 of 12 verdicts flipped" in result.out
+    assert Bundle.open(bundle.path).manifest.engines[0].threshold.n_good == 12
+
+
+def test_training_pictures_are_no_calibration(edgerd, bundle, parts):
+    assert edgerd("build-engine", bundle.path, "--calibration", parts).exit_code == 2
+
+
+@pytest.mark.parametrize(("option", "value"), [("--runtime", "onnxrumtime"), ("--precision", "fp23")])
+def test_typing_errors(edgerd, bundle, option, value):
+    result = edgerd("build-engine", bundle.path, option, value)
+    assert result.exit_code == 2
+    assert value in result.err
+
+
+def test_a_precision_this_machine_lacks(edgerd, bundle):
+    result = edgerd("build-engine", bundle.path, "--runtime", "onnxruntime", "--precision", "int8")
+    assert result.exit_code == 6
+    assert "onnxruntime at int8" in result.err
+
+
+def test_a_full_disk_leaves_the_bundle_as_it_was(edgerd, bundle, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("edgerd.bundle.write_durably", full)
+    result = edgerd("build-engine", bundle.path, "--runtime", "onnxruntime")
+    assert result.exit_code == 1
+    assert "the disk is full" in result.err
+    again = Bundle.open(bundle.path)
+    assert again.manifest == bundle.manifest
+    again.verify()

@@ -1,0 +1,110 @@
+"""`edgerd calibrate`: an honest threshold, from pictures that training never saw."""
+
+from __future__ import annotations
+
+import pytest
+
+from edgerd.bundle import Bundle
+from edgerd.data.samples import write_dataset
+
+
+@pytest.fixture
+def more_parts(tmp_path):
+    return write_dataset(tmp_path / "more", "ring", n_train=12, n_test_good=1, n_per_defect=1, size=96, seed=7)
+
+
+def threshold_of(bundle):
+    return Bundle.open(bundle.path).manifest.threshold
+
+
+def test_too_few_pictures_are_extrapolated_and_say_how_many_settle_it(edgerd, bundle):
+    result = edgerd("calibrate", bundle.path)
+    assert result.exit_code == 0
+    assert "extrapolated: 10 good pictures are too few to settle a false-alarm rate of 1 %" in result.out
+    assert "89 more good pictures would settle it: edgerd calibrate BUNDLE --from-camera URI --minutes M" in result.out
+    assert threshold_of(bundle).extrapolated
+
+
+def test_a_settled_rate_comes_with_its_interval(edgerd, bundle):
+    result = edgerd("calibrate", bundle.path, "--false-alarm-rate", 0.1)
+    assert result.exit_code == 0
+    assert "number 10 of the 10 good pictures" in result.out
+    assert "(90 % interval" in result.out
+    assert not threshold_of(bundle).extrapolated
+
+
+def test_other_good_pictures(edgerd, bundle, more_parts):
+    result = edgerd("calibrate", bundle.path, more_parts, "--false-alarm-rate", 0.2)
+    assert result.exit_code == 0, result.err
+    assert threshold_of(bundle).n_good == 12
+
+
+@pytest.mark.parametrize("folder", [".", "train/good"])
+def test_the_training_pictures_are_refused_under_any_name(edgerd, bundle, parts, folder):
+    result = edgerd("calibrate", bundle.path, parts / folder)
+    assert result.exit_code == 2
+    assert "holds pictures this bundle was trained on" in result.err
+
+
+def test_a_few_training_pictures_among_others_are_refused_too(edgerd, bundle, parts, more_parts):
+    for index in range(12):
+        content = (parts / "train" / "good" / f"{index:03d}.png").read_bytes()
+        (more_parts / "train" / "good" / f"copy{index}.png").write_bytes(content)
+    result = edgerd("calibrate", bundle.path, more_parts)
+    assert result.exit_code == 2
+    assert "holds pictures this bundle was trained on" in result.err
+
+
+def test_too_few_pictures_to_say_anything(edgerd, bundle, more_parts):
+    for index in range(5, 12):
+        (more_parts / "train" / "good" / f"{index:03d}.png").unlink()
+    result = edgerd("calibrate", bundle.path, more_parts)
+    assert result.exit_code == 2
+    assert "8 at least" in result.err
+
+
+def test_from_a_camera(edgerd, bundle):
+    uri = "sample://ring?n=40&seed=5&size=96"
+    result = edgerd("calibrate", bundle.path, "--from-camera", uri, "--false-alarm-rate", 0.1)
+    assert result.exit_code == 0, result.err
+    assert "10 of 15 pictures" in result.out
+    assert threshold_of(bundle).n_good == 15
+
+
+def test_a_live_camera_is_watched_for_the_minutes_given(edgerd, bundle):
+    uri = "sample://ring?seed=5&size=96&live=1&fps=100"
+    options = ("--false-alarm-rate", 0.1, "--minutes", 0.02)
+    result = edgerd("calibrate", bundle.path, "--from-camera", uri, *options)
+    assert result.exit_code == 0, result.err
+    assert 8 <= threshold_of(bundle).n_good <= 15
+
+
+def test_frames_that_a_run_would_not_judge_are_left_out(edgerd, bundle, own_parts):
+    good = own_parts / "train" / "good"
+    (good / "000.png").write_bytes(b"not a picture")
+    result = edgerd("calibrate", bundle.path, "--from-camera", good, "--false-alarm-rate", 0.1)
+    assert result.exit_code == 0, result.err
+    assert f"left out: {good / '000.png'}" in result.out
+
+
+def test_a_camera_that_sees_one_thing_only(edgerd, bundle):
+    result = edgerd("calibrate", bundle.path, "--from-camera", "sample://ring?n=30&pool=2&size=96")
+    assert result.exit_code == 4
+    assert "gave 2 different pictures" in result.err
+
+
+def test_a_camera_that_is_not_there(edgerd, bundle):
+    before = threshold_of(bundle)
+    assert edgerd("calibrate", bundle.path, "--from-camera", "nothing.mp4").exit_code == 4
+    assert threshold_of(bundle) == before
+
+
+def test_folder_and_camera_exclude_each_other(edgerd, bundle, parts):
+    result = edgerd("calibrate", bundle.path, parts, "--from-camera", "0")
+    assert result.exit_code == 2
+    assert "exclude each other" in result.err
+
+
+@pytest.mark.parametrize("rate", [0, 1, 1.5, "many"])
+def test_rates_that_make_no_sense(edgerd, bundle, rate):
+    assert edgerd("calibrate", bundle.path, "--false-alarm-rate", rate).exit_code == 2

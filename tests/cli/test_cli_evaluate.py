@@ -1,0 +1,94 @@
+"""`edgerd evaluate`: figures for people, for programs, and as a page."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+KEYS = {
+    *("image_auroc", "pixel_auroc", "aupro", "pro_per_image", "per_defect", "n_good", "n_defective", "runtime"),
+    *("precision", "threshold", "false_alarm_rate", "recall"),
+}
+"""A contract."""
+
+
+def test_figures_on_the_screen_and_in_json(edgerd, bundle, parts, tmp_path):
+    file = tmp_path / "new" / "figures.json"
+    result = edgerd("evaluate", bundle.path, parts, "--json", file)
+    assert result.exit_code == 0, result.err
+    figures = json.loads(file.read_text())
+    assert figures.keys() >= KEYS
+    assert (figures["runtime"], figures["precision"]) == ("onnxruntime", "fp32")
+    assert figures["threshold"] == bundle.manifest.threshold.value
+    assert result.out.startswith("onnxruntime fp32: ")
+    assert f"image AUROC                        {figures['image_auroc']:.4f}" in result.out
+    assert f"{figures['n_good']} good and {figures['n_defective']} defective pictures" in result.out
+
+
+def test_json_on_stdout_is_alone_there(edgerd, bundle, parts):
+    result = edgerd("evaluate", bundle.path, parts, "--json", "-")
+    assert json.loads(result.out).keys() >= KEYS
+    assert "image AUROC" in result.err
+
+
+def test_the_report_is_written(edgerd, bundle, parts, tmp_path):
+    result = edgerd("evaluate", bundle.path, parts, "--report", tmp_path / "Bericht")
+    assert result.exit_code == 0, result.err
+    assert f"Report: {tmp_path / 'Bericht' / 'index.html'}" in result.out
+    page = (tmp_path / "Bericht" / "index.html").read_text(encoding="utf-8")
+    assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
+
+
+def test_without_masks_pixel_figures_are_null(edgerd, bundle, own_parts, tmp_path):
+    shutil.rmtree(own_parts / "ground_truth")
+    edgerd("evaluate", bundle.path, own_parts, "--json", tmp_path / "figures.json")
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures["image_auroc"] is not None
+    assert [figures[key] for key in ("pixel_auroc", "aupro", "pro_per_image")] == [None, None, None]
+
+
+def test_a_mask_of_the_wrong_size_is_named_with_both_sizes(edgerd, bundle, own_parts):
+    mask = own_parts / "ground_truth" / "scratch" / "001_mask.png"
+    cv2.imwrite(str(mask), np.zeros((10, 20), np.uint8))
+    result = edgerd("evaluate", bundle.path, own_parts)
+    assert result.exit_code == 2
+    assert str(mask) in result.err
+    assert "20x10" in result.err
+    assert "96x96" in result.err
+
+
+def test_a_broken_picture_is_left_out_or_stops_with_strict(edgerd, bundle, own_parts, tmp_path):
+    broken = own_parts / "test" / "good" / "002.png"
+    broken.write_bytes(broken.read_bytes()[:300])
+    result = edgerd("evaluate", bundle.path, own_parts, "--json", tmp_path / "figures.json")
+    assert result.exit_code == 0
+    assert f"left out {broken}" in result.err
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert (figures["n_good"], figures["n_skipped"]) == (7, 1)
+    assert edgerd("evaluate", bundle.path, own_parts, "--strict").exit_code == 2
+
+
+def test_pictures_without_labels(edgerd, bundle, parts):
+    result = edgerd("evaluate", bundle.path, parts / "train" / "good")
+    assert result.exit_code == 2
+    assert f"edgerd inspect {bundle.path} PICTURE..." in result.err
+
+
+def test_an_engine_that_was_not_built(edgerd, bundle, parts):
+    result = edgerd("evaluate", bundle.path, parts, "--precision", "int8")
+    assert result.exit_code == 3
+    assert f"edgerd build-engine {bundle.path} --precision int8" in result.err
+
+
+@pytest.mark.parametrize("option", ["--json", "--report"])
+def test_a_file_in_place_of_a_folder(edgerd, bundle, parts, tmp_path, option):
+    (tmp_path / "file").write_text("")
+    result = edgerd("evaluate", bundle.path, parts, option, tmp_path / "file" / "below")
+    assert result.exit_code == 1
+    assert "could not be written" in result.err
+    assert "image AUROC" in result.out  # nothing that was measured is lost

@@ -1,0 +1,83 @@
+"""`edgerd export`: the bundle works at once; what was there before stays where it fails."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from edgerd.bundle import Bundle
+
+
+def test_a_fresh_bundle_works_at_once(edgerd, trained_run, parts, tmp_path):
+    out = tmp_path / "mein bundle"
+    exported = edgerd("export", trained_run, "-o", out)
+    assert exported.exit_code == 0, exported.err
+    assert "ONNX Runtime against PyTorch" in exported.out
+    assert "extrapolated: 10 good pictures are too few to settle a false-alarm rate of 1 %" in exported.out
+    assert "89 more good pictures would settle it" in exported.out
+    assert f"edgerd build-engine '{out}'" in exported.out
+    assert edgerd("inspect", out, parts / "test" / "good" / "000.png").exit_code == 0
+
+
+def test_a_rate_that_the_pictures_settle_is_not_extrapolated(edgerd, trained_run, tmp_path):
+    exported = edgerd("export", trained_run, "-o", tmp_path / "bundle", "--false-alarm-rate", 0.2)
+    assert "number 9 of the 10 good pictures" in exported.out
+    assert "90 % interval" in exported.out
+
+
+def test_without_pictures_gate_and_calibration_ask_for_some(edgerd, trained_run, tmp_path):
+    bundle = tmp_path / "bundle"
+    assert edgerd("export", trained_run, "-o", bundle, "--no-pictures").exit_code == 0
+    assert Bundle.open(bundle).manifest.threshold is not None
+    assert not (bundle / "pictures").exists()
+    for command in ("calibrate", "build-engine"):
+        refused = edgerd(command, bundle)
+        assert refused.exit_code == 3
+        assert "has no pictures" in refused.err
+        assert "--calibration DATA" in refused.err
+
+
+def test_a_full_disk_leaves_the_old_bundle(edgerd, trained_run, bundle, monkeypatch):
+    before = (bundle.path / "bundle.json").read_bytes()
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("edgerd.bundle.write_durably", full)
+    result = edgerd("export", trained_run, "-o", bundle.path)
+    assert result.exit_code == 1
+    assert "the disk is full" in result.err
+    assert (bundle.path / "bundle.json").read_bytes() == before
+    Bundle.open(bundle.path).verify()
+
+
+def test_something_that_is_no_bundle_is_not_replaced(edgerd, trained_run, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    result = edgerd("export", trained_run, "-o", tmp_path)
+    assert result.exit_code == 3
+    assert "is not a bundle" in result.err
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_a_file_in_place_of_the_folder(edgerd, trained_run, tmp_path):
+    (tmp_path / "file").write_text("")
+    result = edgerd("export", trained_run, "-o", tmp_path / "file" / "bundle")
+    assert result.exit_code == 1
+    assert "could not be written" in result.err
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_no_run_there(edgerd, tmp_path, there):
+    if there:
+        (tmp_path / "run").mkdir()
+    result = edgerd("export", tmp_path / "run", "-o", tmp_path / "bundle")
+    assert result.exit_code == 2
+    assert "There is no run at" in result.err
+
+
+def test_without_torch_it_says_what_to_install(edgerd, trained_run, tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "onnxscript", None)
+    result = edgerd("export", trained_run, "-o", tmp_path / "bundle")
+    assert result.exit_code == 6
+    assert 'pip install "edgerd[train]"' in result.err

@@ -1,0 +1,76 @@
+"""`edgerd show`: what is in a bundle, and whether it is what was written."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from edgerd.bundle import _sealed  # the way a hand-made manifest gets a valid seal
+from edgerd.manifest import FileRecord
+
+
+def test_what_is_in_it(edgerd, bundle):
+    result = edgerd("show", bundle.path)
+    assert result.exit_code == 0
+    for expected in (
+        bundle.manifest.id,
+        "tiny, student full",
+        "rd4ad, 6 epochs, 24 steps of 8, seed 0",
+        "30 trained on, 10 held out, 0 left out",
+        "64x64 px",
+        f"{bundle.manifest.threshold.value:.4f} for a false-alarm rate of 0.01",
+        "extrapolated",
+    ):
+        assert expected in result.out
+
+
+def test_engines_with_key_and_gate(edgerd, bundle):
+    edgerd("build-engine", bundle.path, "--runtime", "onnxruntime")
+    result = edgerd("show", bundle.path)
+    assert "onnxruntime fp32 (default)" in result.out
+    assert "passed: on 10 good pictures" in result.out
+
+
+def test_a_bundle_that_is_as_it_was_written(edgerd, bundle):
+    result = edgerd("show", bundle.path, "--verify")
+    assert result.exit_code == 0
+    assert f"All {len(bundle.manifest.files)} files are as they were written." in result.out
+
+
+def test_a_changed_byte_in_any_file(edgerd, bundle):
+    names = sorted(bundle.manifest.files)
+    for name in ["bundle.json", "graph.fp32.onnx", names[-1]]:
+        file = bundle.path / name
+        content = file.read_bytes()
+        changed = bytearray(content)
+        changed[len(changed) // 2] ^= 1
+        file.write_bytes(changed)
+        result = edgerd("show", bundle.path, "--verify")
+        assert result.exit_code == 3, name
+        assert name in result.err
+        file.write_bytes(content)
+
+
+def test_a_newer_schema(edgerd, bundle):
+    file = bundle.path / "bundle.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"schema_version": 2}))
+    result = edgerd("show", bundle.path)
+    assert result.exit_code == 3
+    assert "pip install --upgrade edgerd" in result.err
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "pictures/../../secret"])
+def test_a_path_that_leaves_it(edgerd, bundle, name):
+    record = FileRecord(sha256="0" * 64, n_bytes=1)
+    manifest = bundle.manifest.model_copy(update={"files": bundle.manifest.files | {name: record}})
+    (bundle.path / "bundle.json").write_bytes(_sealed(manifest))
+    result = edgerd("show", bundle.path)
+    assert result.exit_code == 3
+    assert "leaves the bundle" in result.err
+
+
+def test_no_bundle_there(edgerd, tmp_path):
+    result = edgerd("show", tmp_path)
+    assert result.exit_code == 3
+    assert f"There is no bundle at {tmp_path}" in result.err
