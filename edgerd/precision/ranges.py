@@ -1,0 +1,124 @@
+"""What values each activation takes on real pictures, in FP32: the ground that INT8 scales are chosen on.
+
+Collected once per bundle and kept in it as `ranges.json`; every flavour of Q/DQ graph is made from the same ranges.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import helper
+
+from edgerd.errors import InputError
+from edgerd.manifest import Record
+from edgerd.precision.body import activations
+from edgerd.types import Float32Array, UInt8Array
+
+RANGES_FILE = "ranges.json"
+N_BINS = 1024
+MIN_PICTURES = 8
+"""Fewer say too little of what an activation may reach: the first unusual part would saturate it."""
+
+_ERRORS_ONLY = 3
+
+
+class TensorRange(Record):
+    """One activation over all pictures."""
+
+    low: float
+    """Smallest value."""
+    high: float
+    """Largest value."""
+    counts: tuple[int, ...]
+    """Values in each of `N_BINS` bins of equal width from low to high; of a tensor that is constant, all in one."""
+
+
+class Ranges(Record):
+    """`ranges.json`: every activation of one graph on one list of pictures."""
+
+    graph_sha256: str
+    """Of the FP32 graph."""
+    pictures_sha256: str
+    """Over the pictures in their order."""
+    n_pictures: int
+    tensors: dict[str, TensorRange]
+    """By the name of the activation."""
+
+
+def collect_ranges(graph: bytes, pictures: UInt8Array, threads: int = 1) -> Ranges:
+    """Run the FP32 graph on pictures and watch its activations.
+
+    Two passes, extremes and then histograms, one tile at a time: what is held is one tile's activations.
+
+    Args:
+        graph: The FP32 fused graph, ONNX.
+        pictures: uint8 (n, T, H, W, 3), BGR, at graph size; good parts.
+        threads: CPU threads to use.
+
+    Raises:
+        InputError: Fewer than `MIN_PICTURES` pictures.
+    """
+    if len(pictures) < MIN_PICTURES:
+        raise InputError(
+            f"{len(pictures)} pictures are too few to find INT8 ranges from.",
+            expected=f"{MIN_PICTURES} at least; 32 are usual",
+            hint="Train on more good pictures, then export again.",
+        )
+    tiles = pictures.reshape(-1, *pictures.shape[2:])
+    names, session = _watched(graph, threads)
+    extremes = dict.fromkeys(names, (np.inf, -np.inf))
+    for name, values in _activations_on(tiles, names, session):
+        low, high = extremes[name]
+        extremes[name] = min(low, float(values.min())), max(high, float(values.max()))
+    counts = {name: np.zeros(N_BINS, np.int64) for name in names}
+    for name, values in _activations_on(tiles, names, session):
+        counts[name] += histogram(values, *extremes[name])
+    tensors = {
+        name: TensorRange(low=low, high=high, counts=tuple(counts[name].tolist()))
+        for name, (low, high) in extremes.items()
+    }
+    return Ranges(
+        graph_sha256=hashlib.sha256(graph).hexdigest(),
+        pictures_sha256=hashlib.sha256(pictures.tobytes()).hexdigest(),
+        n_pictures=len(pictures),
+        tensors=tensors,
+    )
+
+
+def histogram(values: Float32Array, low: float, high: float) -> npt.NDArray[np.int64]:
+    """Count values in `N_BINS` bins of equal width: int64 (N_BINS,).
+
+    Args:
+        values: Any shape, none below `low` or above `high`.
+        low: Lower edge of the first bin.
+        high: Upper edge of the last bin, which holds it.
+    """
+    # five times as fast as numpy.histogram, which looks after edges that need no care here
+    width = (high - low) / N_BINS or 1.0
+    bins = ((values.ravel() - np.float32(low)) / np.float32(width)).astype(np.int32)
+    return np.bincount(np.clip(bins, 0, N_BINS - 1), minlength=N_BINS)
+
+
+def _watched(graph: bytes, threads: int) -> tuple[tuple[str, ...], Any]:
+    """The activations' names, and a session whose outputs they are."""
+    import onnxruntime
+
+    model = onnx.load_from_string(graph)
+    names = activations(model.graph)
+    del model.graph.output[:]
+    model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = _ERRORS_ONLY
+    content = model.SerializeToString()
+    return names, onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def _activations_on(tiles: UInt8Array, names: Sequence[str], session: Any) -> Iterator[tuple[str, Float32Array]]:
+    for tile in tiles:
+        yield from zip(names, session.run(names, {"frame": tile[None]}), strict=True)
