@@ -54,7 +54,7 @@ class FakeRuntime:
 
     def probe(self) -> Probe:
         """See `Runtime.probe`."""
-        return Probe(version="1", precisions=("fp32", "int8"))
+        return Probe(version="1", precisions=("fp32", "int8"), int8_flavour="u8s8")
 
     def key(self, precision: str, graph_sha256: str) -> EngineKey:
         """See `Runtime.key`."""

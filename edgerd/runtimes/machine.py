@@ -40,6 +40,19 @@ def cpu_features() -> tuple[str, ...]:
     return tuple(sorted(_FEATURES.intersection(*listed))) if listed else ()
 
 
+def int8_flavour() -> str:
+    """Which 8-bit integers this CPU multiplies fast, an entry of `edgerd.precision.flavours.FLAVOURS`.
+
+    Empty where it has no such instruction, or its features are not known.
+    """
+    features = set(cpu_features())
+    if features & {"avx_vnni", "avx512_vnni", "amx_int8"}:
+        return "u8s8"
+    if "avx2" in features:
+        return "u8s7"
+    return "s8s8" if "asimddp" in features else ""
+
+
 def usable_cores() -> int:
     """Cores this process may use: its affinity, and the whole cores of its cgroup's CPU quota; 1 at least."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU: the FP32 reference, there on every machine."""
+"""ONNX Runtime on the CPU: the FP32 reference, there on every machine, and INT8 where the CPU multiplies it fast."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from edgerd.runtimes.interface import (
     thread_count,
     unreadable,
 )
-from edgerd.runtimes.machine import cpu_features, cpu_name
+from edgerd.runtimes.machine import cpu_features, cpu_name, int8_flavour
 from edgerd.runtimes.protocol import Maps, Probe
 from edgerd.types import UInt8Array
 
@@ -31,7 +31,7 @@ _FIX = "pip install onnxruntime"
 
 
 class OnnxRuntime:
-    """Runs the FP32 graph through ONNX Runtime's CPU provider.
+    """Runs the graph through ONNX Runtime's CPU provider; INT8 is a graph with Q/DQ nodes.
 
     `build` keeps the graph as the optimiser leaves it, its layout already the one this CPU's kernels want: it starts in
     about a quarter of the time and gives the same bits. Such a file fits one kind of CPU only, which the key guards.
@@ -45,7 +45,11 @@ class OnnxRuntime:
             ort = _import()
         except MissingDependencyError as error:
             return Probe(version=None, reason=error.what, fix=_FIX)
-        return Probe(version=ort.__version__, precisions=("fp32",))
+        flavour = int8_flavour()
+        if not flavour:
+            reason = "int8 needs a CPU with AVX2, better VNNI, or with Arm's dot product"
+            return Probe(version=ort.__version__, precisions=("fp32",), reason=reason)
+        return Probe(version=ort.__version__, precisions=("fp32", "int8"), int8_flavour=flavour)
 
     def key(self, precision: str, graph_sha256: str) -> EngineKey:
         """See `Runtime.key`."""

@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU: FP32, and BF16 where the CPU multiplies in it."""
+"""OpenVINO on the CPU: FP32, and BF16 and INT8 where the CPU multiplies in them."""
 
 from __future__ import annotations
 
@@ -21,15 +21,22 @@ from edgerd.runtimes.interface import (
     thread_count,
     unreadable,
 )
-from edgerd.runtimes.machine import cpu_features, cpu_name
+from edgerd.runtimes.machine import cpu_features, cpu_name, int8_flavour
 from edgerd.runtimes.openvino_cut import cut_before_head
 from edgerd.runtimes.protocol import Maps, Probe
 from edgerd.types import UInt8Array
 
 _DEVICE = "CPU"
 _FIX = 'pip install "edgerd[openvino]"'
-_PARTS = {"fp32": {"graph.blob": "f32"}, "bf16": {"body.blob": "bf16", "head.blob": "f32"}}
+_PARTS = {
+    "fp32": {"graph.blob": "f32"},
+    "bf16": {"body.blob": "bf16", "head.blob": "f32"},
+    # what is not between Q/DQ nodes, the head among it, stays FP32
+    "int8": {"graph.blob": "f32"},
+}
 """Per precision the compiled models in the order they run: file name to what `INFERENCE_PRECISION_HINT` says of it."""
+_INT8_FLAVOURS = ("u8s8", "u8s7")
+"""The plug-in has few INT8 kernels for Arm."""
 
 
 class OpenVino:
@@ -54,10 +61,15 @@ class OpenVino:
             return Probe(version=None, reason=error.what, fix=_FIX)
         except RuntimeError as error:  # installed without the CPU plug-in
             return Probe(version=_version(openvino), reason=f"OpenVINO has no CPU device: {error}", fix=_FIX)
-        if "BF16" in capabilities and _multiplies_bf16():
-            return Probe(version=_version(openvino), precisions=("fp32", "bf16"))
+        has_bf16 = "BF16" in capabilities and _multiplies_bf16()
+        flavour = int8_flavour() if int8_flavour() in _INT8_FLAVOURS else ""
+        lacks = [] if has_bf16 else ["bf16 needs a CPU with AVX512_BF16 or AMX"]
+        lacks += [] if flavour else ["int8 needs an x86 CPU with AVX2, better VNNI"]
         return Probe(
-            version=_version(openvino), precisions=("fp32",), reason="bf16 needs a CPU with AVX512_BF16 or AMX"
+            version=_version(openvino),
+            precisions=("fp32", *(["bf16"] if has_bf16 else []), *(["int8"] if flavour else [])),
+            reason="; ".join(lacks),
+            int8_flavour=flavour,
         )
 
     def key(self, precision: str, graph_sha256: str) -> EngineKey:

@@ -31,12 +31,15 @@ class Probe:
         precisions: What it can run here, slowest first ("fp32", "bf16", ...); empty where it cannot be used.
         reason: Why it cannot be used, or what is missing for more; empty where all is well.
         fix: What to type to get it, empty where all is well.
+        int8_flavour: Which Q/DQ graph "int8" is built from, an entry of `edgerd.precision.flavours.FLAVOURS`; empty
+            where there is no "int8".
     """
 
     version: str | None
     precisions: tuple[str, ...] = ()
     reason: str = ""
     fix: str = ""
+    int8_flavour: str = ""
 
     @property
     def usable(self) -> bool:
@@ -87,7 +90,7 @@ class Runtime(Protocol):
         """Compile a graph; returns the files to keep in the bundle, name to content (names without a folder).
 
         Args:
-            graph: The fused graph, ONNX.
+            graph: The fused graph, ONNX; for "int8" the Q/DQ graph of `probe().int8_flavour`.
             precision: One of `probe().precisions`.
 
         Raises:
@@ -101,7 +104,7 @@ class Runtime(Protocol):
         """Open an engine.
 
         Args:
-            graph: The fused graph, ONNX.
+            graph: As for `build`.
             key: As `key` gave it.
             files: What `build` returned; empty to compile from the graph now.
             threads: CPU threads to use; 0 for all the cores this process may use.

@@ -92,3 +92,19 @@ def test_a_version_1_quota_limits_the_cores(files, monkeypatch):
     (files / "groups" / "cpu" / "cpu.cfs_quota_us").write_text("300000\n")
     (files / "groups" / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
     assert machine.usable_cores() == 3
+
+
+@pytest.mark.parametrize(
+    ("features", "flavour"),
+    [
+        (("avx2", "avx512_vnni"), "u8s8"),
+        (("avx2", "avx_vnni"), "u8s8"),
+        (("avx2", "avx512f"), "u8s7"),
+        (("asimd", "asimddp"), "s8s8"),
+        (("asimd",), ""),
+        ((), ""),
+    ],
+)
+def test_the_flavour_of_int8_follows_the_cpu(monkeypatch, features, flavour):
+    monkeypatch.setattr(machine, "cpu_features", lambda: features)
+    assert machine.int8_flavour() == flavour

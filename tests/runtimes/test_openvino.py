@@ -102,5 +102,13 @@ def test_fp32_is_fp32_where_the_plugin_would_choose_bf16(graph, graph_sha256, fr
 def test_bf16_is_not_offered_where_the_cpu_only_converts(monkeypatch):
     monkeypatch.setattr("edgerd.runtimes.openvino.cpu_features", lambda: ("avx2", "avx512f"))
     probe = OpenVino().probe()
-    assert probe.precisions == ("fp32",)
+    assert "bf16" not in probe.precisions
     assert "AVX512_BF16" in probe.reason
+
+
+def test_int8_is_not_offered_on_arm(monkeypatch):
+    monkeypatch.setattr("edgerd.runtimes.machine.cpu_features", lambda: ("asimd", "asimddp", "bf16"))
+    probe = OpenVino().probe()
+    assert "int8" not in probe.precisions
+    assert probe.int8_flavour == ""
+    assert "int8 needs an x86 CPU" in probe.reason

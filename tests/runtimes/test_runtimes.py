@@ -11,10 +11,13 @@ import pytest
 from runtime_graphs import HEIGHT, WIDTH, small_fused_graph
 
 from edgerd.errors import BundleDamagedError, EdgerdError, InputError, MissingDependencyError
+from edgerd.precision.flavours import FLAVOURS
+from edgerd.precision.quantise import quantised_graph
+from edgerd.precision.ranges import collect_ranges
 from edgerd.runtimes import RUNTIMES, load_runtime
 from edgerd.runtimes.machine import usable_cores
 
-MAP_TOLERANCE = {"fp32": 1e-3, "bf16": 0.05}
+MAP_TOLERANCE = {"fp32": 1e-3, "bf16": 0.05, "int8": 0.1}
 
 
 def combinations() -> list:
@@ -33,12 +36,13 @@ every_runtime = pytest.mark.parametrize("name", RUNTIMES)
 
 
 @pytest.fixture
-def open_engine(graph: bytes, graph_sha256: str):
+def open_engine(graph_for, graph_sha256: str):
     """Opens engines and closes them after the test."""
     opened = []
 
     def opener(name: str, precision: str, files: dict[str, bytes] | None = None, threads: int = 1):
         runtime = load_runtime(name)
+        graph = graph_for(name, precision)
         opened.append(runtime.load(graph, runtime.key(precision, graph_sha256), files or {}, threads=threads))
         return opened[-1]
 
@@ -48,9 +52,21 @@ def open_engine(graph: bytes, graph_sha256: str):
 
 
 @pytest.fixture(scope="session")
-def built(graph: bytes):
+def graph_for(graph: bytes, frames: np.ndarray):
+    """The graph that a runtime takes for a precision."""
+    ranges = collect_ranges(graph, np.concatenate([frames] * 3)[:, None])
+    quantised = cache(lambda flavour: quantised_graph(graph, ranges, flavour))
+
+    def graph_for(name: str, precision: str) -> bytes:
+        return quantised(load_runtime(name).probe().int8_flavour) if precision == "int8" else graph
+
+    return graph_for
+
+
+@pytest.fixture(scope="session")
+def built(graph_for):
     """The files of an engine, built once."""
-    return cache(lambda name, precision: load_runtime(name).build(graph, precision))
+    return cache(lambda name, precision: load_runtime(name).build(graph_for(name, precision), precision))
 
 
 @pytest.fixture(scope="session")
@@ -203,6 +219,19 @@ def test_the_key_names_machine_version_and_graph(name, precision, graph_sha256):
     assert (key.runtime, key.precision, key.graph_sha256) == (name, precision, graph_sha256)
     assert key.runtime_version == runtime.probe().version
     assert key.device
+
+
+@every_runtime
+def test_int8_is_the_fastest_and_names_its_flavour_or_says_what_it_needs(name):
+    probe = load_runtime(name).probe()
+    if not probe.usable:
+        pytest.skip(probe.reason)
+    if probe.int8_flavour:
+        assert probe.precisions[-1] == "int8"
+        assert probe.int8_flavour in FLAVOURS
+    else:
+        assert "int8" not in probe.precisions
+        assert "int8 needs" in probe.reason
 
 
 @every_engine
