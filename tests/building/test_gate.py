@@ -46,6 +46,15 @@ def test_a_flipped_verdict_is_refused():
     assert gate.failures == ("1 of 5 verdicts flipped; 1% may",)
 
 
+@pytest.mark.parametrize("error", [1e-6, 0.04])
+def test_the_picture_that_the_threshold_was_taken_from_cannot_flip(error):
+    """A conformal threshold is a score of one of these pictures; rounding alone would call that one NG."""
+    given = [maps(score + error) for score in SCORES]
+    gate = compare(given, REFERENCE, SCORES[3], Budget(0.1))
+    assert gate.passed
+    assert gate.verdicts_flipped == 0
+
+
 @pytest.mark.parametrize("error", [float("nan"), float("inf")])
 def test_values_that_are_not_finite_are_refused_whatever_the_budget(error):
     gate = report(error, max_map_error=1e9, max_flipped=1.0)
