@@ -2,6 +2,8 @@
 
     bundle.json          the manifest (`edgerd.manifest.Manifest`)
     graph.fp32.onnx      the fused graph
+    ranges.json          of its activations, once an INT8 engine was installed
+    graph.int8.*.onnx    the fused graph with Q/DQ nodes, likewise; other devices compile from it
     engines/...          compiled models, each under a key
     pictures/...         held-out and range pictures, PNG at graph size
 

@@ -141,6 +141,7 @@ class EngineKey(Record):
     features: tuple[str, ...] = ()
     """CPU features or compute capability that the compiled code may use, sorted."""
     graph_sha256: str
+    """Of the graph it was compiled from."""
 
 
 class GateReport(Record):
@@ -153,7 +154,7 @@ class GateReport(Record):
     score_rank_correlation: float | None
     """Spearman's; None with fewer than 3 pictures."""
     verdicts_flipped: int
-    """Of n_pictures, each graph judged with the FP32 graph's threshold."""
+    """Of n_pictures, each graph judged with the FP32 graph's threshold; without those whose score is that threshold."""
     finite: bool
     passed: bool
     forced: bool = False
@@ -164,7 +165,10 @@ class EngineRecord(Record):
     """An engine in the bundle."""
 
     key: EngineKey
+    """Its hash is that of `graph`."""
     files: tuple[str, ...]
+    graph: str = GRAPH_FILE
+    """What it was compiled from: the exported graph, or one that a lower precision was written into."""
     threshold: ThresholdRecord
     gate: GateReport
     default: bool = False
@@ -211,4 +215,8 @@ class Manifest(Record):
     @property
     def named_files(self) -> set[str]:
         """Files that pictures and engines refer to; `files` must have a hash for each."""
-        return {*self.holdout, *self.ranges, *(file for engine in self.engines for file in engine.files)}
+        return {
+            *self.holdout,
+            *self.ranges,
+            *(file for engine in self.engines for file in (engine.graph, *engine.files)),
+        }

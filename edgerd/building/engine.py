@@ -6,16 +6,18 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cache
 from shlex import quote
 
 import numpy as np
 
 from edgerd.building.gate import MAX_MAP_ERROR, Budget, compare
 from edgerd.building.scores import holdout_pictures, maps_of, scores_of
+from edgerd.building.typed_graph import TypedGraph, typed_graph, why_no_int8
 from edgerd.bundle import Bundle
 from edgerd.errors import BundleError, GateError, MissingDependencyError
 from edgerd.evaluation.threshold import threshold_from_scores
-from edgerd.manifest import GRAPH_FILE, EngineRecord, ThresholdRecord
+from edgerd.manifest import EngineRecord, ThresholdRecord
 from edgerd.runtimes import RUNTIMES, load_runtime
 from edgerd.runtimes.choose import open_engine
 from edgerd.runtimes.protocol import Engine, Maps
@@ -68,7 +70,7 @@ def build_engine(
     Raises:
         GateError: None passed; nothing was changed.
         MissingDependencyError: The runtime, or the precision on this machine, is not there.
-        BundleError: The bundle has no threshold or no pictures.
+        BundleError: The bundle has no threshold or no pictures; for "int8" no range pictures.
     """
     manifest = bundle.manifest
     if manifest.threshold is None:
@@ -79,15 +81,20 @@ def build_engine(
     budget = Budget(max_map_error=MAX_MAP_ERROR * threshold.value if max_map_error is None else max_map_error)
     with open_engine(bundle, "onnxruntime", "fp32") as opened:
         reference = list(maps_of(opened.engine, good))
-    candidates = []
+    graph_of = cache(lambda kind, flavour: typed_graph(bundle, kind, flavour))
+    candidates, left_out = [], []
     with ExitStack() as stack:
         engines = []
         for name, kind in wanted:
-            candidate, engine = _build_one(bundle, name, kind, good, reference, threshold, budget)
+            flavour = load_runtime(name).probe().int8_flavour
+            if precision == "auto" and kind == "int8" and (reason := why_no_int8(bundle, flavour)):
+                left_out.append(Candidate(name, kind, None, {}, reason))
+                continue
+            candidate, engine = _build_one(name, kind, graph_of(kind, flavour), good, reference, threshold, budget)
             stack.callback(engine.close)
             candidates.append(candidate)
             engines.append(engine)
-        candidates = _timed(candidates, engines, good[0])
+        candidates = [*_timed(candidates, engines, good[0]), *left_out]
     for candidate in candidates:
         say(describe_candidate(candidate))
     built = [(c, c.record) for c in candidates if c.record is not None]
@@ -132,26 +139,26 @@ def _combinations(runtime: str, precision: str) -> list[tuple[str, str]]:
 
 
 def _build_one(
-    bundle: Bundle,
     name: str,
     precision: str,
+    graph: TypedGraph,
     good: UInt8Array,
     reference: list[Maps],
     threshold: ThresholdRecord,
     budget: Budget,
 ) -> tuple[Candidate, Engine]:
-    runtime, graph = load_runtime(name), bundle.read(GRAPH_FILE)
-    key = runtime.key(precision, bundle.manifest.files[GRAPH_FILE].sha256)
-    compiled = runtime.build(graph, precision)
-    engine = runtime.load(graph, key, compiled)
+    runtime = load_runtime(name)
+    key = runtime.key(precision, graph.sha256)
+    compiled = runtime.build(graph.content, precision)
+    engine = runtime.load(graph.content, key, compiled)
     given = list(maps_of(engine, good))
     gate = compare(given, reference, threshold.value, budget)
     if not gate.finite:
         return Candidate(name, precision, None, {}, reason="; ".join(gate.failures)), engine
     own = threshold_from_scores(scores_of(given), threshold.false_alarm_rate)
     files = {f"engines/{name}-{precision}/{file}": content for file, content in compiled.items()}
-    record = EngineRecord(key=key, files=tuple(files), threshold=own, gate=gate)
-    return Candidate(name, precision, record, files), engine
+    record = EngineRecord(key=key, files=tuple(files), graph=graph.file, threshold=own, gate=gate)
+    return Candidate(name, precision, record, files | graph.new_files), engine
 
 
 def _timed(candidates: list[Candidate], engines: list[Engine], tiles: UInt8Array) -> list[Candidate]:

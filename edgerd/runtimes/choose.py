@@ -58,9 +58,8 @@ def open_engine(
     """
     if runtime is not None:
         load_runtime(runtime)
-    graph = bundle.read(GRAPH_FILE)
     if runtime is None and precision is None:
-        return _open_default(bundle, graph, threads)
+        return _open_default(bundle, threads)
     named = [
         record
         for record in bundle.manifest.engines
@@ -71,37 +70,38 @@ def open_engine(
     for record in named:
         misfit = _misfit(bundle, record)
         if misfit is None:
-            return _open_record(bundle, graph, record, threads, "as asked for")
+            return _open_record(bundle, record, threads, "as asked for")
         misfits.append(misfit)
     is_reference = runtime in (None, REFERENCE_RUNTIME)
     if precision in (None, REFERENCE_PRECISION) and (is_reference or not named):
         reason = f"from the graph, because: {misfits[0].what}" if misfits else "as asked for, from the graph"
-        return _open_graph(bundle, graph, runtime or REFERENCE_RUNTIME, threads, reason)
+        return _open_graph(bundle, runtime or REFERENCE_RUNTIME, threads, reason)
     raise misfits[0] if misfits else _not_built(bundle, runtime, precision)
 
 
-def _open_default(bundle: Bundle, graph: bytes, threads: int) -> OpenedEngine:
+def _open_default(bundle: Bundle, threads: int) -> OpenedEngine:
     default = next((record for record in bundle.manifest.engines if record.default), None)
     if default is None:
-        return _open_graph(bundle, graph, REFERENCE_RUNTIME, threads, "from the graph, no engine was built yet")
+        return _open_graph(bundle, REFERENCE_RUNTIME, threads, "from the graph, no engine was built yet")
     misfit = _misfit(bundle, default)
     if misfit is None:
-        return _open_record(bundle, graph, default, threads, "the default engine")
+        return _open_record(bundle, default, threads, "the default engine")
     reason = f"instead of the default engine: {misfit.what} To use it: {misfit.hint}"
-    return _open_graph(bundle, graph, REFERENCE_RUNTIME, threads, reason)
+    return _open_graph(bundle, REFERENCE_RUNTIME, threads, reason)
 
 
-def _open_record(bundle: Bundle, graph: bytes, record: EngineRecord, threads: int, reason: str) -> OpenedEngine:
+def _open_record(bundle: Bundle, record: EngineRecord, threads: int, reason: str) -> OpenedEngine:
+    graph = bundle.read(record.graph)
     files = {PurePosixPath(name).name: bundle.read(name) for name in record.files}
     engine = load_runtime(record.key.runtime).load(graph, record.key, files, threads=threads)
     return OpenedEngine(engine, record.threshold, f"{record.name}: {reason}")
 
 
-def _open_graph(bundle: Bundle, graph: bytes, name: str, threads: int, reason: str) -> OpenedEngine:
+def _open_graph(bundle: Bundle, name: str, threads: int, reason: str) -> OpenedEngine:
     """FP32, compiled now: the one precision whose threshold is known without building."""
     runtime = load_runtime(name)
     key = runtime.key(REFERENCE_PRECISION, bundle.manifest.files[GRAPH_FILE].sha256)
-    engine = runtime.load(graph, key, {}, threads=threads)
+    engine = runtime.load(bundle.read(GRAPH_FILE), key, {}, threads=threads)
     return OpenedEngine(engine, bundle.manifest.threshold, f"{name} {REFERENCE_PRECISION}: {reason}")
 
 
@@ -109,7 +109,7 @@ def _misfit(bundle: Bundle, record: EngineRecord) -> EdgerdError | None:
     """Why an engine cannot run here; None where its key fits."""
     key = record.key
     try:
-        here = load_runtime(key.runtime).key(key.precision, bundle.manifest.files[GRAPH_FILE].sha256)
+        here = load_runtime(key.runtime).key(key.precision, bundle.manifest.files[record.graph].sha256)
     except (InputError, MissingDependencyError) as error:  # a runtime that is not there, or not known to this version
         return error
     differences = [

@@ -12,7 +12,7 @@ from edgerd.data.samples import write_dataset
 
 def test_without_a_name_it_takes_the_newest_bundle_and_says_so(edgerd, bundle, monkeypatch):
     monkeypatch.chdir(bundle.path.parent)
-    result = edgerd("build-engine", "--runtime", "onnxruntime")
+    result = edgerd("build-engine", "--runtime", "onnxruntime", "--precision", "fp32")
     assert result.exit_code == 0, result.err
     first, tried, chosen = result.out.splitlines()
     assert first == "Bundle: bundle, the newest here."
@@ -66,9 +66,9 @@ def test_typing_errors(edgerd, bundle, option, value):
 
 
 def test_a_precision_this_machine_lacks(edgerd, bundle):
-    result = edgerd("build-engine", bundle.path, "--runtime", "onnxruntime", "--precision", "int8")
+    result = edgerd("build-engine", bundle.path, "--runtime", "onnxruntime", "--precision", "fp16")
     assert result.exit_code == 6
-    assert "onnxruntime at int8" in result.err
+    assert "onnxruntime at fp16" in result.err
 
 
 def test_a_full_disk_leaves_the_bundle_as_it_was(edgerd, bundle, monkeypatch):

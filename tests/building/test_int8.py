@@ -1,0 +1,150 @@
+"""INT8 the whole way: from the bundle's range pictures to an engine that the gate let through, or refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from edgerd.building.calibrate import calibrate
+from edgerd.building.engine import build_engine
+from edgerd.building.typed_graph import typed_graph
+from edgerd.bundle import Bundle
+from edgerd.errors import BundleDamagedError, BundleError, EngineMismatchError, GateError
+from edgerd.manifest import GRAPH_FILE
+from edgerd.precision.ranges import RANGES_FILE, Ranges
+from edgerd.runtimes import RUNTIMES, load_runtime
+from edgerd.runtimes.choose import open_engine
+from edgerd.runtimes.machine import int8_flavour
+
+FLAVOUR = int8_flavour()
+TYPED_FILE = f"graph.int8.{FLAVOUR}.onnx"
+
+pytestmark = pytest.mark.skipif(not FLAVOUR, reason="this CPU has no fast INT8")
+WITH_INT8 = [name for name in RUNTIMES if "int8" in load_runtime(name).probe().precisions]
+
+
+@pytest.mark.parametrize("runtime", WITH_INT8)
+def test_it_passes_the_gate_is_installed_and_used(bundle, runtime):
+    built = build_engine(bundle, runtime=runtime, precision="int8")
+    gate, key = built.chosen.gate, built.chosen.key
+    assert gate.passed
+    assert gate.max_map_error < 0.1 * bundle.manifest.threshold.value
+    assert gate.score_rank_correlation > 0.9
+    assert gate.verdicts_flipped == 0
+    again = Bundle.open(bundle.path)
+    assert again.verify() == len(again.manifest.files)
+    assert {TYPED_FILE, RANGES_FILE} <= set(again.manifest.files)
+    assert key.graph_sha256 == again.manifest.files[TYPED_FILE].sha256
+    with open_engine(again) as opened:
+        assert opened.engine.key == key
+        assert opened.threshold == built.chosen.threshold
+
+
+def test_auto_tries_it_and_takes_the_fastest(bundle):
+    built = build_engine(bundle)
+    tried = {(c.runtime, c.precision): c.record for c in built.candidates}
+    assert {(name, "int8") for name in WITH_INT8} <= set(tried)
+    assert built.chosen.median_ms == min(record.median_ms for record in tried.values() if record.gate.passed)
+
+
+def test_another_device_builds_from_the_graph_in_the_bundle(bundle):
+    first = build_engine(bundle, runtime="onnxruntime", precision="int8").bundle
+    bare = first.save_with(first.manifest.model_copy(update={"ranges": (), "engines": ()}))
+    built = build_engine(bare, runtime="onnxruntime", precision="int8")
+    assert built.chosen.key.graph_sha256 == first.manifest.files[TYPED_FILE].sha256
+
+
+def test_another_flavour_comes_from_the_same_ranges(bundle):
+    built = build_engine(bundle, runtime="onnxruntime", precision="int8").bundle
+    without_pictures = built.save_with(built.manifest.model_copy(update={"ranges": ()}))
+    other = typed_graph(without_pictures, "int8", "s8s8")
+    assert onnx.load_from_string(other.content).graph.node
+    assert other.new_files[RANGES_FILE] == built.read(RANGES_FILE)
+
+
+def test_an_engine_of_another_typed_graph_is_refused(bundle):
+    """Other ranges are another engine: what was compiled from the old ones must not run under the new."""
+    built = build_engine(bundle, runtime="onnxruntime", precision="int8").bundle
+    model = onnx.load_from_string(built.read(TYPED_FILE))
+    model.doc_string = "from other ranges"
+    changed = built.save_with(built.manifest, {TYPED_FILE: model.SerializeToString()})
+    with pytest.raises(EngineMismatchError, match="graph sha256"):
+        open_engine(changed, "onnxruntime", "int8")
+    with open_engine(changed) as opened:
+        assert opened.engine.key.precision == "fp32"
+        assert "instead of the default engine" in opened.why
+
+
+def test_a_missing_typed_graph_is_a_damaged_bundle(bundle):
+    built = build_engine(bundle, runtime="onnxruntime", precision="int8").bundle
+    (built.path / TYPED_FILE).unlink()
+    with pytest.raises(BundleDamagedError, match=TYPED_FILE):
+        open_engine(Bundle.open(bundle.path))
+
+
+def test_calibrate_finds_its_threshold_again(bundle):
+    built = build_engine(bundle, runtime="onnxruntime", precision="int8").bundle
+    done = calibrate(built, 0.2)
+    assert done.outdated == ()
+    (record,) = done.bundle.manifest.engines
+    assert record.threshold.false_alarm_rate == 0.2
+
+
+def test_without_range_pictures_it_says_how_to_get_some(bundle):
+    bare = bundle.save_with(bundle.manifest.model_copy(update={"ranges": ()}))
+    with pytest.raises(BundleError, match="no pictures to find INT8 ranges from") as caught:
+        build_engine(bare, precision="int8")
+    assert "without --no-pictures" in str(caught.value)
+
+
+def test_auto_goes_on_without_range_pictures_and_says_why(bundle):
+    bare = bundle.save_with(bundle.manifest.model_copy(update={"ranges": bundle.manifest.ranges[:3]}))
+    lines: list[str] = []
+    built = build_engine(bare, runtime="onnxruntime", say=lines.append)
+    assert built.chosen.key.precision == "fp32"
+    assert any("onnxruntime int8: not built" in line and "has 3 pictures" in line for line in lines)
+
+
+def test_ranges_that_cannot_be_read_are_a_damaged_bundle(bundle):
+    broken = bundle.save_with(bundle.manifest, {RANGES_FILE: b'{"graph_sha256": 7}'})
+    with pytest.raises(BundleDamagedError, match=r"ranges\.json"):
+        build_engine(broken, runtime="onnxruntime", precision="int8")
+
+
+def saturated(bundle: Bundle) -> dict[str, bytes]:
+    """Ranges that say every activation of the first teacher stage stays below a hundredth of what it reaches."""
+    ranges = Ranges.model_validate_json(typed_graph(bundle, "int8", FLAVOUR).new_files[RANGES_FILE])
+    found = ranges.tensors["teacher_0"]
+    narrow = found.model_copy(update={"low": found.low / 100, "high": found.high / 100})
+    spoilt = ranges.model_copy(update={"tensors": ranges.tensors | {"teacher_0": narrow}})
+    return {RANGES_FILE: spoilt.model_dump_json().encode()}
+
+
+def swapped(bundle: Bundle) -> dict[str, bytes]:
+    """The channels of one convolution's integers in another order than its scales and biases."""
+    model = onnx.load_from_string(typed_graph(bundle, "int8", FLAVOUR).content)
+    name = next(c.name for c in model.graph.initializer if c.name.endswith("weight/integers"))
+    constant = next(c for c in model.graph.initializer if c.name == name)
+    weights = numpy_helper.to_array(constant)
+    constant.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(weights[::-1]), name))
+    return {TYPED_FILE: model.SerializeToString()}
+
+
+@pytest.mark.parametrize("spoil", [saturated, swapped])
+def test_the_gate_refuses_a_graph_that_went_wrong(bundle, spoil):
+    spoilt = bundle.save_with(bundle.manifest, spoil(bundle))
+    before = (bundle.path / "bundle.json").read_bytes()
+    with pytest.raises(GateError, match=r"the maps differ by \d\.\d+; 0\.\d+ is allowed") as caught:
+        build_engine(spoilt, runtime="onnxruntime", precision="int8")
+    assert caught.value.exit_code == 5
+    assert (bundle.path / "bundle.json").read_bytes() == before
+    forced = build_engine(spoilt, runtime="onnxruntime", precision="int8", force=True)
+    assert forced.chosen.gate.forced
+
+
+def test_fp32_engines_are_still_compiled_from_the_exported_graph(bundle):
+    built = build_engine(bundle, runtime="onnxruntime", precision="fp32")
+    assert built.chosen.graph == GRAPH_FILE
+    assert set(built.bundle.manifest.files) - set(bundle.manifest.files) == set(built.chosen.files)
