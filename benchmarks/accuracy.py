@@ -2,8 +2,9 @@
 
     python benchmarks/accuracy.py --bundle metal_nut=BUNDLE=DATA --bundle mtd=BUNDLE=DATA > results/accuracy.md
 
-Each bundle is evaluated with every engine that this machine can run, on the same pictures. How its student was trained
-stands in the table.
+Each bundle is evaluated with every engine that this machine can run, on the same pictures; INT8 takes its ranges from
+the bundle's. "flipped" counts verdicts that differ from the reference's at its threshold for a false-alarm rate. How
+the student was trained stands in the table.
 """
 
 from __future__ import annotations
@@ -16,30 +17,43 @@ import numpy as np
 from machine import print_results
 
 from edgerd.building.evaluate import Evaluation, evaluate
+from edgerd.building.scores import holdout_pictures, maps_of, scores_of
+from edgerd.building.typed_graph import typed_graph
 from edgerd.bundle import Bundle
 from edgerd.data.dataset import Dataset
-from edgerd.manifest import GRAPH_FILE
+from edgerd.evaluation.threshold import threshold_from_scores
 from edgerd.runtimes import RUNTIMES, load_runtime
-from edgerd.runtimes.choose import OpenedEngine
+from edgerd.runtimes.choose import OpenedEngine, open_engine
+
+FALSE_ALARM_RATES = (0.05, 0.01)
 
 
 def evaluations_of(bundle: Bundle, dataset: Dataset, threads: int) -> dict[tuple[str, str], Evaluation]:
     """By runtime and precision; ONNX Runtime FP32, the reference, first. All are judged with the FP32 threshold."""
-    graph, sha256 = bundle.read(GRAPH_FILE), bundle.manifest.files[GRAPH_FILE].sha256
     found = {}
     for name in RUNTIMES:
         runtime = load_runtime(name)
-        for precision in runtime.probe().precisions:
-            engine = runtime.load(graph, runtime.key(precision, sha256), {}, threads=threads)
+        probe = runtime.probe()
+        for precision in probe.precisions:
+            graph = typed_graph(bundle, precision, probe.int8_flavour)
+            engine = runtime.load(graph.content, runtime.key(precision, graph.sha256), {}, threads=threads)
             with OpenedEngine(engine, bundle.manifest.threshold, "") as opened:
                 found[name, precision] = evaluate(bundle, opened, dataset)
     return found
 
 
-def rows_of(name: str, bundle: Bundle, found: dict[tuple[str, str], Evaluation]) -> list[dict[str, Any]]:
+def thresholds_of(bundle: Bundle, threads: int) -> dict[float, float]:
+    """The FP32 graph's threshold for each false-alarm rate, from the bundle's held-out pictures."""
+    with open_engine(bundle, "onnxruntime", "fp32", threads) as opened:
+        scores = scores_of(maps_of(opened.engine, holdout_pictures(bundle)))
+    return {rate: threshold_from_scores(scores, rate).value for rate in FALSE_ALARM_RATES}
+
+
+def rows_of(
+    name: str, bundle: Bundle, found: dict[tuple[str, str], Evaluation], thresholds: dict[float, float]
+) -> list[dict[str, Any]]:
     """A row per engine."""
     training, reference = bundle.manifest.training, next(iter(found.values()))
-    threshold = reference.metrics.threshold or 0.0
     return [
         {
             "data": name,
@@ -53,7 +67,10 @@ def rows_of(name: str, bundle: Bundle, found: dict[tuple[str, str], Evaluation])
             "AUPRO": evaluation.metrics.aupro,
             "PRO per image": evaluation.metrics.pro_per_image,
             "max map error": float(np.abs(evaluation.maps - reference.maps).max()),
-            "verdicts flipped": int(((evaluation.scores > threshold) != (reference.scores > threshold)).sum()),
+            **{
+                f"flipped at {rate:.0%}": int(((evaluation.scores > value) != (reference.scores > value)).sum())
+                for rate, value in thresholds.items()
+            },
             "pictures": len(evaluation.scores),
         }
         for (runtime, precision), evaluation in found.items()
@@ -78,7 +95,7 @@ def main() -> None:
         name, path, data = entry.split("=")
         bundle = Bundle.open(path)
         found = evaluations_of(bundle, Dataset.open(Path(data)), arguments.threads)
-        rows += rows_of(name, bundle, found)
+        rows += rows_of(name, bundle, found, thresholds_of(bundle, arguments.threads))
         notes.append(per_defect(name, next(iter(found.values()))))
     print_results("Accuracy", rows, notes, arguments.json)
 

@@ -2,8 +2,9 @@
 
     python benchmarks/latency.py BUNDLE --threads 1 --json results/latency.json > results/latency.md
 
-Every engine that this machine can run is compiled from the bundle's graph, and all take turns on the same frames in one
-process, so that the ratios hold on a busy machine. "outside" is the whole frame minus the engine, frame by frame.
+Every engine that this machine can run is compiled from the bundle (INT8 with its range pictures), and all take turns
+on the same frames in one process, so that the ratios hold on a busy machine. "outside" is the whole frame minus the
+engine, frame by frame.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from typing import Any
 import numpy as np
 from machine import print_results
 
+from edgerd.building.typed_graph import typed_graph
 from edgerd.bundle import Bundle
 from edgerd.cli.bench import frames_of
 from edgerd.inspection.inspector import Inspector
-from edgerd.manifest import GRAPH_FILE
 from edgerd.runtimes import RUNTIMES, load_runtime
 
 _WARM_UP = 5
@@ -26,15 +27,16 @@ _WARM_UP = 5
 
 def inspectors_of(bundle: Bundle, threads: int) -> list[Inspector]:
     """One inspector per runtime and precision that this machine has; ONNX Runtime FP32, the reference, first."""
-    graph, sha256 = bundle.read(GRAPH_FILE), bundle.manifest.files[GRAPH_FILE].sha256
     threshold = bundle.manifest.threshold
     if threshold is None:
         raise SystemExit(f"{bundle.path} is not calibrated: edgerd calibrate {bundle.path}")
     found = []
     for name in RUNTIMES:
         runtime = load_runtime(name)
-        for precision in runtime.probe().precisions:
-            engine = runtime.load(graph, runtime.key(precision, sha256), {}, threads=threads)
+        probe = runtime.probe()
+        for precision in probe.precisions:
+            graph = typed_graph(bundle, precision, probe.int8_flavour)
+            engine = runtime.load(graph.content, runtime.key(precision, graph.sha256), {}, threads=threads)
             found.append(Inspector(bundle, engine, threshold.value))
     return found
 
