@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import sys
 
 import cv2
 import numpy as np
@@ -216,6 +218,17 @@ def test_policies(run, tmp_path):
 def test_a_log_is_not_flooded(run):
     result = run("sample://ring?n=200&size=96&pool=2")
     assert len(result.err.splitlines()) <= 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+def test_a_terminal_gets_a_status_line(edgerd_process, bundle):
+    terminal, other_end = os.openpty()
+    edgerd_process("run", "--camera", LINE, "--threshold", 0.001, stderr=other_end).wait(timeout=60)
+    os.close(other_end)
+    shown = os.read(terminal, 100_000).decode()
+    os.close(terminal)
+    assert " fps  p50/p95/p99 " in shown
+    assert "alert raised: " in shown
 
 
 def test_check_opens_everything_and_raises_no_alert(run, bundle, tmp_path):
