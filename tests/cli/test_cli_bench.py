@@ -31,7 +31,7 @@ def test_figures_on_the_screen_and_in_json(edgerd, bundle, tmp_path):
     assert figures["capture_to_verdict_ms"]["p50"] >= figures["frame_ms"]["p50"]
     assert (figures["frames"], figures["no_decision"], figures["threads"]) == (12, 0, 1)
     assert figures["frame_size"] == "320x240"
-    assert "12 frames of 320x240, 1 threads" in result.out
+    assert "12 frames of 320x240, 1 thread" in result.out
     assert "frame in memory to verdict" in result.out
 
 
