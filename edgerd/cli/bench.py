@@ -75,7 +75,16 @@ def frames_of(bundle: Bundle, width: int, height: int) -> list[UInt8Array]:
         grey, deviation = (limits.mean_low + limits.mean_high) / 2, max(20.0, 4 * limits.contrast_low)
         noise = np.random.default_rng(0).normal(grey, deviation, (spec.height, spec.width, 1)).clip(0, 255)
         pictures = [noise.astype(np.uint8).repeat(3, axis=2)]
-    return [np.ascontiguousarray(cv2.resize(picture, (width, height)), dtype=np.uint8) for picture in pictures]
+    return [_frame_of(picture, width, height, spec.region) for picture in pictures]
+
+
+def _frame_of(picture: UInt8Array, width: int, height: int, region: RegionSpec | None) -> UInt8Array:
+    """A picture at the frame's size; where only a region is looked at, the whole picture once more in there."""
+    frame = np.ascontiguousarray(cv2.resize(picture, (width, height)), dtype=np.uint8)
+    if region is not None:
+        inside = cv2.resize(picture, (region.width, region.height))
+        frame[region.y : region.y + region.height, region.x : region.x + region.width] = inside
+    return frame
 
 
 def _frame_size(text: str) -> tuple[int, int]:
