@@ -23,7 +23,6 @@ from edgerd.runtimes.choose import open_engine
 from edgerd.runtimes.protocol import Engine, Maps
 from edgerd.types import Frame, Inspection, PixelFormat, UInt8Array, Verdict
 
-
 MAX_SCORE = 6.0
 """What a map is at most where every scale is opposite to the teacher's."""
 
