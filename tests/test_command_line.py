@@ -52,7 +52,8 @@ def parameters(name):
     """As the contract writes them."""
     for parameter in command(name).params:
         if isinstance(parameter, click.Argument):
-            yield parameter.make_metavar(click.Context(command(name)))
+            label = parameter.metavar or parameter.name.upper()
+            yield label if parameter.required else f"[{label}]"
         else:
             yield from parameter.opts
 

@@ -75,7 +75,7 @@ def test_from_a_camera(edgerd, bundle):
 
 def test_a_live_camera_is_watched_for_the_minutes_given(edgerd, bundle):
     uri = "sample://ring?seed=5&size=96&live=1&fps=100"
-    options = ("--false-alarm-rate", 0.1, "--minutes", 0.02)
+    options = ("--false-alarm-rate", 0.1, "--minutes", 0.03)
     result = edgerd("calibrate", bundle.path, "--from-camera", uri, *options)
     assert result.exit_code == 0, result.err
     assert 8 <= threshold_of(bundle).n_good <= 15

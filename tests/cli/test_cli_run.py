@@ -217,7 +217,7 @@ def test_policies(run, tmp_path):
 
 
 def test_a_log_is_not_flooded(run):
-    result = run("sample://ring?n=200&size=96&pool=2")
+    result = run("sample://ring?n=100&size=96&pool=2")
     assert len(result.err.splitlines()) <= 2
 
 
