@@ -169,7 +169,7 @@ def save_bundle(
     Raises:
         BundleDamagedError: A file to be taken over from `base` is missing.
         StorageError: Disk full or no permission; what was at `path` is still there.
-        BundleError: `path` holds something that is not a bundle.
+        BundleError: `path` holds something that is not a bundle, or is no longer the `base` that was opened there.
     """
     path = Path(path)
     kept = _kept_files(manifest, new_files, base) if base else {}
@@ -179,6 +179,8 @@ def save_bundle(
     with storage_errors(path):
         _refuse_to_replace_others(path)
         with replaced_directory(path) as stage:
+            if base and base.path == path:
+                _refuse_to_undo_others(base)
             for name, source in kept.items():
                 link_or_copy(source, stage / name)
             for name, content in new_files.items():
@@ -217,7 +219,7 @@ def _read_manifest(file: Path) -> tuple[bytes, dict[str, Any]]:
         raise BundleError(
             f"There is no bundle at {file.parent}.",
             expected=f"a directory with a {MANIFEST_FILE}",
-            hint=f"edgerd export RUN -o {file.parent}",
+            hint=_hint_without_manifest(file.parent),
         ) from error
     except OSError as error:
         raise BundleError(f"{file} cannot be read: {error.strerror}.", hint="Check its permissions.") from error
@@ -229,6 +231,11 @@ def _read_manifest(file: Path) -> tuple[bytes, dict[str, Any]]:
             f"{file} cannot be read: {error}.", expected="JSON with a schema_version", hint="Export the bundle again."
         ) from error
     return written, content
+
+
+def _hint_without_manifest(path: Path) -> str:
+    is_run = (path / "run.json").exists()
+    return f"{path} is a run. edgerd export {path} -o BUNDLE" if is_run else f"edgerd export RUN -o {path}"
 
 
 def _sealed(manifest: Manifest) -> bytes:
@@ -260,6 +267,16 @@ def _refuse_to_replace_others(path: Path) -> None:
             f"{path} exists and is not a bundle.",
             expected="a bundle to replace, or a name that is free",
             hint="Choose another name with -o.",
+        )
+
+
+def _refuse_to_undo_others(base: Bundle) -> None:
+    """Building takes minutes: what another command has put into the bundle meanwhile would be lost."""
+    if Bundle.open(base.path).manifest != base.manifest:
+        raise BundleError(
+            f"{base.path} was changed by another command in the meantime; what it has written stays.",
+            expected="the bundle as it was when this command opened it",
+            hint="Run this command again.",
         )
 
 

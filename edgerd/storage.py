@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,32 +63,37 @@ def replaced_directory(path: Path) -> Iterator[Path]:
 
     After an error or an interrupt, in the block or in the exchange itself, `path` is what it was. A process that is
     killed between the two renames of the exchange leaves the old directory beside `path`, where `finish_replacing`
-    finds it. A link at `path` stays, and the directory that it names is replaced.
+    finds it; what was being filled then is removed the next time. A link at `path` stays, and the directory that it
+    names is replaced. One process at a time replaces directories in a folder, the others wait.
 
     Raises:
         OSError: As the file system has it; see `storage_errors`.
     """
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    finish_replacing(path)
-    stage = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
-    try:
-        yield stage
-        stage.chmod(0o755)
-        for folder, _, _ in os.walk(stage):
-            _sync(Path(folder))
-        _exchange(stage, path)
-    except BaseException:
-        shutil.rmtree(stage, ignore_errors=True)
-        finish_replacing(path)
-        raise
+    with _alone_in(path.parent) as alone:
+        _bring_back(path)
+        if alone:
+            _remove_abandoned(path)
+        stage = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+        try:
+            yield stage
+            stage.chmod(0o755)
+            for folder, _, _ in os.walk(stage):
+                _sync(Path(folder))
+            _exchange(stage, path)
+        except BaseException:
+            shutil.rmtree(stage, ignore_errors=True)
+            _bring_back(path)
+            raise
 
 
 def finish_replacing(path: Path) -> None:
     """Bring the old directory back where an exchange was cut off between its two renames."""
     path = Path(os.path.realpath(path))
-    if path.name and not path.exists() and _old_name(path).is_dir():
-        _old_name(path).rename(path)
+    if _is_cut_off(path):
+        with _alone_in(path.parent):  # it may be an exchange that is going on
+            _bring_back(path)
 
 
 def unfinished_in(folder: Path) -> list[Path]:
@@ -112,6 +118,45 @@ def link_or_copy(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[bool]:
+    """Keep other processes from replacing directories in `folder`; gives False where it has no locks.
+
+    The lock is on the folder itself, so that it leaves no file, and ends with the process that holds it.
+    """
+    if sys.platform == "win32":
+        yield False
+        return
+    import fcntl
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError:  # some network file systems
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(handle)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what processes that were killed had begun to fill in the place of `path`."""
+    for stage in path.parent.iterdir():
+        if stage.name.startswith(f".{path.name}.") and stage.suffix == ".partial" and stage.is_dir():
+            shutil.rmtree(stage, ignore_errors=True)
+
+
+def _is_cut_off(path: Path) -> bool:
+    return bool(path.name) and not path.exists() and _old_name(path).is_dir()
+
+
+def _bring_back(path: Path) -> None:
+    if _is_cut_off(path):
+        _old_name(path).rename(path)
 
 
 def _exchange(stage: Path, path: Path) -> None:

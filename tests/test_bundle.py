@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -299,6 +300,11 @@ class TestNoBundle:
             save_bundle(tmp_path / name, manifest_of(FILES), FILES)
         assert (tmp_path / "file").read_text() == (tmp_path / "folder" / "mine.txt").read_text() == "mine"
 
+    def test_a_run_is_told_from_a_bundle(self, tmp_path):
+        (tmp_path / "run.json").write_text("{}")
+        with pytest.raises(BundleError, match=rf"{tmp_path} is a run\. edgerd export {tmp_path} -o BUNDLE"):
+            Bundle.open(tmp_path)
+
 
 class TestFind:
     def save(self, path, age_s):
@@ -386,7 +392,7 @@ def saves_cut_off(path, seed, failure, *, for_good):
         save = save_with_seed(path, seed)
         with pytest.MonkeyPatch.context() as monkeypatch:
             broke = break_at(monkeypatch, step, failure, for_good=for_good)
-            with contextlib.suppress(Killed, KeyboardInterrupt, StorageError):
+            with contextlib.suppress(Killed, KeyboardInterrupt, StorageError, BundleError):
                 save()
             if not broke():
                 return
@@ -424,6 +430,39 @@ class TestInterrupted:
                 assert Bundle.open(path).verify() == len(FILES)
                 shutil.rmtree(path)
             assert not any(entry.name.endswith(".partial") for entry in tmp_path.iterdir())
+
+    def test_what_a_killed_save_had_begun_is_removed_by_the_next(self, bundle):
+        begun, others = (bundle.path.with_name(f".{name}.k1ll3d.partial") for name in ("bundle", "bundle2"))
+        for folder in (begun, others):
+            (folder / "pictures").mkdir(parents=True)
+        bundle.save_with(bundle.manifest)
+        assert not begun.exists()
+        assert others.exists()
+
+
+class TestTwoAtOnce:
+    def test_what_another_command_has_written_meanwhile_is_not_undone(self, bundle):
+        ours = Bundle.open(bundle.path)
+        theirs = save_with_seed(bundle.path, 2)()
+        with pytest.raises(BundleError, match="changed by another command"):
+            ours.save_with(ours.manifest, {"teacher.txt": b"new"})
+        assert Bundle.open(bundle.path).manifest == theirs.manifest
+        assert Bundle.open(bundle.path).verify() == len(FILES)
+
+    def test_opening_in_the_middle_of_a_save_waits_and_does_not_disturb_it(self, bundle, monkeypatch):
+        really_rename, opened = Path.rename, []
+
+        def rename(path, target):
+            really_rename(path, target)
+            if path == bundle.path:
+                reader.start()
+                reader.join(0.2)
+
+        reader = threading.Thread(target=lambda: opened.append(Bundle.open(bundle.path)))
+        monkeypatch.setattr(Path, "rename", rename)
+        save_with_seed(bundle.path, 2)()
+        reader.join()
+        assert opened[0].manifest.training.seed == 2
 
 
 class TestDiskFull:

@@ -1,6 +1,6 @@
 """The picture at the top of the README, from what `edgerd demo` leaves behind.
 
-edgerd demo && python tools/readme_picture.py edgerd-demo docs/images/heatmaps.png
+edgerd demo && python tools/readme_picture.py edgerd-demo docs/images/heatmaps.jpg
 """
 
 from __future__ import annotations
@@ -8,9 +8,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import cv2
 import numpy as np
 
-from edgerd.data.pictures import read_picture, write_png
+from edgerd.data.pictures import read_picture
 from edgerd.evaluation.heatmap import overlay
 from edgerd.inspection.inspector import Inspector
 
@@ -37,7 +38,8 @@ def main() -> None:
             gap = np.full((_GAP_PX, picture.shape[1], 3), 255, np.uint8)
             columns.append(np.concatenate([picture, gap, heatmap]))
             columns.append(np.full((2 * picture.shape[0] + _GAP_PX, _GAP_PX, 3), 255, np.uint8))
-    write_png(arguments.out, np.concatenate(columns[:-1], axis=1))
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(arguments.out), np.concatenate(columns[:-1], axis=1), [cv2.IMWRITE_JPEG_QUALITY, 90])
 
 
 if __name__ == "__main__":

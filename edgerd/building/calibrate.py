@@ -100,12 +100,9 @@ def pictures_from_folder(bundle: Bundle, data: Path) -> UInt8Array:
         DatasetError: The student was trained on some of them, so that their scores are too low; or there are too few.
     """
     read = read_prepared(Dataset.open(data).train_good, bundle.manifest.preprocess)
-    if fingerprint(read.paths, data) == bundle.manifest.training.data_fingerprint or _trained_on(bundle, read.pictures):
-        raise DatasetError(
-            f"{data} holds pictures this bundle was trained on; their scores are lower than those of new parts.",
-            expected="good pictures that training never saw",
-            hint=f"edgerd calibrate {quote(str(bundle.path))} uses the ones that were held out",
-        )
+    if fingerprint(read.paths, data) == bundle.manifest.training.data_fingerprint:
+        raise _trained_on(bundle, str(data))
+    _refuse_training_pictures(bundle, read.pictures, str(data))
     if len(read.paths) < MIN_PICTURES:
         raise DatasetError(
             f"{data} holds {len(read.paths)} good pictures that can be read.",
@@ -115,12 +112,20 @@ def pictures_from_folder(bundle: Bundle, data: Path) -> UInt8Array:
     return read.pictures
 
 
-def _trained_on(bundle: Bundle, pictures: UInt8Array) -> bool:
-    """Whether one of the training pictures in the bundle is among these, whatever its file is called now."""
+def _refuse_training_pictures(bundle: Bundle, pictures: UInt8Array, source: str) -> None:
+    """The bundle holds some of its training pictures: they are known again, whatever their files are called."""
     manifest = bundle.manifest
-    ranges = load_bundle_pictures(bundle, manifest.ranges, manifest.preprocess)
-    known = {picture.tobytes() for picture in ranges}
-    return any(picture.tobytes() in known for picture in pictures)
+    known = {picture.tobytes() for picture in load_bundle_pictures(bundle, manifest.ranges, manifest.preprocess)}
+    if any(picture.tobytes() in known for picture in pictures):
+        raise _trained_on(bundle, source)
+
+
+def _trained_on(bundle: Bundle, source: str) -> DatasetError:
+    return DatasetError(
+        f"{source} holds pictures this bundle was trained on; their scores are lower than those of new parts.",
+        expected="good pictures that training never saw",
+        hint=f"edgerd calibrate {quote(str(bundle.path))} uses the ones that were held out",
+    )
 
 
 def pictures_from_camera(
@@ -141,6 +146,7 @@ def pictures_from_camera(
 
     Raises:
         CameraError: It does not open, or gave too few pictures.
+        DatasetError: It is a folder with pictures the student was trained on.
     """
     spec = bundle.manifest.preprocess
     camera = open_camera(uri)
@@ -176,4 +182,6 @@ def pictures_from_camera(
             expected=f"{MIN_PICTURES} at least",
             hint="Give more --minutes." if camera.live else "Choose a longer video or a folder with more pictures.",
         )
-    return np.stack(taken)
+    pictures = np.stack(taken)
+    _refuse_training_pictures(bundle, pictures, camera.uri)
+    return pictures

@@ -78,6 +78,11 @@ def build_engine(
     wanted = _combinations(runtime, precision)
     good = holdout_pictures(bundle) if pictures is None else pictures
     threshold = manifest.threshold
+    if len(good) < threshold.n_good:
+        say(
+            f"The bundle was calibrated on {threshold.n_good} good pictures, the engine's own threshold will be from "
+            f"{len(good)}; give the same ones with --calibration DATA, or calibrate again afterwards."
+        )
     budget = Budget(max_map_error=MAX_MAP_ERROR * threshold.value if max_map_error is None else max_map_error)
     with open_engine(bundle, "onnxruntime", "fp32") as opened:
         reference = list(maps_of(opened.engine, good))

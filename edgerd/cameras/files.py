@@ -19,6 +19,8 @@ from edgerd.types import Frame
 class FilesCamera:
     """Every picture of a folder (not of the folders in it), of a glob, or one picture, in natural order.
 
+    Files whose name starts with a dot are left out, as in a data set: other systems leave their notes in such.
+
     Args:
         uri: Folder, glob (`**` goes through folders) or picture, or `files://` and any of these.
 
@@ -70,10 +72,19 @@ def natural_key(path: Path) -> tuple[list[str | int], str]:
     return parts, name
 
 
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise DatasetError(
+            f"{folder} cannot be read: {error.strerror}.", expected="a readable folder", hint="Check its permissions."
+        ) from error
+
+
 def _picture_paths(address: str) -> list[Path]:
     path = Path(address)
     if path.is_dir():
-        candidates = list(path.iterdir())
+        candidates = [file for file in _entries(path) if not file.name.startswith(".")]
     elif path.exists():
         candidates = [path]
     else:

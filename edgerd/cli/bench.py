@@ -11,7 +11,7 @@ import numpy as np
 
 from edgerd.bundle import Bundle
 from edgerd.cameras.memory import MemoryCamera
-from edgerd.cli.console import speaker, warn, write_json
+from edgerd.cli.console import counted, speaker, warn, write_json
 from edgerd.cli.options import bundle_argument, json_option, precision_option, runtime_option, threads_option
 from edgerd.data.pictures import load_bundle_pictures
 from edgerd.errors import InputError
@@ -51,12 +51,12 @@ def bench(
         camera = MemoryCamera(frames_of(opened, *size), max_frames)
         summary = run_loop(inspector, camera, profile=True)
     summary.raise_for_error()
-    say(f"{max_frames} frames of {frame_size}, {summary.threads} threads, {summary.device}")
+    say(f"{counted(max_frames, 'frame')} of {frame_size}, {counted(summary.threads, 'thread')}, {summary.device}")
     for label, figures in (("engine", summary.engine_ms), ("frame in memory to verdict", summary.frame_ms)):
         if figures and figures["n"]:
             say(f"  {label:27} " + "  ".join(f"{name} {figures[name]:.2f}" for name in ("p50", "p95", "p99")) + " ms")
     if summary.no_decision:
-        warn(f"{summary.no_decision} frames were exposed unlike good pictures: not judged, not counted above.")
+        warn(f"{counted(summary.no_decision, 'frame')} exposed unlike good pictures: not judged, not counted above.")
     if json_file:
         write_json(json_file, summary.to_json() | {"frame_size": frame_size})
 
@@ -75,7 +75,16 @@ def frames_of(bundle: Bundle, width: int, height: int) -> list[UInt8Array]:
         grey, deviation = (limits.mean_low + limits.mean_high) / 2, max(20.0, 4 * limits.contrast_low)
         noise = np.random.default_rng(0).normal(grey, deviation, (spec.height, spec.width, 1)).clip(0, 255)
         pictures = [noise.astype(np.uint8).repeat(3, axis=2)]
-    return [np.ascontiguousarray(cv2.resize(picture, (width, height)), dtype=np.uint8) for picture in pictures]
+    return [_frame_of(picture, width, height, spec.region) for picture in pictures]
+
+
+def _frame_of(picture: UInt8Array, width: int, height: int, region: RegionSpec | None) -> UInt8Array:
+    """A picture at the frame's size; where only a region is looked at, the whole picture once more in there."""
+    frame = np.ascontiguousarray(cv2.resize(picture, (width, height)), dtype=np.uint8)
+    if region is not None:
+        inside = cv2.resize(picture, (region.width, region.height))
+        frame[region.y : region.y + region.height, region.x : region.x + region.width] = inside
+    return frame
 
 
 def _frame_size(text: str) -> tuple[int, int]:

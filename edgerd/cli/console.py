@@ -38,6 +38,11 @@ def quoted(path: Path) -> str:
     return shlex.quote(str(path))
 
 
+def counted(n: int, noun: str) -> str:
+    """A number with its noun: 1 frame, 2 frames."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
 def warn(line: str) -> None:
     """A warning, on stderr."""
     click.echo(click.style("warning: ", fg="yellow", bold=True) + line, err=True)

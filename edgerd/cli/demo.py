@@ -31,8 +31,9 @@ def demo(out: Path, kind: str, seed: int) -> None:
 
     Everything stays in the folder OUT, to look at and to go on with.
     """
-    from edgerd.data.samples import write_dataset, write_video
+    from edgerd.data.samples import defects_of, write_dataset, write_video
 
+    defects_of(kind)  # a typing error must not cost the last demo
     _clear(out)
     data, run, bundle, video = out / "parts", out / "run", out / "bundle", out / "line.avi"
     say(f"Sample parts of kind {kind!r}: pictures in {data}, a line in {video}")

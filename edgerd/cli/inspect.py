@@ -70,14 +70,14 @@ def inspect(
         raise InputError(
             f"{n_left_out} of {len(pictures)} pictures could not be judged; each is named above.",
             expected="picture files that fit the bundle's preprocessing",
-            hint=_folder_hint(bundle, pictures),
+            hint=_hint(bundle, pictures),
         )
 
 
-def _folder_hint(bundle: Path, pictures: Sequence[Path]) -> str | None:
+def _hint(bundle: Path, pictures: Sequence[Path]) -> str:
     folder = next((path for path in pictures if path.is_dir()), None)
     if folder is None:
-        return None
+        return "Check the paths, copy the files again, or leave them out."
     return f"edgerd run --camera {quoted(folder)} --bundle {quoted(bundle)} judges a whole folder."
 
 

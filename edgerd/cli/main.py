@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import traceback
 from importlib import import_module
@@ -71,6 +72,8 @@ def edgerd(debug: bool) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Entry point of the command line; exits with the codes of `edgerd.errors`."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file name that is not UTF-8 must not end a run; stderr is as lax
+        sys.stdout.reconfigure(errors="backslashreplace")
     debug = "--debug" in arguments
     if debug:
         arguments.remove("--debug")

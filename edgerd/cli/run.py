@@ -12,7 +12,7 @@ import click
 
 from edgerd.bundle import Bundle, find_bundle
 from edgerd.cameras import open_camera
-from edgerd.cli.console import make_room_for, speaker, stop_on_interrupt, warn, write_json
+from edgerd.cli.console import counted, make_room_for, speaker, stop_on_interrupt, warn, write_json
 from edgerd.cli.main import INTERRUPTED
 from edgerd.cli.options import json_option, precision_option, runtime_option, threads_option
 from edgerd.cli.status import StatusLine
@@ -149,8 +149,8 @@ def _report(summary: RunSummary, say: Callable[[str], None]) -> None:
     for line in summary.warnings:
         warn(line)
     say(
-        f"{summary.frames} frames in {summary.elapsed_s:.1f} s: {summary.ok} OK, {summary.ng} NG, "
-        f"{summary.no_decision} without a decision; {summary.alerts} alerts, {summary.dropped} frames dropped"
+        f"{counted(summary.frames, 'frame')} in {summary.elapsed_s:.1f} s: {summary.ok} OK, {summary.ng} NG, "
+        f"{summary.no_decision} without a decision; {counted(summary.alerts, 'alert')}, {summary.dropped} dropped"
     )
     for label, figures in (
         ("engine", summary.engine_ms),

@@ -61,17 +61,18 @@ class StatusLine:
 
 
 def status_text(update: Update) -> Text:
-    """The line itself."""
+    """The line itself, what matters most first: a narrow terminal cuts its end off."""
     statistics, inspection = update.statistics, update.inspection
     latency = statistics.frame_ms
     verdict = inspection.verdict
     score = inspection.reason if inspection.score is None else f"{inspection.score:.3f}"
     percentiles = "/".join(_milliseconds(latency.percentile(percent)) for percent in (50, 95, 99))
     return Text.assemble(
-        f"{statistics.frames} frames  {statistics.frames_per_s:.1f} fps  p50/p95/p99 {percentiles} ms  "
-        f"dropped {statistics.dropped}  alerts {statistics.alerts}  ",
         (f"{verdict.value} {score}", _COLOURS[verdict]),
-        f" (threshold {inspection.threshold:.3f})",
+        f" (NG > {inspection.threshold:.3f})  {statistics.frames_per_s:.1f} fps  alerts {statistics.alerts}  "
+        f"dropped {statistics.dropped}  p50/p95/p99 {percentiles} ms  {statistics.frames} frames",
+        no_wrap=True,
+        overflow="ellipsis",
     )
 
 

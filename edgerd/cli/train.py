@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from edgerd.cli.console import quoted, say, stop_on_interrupt, warn
+from edgerd.cli.console import counted, quoted, say, stop_on_interrupt, warn
 from edgerd.cli.main import INTERRUPTED
 from edgerd.cli.training_progress import TrainingProgress
 from edgerd.errors import DatasetError, InputError, MissingDependencyError
@@ -87,6 +87,7 @@ def train(
     with --resume, or export it as it is.
     """
     need_torch()
+    from edgerd.data.dataset import Dataset
     from edgerd.models.student import student_info
     from edgerd.training.device import default_threads, torch_device, use_threads
     from edgerd.training.methods import make_method
@@ -119,6 +120,7 @@ def train(
             run = run.extend(epochs=epochs, steps=steps)
         loaded = _resumed_teacher(run, teacher_weights)
     else:
+        Dataset.open(data)  # before weights are fetched for pictures that are not there
         loaded = _load_teacher(teacher, teacher_weights)
         run = RunFolder.prepare(out, data, config, strict=strict)
         _describe(run)
@@ -133,7 +135,7 @@ def _train(run: RunFolder, teacher: Teacher, device: DeviceName) -> None:
     stop = threading.Event()
     with stop_on_interrupt(stop), TrainingProgress(stop) as shown:
         progress = train_loop(run, teacher, device=device, on_step=shown.update, should_stop=stop.is_set)
-    done = f"{progress.epoch} epochs, {progress.total_steps} steps"
+    done = f"{counted(progress.epoch, 'epoch')}, {counted(progress.total_steps, 'step')}"
     if stop.is_set():
         say(f"Stopped after {done}. Go on with: {_resume_command(run)}")
         raise click.exceptions.Exit(INTERRUPTED)

@@ -174,7 +174,7 @@ def fingerprint(paths: Iterable[Path], root: Path) -> str:
         DatasetError: A file cannot be read any more.
     """
     lines = sorted(f"{_sha256(path)} {path.relative_to(root).as_posix()}\n" for path in paths)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
 def _natural(path: Path) -> tuple[list[str | int], str]:

@@ -112,7 +112,7 @@ def write_report(folder: Path, data: ReportData) -> Path:
     target = folder / "index.html"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        target.write_text(page, encoding="utf-8")
+        target.write_text(page, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise StorageError(
             f"The report could not be written to {target}: {error.strerror or error}.",

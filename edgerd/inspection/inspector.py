@@ -23,6 +23,9 @@ from edgerd.runtimes.choose import open_engine
 from edgerd.runtimes.protocol import Engine, Maps
 from edgerd.types import Frame, Inspection, PixelFormat, UInt8Array, Verdict
 
+MAX_SCORE = 6.0
+"""What a map is at most where every scale is opposite to the teacher's."""
+
 
 class Inspector:
     """Judges one frame after another; for one thread at a time.
@@ -73,7 +76,7 @@ class Inspector:
 
         Raises:
             BundleError: There is no bundle, it was damaged or not calibrated, or no engine fits this machine.
-            InputError: There is no such runtime or precision here, or the threshold is not finite.
+            InputError: There is no such runtime or precision here, or the threshold is none that a score can have.
             MissingDependencyError: The runtime is not installed.
         """
         if not isinstance(bundle, Bundle):
@@ -82,6 +85,8 @@ class Inspector:
         try:
             if threshold is None:
                 threshold = _stored_threshold(opened.threshold, bundle)
+            else:
+                _check_reachable(threshold)
             return cls(bundle, opened.engine, threshold, opened.why)
         except BaseException:
             opened.engine.close()
@@ -153,6 +158,16 @@ class Inspector:
             threshold=self.threshold,
             reason=reason,
             frame_ms=_elapsed_ms(started_s),
+        )
+
+
+def _check_reachable(threshold: float) -> None:
+    """A threshold in percent, or with a slipped decimal point, would let every part pass without a word."""
+    if math.isfinite(threshold) and not 0 <= threshold <= MAX_SCORE:
+        raise InputError(
+            f"The threshold {threshold:g} would {'find no part' if threshold > 0 else 'find every part'} defective.",
+            expected=f"0 to {MAX_SCORE:g}, as scores are: three scales of 1 - cosine",
+            hint="edgerd inspect prints the scores of pictures, edgerd show the bundle's own threshold.",
         )
 
 

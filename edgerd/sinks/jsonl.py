@@ -51,7 +51,9 @@ class JsonlSink:
         Raises:
             StorageError: The disk is full, or the sink is closed.
         """
-        line = memoryview(json.dumps(event, allow_nan=False, ensure_ascii=False).encode() + b"\n")
+        # A byte of a file name that is no UTF-8 is a lone surrogate in Python; its escape is JSON.
+        text = json.dumps(event, allow_nan=False, ensure_ascii=False).encode(errors="backslashreplace")
+        line = memoryview(text + b"\n")
         with self._storage_errors():
             if self._descriptor is None:
                 raise OSError(errno.EBADF, "it is closed")

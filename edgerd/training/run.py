@@ -105,12 +105,12 @@ class RunFolder:
         record = RunRecord(
             edgerd_version=__version__,
             config=config,
-            data=str(data),
+            data=_as_text(data),
             data_fingerprint=fingerprint(prepared.paths, data),
             limits=prepared.limits,
-            train=tuple(str(file) for file in train),
-            holdout=tuple(str(file) for file in holdout),
-            skipped={str(picture.path): picture.reason for picture in prepared.skipped},
+            train=tuple(_as_text(file) for file in train),
+            holdout=tuple(_as_text(file) for file in holdout),
+            skipped={_as_text(picture.path): _as_text(picture.reason) for picture in prepared.skipped},
         )
         pictures = {TRAIN_FILE: train, HOLDOUT_FILE: holdout}
         _write(path, record, {name: prepared.pictures[[order[file] for file in pictures[name]]] for name in pictures})
@@ -142,8 +142,8 @@ class RunFolder:
 
     def is_of(self, data: Path) -> bool:
         """Whether a folder holds the pictures the run was started with; those that were skipped do not count."""
-        skipped = {Path(file).relative_to(self.record.data) for file in self.record.skipped}
-        used = [file for file in Dataset.open(data).train_good if file.relative_to(data) not in skipped]
+        skipped = {str(Path(file).relative_to(self.record.data)) for file in self.record.skipped}
+        used = [file for file in Dataset.open(data).train_good if _as_text(file.relative_to(data)) not in skipped]
         return fingerprint(used, data) == self.record.data_fingerprint
 
     def extend(self, *, epochs: int | None = None, steps: int | None = None) -> RunFolder:
@@ -226,6 +226,11 @@ def _write(path: Path, record: RunRecord, pictures: Mapping[str, UInt8Array]) ->
 def _write_record(path: Path, record: RunRecord) -> None:
     with replaced_file(path / RECORD_FILE) as part:
         part.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def _as_text(path: Path | str) -> str:
+    """A path as JSON can hold it: a byte that is no UTF-8 is written as its escape."""
+    return str(path).encode(errors="backslashreplace").decode()
 
 
 def _first_line(error: Exception) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from edgerd.building.calibrate import calibrate
 from edgerd.building.engine import build_engine
+from edgerd.building.scores import holdout_pictures
 from edgerd.bundle import Bundle
 from edgerd.errors import BundleError, GateError, MissingDependencyError
 from edgerd.inspection.inspector import Inspector
@@ -40,6 +43,17 @@ def test_auto_tries_all_that_is_here_and_says_what_each_gave(bundle):
     assert len(lines) == len(built.candidates) >= 1
     assert built.chosen.median_ms == min(record.median_ms for record in passed)
     assert all("ms per picture" in line for line in lines)
+
+
+def test_a_threshold_from_fewer_pictures_than_the_bundles_is_pointed_out(bundle):
+    lines: list[str] = []
+    more = np.concatenate([holdout_pictures(bundle)] * 2)
+    calibrated = calibrate(bundle, 0.01, more).bundle
+    build_engine(calibrated, runtime="onnxruntime", pictures=more, say=lines.append)
+    assert not any("--calibration" in line for line in lines)
+    built = build_engine(Bundle.open(bundle.path), runtime="onnxruntime", say=lines.append)
+    assert any(f"calibrated on {len(more)} good pictures" in line and "--calibration" in line for line in lines)
+    assert built.chosen.threshold.n_good == len(more) // 2
 
 
 def test_a_refused_engine_changes_nothing(bundle):

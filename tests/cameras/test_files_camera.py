@@ -29,6 +29,11 @@ def test_folder_in_natural_order_as_bgr(picture_folder: Path) -> None:
     assert levels(camera) == [10 * number for number in range(2, 13)]
 
 
+def test_hidden_files_are_no_parts(picture_folder: Path) -> None:
+    (picture_folder / "._part1.png").write_bytes(b"what macOS leaves on a stick")
+    assert FilesCamera(str(picture_folder)).n_frames == 12
+
+
 def test_glob(picture_folder: Path) -> None:
     assert levels(FilesCamera(str(picture_folder / "part1?.png"))) == [100, 110, 120]
 

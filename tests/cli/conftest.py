@@ -43,9 +43,11 @@ def edgerd_process(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[st
     """Start a command in a process of its own, in a folder of its own; it does not outlive the test."""
     processes: list[subprocess.Popen[str]] = []
 
-    def start(*arguments: object, blocked: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    def start(
+        *arguments: object, blocked: tuple[str, ...] = (), stderr: int = subprocess.PIPE
+    ) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", MAIN.format(blocked=blocked), *map(str, arguments)]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+        pipes = {"stdout": subprocess.PIPE, "stderr": stderr, "stdin": subprocess.DEVNULL}
         processes.append(subprocess.Popen(command, text=True, encoding="utf-8", cwd=tmp_path, **pipes))
         return processes[-1]
 

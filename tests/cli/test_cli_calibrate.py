@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cv2
+import numpy as np
 import pytest
 
 from edgerd.bundle import Bundle
@@ -73,18 +75,24 @@ def test_from_a_camera(edgerd, bundle):
 
 def test_a_live_camera_is_watched_for_the_minutes_given(edgerd, bundle):
     uri = "sample://ring?seed=5&size=96&live=1&fps=100"
-    options = ("--false-alarm-rate", 0.1, "--minutes", 0.02)
+    options = ("--false-alarm-rate", 0.1, "--minutes", 0.03)
     result = edgerd("calibrate", bundle.path, "--from-camera", uri, *options)
     assert result.exit_code == 0, result.err
     assert 8 <= threshold_of(bundle).n_good <= 15
 
 
-def test_frames_that_a_run_would_not_judge_are_left_out(edgerd, bundle, own_parts):
-    good = own_parts / "train" / "good"
+def test_frames_that_a_run_would_not_judge_are_left_out(edgerd, bundle, more_parts):
+    good = more_parts / "train" / "good"
     (good / "000.png").write_bytes(b"not a picture")
+    cv2.imwrite(str(good / "001.png"), np.zeros((96, 96, 3), np.uint8))
     result = edgerd("calibrate", bundle.path, "--from-camera", good, "--false-alarm-rate", 0.1)
     assert result.exit_code == 0, result.err
     assert f"left out: {good / '000.png'}" in result.out
+    assert threshold_of(bundle).n_good == 10
+
+
+def test_training_pictures_are_no_camera_either(edgerd, bundle, parts):
+    assert edgerd("calibrate", bundle.path, "--from-camera", parts / "train" / "good").exit_code == 2
 
 
 def test_a_camera_that_sees_one_thing_only(edgerd, bundle):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import shutil
 
 import cv2
 import numpy as np
@@ -88,3 +90,11 @@ def test_options_may_stand_anywhere(edgerd, bundle, pictures, tmp_path):
     file = tmp_path / "v.json"
     assert edgerd("inspect", "--json", file, bundle.path, "--threads", 1, *pictures).exit_code == 0
     assert len(json.loads(file.read_text())["pictures"]) == 2
+
+
+def test_a_file_name_that_is_not_utf_8_is_printed_with_its_escape(edgerd_process, bundle, pictures, tmp_path):
+    odd = shutil.copy(pictures[0], tmp_path / os.fsdecode(b"pr\xfcfung.png"))
+    process = edgerd_process("inspect", bundle.path, odd)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert r"pr\udcfcfung.png" in out

@@ -61,7 +61,7 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(train, edgerd_process, p
     assert process.returncode == 130
     assert "--resume" in out
     assert "Traceback" not in err
-    n_steps = int(re.search(r"Stopped after \d+ epochs, (\d+) steps", out)[1])
+    n_steps = int(re.search(r"Stopped after \d+ epochs?, (\d+) steps", out)[1])
     assert 4 <= n_steps < 24
 
     resumed = train(parts, "--resume", out=halves, steps=24)  # the same command again
@@ -299,3 +299,10 @@ def test_a_gpu_that_is_not_there(train, parts):
     result = train(parts, "--device", "cuda")
     assert result.exit_code == 6
     assert "--device cpu" in result.err
+
+
+def test_pictures_are_looked_for_before_weights_are_fetched(edgerd, tmp_path, monkeypatch):
+    monkeypatch.setattr("edgerd.models.weights.load_teacher", lambda *args: pytest.fail("weights were fetched"))
+    result = edgerd("train", tmp_path / "nowhere", "-o", tmp_path / "run", "--teacher", "resnet18")
+    assert result.exit_code == 2
+    assert "There is no folder" in result.err

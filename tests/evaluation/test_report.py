@@ -1,4 +1,5 @@
 import base64
+import os
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -154,6 +155,11 @@ def test_what_is_not_known_is_left_out(tmp_path, scores, defects, threshold):
     assert "None" not in text
     assert ("ROC curve" in text) == (len(set(defects)) == 2)
     assert ("There is no threshold yet" in text) == (threshold is None)
+
+
+def test_a_file_name_that_is_not_utf_8(tmp_path):
+    page = page_of(tmp_path, report_data(lowest_defective=[example(name=os.fsdecode(b"test/pr\xfcf.png"))]))
+    assert r"test/pr\udcfcf.png" in page.text
 
 
 def test_the_hardest_pictures_are_those_nearest_the_wrong_side():

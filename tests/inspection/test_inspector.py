@@ -158,6 +158,13 @@ def test_open_takes_another_threshold_if_asked(opened: _Opened) -> None:
     assert Inspector.open(make_bundle(), threshold=0.7).threshold == 0.7
 
 
+@pytest.mark.parametrize(("threshold", "what"), [(80.0, "find no part"), (6.5, "find no part"), (-0.5, "every part")])
+def test_open_refuses_a_threshold_that_tells_nothing_apart(opened: _Opened, threshold: float, what: str) -> None:
+    with pytest.raises(InputError, match=what):
+        Inspector.open(make_bundle(), threshold=threshold)
+    assert opened.engine.is_closed
+
+
 def test_open_without_a_threshold_says_how_to_get_one(opened: _Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inspector_module, "open_engine", lambda *_, **__: opened._replace(threshold=None))
     with pytest.raises(BundleError, match=r"edgerd calibrate line\.bundle"):

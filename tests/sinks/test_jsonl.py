@@ -37,6 +37,15 @@ def test_later_runs_append(tmp_path: Path) -> None:
     assert lines(path) == [{"run": 0}, {"run": 1}]
 
 
+def test_a_file_name_that_is_not_utf_8_ends_no_run(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    event = {"kind": "alert", "source": os.fsdecode(b"pr\xfcfung.png")}
+    sink = JsonlSink(path)
+    sink.send(event)
+    sink.close()
+    assert lines(path) == [event]
+
+
 def test_half_a_line_of_a_run_that_was_cut_off_spoils_no_other(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_text('{"run": 0}\n{"run"')

@@ -1,7 +1,9 @@
 """A run folder: real files in, a run that can be trained, resumed and refused."""
 
+import os
 import resource
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -37,6 +39,18 @@ def test_pictures_are_split_prepared_and_kept(tmp_path, pictures):
     ):
         expected = [prepare(cv2.imread(name), SPEC) for name in names]
         assert np.array_equal(kept, np.stack(expected))
+
+
+def test_file_names_that_are_not_utf_8_are_trained_on_and_resumed(tmp_path, pictures):
+    for file in list(pictures.iterdir()):
+        file.rename(file.with_name(os.fsdecode(b"pr\xfcfung ") + file.name))
+    bad = pictures / os.fsdecode(b"\xff.png")
+    bad.write_bytes(b"")
+    run = RunFolder.prepare(tmp_path / "run", pictures, CONFIG)
+    assert RunFolder.open(run.path) == run
+    assert len(run.record.skipped) == 1
+    assert run.is_of(pictures)
+    assert not run.is_of(Path(shutil.copytree(pictures, tmp_path / "other", ignore=shutil.ignore_patterns("*1.png"))))
 
 
 def test_what_was_prepared_is_there_when_it_is_opened_and_the_pictures_are_gone(tmp_path, pictures):
