@@ -26,7 +26,7 @@ def test_what_is_in_it(edgerd, bundle):
 
 
 def test_engines_with_key_and_gate(edgerd, bundle):
-    edgerd("build-engine", bundle.path, "--runtime", "onnxruntime")
+    edgerd("build-engine", bundle.path, "--runtime", "onnxruntime", "--precision", "fp32")
     result = edgerd("show", bundle.path)
     assert "onnxruntime fp32 (default)" in result.out
     assert "passed: on 10 good pictures" in result.out
