@@ -52,12 +52,6 @@ def typed_graph(bundle: Bundle, precision: str, int8_flavour: str) -> TypedGraph
     """
     if precision != "int8":
         return TypedGraph(GRAPH_FILE, bundle.read(GRAPH_FILE))
-    if reason := why_no_int8(bundle, int8_flavour):
-        raise BundleError(
-            reason,
-            expected=f"{MIN_PICTURES} range pictures or more, as edgerd export puts them into the bundle",
-            hint=f"Export again without --no-pictures: edgerd export RUN -o {quote(str(bundle.path))}",
-        )
     file = int8_graph_file(int8_flavour)
     if file in bundle.manifest.files:
         return TypedGraph(file, bundle.read(file))
@@ -67,18 +61,16 @@ def typed_graph(bundle: Bundle, precision: str, int8_flavour: str) -> TypedGraph
     return TypedGraph(file, content, {file: content, RANGES_FILE: ranges.model_dump_json().encode()})
 
 
-def why_no_int8(bundle: Bundle, int8_flavour: str) -> str:
-    """Why the bundle gives no INT8 graph of that flavour; empty where it does."""
-    files = bundle.manifest.files
-    n_pictures = len(bundle.manifest.ranges) // bundle.manifest.preprocess.n_tiles
-    if n_pictures >= MIN_PICTURES or RANGES_FILE in files or int8_graph_file(int8_flavour) in files:
-        return ""
-    return f"{bundle.path} has {n_pictures or 'no'} pictures to find INT8 ranges from."
-
-
 def _ranges_of(bundle: Bundle, graph: bytes) -> Ranges:
     manifest = bundle.manifest
     if RANGES_FILE not in manifest.files:
+        n_pictures = len(manifest.ranges) // manifest.preprocess.n_tiles
+        if n_pictures < MIN_PICTURES:
+            raise BundleError(
+                f"{bundle.path} has {n_pictures or 'no'} pictures to find INT8 ranges from.",
+                expected=f"{MIN_PICTURES} range pictures or more, as edgerd export puts them into the bundle",
+                hint=f"Export again without --no-pictures: edgerd export RUN -o {quote(str(bundle.path))}",
+            )
         pictures = load_bundle_pictures(bundle, manifest.ranges, manifest.preprocess)
         return collect_ranges(graph, pictures, threads=usable_cores())
     try:

@@ -22,7 +22,7 @@ from edgerd.runtimes import RUNTIMES
     type=click.Choice(["auto", *PRECISIONS]),
     default="auto",
     show_default=True,
-    help="auto: the fastest that passes the gate.",
+    help="auto: the fastest of fp32 and bf16 that passes the gate.",
 )
 @click.option("--calibration", type=click.Path(path_type=Path), help="Good pictures for gate and threshold.")
 @click.option("--max-map-error", type=click.FloatRange(0), help="Let maps differ by so much; default: 1/4 threshold.")
