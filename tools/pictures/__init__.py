@@ -12,19 +12,18 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tools.pictures import objects, parts, photographs, scenes, textures
+from tools.pictures import objects, photographs, scenes, textures
 from tools.pictures.camera import photographed
 
 Maker = Callable[[np.random.Generator, int], npt.NDArray[np.uint8] | npt.NDArray[np.float32]]
 
-SOURCES: Final[dict[str, tuple[Maker, float]]] = {
-    "photographs": (photographs.crop, 0.3),
-    "scenes": (scenes.dead_leaves, 0.25),
-    "textures": (textures.texture, 0.2),
-    "objects": (objects.still_life, 0.15),
-    "parts": (parts.part, 0.1),
+SOURCES: Final[dict[str, tuple[Maker, int]]] = {
+    "photographs": (photographs.crop, 450),
+    "scenes": (scenes.dead_leaves, 375),
+    "textures": (textures.texture, 300),
+    "objects": (objects.still_life, 225),
 }
-"""Maker of each source and its share of the pool."""
+"""Maker of each source, and how many of its pictures are in the pool."""
 
 POOL_PX: Final = 256
 """Height and width of the pictures of a pool."""
