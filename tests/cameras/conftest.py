@@ -58,11 +58,19 @@ class _StallingCamera(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    """A camera does not mind that its viewer hangs up; the default prints a traceback."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        pass
+
+
 @pytest.fixture
 def network_camera() -> Iterator[str]:
     _StallingCamera.release.clear()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _StallingCamera)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), _StallingCamera)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}/video.mjpg"
