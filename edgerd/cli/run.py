@@ -109,9 +109,11 @@ def run(
             profile=profile,
         )
     _report(summary, say)
-    if json_file:
-        write_json(json_file, summary.to_json())
-    summary.raise_for_error()
+    try:
+        if json_file:
+            write_json(json_file, summary.to_json())
+    finally:  # a lost camera is the news, whatever becomes of the file
+        summary.raise_for_error()
     if summary.ended is Ended.INTERRUPTED or (summary.ended is Ended.STOPPED and not camera.live):
         raise click.exceptions.Exit(INTERRUPTED)
     if check:

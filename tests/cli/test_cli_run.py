@@ -208,6 +208,15 @@ def test_a_lost_camera_ends_with_summary_event_and_its_exit_code(run, fake_camer
     assert "The cable is gone." in json.loads(files[1].read_text())["error"]
 
 
+def test_a_summary_that_cannot_be_written_does_not_hide_a_lost_camera(run, fake_camera):
+    from edgerd.errors import CameraError
+
+    fake_camera([*parts_of_size(96), CameraError("The cable is gone.")], live=True)
+    result = run("camera", "--frames", "every", "--json", "/dev/full")
+    assert result.exit_code == 4
+    assert "The cable is gone." in result.err
+
+
 def test_policies(run, tmp_path):
     alerts = {}
     for policy in ("part", "stream"):
