@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from engines import engines_of
 from machine import print_results
 
 from edgerd.building.evaluate import Evaluation, evaluate
 from edgerd.building.scores import holdout_pictures, maps_of, scores_of
-from edgerd.building.typed_graph import typed_graph
 from edgerd.bundle import Bundle
 from edgerd.data.dataset import Dataset
 from edgerd.evaluation.threshold import threshold_from_scores
-from edgerd.runtimes import RUNTIMES, load_runtime
 from edgerd.runtimes.choose import OpenedEngine, open_engine
 
 FALSE_ALARM_RATES = (0.05, 0.01)
@@ -31,14 +30,9 @@ FALSE_ALARM_RATES = (0.05, 0.01)
 def evaluations_of(bundle: Bundle, dataset: Dataset, threads: int) -> dict[tuple[str, str], Evaluation]:
     """By runtime and precision; ONNX Runtime FP32, the reference, first. All are judged with the FP32 threshold."""
     found = {}
-    for name in RUNTIMES:
-        runtime = load_runtime(name)
-        probe = runtime.probe()
-        for precision in probe.precisions:
-            graph = typed_graph(bundle, precision, probe.int8_flavour)
-            engine = runtime.load(graph.content, runtime.key(precision, graph.sha256), {}, threads=threads)
-            with OpenedEngine(engine, bundle.manifest.threshold, "") as opened:
-                found[name, precision] = evaluate(bundle, opened, dataset)
+    for engine in engines_of(bundle, threads):
+        with OpenedEngine(engine, bundle.manifest.threshold, "") as opened:
+            found[engine.key.runtime, engine.key.precision] = evaluate(bundle, opened, dataset)
     return found
 
 

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from engines import engines_of
 from machine import print_results
 
-from edgerd.building.typed_graph import typed_graph
 from edgerd.bundle import Bundle
 from edgerd.cli.bench import frames_of
 from edgerd.inspection.inspector import Inspector
-from edgerd.runtimes import RUNTIMES, load_runtime
 
 _WARM_UP = 5
 
@@ -30,15 +29,7 @@ def inspectors_of(bundle: Bundle, threads: int) -> list[Inspector]:
     threshold = bundle.manifest.threshold
     if threshold is None:
         raise SystemExit(f"{bundle.path} is not calibrated: edgerd calibrate {bundle.path}")
-    found = []
-    for name in RUNTIMES:
-        runtime = load_runtime(name)
-        probe = runtime.probe()
-        for precision in probe.precisions:
-            graph = typed_graph(bundle, precision, probe.int8_flavour)
-            engine = runtime.load(graph.content, runtime.key(precision, graph.sha256), {}, threads=threads)
-            found.append(Inspector(bundle, engine, threshold.value))
-    return found
+    return [Inspector(bundle, engine, threshold.value) for engine in engines_of(bundle, threads)]
 
 
 def measure(inspectors: list[Inspector], bundle: Bundle, size: tuple[int, int], n: int) -> list[dict[str, Any]]:
