@@ -253,7 +253,7 @@ def _fits(data: UInt8Array, pixel_format: PixelFormat) -> bool:
 
 def _bgr_from_yuv(data: UInt8Array, pixel_format: PixelFormat, spec: PreprocessSpec) -> UInt8Array:
     """Convert strip by strip: what lies between stays in the cache, where whole planes cost three times as much."""
-    matrix = _yuv_to_bgr(spec.colour_standard, spec.colour_range)
+    matrix = yuv_to_bgr(spec.colour_standard, spec.colour_range)
     width = data.shape[1]
     height = data.shape[0] * 2 // 3 if pixel_format is PixelFormat.NV12 else data.shape[0]
     bgr = np.empty((height, width, 3), np.uint8)
@@ -271,7 +271,7 @@ def _bgr_from_yuv(data: UInt8Array, pixel_format: PixelFormat, spec: PreprocessS
 
 
 @cache
-def _yuv_to_bgr(standard: str, colour_range: str) -> npt.NDArray[np.float64]:
+def yuv_to_bgr(standard: str, colour_range: str) -> npt.NDArray[np.float64]:
     """The formulas at the top as one (3, 4) matrix: BGR = matrix @ (Y, U, V, 1)."""
     kr, kb = _LUMA_WEIGHTS[standard]
     kg = 1 - kr - kb

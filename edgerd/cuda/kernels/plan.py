@@ -1,0 +1,219 @@
+"""What the preprocessing kernels are launched with. Needs no GPU: numbers only.
+
+The kernels and their parameters are described at the top of `preprocess.cu`; `_PARAMETERS` is its struct `Preprocess`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import gcd
+
+import numpy as np
+import numpy.typing as npt
+
+from edgerd.data.preprocess import tile_boxes, yuv_to_bgr
+from edgerd.errors import SpecError
+from edgerd.manifest import PreprocessSpec
+from edgerd.types import PixelFormat
+
+READ_SLACK = 32
+"""Bytes behind the last frame that must be readable: a thread loads whole chunks."""
+PARAMETER_BYTES = 144
+
+_THREADS = 128
+_MAX_FACTOR = 256
+"""A block adds up at most 257 rows in 16 bits, and covers one output pixel at least."""
+_MAX_SIDE = 32768
+"""Beyond, sums of a region would not fit 32 bits."""
+_CHUNK_COLUMNS = {PixelFormat.BGR: 16, PixelFormat.GREY: 16, PixelFormat.NV12: 24, PixelFormat.YUYV: 24}
+"""Bytes of a BGR (or grey) row that a thread makes from what it loads."""
+
+_INTS = (
+    *("pitch", "frame_height", "left", "top", "region_width", "region_height"),
+    *("rows", "columns", "tile_width", "tile_height", "width", "height"),
+    *("row_span", "row_parts", "column_span", "column_parts", "segment", "half_up"),
+)
+_COLOUR_INTS = ("luma", "blue_u", "green_u", "green_v", "red_v", "blue", "green", "red")
+_PARAMETERS = np.dtype(
+    [("source", "u8"), ("tiles", "u8"), ("taps", "u8"), ("frame_stride", "i8")]
+    + [(name, "i4") for name in _INTS]
+    + [("scale", "f4")]
+    + [(name, "i4") for name in _COLOUR_INTS],
+    align=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameLayout:
+    """How frames lie in memory.
+
+    Attributes:
+        pixel_format: Their format.
+        height: Rows of the picture; of NV12's luma.
+        width: Columns of the picture.
+        pitch: Bytes from row to row; 0 where rows follow each other without a gap.
+        stride: Bytes from one camera's frame to the next one's; 0 where they follow each other without a gap.
+    """
+
+    pixel_format: PixelFormat
+    height: int
+    width: int
+    pitch: int = 0
+    stride: int = 0
+
+    def __post_init__(self) -> None:
+        per_pixel = {PixelFormat.BGR: 3, PixelFormat.YUYV: 2}.get(self.pixel_format, 1)
+        rows = self.height * 3 // 2 if self.pixel_format is PixelFormat.NV12 else self.height
+        object.__setattr__(self, "pitch", self.pitch or self.width * per_pixel)
+        object.__setattr__(self, "stride", self.stride or rows * self.pitch)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LaunchPlan:
+    """One launch: which kernel, over what grid, with what parameters but the addresses.
+
+    Attributes:
+        kernel: Its name in `preprocess.cu`.
+        grid: Blocks along x, y, z.
+        block: Threads along x, y, z.
+        taps: int32 (W + H, 3), C-contiguous: first and second source pixel of each output column, then row, and the
+            second's weight in 1/2048. Empty for `area` kernels.
+        output_shape: Of the tiles, (cameras * tiles, H, W, 3) uint8.
+    """
+
+    kernel: str
+    grid: tuple[int, int, int]
+    block: tuple[int, int, int]
+    taps: npt.NDArray[np.int32]
+    output_shape: tuple[int, int, int, int]
+    _values: dict[str, float]
+
+    def parameters(self, source: int, tiles: int, taps: int) -> bytes:
+        """The kernel's one argument.
+
+        Args:
+            source: Device address of the first frame, readable to `READ_SLACK` bytes behind the last one.
+            tiles: Device address of the output.
+            taps: Device address of `taps`; 0 where there are none.
+        """
+        record = np.zeros((), _PARAMETERS)
+        for name, value in {**self._values, "source": source, "tiles": tiles, "taps": taps}.items():
+            record[name] = value
+        return record.tobytes()
+
+
+def plan_launch(layout: FrameLayout, spec: PreprocessSpec, cameras: int = 1) -> LaunchPlan:
+    """Choose a kernel and its parameters.
+
+    Args:
+        layout: The frames.
+        spec: The preprocessing.
+        cameras: Frames per launch.
+
+    Raises:
+        SpecError: Region or tiles do not fit the frame, or a side shrinks by more than 256.
+    """
+    boxes = tile_boxes(layout.height, layout.width, spec)
+    tile_height, tile_width = boxes[0].height, boxes[0].width
+    _check_size(layout, spec, tile_height, tile_width)
+    region = spec.region
+    row_span, row_parts = _reduced(tile_height, spec.height)
+    column_span, column_parts = _reduced(tile_width, spec.width)
+    shrinks = tile_height > spec.height and tile_width > spec.width
+    segments, segment = _segments(layout.pixel_format, spec.width, column_span / column_parts)
+    values = {
+        "frame_stride": layout.stride,
+        "pitch": layout.pitch,
+        "frame_height": layout.height,
+        "left": region.x if region else 0,
+        "top": region.y if region else 0,
+        "region_width": region.width if region else layout.width,
+        "region_height": region.height if region else layout.height,
+        "rows": spec.tiles.rows,
+        "columns": spec.tiles.columns,
+        "tile_width": tile_width,
+        "tile_height": tile_height,
+        "width": spec.width,
+        "height": spec.height,
+        "row_span": row_span,
+        "row_parts": row_parts,
+        "column_span": column_span,
+        "column_parts": column_parts,
+        "segment": segment,
+        "half_up": int((row_span, row_parts, column_span, column_parts) == (2, 1, 2, 1)),
+        "scale": 1 / (row_span * column_span),
+        **_colour_weights(spec),
+    }
+    n = cameras * len(boxes)
+    return LaunchPlan(
+        kernel=_kernel(layout, shrinks),
+        grid=(segments if shrinks else -(-spec.width // _THREADS), spec.height, n),
+        block=(_THREADS, 1, 1),
+        taps=np.empty((0, 3), np.int32) if shrinks else _taps(tile_height, tile_width, spec),
+        output_shape=(n, spec.height, spec.width, 3),
+        _values=values,
+    )
+
+
+def _check_size(layout: FrameLayout, spec: PreprocessSpec, tile_height: int, tile_width: int) -> None:
+    factor = max(tile_height / spec.height, tile_width / spec.width)
+    if factor <= _MAX_FACTOR and max(layout.height, layout.width) <= _MAX_SIDE:
+        return
+    raise SpecError(
+        f"The GPU cannot shrink tiles of {tile_width}x{tile_height} pixels, of a frame of "
+        f"{layout.width}x{layout.height}, to {spec.width}x{spec.height}.",
+        expected=f"frames of at most {_MAX_SIDE} pixels a side that shrink at most {_MAX_FACTOR} times",
+        hint="Train with more --tiles, or a smaller --region.",
+    )
+
+
+def _kernel(layout: FrameLayout, shrinks: bool) -> str:
+    """`linear` kernels read single bytes, which lie anywhere."""
+    if not shrinks:
+        return f"linear_{layout.pixel_format.value}"
+    is_aligned = layout.pitch % 16 == 0 and layout.stride % 16 == 0
+    return f"area_{layout.pixel_format.value}" + ("" if is_aligned else "_unaligned")
+
+
+def _reduced(side: int, graph_side: int) -> tuple[int, int]:
+    divisor = gcd(side, graph_side)
+    return side // divisor, graph_side // divisor
+
+
+def _segments(pixel_format: PixelFormat, width: int, factor: float) -> tuple[int, int]:
+    """Blocks per output row, and the output columns of each: as many as the source bytes of one stride allow."""
+    channels = 1 if pixel_format is PixelFormat.GREY else 3
+    # A segment begins and ends in mid-chunk and in mid-pixel.
+    pixels = (_THREADS - 1) * _CHUNK_COLUMNS[pixel_format] // channels - 2
+    segments = -(-width // max(int(pixels / factor), 1))
+    segment = -(-width // segments)
+    return -(-width // segment), segment
+
+
+def _taps(tile_height: int, tile_width: int, spec: PreprocessSpec) -> npt.NDArray[np.int32]:
+    columns = _axis_taps(tile_width, spec.width)
+    at_edge = columns[:, 0] == columns[:, 1]
+    columns[at_edge, 2] = 0
+    return np.concatenate([columns, _axis_taps(tile_height, spec.height)])
+
+
+def _axis_taps(side: int, graph_side: int) -> npt.NDArray[np.int32]:
+    """Neighbours and weights as OpenCV has them, in its precision (imgproc/src/resize.cpp, `resize`)."""
+    centres = ((np.arange(graph_side) + 0.5) * (1 / (graph_side / side)) - 0.5).astype(np.float32)
+    first = np.floor(centres)
+    weights = np.rint((centres - first) * np.float32(2048))
+    neighbours = np.clip(np.stack([first, first + 1]), 0, side - 1)
+    return np.stack([*neighbours, weights], axis=1).astype(np.int32)
+
+
+def _colour_weights(spec: PreprocessSpec) -> dict[str, int]:
+    """`yuv_to_bgr` in 1/1024, rounded as OpenCV's transform of 8-bit pixels does (core/src/matmul.simd.hpp)."""
+    matrix = np.rint(yuv_to_bgr(spec.colour_standard, spec.colour_range).astype(np.float32) * 1024).astype(int)
+    return {
+        "luma": int(matrix[0, 0]),
+        "blue_u": int(matrix[0, 1]),
+        "green_u": int(matrix[1, 1]),
+        "green_v": int(matrix[1, 2]),
+        "red_v": int(matrix[2, 2]),
+        **{name: int(matrix[row, 3]) + 512 for row, name in enumerate(("blue", "green", "red"))},
+    }
