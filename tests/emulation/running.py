@@ -1,0 +1,392 @@
+"""Stand-ins for what runs an engine: runtime, engine, context, inspector, refitter."""
+
+import ctypes
+import itertools
+import json
+from typing import Any
+
+import onnx
+
+from .basics import ERROR, HostMemory, Logging, Machine
+from .driver import ILLEGAL_ADDRESS
+from .plans import Calculator, Plan, PlanError, Tensor
+from .teaching import Dims, Int, Long, Ref, Shape, StandIn, Text, World, answers, stored
+
+
+@stored(DLA_core=-1, engine_host_code_allowed=0, max_threads=1)
+class Runtime(Logging):
+    """Reads plans."""
+
+    @answers(lambda runtime: runtime.num_DLA_cores)
+    def num_dla_cores(self) -> int:
+        return Machine.settings.dla_cores
+
+    @answers(lambda runtime: runtime.deserialize_cuda_engine(b"x"))
+    def deserialize_cuda_engine(self, data: Long, size: Long) -> "Engine | None":
+        try:
+            plan = Plan.from_bytes(ctypes.string_at(data, size))
+            self._check(plan)
+        except PlanError as error:
+            self.log(ERROR, str(error))
+            return None
+        weights = Machine.allocate(max(1, len(plan.graph)))
+        if not weights:
+            self.log(ERROR, "IRuntime::deserializeCudaEngine: Error Code 2: OutOfMemory (no memory for the weights)")
+            return None
+        return Engine(self.logger, plan, weights)
+
+    def _check(self, plan: Plan) -> None:
+        start = "IRuntime::deserializeCudaEngine: Error Code"
+        if plan.tensorrt != Machine.tensorrt and "VERSION_COMPATIBLE" not in plan.settings["flags"]:
+            raise PlanError(
+                f"{start} 6: API Usage Error (The engine plan file is not compatible with this version of TensorRT, "
+                f"expecting library version {Machine.tensorrt} got {plan.tensorrt})"
+            )
+        if plan.device != Machine.device() and not plan.settings.get("hardware_compatibility_level"):
+            raise PlanError(
+                f"{start} 6: API Usage Error (The engine plan file is generated on an incompatible device, expecting "
+                f"{Machine.device()} got {plan.device})"
+            )
+
+
+class Engine(Logging):
+    """A plan that was read."""
+
+    def __init__(self, logger: int, plan: Plan, weights: int) -> None:
+        super().__init__(logger)
+        self.plan = plan
+        self.weights = weights
+        self.calculator = Calculator(plan.model, plan.tensors)
+
+    def on_end(self) -> None:
+        Machine.free(self.weights)
+
+    def refit(self, model: onnx.ModelProto) -> None:
+        """Take other weights."""
+        self.calculator = Calculator(model, self.plan.tensors)
+
+    def tensor(self, name: str) -> Tensor | None:
+        """None, and an error in the log, for a name that is not there."""
+        if name not in self.plan.tensors:
+            self.log(ERROR, f"ICudaEngine: Error Code 3: invalid tensor name {name}")
+        return self.plan.tensors.get(name)
+
+    @answers(lambda engine: engine.num_io_tensors)
+    def num_io_tensors(self) -> int:
+        return len(self.plan.tensors)
+
+    @answers(lambda engine: engine.get_tensor_name(0))
+    def get_tensor_name(self, index: Int) -> str | None:
+        names = list(self.plan.tensors)
+        return names[index] if index < len(names) else None
+
+    @answers(lambda engine: engine.get_tensor_mode("x"))
+    def get_tensor_mode(self, name: Text) -> int:
+        tensor = self.tensor(name)
+        return 0 if tensor is None else 1 if tensor.is_input else 2
+
+    @answers(lambda engine: engine.get_tensor_dtype("x"))
+    def get_tensor_dtype(self, name: Text) -> int:
+        tensor = self.tensor(name)
+        return tensor.data_type if tensor else 0
+
+    @answers(lambda engine: engine.get_tensor_shape("x"))
+    def get_tensor_shape(self, name: Text) -> Shape | None:
+        tensor = self.tensor(name)
+        return tensor.shape if tensor else None
+
+    @answers(lambda engine: engine.get_tensor_location("x"))
+    def get_tensor_location(self, _name: Text) -> int:
+        return 0  # device
+
+    @answers(lambda engine: engine.get_tensor_profile_shape("x", 0))
+    def get_profile_shape(self, name: Text, profile: Int, which: Int) -> Shape | None:
+        if profile < len(self.plan.profiles) and name in self.plan.profiles[profile]:
+            return tuple(self.plan.profiles[profile][name][which])
+        tensor = self.tensor(name)
+        return tensor.shape if tensor else None
+
+    @answers(lambda engine: engine.num_layers)
+    def num_layers(self) -> int:
+        return len(self.plan.model.graph.node)
+
+    @answers(lambda engine: engine.num_optimization_profiles)
+    def num_optimization_profiles(self) -> int:
+        return max(1, len(self.plan.profiles))
+
+    @answers(lambda engine: engine.num_aux_streams)
+    def num_aux_streams(self) -> int:
+        return 0
+
+    @answers(lambda engine: engine.refittable)
+    def is_refittable(self) -> bool:
+        flags: Any = self.plan.settings["flags"]
+        return not {"REFIT", "STRIP_PLAN", "REFIT_IDENTICAL"}.isdisjoint(flags)
+
+    @answers(lambda engine: engine.name)
+    def get_name(self) -> str:
+        return str(self.plan.settings["name"])
+
+    @answers(lambda engine: engine.hardware_compatibility_level)
+    def hardware_compatibility_level(self) -> int:
+        return int(self.plan.settings.get("hardware_compatibility_level", 0))
+
+    @answers(lambda engine: engine.profiling_verbosity)
+    def profiling_verbosity(self) -> int:
+        return int(self.plan.settings.get("profiling_verbosity", 0))
+
+    @answers(lambda engine: engine.device_memory_size)
+    def device_memory_size(self) -> int:
+        return Machine.settings.context_bytes
+
+    @answers(lambda engine: engine.device_memory_size_v2)
+    def device_memory_size_v2(self) -> int:
+        return Machine.settings.context_bytes
+
+    @answers(lambda engine: engine.streamable_weights_size)
+    def streamable_weights_size(self) -> int:
+        return 0
+
+    @answers(lambda engine: engine.serialize())
+    def serialize(self) -> HostMemory:
+        return HostMemory(self.plan.to_bytes())
+
+    @answers(lambda engine: engine.create_engine_inspector())
+    def create_engine_inspector(self) -> "Inspector":
+        return Inspector(self)
+
+    @answers(lambda engine: engine.create_execution_context())
+    def create_execution_context(self, strategy: Int) -> "Context | None":
+        memory = 0
+        if strategy != 2:  # USER_MANAGED
+            memory = Machine.allocate(Machine.settings.context_bytes)
+            if not memory:
+                self.log(ERROR, "ICudaEngine::createExecutionContext: Error Code 2: OutOfMemory (no memory to activate)")
+                return None
+        return Context(self, memory)
+
+
+@stored(persistent_cache_limit=0, debug_sync=0, enqueue_emits_profile=1, nvtx_verbosity=0)
+class Context(Logging):
+    """An engine's state of execution."""
+
+    jobs = itertools.count()
+    running: "dict[int, tuple[Engine, dict[str, int], dict[str, Shape], bool, int]]" = {}  # noqa: RUF012  kept for graphs
+
+    def __init__(self, engine: Engine, memory: int) -> None:
+        super().__init__(engine.logger)
+        self.engine = engine
+        self.memory = memory
+        self.owned = memory
+        self.addresses: dict[str, int] = {}
+        inputs = [tensor for tensor in engine.plan.tensors.values() if tensor.is_input]
+        self.shapes: dict[str, Shape] = {tensor.name: tensor.shape for tensor in inputs}
+        self.profile = 0
+        self.monitor = 0
+        self.settled = False  # False until an enqueue has run with these shapes
+
+    def on_end(self) -> None:
+        Machine.free(self.owned)
+
+    @answers(lambda context: context.engine)
+    def get_engine(self) -> Engine:
+        return self.engine
+
+    @answers(lambda context: context.set_tensor_address("x", 0))
+    def set_tensor_address(self, name: Text, address: Long) -> bool:
+        if self.engine.tensor(name) is None:
+            return False
+        self.addresses[name] = address
+        return True
+
+    @answers(lambda context: context.get_tensor_address("x"))
+    def get_tensor_address(self, name: Text) -> int:
+        return self.addresses.get(name, 0)
+
+    @answers(lambda context: context.set_input_shape("x", (1,)))
+    def set_input_shape(self, name: Text, shape: Dims) -> bool:
+        tensor = self.engine.tensor(name)
+        if tensor is None:
+            return False
+        profiles = self.engine.plan.profiles
+        low, _, high = profiles[self.profile].get(name, [tensor.shape] * 3) if profiles else [tensor.shape] * 3
+        if len(shape) != len(low) or not all(a <= s <= b for a, s, b in zip(low, shape, high, strict=True)):
+            self.log(ERROR, f"IExecutionContext::setInputShape: Error Code 3: {name} {shape} is not in the profile")
+            return False
+        self.settled = self.settled and self.shapes[name] == shape
+        self.shapes[name] = shape
+        return True
+
+    @answers(lambda context: context.get_tensor_shape("x"))
+    def get_tensor_shape(self, name: Text) -> Shape | None:
+        tensor = self.engine.tensor(name)
+        if tensor is None or name in self.shapes:
+            return self.shapes.get(name)
+        batch = next(iter(self.shapes.values()))[:1]  # the fused graph's only dynamic extent
+        return tuple(batch[0] if extent == -1 else extent for extent in tensor.shape)
+
+    @answers(lambda context: context.infer_shapes())
+    def infer_shapes(self, _room: Int, _names: Long) -> int:
+        return sum(-1 in shape for shape in self.shapes.values())
+
+    @answers(lambda context: context.all_binding_shapes_specified)
+    def all_shapes_specified(self) -> bool:
+        return not any(-1 in shape for shape in self.shapes.values())
+
+    @answers(lambda context: context.active_optimization_profile)
+    def get_optimization_profile(self) -> int:
+        return self.profile
+
+    @answers(lambda context: context.set_optimization_profile_async(0, 0), meanwhile=1)
+    def set_optimization_profile_async(self, index: Int, _stream: Long) -> bool:
+        if index >= max(1, len(self.engine.plan.profiles)):
+            return False
+        self.profile = index
+        return True
+
+    @answers(lambda context: setattr(context, "device_memory", 0))
+    def set_device_memory(self, address: Long) -> None:
+        self.memory = address
+
+    @answers(lambda context: context.set_device_memory(0, 0))
+    def set_device_memory_v2(self, address: Long, size_bytes: Long) -> None:
+        self.memory = address if size_bytes >= Machine.settings.context_bytes else 0
+
+    @answers(lambda context: setattr(context, "profiler", None))
+    def set_profiler(self, profiler: Long) -> None:
+        self.monitor = profiler
+
+    @answers(lambda context: context.profiler)
+    def get_profiler(self) -> int:
+        return self.monitor
+
+    @answers(lambda context: context.execute_async_v3(0))
+    def enqueue(self, stream: Long) -> bool:
+        flaw = self._flaw(stream)
+        if flaw:
+            self.log(ERROR, f"IExecutionContext::enqueueV3: Error Code 3: API Usage Error ({flaw})")
+            return False
+        library = Machine.driver.library
+        captured = bool(library.emulation_is_capturing(ctypes.c_void_p(stream)))
+        job = next(self.jobs)
+        self.running[job] = (self.engine, dict(self.addresses), dict(self.shapes), captured, self.monitor)
+        self.settled = True
+        failed = library.emulation_give_engine(ctypes.c_void_p(stream), RUN, ctypes.c_uint64(job))
+        if failed:
+            self.log(ERROR, f"IExecutionContext::enqueueV3: Error Code 1: Cuda Runtime ({failed})")
+        return not failed
+
+    def _flaw(self, stream: int) -> str:
+        for name in self.engine.plan.tensors:
+            if not self.addresses.get(name):
+                return f"Address is not set for tensor {name}"
+        if not self.memory:
+            return "no device memory was set for the context"
+        if not self.all_shapes_specified():
+            return "not all input shapes are specified"
+        if not self.settled and Machine.driver.library.emulation_is_capturing(ctypes.c_void_p(stream)):
+            address = Machine.allocate(64)  # as TensorRT may, the first time: the driver refuses during a capture
+            if not address:
+                return "the first enqueue after a change of shapes cannot be captured"
+            Machine.free(address)
+        return ""
+
+
+def _run(job: int) -> int:
+    """Called by the driver when a stream gets to an engine; returns a CUresult."""
+    engine, addresses, shapes, captured, profiler = Context.running[job]
+    if not captured:
+        del Context.running[job]
+    for name, tensor in engine.plan.tensors.items():
+        shape = shapes.get(name) or tuple(next(iter(shapes.values()))[0] if e == -1 else e for e in tensor.shape)
+        count = tensor.dtype.itemsize
+        for extent in shape:
+            count *= extent
+        if not Machine.driver.holds(addresses[name], count):
+            return ILLEGAL_ADDRESS
+    try:
+        engine.calculator.run(addresses, shapes)
+    except Exception as error:  # noqa: BLE001  it cannot cross the C++ code
+        World.current.failures.append(f"ONNX Runtime: {error}")
+        return ILLEGAL_ADDRESS
+    for node in engine.plan.model.graph.node if profiler else ():
+        text = ctypes.c_char_p(node.name.encode())
+        World.current.library.emulation_layer_time(ctypes.c_void_p(profiler), text, ctypes.c_float(0.01))
+    return 0
+
+
+RUN = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_uint64)(_run)
+
+
+class Inspector(StandIn):
+    """Tells an engine's layers, as JSON."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self.engine = engine
+
+    def _layers(self) -> list[Any]:
+        model = self.engine.plan.model
+        if self.engine.profiling_verbosity() != 2:  # DETAILED
+            return [node.name for node in model.graph.node]
+        dtypes = {item.name: onnx.TensorProto.DataType.Name(item.data_type) for item in model.graph.initializer}
+        inferred = onnx.shape_inference.infer_shapes(model).graph
+        for item in (*inferred.value_info, *inferred.input, *inferred.output):
+            dtypes[item.name] = onnx.TensorProto.DataType.Name(item.type.tensor_type.elem_type)
+        return [
+            {
+                "Name": node.name,
+                "LayerType": node.op_type,
+                "Inputs": [{"Name": name, "Format/Datatype": dtypes.get(name, "FLOAT")} for name in node.input],
+                "Outputs": [{"Name": name, "Format/Datatype": dtypes.get(name, "FLOAT")} for name in node.output],
+                "TacticName": "",
+                "Metadata": f"[ONNX Layer: {node.name}]",
+            }
+            for node in model.graph.node
+        ]
+
+    @answers(lambda inspector: inspector.get_engine_information(_json()))
+    def get_engine_information(self, _format: Int) -> str:
+        tensors = list(self.engine.plan.tensors)
+        return json.dumps({"Layers": self._layers(), "Bindings": tensors, "Engine Name": self.engine.get_name()})
+
+    @answers(lambda inspector: inspector.get_layer_information(0, _json()))
+    def get_layer_information(self, index: Int, _format: Int) -> str:
+        return json.dumps(self._layers()[index])
+
+    @answers(lambda inspector: setattr(inspector, "execution_context", None))
+    def set_execution_context(self, _context: Long) -> bool:
+        return True
+
+
+def _json() -> Any:
+    import tensorrt
+
+    return tensorrt.LayerInformationFormat.JSON
+
+
+class Refitter(Logging):
+    """Gives an engine other weights."""
+
+    def __init__(self, engine: Engine, logger: int) -> None:
+        super().__init__(logger)
+        self.engine = engine
+        self.filled: onnx.ModelProto | None = None
+
+    @answers(lambda refitter: refitter.refit_cuda_engine())
+    def refit_cuda_engine(self) -> bool:
+        if self.filled is None:
+            self.log(ERROR, "IRefitter::refitCudaEngine: Error Code 4: API Usage Error (weights are missing)")
+            return False
+        self.engine.refit(self.filled)
+        return True
+
+    @answers(lambda refitter: refitter.get_missing_weights())
+    def get_missing_weights(self, size: Int, names: Long) -> int:
+        if self.filled is not None:
+            return 0
+        missing = [item.name for item in self.engine.plan.model.graph.initializer if item.doc_string == "stripped"]
+        table = (ctypes.c_void_p * size).from_address(names) if size and names else []
+        for index, name in enumerate(missing[: len(table)]):
+            table[index] = World.current.text(name)
+        return len(missing)
