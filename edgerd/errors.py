@@ -13,6 +13,8 @@
     |-- CameraError             4    a camera that does not open or is lost
     |-- GateError               5    an engine whose verdicts differ from the FP32 graph's
     |-- MissingDependencyError  6    something is not installed
+    |-- DeviceError             1    a GPU that refuses what is asked of it
+    |   `-- DeviceLostError          it no longer answers: an illegal access, a reset, a failed cable
     |-- StorageError            1    the disk is full, or a folder cannot be written
     `-- DownloadError           1    a file could not be fetched, or is not the one expected
 
@@ -106,6 +108,14 @@ class MissingDependencyError(EdgerdError):
     """Something is not installed."""
 
     exit_code = 6
+
+
+class DeviceError(EdgerdError):
+    """A GPU refuses what is asked of it."""
+
+
+class DeviceLostError(DeviceError):
+    """A GPU no longer answers, and nothing in this process can bring it back."""
 
 
 class StorageError(EdgerdError):

@@ -16,6 +16,11 @@ from edgerd.errors import StorageError
 UNCHANGED = "Free some space or choose another place with -o; what was there before is unchanged."
 
 
+def cache_folder() -> Path:
+    """Where what can be fetched or made again is kept: `$XDG_CACHE_HOME/edgerd`, by default `~/.cache/edgerd`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgerd"
+
+
 @contextlib.contextmanager
 def storage_errors(path: Path, hint: str = UNCHANGED) -> Iterator[None]:
     """Turn an OSError inside the block into a StorageError about `path`, with `hint` for what to do next."""

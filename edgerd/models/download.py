@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -19,11 +18,6 @@ Progress = Callable[[int, int | None], None]
 
 _CHUNK_BYTES = 1 << 18
 _TIMEOUT_S = 30.0
-
-
-def cache_folder() -> Path:
-    """Where downloads are kept: `$XDG_CACHE_HOME/edgerd`, by default `~/.cache/edgerd`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgerd"
 
 
 def download(source: Download, folder: Path, progress: Progress | None = None) -> Path:

@@ -14,8 +14,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from edgerd.errors import WeightsError
-from edgerd.models.download import Progress, cache_folder, download
+from edgerd.models.download import Progress, download
 from edgerd.models.teachers import Teacher, make_teacher
+from edgerd.storage import cache_folder
 
 _UNUSED = ("layer4.", "fc.")
 _UNREADABLE = (

@@ -9,8 +9,9 @@ import pytest
 
 from edgerd.errors import DownloadError, StorageError
 from edgerd.models import download as module
-from edgerd.models.download import cache_folder, download
+from edgerd.models.download import download
 from edgerd.models.teachers.teacher import Download
+from edgerd.storage import cache_folder
 
 CONTENT = bytes(range(256)) * 3000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

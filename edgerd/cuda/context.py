@@ -1,0 +1,138 @@
+"""The GPU's primary context, which TensorRT, ONNX Runtime and torch share, owned by one thread."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from edgerd.cuda.driver import Driver
+from edgerd.errors import DeviceError, DeviceLostError, EdgerdError, InputError, MissingDependencyError
+
+Wait = Literal["blocking", "spinning"]
+"""How a thread waits for the GPU: asleep, or at full speed for some 20 us less."""
+
+_WAIT_FLAGS: dict[Wait, int] = {"spinning": 0x01, "blocking": 0x04}
+"""CU_CTX_SCHED_SPIN, CU_CTX_SCHED_BLOCKING_SYNC."""
+_PYCUDA_FIX = 'pip install "edgerd[tensorrt]"'
+
+
+class Context:
+    """A GPU in use by this process. Everything but writing to pinned memory happens in the thread that opened it.
+
+    Attributes:
+        driver: The driver library.
+        cuda: The module `pycuda.driver`.
+        name: The GPU's name.
+        capability: Its compute capability, (9, 0).
+        maps_host_memory: True where GPU and CPU share their memory (Jetson), so that it is mapped, not copied.
+        is_lost: True after an error from which no call recovers.
+    """
+
+    def __init__(self, device: int = 0, *, wait: Wait = "blocking") -> None:
+        """Open a GPU.
+
+        Args:
+            device: Its number among those that CUDA sees.
+            wait: How to wait for it. Without effect where something else in this process has begun to use the GPU
+                and the driver is older than CUDA 11.
+
+        Raises:
+            MissingDependencyError: No driver, GPU, permission or pycuda.
+            InputError: There is no GPU of that number.
+            DeviceError: The GPU refuses.
+        """
+        self.driver = Driver()
+        self.driver.initialise()
+        self.cuda = _import_pycuda()
+        self.is_lost = False
+        self._thread = threading.get_ident()
+        with self.errors():
+            self.cuda.init()
+            handle = self._device(device)
+            self.name: str = handle.name()
+            self.capability: tuple[int, int] = handle.compute_capability()
+            attribute = self.cuda.device_attribute
+            self.maps_host_memory = bool(
+                handle.get_attribute(attribute.INTEGRATED) and handle.get_attribute(attribute.CAN_MAP_HOST_MEMORY)
+            )
+            self.driver.library.cuDevicePrimaryCtxSetFlags_v2(device, _WAIT_FLAGS[wait])
+            self._context: Any = handle.retain_primary_context()
+            self._context.push()
+
+    def _device(self, number: int) -> Any:
+        count = self.cuda.Device.count()
+        if not 0 <= number < count:
+            raise InputError(
+                f"There is no GPU {number}.",
+                expected=f"0 to {count - 1}",
+                hint="`nvidia-smi -L` lists them; CUDA_VISIBLE_DEVICES may hide some.",
+            )
+        return self.cuda.Device(number)
+
+    @contextlib.contextmanager
+    def errors(self) -> Iterator[None]:
+        """Turn pycuda's exceptions inside the block into ours.
+
+        Raises:
+            DeviceLostError: The GPU no longer answers.
+            DeviceError: It refused a call, or has not enough memory.
+        """
+        try:
+            yield
+        except self.cuda.Error as error:
+            raise self._noted(self.driver.error_of(str(error))) from error
+
+    def check(self, code: int, call: str) -> None:
+        """Raise what `errors` would, for a result of `driver.library`."""
+        if code:
+            raise self._noted(self.driver.error(code, call))
+
+    def stream(self) -> Any:
+        """A new `pycuda.driver.Stream`.
+
+        Raises:
+            DeviceError: As `errors`, or in another thread than the one that opened the context.
+        """
+        self._check_thread()
+        with self.errors():
+            return self.cuda.Stream()
+
+    def synchronise(self, stream: Any) -> None:
+        """Wait for everything on a stream; errors of what ran there come up here.
+
+        Raises:
+            DeviceError: As `errors`.
+        """
+        with self.errors():
+            stream.synchronize()
+
+    def close(self) -> None:
+        """Let go of the GPU; safe to call twice. Free memory, graphs and streams first."""
+        if self._context is None:
+            return
+        self._check_thread()
+        context, self._context = self._context, None
+        # pycuda aborts the process at its end if its stack of contexts is not empty
+        with contextlib.suppress(DeviceLostError), self.errors():
+            context.pop()
+
+    def _noted(self, error: EdgerdError) -> EdgerdError:
+        self.is_lost = self.is_lost or isinstance(error, DeviceLostError)
+        return error
+
+    def _check_thread(self) -> None:
+        if threading.get_ident() != self._thread:
+            raise DeviceError(
+                "A GPU was used from another thread than the one that opened it.",
+                hint="Open it in the thread that runs the engine.",
+            )
+
+
+def _import_pycuda() -> Any:
+    try:
+        import pycuda.driver
+    except ImportError as error:
+        raise MissingDependencyError(f"pycuda cannot be imported: {error}.", hint=_PYCUDA_FIX) from error
+    return pycuda.driver

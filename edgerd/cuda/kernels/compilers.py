@@ -1,0 +1,142 @@
+"""CUDA C++ to a cubin: by nvcc where the toolkit is installed, else by NVRTC, the compiler as a library.
+
+Why not a cubin or PTX in the package: docs/decisions/cuda-kernels.md.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from ctypes import POINTER, c_char_p, c_int, c_size_t, c_void_p
+from pathlib import Path
+
+from edgerd.errors import MissingDependencyError
+
+OPTIONS = ("--std=c++17",)
+"""Of both compilers; a part of the key under which a cubin is kept."""
+
+_TOOLKIT = Path("/usr/local/cuda")
+"""Where the toolkit installs itself, and JetPack has it; often not in PATH."""
+_NVRTC_NAMES = ("libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11.2")
+_NVRTC_SIGNATURES = {
+    "nvrtcCreateProgram": (POINTER(c_void_p), c_char_p, c_char_p, c_int, c_void_p, c_void_p),
+    "nvrtcCompileProgram": (c_void_p, c_int, POINTER(c_char_p)),
+    "nvrtcGetCUBINSize": (c_void_p, POINTER(c_size_t)),
+    "nvrtcGetCUBIN": (c_void_p, c_char_p),
+    "nvrtcGetProgramLogSize": (c_void_p, POINTER(c_size_t)),
+    "nvrtcGetProgramLog": (c_void_p, c_char_p),
+    "nvrtcDestroyProgram": (POINTER(c_void_p),),
+}
+"""nvrtc.h (https://docs.nvidia.com/cuda/nvrtc/); cubins since CUDA 11.1. All return 0 for success."""
+_INSTALL = (
+    "Install the CUDA toolkit's compiler (on a Jetson: sudo apt install cuda-nvcc-12-6, or the version of your "
+    "JetPack), or: pip install nvidia-cuda-nvrtc-cu12"
+)
+
+
+def compile_cubin(source: str, architecture: str) -> bytes:
+    """Compile for one kind of GPU.
+
+    Args:
+        source: CUDA C++ that includes nothing.
+        architecture: "sm_87" and the like.
+
+    Raises:
+        MissingDependencyError: There is no compiler, or none that knows this architecture.
+    """
+    refusals = []
+    for name, compiler in _compilers():
+        try:
+            return compiler(source, architecture)
+        except _RefusedError as error:  # noqa: PERF203 -- the next one may know it
+            refusals.append(f"{name}: {error}")
+    if not refusals:
+        raise MissingDependencyError(
+            "There is no compiler for the GPU's kernels.", expected="nvcc or libnvrtc", hint=_INSTALL
+        )
+    raise MissingDependencyError(
+        f"The GPU's kernels do not compile for {architecture}.\n" + "\n".join(refusals),
+        expected=f"a CUDA toolkit that knows {architecture}",
+        hint=_INSTALL,
+    )
+
+
+class _RefusedError(Exception):
+    """What a compiler said."""
+
+
+def _compilers() -> Iterator[tuple[str, Callable[[str, str], bytes]]]:
+    nvcc = _find_nvcc()
+    if nvcc:
+        yield nvcc, lambda source, architecture: _compile_with_nvcc(nvcc, source, architecture)
+    nvrtc = _find_nvrtc()
+    if nvrtc:
+        yield "NVRTC", lambda source, architecture: _compile_with_nvrtc(nvrtc, source, architecture)
+
+
+def _find_nvcc() -> str | None:
+    folders = [os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH"), str(_TOOLKIT)]
+    places = [os.environ.get("PATH", ""), *(str(Path(folder) / "bin") for folder in folders if folder)]
+    return shutil.which("nvcc", path=os.pathsep.join(places))
+
+
+def _find_nvrtc() -> ctypes.CDLL | None:
+    """From the system, the toolkit's folder, or the wheels nvidia-cuda-nvrtc*, which torch brings along."""
+    wheels = importlib.util.find_spec("nvidia")
+    folders = [Path(folder) for folder in (wheels.submodule_search_locations or [])] if wheels else []
+    in_folders = [file for folder in folders for file in sorted(folder.glob("*/lib/libnvrtc.so.*"), reverse=True)]
+    in_toolkit = [_TOOLKIT / "lib64" / name for name in _NVRTC_NAMES]
+    for name in (*_NVRTC_NAMES, *map(str, in_toolkit), *map(str, in_folders)):
+        try:
+            library = ctypes.CDLL(name)
+            for function, arguments in _NVRTC_SIGNATURES.items():
+                getattr(library, function).argtypes = arguments
+        except (OSError, AttributeError):  # not there, or from before cubins
+            continue
+        return library
+    return None
+
+
+def _compile_with_nvcc(nvcc: str, source: str, architecture: str) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        file, output = Path(folder) / "kernels.cu", Path(folder) / "kernels.cubin"
+        file.write_text(source, encoding="utf-8")
+        command = [nvcc, "-cubin", f"-arch={architecture}", *OPTIONS, "-o", str(output), str(file)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)  # noqa: S603
+        except OSError as error:
+            raise _RefusedError(str(error)) from error
+        if done.returncode or not output.is_file():
+            raise _RefusedError(_shortened(done.stderr or done.stdout))
+        return output.read_bytes()
+
+
+def _compile_with_nvrtc(library: ctypes.CDLL, source: str, architecture: str) -> bytes:
+    program = c_void_p()
+    if library.nvrtcCreateProgram(ctypes.byref(program), source.encode(), b"kernels.cu", 0, None, None):
+        raise _RefusedError("it does not start")
+    try:
+        options = [option.encode() for option in (f"--gpu-architecture={architecture}", *OPTIONS)]
+        if library.nvrtcCompileProgram(program, len(options), (c_char_p * len(options))(*options)):
+            raise _RefusedError(_shortened(_nvrtc_output(library, program, "ProgramLog").decode(errors="replace")))
+        return _nvrtc_output(library, program, "CUBIN")
+    finally:
+        library.nvrtcDestroyProgram(ctypes.byref(program))
+
+
+def _nvrtc_output(library: ctypes.CDLL, program: c_void_p, kind: str) -> bytes:
+    size = c_size_t()
+    getattr(library, f"nvrtcGet{kind}Size")(program, ctypes.byref(size))
+    output = ctypes.create_string_buffer(max(size.value, 1))
+    getattr(library, f"nvrtcGet{kind}")(program, output)
+    return output.raw[: size.value]
+
+
+def _shortened(text: str) -> str:
+    lines = [line for line in text.strip("\0\n ").splitlines() if line.strip()]
+    return "\n".join(lines[:8]) or "no reason given"
