@@ -18,7 +18,6 @@ from edgerd.types import PixelFormat
 
 READ_SLACK = 32
 """Bytes behind the last frame that must be readable: a thread loads whole chunks."""
-PARAMETER_BYTES = 144
 
 _THREADS = 128
 _MAX_FACTOR = 256

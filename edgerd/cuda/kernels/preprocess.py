@@ -1,0 +1,92 @@
+"""The preprocessing on the GPU: raw frames to tiles, in one kernel."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from ctypes import c_void_p
+from typing import Any
+
+from edgerd.cuda.context import Context
+from edgerd.cuda.kernels.cubins import cubin
+from edgerd.cuda.kernels.plan import FrameLayout, plan_launch
+from edgerd.cuda.memory import Memory
+from edgerd.errors import DeviceError
+from edgerd.manifest import PreprocessSpec
+
+
+class Preprocessor:
+    """The kernel for one frame layout and spec, loaded.
+
+    Agrees with `edgerd.data.preprocess` to within 1 of 255. Loads and launches through `Context.driver`: a launch by
+    pycuda calls a function that CUDA deprecated in version 4, each time.
+
+    Attributes:
+        output_shape: Of the tiles it writes, (cameras * tiles, H, W, 3) uint8.
+    """
+
+    def __init__(
+        self, context: Context, memory: Memory, layout: FrameLayout, spec: PreprocessSpec, cameras: int = 1
+    ) -> None:
+        """Compile, or take from the cache, and load.
+
+        Args:
+            context: The GPU.
+            memory: Holds the kernel's table.
+            layout: How the frames lie in memory.
+            spec: The preprocessing.
+            cameras: Frames per launch.
+
+        Raises:
+            SpecError: The spec does not fit frames of this size.
+            MissingDependencyError: No compiler for this GPU.
+            DeviceError: The GPU refuses the kernel.
+        """
+        self._context = context
+        self._plan = plan_launch(layout, spec, cameras)
+        self._taps = memory.constant(self._plan.taps)
+        self._module: c_void_p | None = _loaded(context)
+        self._function = c_void_p()
+        self._call("cuModuleGetFunction", ctypes.byref(self._function), self._module, self._plan.kernel.encode())
+        self.output_shape = self._plan.output_shape
+
+    def bind(self, source: int, tiles: int) -> Callable[[Any], None]:
+        """What enqueues the kernel on a `pycuda.driver.Stream`, between two addresses.
+
+        Args:
+            source: Device address of the first frame, as `FrameBuffer.address`.
+            tiles: Device address of uint8 `output_shape`.
+        """
+        parameters = ctypes.create_string_buffer(self._plan.parameters(source, tiles, self._taps))
+        arguments = (c_void_p * 1)(ctypes.addressof(parameters))
+        sizes = (*self._plan.grid, *self._plan.block)
+
+        def enqueue(stream: Any, _kept: object = parameters) -> None:  # `arguments` only points to it
+            self._call("cuLaunchKernel", self._function, *sizes, 0, c_void_p(stream.handle), arguments, None)
+
+        return enqueue
+
+    def close(self) -> None:
+        """Unload the kernel; safe to call twice. Nothing may be under way on the GPU."""
+        module, self._module = self._module, None
+        if module is not None and not self._context.is_lost:
+            self._call("cuModuleUnload", module)
+
+    def _call(self, name: str, *arguments: Any) -> None:
+        self._context.check(getattr(self._context.driver.library, name)(*arguments), name)
+
+
+def _loaded(context: Context) -> c_void_p:
+    """Load the module; a kept cubin that the driver refuses is damaged, and compiled again."""
+    try:
+        return _load(context, cubin(context.capability))
+    except DeviceError:
+        if context.is_lost:
+            raise
+    return _load(context, cubin(context.capability, fresh=True))
+
+
+def _load(context: Context, image: bytes) -> c_void_p:
+    module = c_void_p()
+    context.check(context.driver.library.cuModuleLoadData(ctypes.byref(module), image), "cuModuleLoadData")
+    return module
