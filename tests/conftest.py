@@ -14,6 +14,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from edgerd.bundle import Bundle
 from edgerd.data.samples import write_dataset
 
+pytest_plugins = ["emulation.plugin"]
+
 SHARED = Path(__file__).parents[2] / "shared"
 
 

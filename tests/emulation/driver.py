@@ -89,17 +89,18 @@ class Driver:
 
     # faults and settings
 
-    def fail(self, name: str, result: int, *, after: int = 0, sticks: bool = False) -> None:
-        """Let a call fail once.
+    def fail(self, name: str, result: int, *, after: int = 0, times: int = 1, sticks: bool = False) -> None:
+        """Let a call fail.
 
         Args:
             name: A driver function without its version suffix, or "run:copy", "run:kernel", "run:engine" for a failure on
                 the device, which the next call that waits reports.
             result: CUresult to return.
             after: This many calls still succeed.
+            times: Then this many fail. pycuda collects garbage and tries again when memory is short: 2 for that.
             sticks: Every later call gives the same, as after an illegal access. Failures on the device always stick.
         """
-        self.library.emulation_fault(name.encode(), result, after, int(sticks))
+        self.library.emulation_fault(name.encode(), result, after, times, int(sticks))
 
     def set_memory(self, total_bytes: int) -> None:
         """Size of the device's memory; 8 GiB at first."""

@@ -129,6 +129,10 @@ def _teach(world: World, trt: ModuleType) -> None:
     graph = _example_graph()
     parser = trt.OnnxParser(Example.network, logger)
     world.teach(networks.Parser, parser)
+    network = made.create_network(0)
+    ending = [trt.OnnxParser(network, logger), network]
+    del network  # it keeps its parser
+    world.teach_end(networks.Parser, ending)
     parser.parse(b"no graph")
     world.teach(networks.ParserError, parser.get_error(0))
     parser.parse(graph)
@@ -149,6 +153,10 @@ def _teach(world: World, trt: ModuleType) -> None:
     refitter = trt.Refitter(engine, logger)
     world.teach(running.Refitter, refitter)
     world.teach(networks.ParserRefitter, trt.OnnxParserRefitter(refitter, logger))
+    refitter = trt.Refitter(engine, logger)
+    ending = [trt.OnnxParserRefitter(refitter, logger), refitter]
+    del refitter
+    world.teach_end(networks.ParserRefitter, ending)
 
 
 def _example_graph() -> bytes:

@@ -14,6 +14,7 @@ in an AttributeError and the method is left out. The annotations say how to read
 
 import ctypes
 import traceback
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -101,7 +102,9 @@ class World:
                 continue
             self._unknown, self._meanwhile = [], getattr(getattr(kind, name), "meanwhile", 0)
             try:
-                lesson(example)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # some methods are deprecated in some versions
+                    lesson(example)
             except AttributeError:
                 continue  # not in this version
             except Exception:  # noqa: S110, BLE001  the bindings may dislike the empty answer; the number came all the same
@@ -114,6 +117,13 @@ class World:
                 raise LookupError(f"{kind.__name__}.{name}: its lesson called {numbers or 'no method'}, not one new one")
             self._methods[numbers[0]] = getattr(kind, name)
 
+    def teach_end(self, kind: "type[StandIn]", examples: list[Any]) -> None:
+        """Learn which method is the destructor of a pure interface, by letting its only example go."""
+        self._unknown = []
+        examples.clear()
+        (number,), self._unknown = set(self._unknown), None
+        self._methods[number] = lambda stand_in: self._end(stand_in)
+
     def _answer(self, number: int, method: int, result: int | None, *arguments: int) -> int:
         stand_in = self._objects[number]
         known = self._methods.get((type(stand_in), method))
@@ -123,7 +133,7 @@ class World:
             if result:
                 ctypes.memset(result, 0, ctypes.sizeof(_Dims))
             if self._unknown is None:
-                self.failures.append(f"a method of {type(stand_in).__name__} that the emulation does not know")
+                self.failures.append(f"{type(stand_in).__name__}: method {method} was called, which no lesson knows")
             else:
                 self._unknown.append((type(stand_in), method))
             return self._meanwhile

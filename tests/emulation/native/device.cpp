@@ -1,4 +1,4 @@
-#include "device.hpp"
+#include "streams.hpp"
 
 #include <cstring>
 
@@ -35,7 +35,7 @@ CUresult Device::fault(const char *name) {
         if (planned.skip-- > 0) continue;
         const CUresult result = planned.result;
         if (planned.sticks) stuck = result;
-        faults.erase(faults.begin() + i);
+        if (--planned.times <= 0) faults.erase(faults.begin() + i);
         return result;
     }
     return CUDA_SUCCESS;
@@ -84,6 +84,7 @@ extern "C" {
 using emulation::device;
 
 void emulation_reset() {
+    emulation::discard();
     auto &d = device();
     std::lock_guard<std::recursive_mutex> lock(d.mutex);
     d.faults.clear();
@@ -113,10 +114,10 @@ void emulation_clear_log() {
     d.log.clear();
 }
 
-void emulation_fault(const char *name, int result, int skip, int sticks) {
+void emulation_fault(const char *name, int result, int skip, int times, int sticks) {
     auto &d = device();
     std::lock_guard<std::recursive_mutex> lock(d.mutex);
-    d.faults.push_back({name, CUresult(result), skip, sticks != 0});
+    d.faults.push_back({name, CUresult(result), skip, times, sticks != 0});
 }
 
 void emulation_set_memory(size_t total_bytes) { device().total_bytes = total_bytes; }

@@ -37,6 +37,7 @@ struct Fault {
     std::string name;   // a function without its version suffix, or "run:copy", "run:kernel", ...
     CUresult result;
     int skip;           // this many calls still succeed
+    int times;          // then this many fail
     bool sticks;        // true: every later call gives it too, as after an illegal access
 };
 

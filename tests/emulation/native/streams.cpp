@@ -76,6 +76,18 @@ CUresult drain_all(bool only_blocking) {
     return drain(default_stream(), default_stream().queued);
 }
 
+void discard() {
+    std::lock_guard<std::recursive_mutex> lock(device().mutex);
+    auto all = streams();
+    all.insert(&default_stream());
+    for (Stream *stream : all) {
+        stream->queue.clear();
+        stream->finished = stream->queued;
+        stream->capture = nullptr;
+    }
+    captures().clear();
+}
+
 bool is_capturing(CUstream handle) {
     Stream *stream = known(handle);
     return stream && stream->capture;

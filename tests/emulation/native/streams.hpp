@@ -63,6 +63,8 @@ CUresult give(CUstream stream, Work work);
 CUresult drain(Stream &stream, uint64_t position);
 CUresult drain_all(bool only_blocking);
 bool is_capturing(CUstream stream);
+// Forgets all work that was not done and all captures, between two tests.
+void discard();
 // CUDA_SUCCESS, or why a call that waits for the device cannot be made while a capture runs.
 CUresult unsafe_in_capture();
 // The same for the calls that use the default stream.

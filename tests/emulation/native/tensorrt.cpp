@@ -74,11 +74,8 @@ EXPORT void *emulation_new_object(int64_t id) {
 
 EXPORT int64_t emulation_object_id(const Object *object) { return object && object->mark == mark ? object->id : -1; }
 
-// The interfaces that Python implements and TensorRT calls. Order of methods: NvInferRuntimeBase.h and NvInfer.h of
-// TensorRT 10.3 to 11.4, classes ILogger, IVersionedInterface, IProgressMonitor, IProfiler.
-struct Logger {
-    virtual void log(int32_t severity, const char *message) noexcept = 0;
-};
+// The interfaces that Python implements and TensorRT calls. Order of methods: NvInferRuntimeBase.h and NvInfer.h,
+// classes ILogger, IVersionedInterface, IProgressMonitor, IProfiler. TensorRT 11 made all of them versioned.
 struct Versioned {
     struct Info {
         const char *kind;
@@ -88,12 +85,20 @@ struct Versioned {
     virtual Info info() const noexcept = 0;
     virtual ~Versioned() = default;
 };
+#if VERSION >= 110000
+using Plain = Versioned;
+#else
+struct Plain {};
+#endif
+struct Logger : Plain {
+    virtual void log(int32_t severity, const char *message) noexcept = 0;
+};
 struct ProgressMonitor : Versioned {
     virtual void phase_start(const char *phase, const char *parent, int32_t steps) noexcept = 0;
     virtual bool step_complete(const char *phase, int32_t step) noexcept = 0;
     virtual void phase_finish(const char *phase) noexcept = 0;
 };
-struct Profiler {
+struct Profiler : Plain {
     virtual void report_layer_time(const char *layer, float ms) noexcept = 0;
 };
 
