@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+
+from edgerd.cuda.memory import Memory
+from edgerd.errors import DeviceError
+
+pytestmark = pytest.mark.emulated(once=True)
+
+
+@pytest.mark.parametrize("integrated", [False, True])
+def test_a_frame_reaches_the_device_and_a_result_comes_back(driver, gpu, integrated):
+    driver.set_device("GPU", sm=(8, 7), integrated=integrated)
+    context = gpu()
+    memory, stream = Memory(context), context.stream()
+    frame, result = memory.frame(1000), memory.result((10, 25), np.float32)
+    frame.host[:] = np.arange(1000) % 251
+    frame.upload(stream)
+    context.cuda.memcpy_dtod_async(result.address, frame.address, 1000, stream)
+    result.download(stream)
+    context.synchronise(stream)
+    assert np.array_equal(result.host.view(np.uint8).ravel(), frame.host)
+    memory.free()
+
+
+@pytest.mark.parametrize(("integrated", "copies"), [(False, 2), (True, 0)])
+def test_mapped_memory_is_not_copied(driver, gpu, integrated, copies):
+    driver.set_device("GPU", sm=(8, 7), integrated=integrated)
+    context = gpu()
+    memory, stream = Memory(context), context.stream()
+    frame, result = memory.frame(1000), memory.result((10,), np.float32)
+    driver.clear()
+    frame.upload(stream)
+    result.download(stream)
+    context.synchronise(stream)
+    assert driver.counts(device=True)["copy"] == copies
+    assert driver.counts()["pageable"] == 0
+    assert frame.host.ctypes.data % 16 == 0
+    assert frame.address % 16 == 0
+    memory.free()
+
+
+def test_after_sealing_nothing_is_allocated(driver, gpu):
+    before = driver.used_bytes
+    memory = Memory(gpu())
+    address = memory.constant(np.arange(6, dtype=np.int32))
+    assert driver.holds(address, 24)
+    assert memory.constant(np.empty((0, 3), np.int32)) == 0
+    memory.seal()
+    sealed = driver.used_bytes
+    for allocate in (memory.frame, memory.device, lambda n: memory.result((n,), np.uint8)):
+        with pytest.raises(DeviceError, match="while the loop runs"):
+            allocate(100)
+    assert driver.used_bytes == sealed
+    memory.free()
+    memory.free()
+    assert driver.used_bytes == before
