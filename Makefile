@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-slow check format clean
+.PHONY: setup setup-emulation demo test test-slow check format clean
 
 setup: $(READY)
 
@@ -15,10 +15,15 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+# What the tests of the GPU path run on (tests/emulation/README.md). Not needed for anything else, and not fatal: the
+# tests say what is missing, and fail for it in CI.
+setup-emulation: setup
+	-$(BIN)/python tests/emulation/install.py
+
 demo: setup
 	$(BIN)/edgerd demo
 
-test: setup
+test: setup setup-emulation
 	$(BIN)/pytest
 
 test-slow: setup
@@ -35,4 +40,4 @@ format: setup
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) edgerd-demo build dist *.egg-info
+	rm -rf $(VENV) .emulation edgerd-demo build dist *.egg-info

@@ -126,6 +126,7 @@ def _plan(network: Network, config: Config) -> Plan:
         tensorrt=Machine.tensorrt,
         device=Machine.device(),
         profiles=[profile.shapes for profile in config.profiles],
-        settings=config.settings() | {"flags": flags, "network_flags": network.flags, "name": getattr(network, "_name", "")},
+        settings=config.settings()
+        | {"flags": flags, "network_flags": network.flags, "name": getattr(network, "_name", "")},
         graph=model.SerializeToString(),
     )

@@ -26,7 +26,9 @@ class Profile(StandIn):
 
     @answers(lambda profile: bool(profile))
     def is_valid(self) -> bool:
-        return all(a <= b <= c for low, best, high in self.shapes.values() for a, b, c in zip(low, best, high, strict=True))
+        return all(
+            a <= b <= c for low, best, high in self.shapes.values() for a, b, c in zip(low, best, high, strict=True)
+        )
 
 
 class TimingCache(StandIn):

@@ -40,8 +40,8 @@ class Call:
 
     Attributes:
         name: A driver function without its version suffix ("cuMemcpyHtoDAsync"), or work that the device did:
-            "run:copy", "run:fill", "run:kernel", "run:engine", "run:graph", "run:event", "run:wait"; "pageable" where an
-            asynchronous copy waited because its host memory is not pinned.
+            "run:copy", "run:fill", "run:kernel", "run:engine", "run:graph", "run:event", "run:wait"; "pageable" where
+            an asynchronous copy waited because its host memory is not pinned.
         stream: Handle of the stream, 0 for the default stream and for calls that have none.
         bytes: Bytes copied or allocated; threads for a kernel; nodes for "run:graph".
         result: CUresult, 0 for success.
@@ -93,8 +93,8 @@ class Driver:
         """Let a call fail.
 
         Args:
-            name: A driver function without its version suffix, or "run:copy", "run:kernel", "run:engine" for a failure on
-                the device, which the next call that waits reports.
+            name: A driver function without its version suffix, or "run:copy", "run:kernel", "run:engine" for a failure
+                on the device, which the next call that waits reports.
             result: CUresult to return.
             after: This many calls still succeed.
             times: Then this many fail. pycuda collects garbage and tries again when memory is short: 2 for that.

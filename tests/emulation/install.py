@@ -3,6 +3,7 @@
     FOLDER/headers         cuda.h
     FOLDER/native          the stand-in for libcuda
     FOLDER/python          pycuda, compiled from its source against the two above
+    FOLDER/tools           pybind11-stubgen
     FOLDER/tensorrt/10.13  the bindings of one version, and lib/ with stand-ins for its libraries
 
 A C++ compiler is needed, a CUDA toolkit is not. Each step is skipped where its result is there and up to date, so that
@@ -24,9 +25,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 if __package__:
-    from .versions import CUDA_HEADERS, PYCUDA, VERSIONS, Version
+    from .versions import CUDA_HEADERS, PYCUDA, STUBGEN, VERSIONS, Version
 else:  # run as a script
-    from versions import CUDA_HEADERS, PYCUDA, VERSIONS, Version  # type: ignore[no-redef]
+    from versions import CUDA_HEADERS, PYCUDA, STUBGEN, VERSIONS, Version  # type: ignore[no-redef]
 
 NATIVE = Path(__file__).parent / "native"
 FOLDER = Path(__file__).parents[2] / ".emulation"
@@ -52,6 +53,7 @@ def install(folder: Path = FOLDER) -> Path:
     _once(folder / "headers", release, lambda target: _headers(target, f"{package}=={release}"))
     _once(folder / "native", _digest(*sorted(NATIVE.iterdir())), lambda target: _libcuda(target, folder / "headers"))
     _once(folder / "python", f"{PYCUDA} {sys.version_info[:2]}", lambda target: _pycuda(target, folder))
+    _once(folder / "tools", STUBGEN, lambda target: _pip("install", "--no-deps", "--target", target, STUBGEN))
     for version in VERSIONS.values():
         stamp = f"{version} {sys.version_info[:2]} {_digest(NATIVE / 'tensorrt.cpp')}"
         _once(folder / "tensorrt" / version.name, stamp, lambda target, version=version: _tensorrt(target, version))

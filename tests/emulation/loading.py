@@ -54,8 +54,8 @@ class Emulation:
 def load(name: str, folder: Path = FOLDER) -> Emulation:
     """Load one version; one process can hold one.
 
-    After it, `import pycuda.driver` and `import tensorrt` give the real packages over the stand-ins, and `nvcc` on the path
-    is the emulation's (bin/nvcc).
+    After it, `import pycuda.driver` and `import tensorrt` give the real packages over the stand-ins, and `nvcc` on the
+    path is the emulation's (bin/nvcc).
     """
     version = VERSIONS[name]
     driver = Driver(folder / "native" / "libcuda.so.1")

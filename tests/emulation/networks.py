@@ -157,8 +157,12 @@ def flaws_of(data: bytes) -> tuple[onnx.ModelProto | None, list[ParserError]]:
     except Exception as error:  # noqa: BLE001  protobuf and the checker raise many kinds
         return None, [ParserError(f"Failed to parse the ONNX model: {str(error).splitlines()[0]}", code=4)]
     wrong = [
-        ParserError(f"In node {index} with name: {node.name} and operator: {node.op_type}: not supported",
-                    index, node.name, node.op_type)
+        ParserError(
+            f"In node {index} with name: {node.name} and operator: {node.op_type}: not supported",
+            index,
+            node.name,
+            node.op_type,
+        )
         for index, node in enumerate(model.graph.node)
         if node.domain not in ("", "ai.onnx") or node.op_type in UNSUPPORTED
     ]

@@ -10,7 +10,7 @@ import onnx
 from .basics import ERROR, HostMemory, Logging, Machine
 from .driver import ILLEGAL_ADDRESS
 from .plans import Calculator, Plan, PlanError, Tensor
-from .teaching import Dims, Int, Long, Ref, Shape, StandIn, Text, World, answers, stored
+from .teaching import Dims, Int, Long, Shape, StandIn, Text, World, answers, stored
 
 
 @stored(DLA_core=-1, engine_host_code_allowed=0, max_threads=1)
@@ -161,7 +161,9 @@ class Engine(Logging):
         if strategy != 2:  # USER_MANAGED
             memory = Machine.allocate(Machine.settings.context_bytes)
             if not memory:
-                self.log(ERROR, "ICudaEngine::createExecutionContext: Error Code 2: OutOfMemory (no memory to activate)")
+                self.log(
+                    ERROR, "ICudaEngine::createExecutionContext: Error Code 2: OutOfMemory (no memory to activate)"
+                )
                 return None
         return Context(self, memory)
 

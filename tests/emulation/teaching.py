@@ -107,14 +107,16 @@ class World:
                     lesson(example)
             except AttributeError:
                 continue  # not in this version
-            except Exception:  # noqa: S110, BLE001  the bindings may dislike the empty answer; the number came all the same
+            except Exception:  # noqa: BLE001  the bindings may dislike the empty answer; the number came all the same
                 pass
             finally:
                 numbers, self._unknown = list(dict.fromkeys(self._unknown)), None
             if not numbers and partly:
                 continue
             if len(numbers) != 1:
-                raise LookupError(f"{kind.__name__}.{name}: its lesson called {numbers or 'no method'}, not one new one")
+                raise LookupError(
+                    f"{kind.__name__}.{name}: its lesson called {numbers or 'no method'}, not one new one"
+                )
             self._methods[numbers[0]] = getattr(kind, name)
 
     def teach_end(self, kind: "type[StandIn]", examples: list[Any]) -> None:
@@ -169,7 +171,9 @@ class World:
         return int(answer) & 0xFFFFFFFFFFFFFFFF
 
 
-def answers(lesson: Callable[[Any], object], *, meanwhile: int = 0) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def answers(
+    lesson: Callable[[Any], object], *, meanwhile: int = 0
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Mark a method as the answer to what `lesson` calls; `meanwhile` is what the lesson itself gets as an answer."""
 
     def mark(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -4,6 +4,7 @@ import ctypes
 
 import numpy as np
 import pytest
+
 from emulation.driver import CAPTURE_INVALIDATED, CAPTURE_UNSUPPORTED, ILLEGAL_ADDRESS, NO_DEVICE, OUT_OF_MEMORY
 
 pytestmark = pytest.mark.emulated(once=True)
@@ -42,7 +43,11 @@ def capture(driver, stream, enqueue, mode=1):
     begun = driver.library.cuStreamBeginCapture_v2(handle, mode)
     enqueue()
     ended = driver.library.cuStreamEndCapture(handle, ctypes.byref(graph))
-    made = driver.library.cuGraphInstantiateWithFlags(ctypes.byref(executable), graph, ctypes.c_ulonglong(0)) if graph else -1
+    made = (
+        driver.library.cuGraphInstantiateWithFlags(ctypes.byref(executable), graph, ctypes.c_ulonglong(0))
+        if graph
+        else -1
+    )
     return begun, ended, made, executable
 
 
@@ -241,6 +246,7 @@ def test_an_image_for_another_gpu_is_refused(cuda, scale, emulation):
     emulation.driver.set_device("Emulated Orin", sm=(7, 5), integrated=True)
     with pytest.raises(cuda.Error, match="no kernel image"):
         cuda.module_from_buffer(scale)
+    emulation.driver.set_device("Emulated RTX", sm=(8, 9))
+    module = cuda.module_from_buffer(scale)
     with pytest.raises(cuda.LogicError, match="not found"):
-        emulation.driver.set_device("Emulated RTX", sm=(8, 9))
-        cuda.module_from_buffer(scale).get_function("absent")
+        module.get_function("absent")

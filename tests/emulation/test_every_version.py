@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from emulation.install import InstallError, install
 from emulation.versions import VERSIONS
 
@@ -26,9 +27,10 @@ def installed():
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("version", VERSIONS)
-def test_tensorrt(version):
+def test_tensorrt(version, tmp_path):
     files = [str(file) for file in sorted(TESTS.rglob("test_*.py")) if "mark.emulated" in file.read_text("utf-8")]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tensorrt", version, *files]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tensorrt", version]
+    command += ["--basetemp", str(tmp_path / "inner"), *files]
     ended = subprocess.run(command, cwd=TESTS.parent, capture_output=True, text=True, timeout=800)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     last = ended.stdout.strip().splitlines()[-1]

@@ -1,11 +1,17 @@
-"""The real bindings over the stand-ins: build, serialise, read, run. README.md's example is the first test."""
+"""The real bindings over the stand-ins: build, serialise, read, run."""
+
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
+
 from emulation.driver import CAPTURE_UNSUPPORTED, ILLEGAL_ADDRESS, NO_DEVICE
 from emulation.models import SIDE, tiny_answer, tiny_graph
 
 pytestmark = pytest.mark.emulated
+
+README = Path(__file__).parent / "README.md"
 
 
 @pytest.fixture
@@ -100,24 +106,14 @@ def frames(count=1, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (count, SIDE, SIDE, 3), np.uint8)
 
 
-def test_an_engine_calculates_the_graph(trt, logger, cuda):
-    builder = trt.Builder(logger)
-    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    assert trt.OnnxParser(network, logger).parse(tiny_graph())
-    plan = builder.build_serialized_network(network, builder.create_builder_config())
-    engine = trt.Runtime(logger).deserialize_cuda_engine(plan)
-    context, stream = engine.create_execution_context(), cuda.Stream()
-    host, device = {"frame": cuda.pagelocked_empty((1, SIDE, SIDE, 3), np.uint8)}, {}
-    host["anomaly_map"], host["score"] = (cuda.pagelocked_empty(s, np.float32) for s in ((1, SIDE, SIDE), (1,)))
-    for name, array in host.items():
-        device[name] = cuda.mem_alloc(array.nbytes)
-        context.set_tensor_address(name, int(device[name]))
-    host["frame"][:] = frames()
-    cuda.memcpy_htod_async(device["frame"], host["frame"], stream)
-    assert context.execute_async_v3(stream.handle)
-    cuda.memcpy_dtoh_async(host["score"], device["score"], stream)
-    stream.synchronize()
-    np.testing.assert_allclose(host["score"], tiny_answer(frames())[1], rtol=1e-5)
+def test_the_example_in_the_readme(emulation):
+    from edgerd.cuda.context import Context
+
+    (example,) = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    names = {"pytest": pytest, "np": np, "Context": Context, "SIDE": SIDE}
+    names |= {"tiny_graph": tiny_graph, "tiny_answer": tiny_answer}
+    exec(example, names)
+    names["test_an_engine_calculates_the_graph"](emulation)
 
 
 def test_a_captured_step_takes_one_call_per_frame(built, cuda, wired, emulation):

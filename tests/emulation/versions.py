@@ -46,3 +46,4 @@ MAIN = "10.13"
 PYCUDA = "2026.1"
 CUDA_HEADERS = ("nvidia-cuda-runtime-cu12", "12.6.77")
 """Only cuda.h is used of it: it declares what pycuda is compiled against and what the stand-in implements."""
+STUBGEN = "pybind11-stubgen==3.0.0"

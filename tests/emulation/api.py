@@ -1,0 +1,136 @@
+"""What edgerd uses of TensorRT's Python API: the contract that test_api_contract.py checks on each version.
+
+A member is written as it is called, with the names of the arguments that are passed by name or counted on. Whoever uses
+more of the API adds it here first; a member that a version lacks goes into `NOT_EVERYWHERE`, and edgerd asks for it
+(`hasattr`, `getattr`) before it uses it.
+"""
+
+USED: dict[str, tuple[str, ...]] = {
+    "Builder": (
+        "create_network(flags)",
+        "create_builder_config()",
+        "create_optimization_profile()",
+        "build_serialized_network(network, config)",
+        "num_DLA_cores",
+        "max_threads",
+    ),
+    "IBuilderConfig": (
+        "set_flag(flag)",
+        "get_flag(flag)",
+        "set_memory_pool_limit(pool, pool_size)",
+        "get_memory_pool_limit(pool)",
+        "add_optimization_profile(profile)",
+        "builder_optimization_level",
+        "hardware_compatibility_level",
+        "profiling_verbosity",
+        "max_aux_streams",
+        "default_device_type",
+        "DLA_core",
+        "can_run_on_DLA(layer)",
+        "progress_monitor",
+        "create_timing_cache(serialized_timing_cache)",
+        "set_timing_cache(cache, ignore_mismatch)",
+        "get_timing_cache()",
+    ),
+    "INetworkDefinition": (
+        "num_inputs",
+        "num_outputs",
+        "num_layers",
+        "get_input(index)",
+        "get_output(index)",
+        "get_layer(index)",
+        "name",
+    ),
+    "ITensor": ("name", "shape", "dtype"),
+    "ILayer": ("name",),
+    "IOptimizationProfile": ("set_shape(input, min, opt, max)", "get_shape(input)"),
+    "ITimingCache": ("serialize()", "combine(input_cache, ignore_mismatch)"),
+    "IHostMemory": ("nbytes",),
+    "OnnxParser": ("parse(model)", "num_errors", "get_error(index)", "clear_errors()"),
+    "ParserError": ("code()", "desc()", "node()", "node_name()", "node_operator()"),
+    "OnnxParserRefitter": ("refit_from_bytes(model)", "num_errors", "get_error(index)"),
+    "Refitter": ("refit_cuda_engine()", "get_missing_weights()"),
+    "Runtime": ("deserialize_cuda_engine(serialized_engine)", "engine_host_code_allowed", "DLA_core", "num_DLA_cores"),
+    "ICudaEngine": (
+        "num_io_tensors",
+        "get_tensor_name(index)",
+        "get_tensor_mode(name)",
+        "get_tensor_dtype(name)",
+        "get_tensor_shape(name)",
+        "get_tensor_profile_shape(name, profile_index)",
+        "num_optimization_profiles",
+        "num_layers",
+        "refittable",
+        "device_memory_size_v2",
+        "create_execution_context(strategy)",
+        "create_engine_inspector()",
+        "serialize()",
+    ),
+    "IExecutionContext": (
+        "set_tensor_address(name, memory)",
+        "set_input_shape(name, shape)",
+        "get_tensor_shape(name)",
+        "infer_shapes()",
+        "set_optimization_profile_async(profile_index, stream_handle)",
+        "execute_async_v3(stream_handle)",
+        "profiler",
+        "enqueue_emits_profile",
+    ),
+    "EngineInspector": ("get_engine_information(format)", "get_layer_information(layer_index, format)"),
+    "ILogger": ("log(severity, msg)", "Severity", "INTERNAL_ERROR", "ERROR", "WARNING", "INFO", "VERBOSE"),
+    "IProgressMonitor": (
+        "phase_start(phase_name, parent_phase, num_steps)",
+        "step_complete(phase_name, step)",
+        "phase_finish(phase_name)",
+    ),
+    "IProfiler": ("report_layer_time(layer_name, ms)",),
+    # enums
+    "NetworkDefinitionCreationFlag": ("STRONGLY_TYPED",),
+    "BuilderFlag": (
+        "REFIT",
+        "STRIP_PLAN",
+        "VERSION_COMPATIBLE",
+        "TF32",
+        "DIRECT_IO",
+        "GPU_FALLBACK",
+        "EXCLUDE_LEAN_RUNTIME",
+        "DISABLE_TIMING_CACHE",
+        "ERROR_ON_TIMING_CACHE_MISS",
+        "FP16",
+        "INT8",
+        "EDITABLE_TIMING_CACHE",
+    ),
+    "MemoryPoolType": (
+        "WORKSPACE",
+        "DLA_MANAGED_SRAM",
+        "DLA_LOCAL_DRAM",
+        "DLA_GLOBAL_DRAM",
+        "TACTIC_DRAM",
+        "TACTIC_SHARED_MEMORY",
+    ),
+    "HardwareCompatibilityLevel": ("NONE", "AMPERE_PLUS", "SAME_COMPUTE_CAPABILITY"),
+    "ProfilingVerbosity": ("NONE", "LAYER_NAMES_ONLY", "DETAILED"),
+    "LayerInformationFormat": ("JSON", "ONELINE"),
+    "TensorIOMode": ("INPUT", "OUTPUT"),
+    "DeviceType": ("GPU", "DLA"),
+    "DataType": ("FLOAT", "HALF", "BF16", "INT8", "INT32", "INT64", "BOOL", "UINT8"),
+    "ExecutionContextAllocationStrategy": ("STATIC", "ON_PROFILE_CHANGE", "USER_MANAGED"),
+}
+
+FUNCTIONS = ("nptype", "volume", "init_libnvinfer_plugins", "__version__")
+
+NOT_EVERYWHERE: dict[str, frozenset[str]] = {
+    "BuilderFlag.FP16": frozenset({"11.4"}),
+    "BuilderFlag.INT8": frozenset({"11.4"}),
+    "BuilderFlag.EDITABLE_TIMING_CACHE": frozenset({"10.3"}),
+    "HardwareCompatibilityLevel.SAME_COMPUTE_CAPABILITY": frozenset({"10.3"}),
+}
+"""Member -> versions that lack it."""
+
+DATA_TYPES = {"FLOAT": 0, "HALF": 1, "INT8": 2, "INT32": 3, "BOOL": 4, "UINT8": 5, "BF16": 7, "INT64": 8}
+"""Values that the stand-ins give for the types of tensors."""
+
+
+def members(kind: str) -> set[str]:
+    """The names in `USED`, without arguments."""
+    return {item.split("(")[0] for item in USED[kind]}

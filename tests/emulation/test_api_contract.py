@@ -1,0 +1,125 @@
+"""What edgerd uses of TensorRT is there, with these names, in each version that is supported."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from emulation import api
+from emulation.stubs import mypy, write_stubs
+
+pytestmark = pytest.mark.emulated
+
+CODE = Path(__file__).parents[2] / "edgerd" / "runtimes" / "tensorrt"
+ORDINARY = {
+    "name",
+    "shape",
+    "dtype",
+    "type",
+    "code",
+    "log",
+    "parse",
+    "format",
+    "flags",
+    "reset",
+    "copy",
+    "values",
+    "stream",
+    "path",
+}
+"""Names of TensorRT members that other objects have as well: an attribute of that name says nothing."""
+
+
+@pytest.fixture
+def trt(emulation):
+    return emulation.trt
+
+
+def missing_here(emulation, name):
+    return emulation.version.name in api.NOT_EVERYWHERE.get(name, ())
+
+
+@pytest.mark.parametrize("kind", api.USED)
+def test_members_and_arguments(trt, emulation, kind):
+    for item in api.USED[kind]:
+        name, _, arguments = item.rstrip(")").partition("(")
+        present = hasattr(getattr(trt, kind), name)
+        assert present != missing_here(emulation, f"{kind}.{name}"), f"{kind}.{name}: {present}"
+        if arguments:
+            signatures = getattr(trt, kind).__dict__[name].__doc__
+            for argument in arguments.split(", "):
+                assert re.search(rf"\b{argument}: ", signatures), f"{item}: {signatures.splitlines()[0]}"
+
+
+def test_functions(trt):
+    assert [name for name in api.FUNCTIONS if not hasattr(trt, name)] == []
+
+
+def test_data_types_have_the_values_of_the_stand_ins(trt):
+    assert {name: int(getattr(trt.DataType, name)) for name in api.DATA_TYPES} == api.DATA_TYPES
+
+
+# what the code uses
+
+
+def uses(source, members):
+    """What a file uses that is not in the contract: `trt.Kind`, `trt.Kind.MEMBER`, and members of its objects."""
+    allowed = {name for kind in api.USED for name in api.members(kind)}
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Attribute):
+            continue
+        owner = node.value
+        if isinstance(owner, ast.Name) and owner.id in ("trt", "tensorrt"):
+            if node.attr not in api.USED and node.attr not in api.FUNCTIONS:
+                yield f"trt.{node.attr}"
+        elif (
+            isinstance(owner, ast.Attribute)
+            and isinstance(owner.value, ast.Name)
+            and owner.value.id in ("trt", "tensorrt")
+        ):
+            if node.attr not in api.members(owner.attr):
+                yield f"trt.{owner.attr}.{node.attr}"
+        elif node.attr in members - allowed - ORDINARY:
+            yield node.attr
+
+
+@pytest.fixture
+def members(trt):
+    kinds = (getattr(trt, name) for name in dir(trt) if isinstance(getattr(trt, name), type))
+    return {name for kind in kinds for name in vars(kind) if not name.startswith("_")}
+
+
+def test_the_code_keeps_to_the_contract(members):
+    found = {file.name: list(uses(file.read_text("utf-8"), members)) for file in CODE.rglob("*.py")}
+    assert {name: missing for name, missing in found.items() if missing} == {}
+
+
+def test_the_search_finds_what_is_not_in_the_contract(members):
+    source = (
+        "trt.Builder(l); trt.Lexer(); trt.BuilderFlag.NONSENSE; engine.has_implicit_batch_dimension; engine.num_layers"
+    )
+    assert set(uses(source, members | {"has_implicit_batch_dimension"})) == {
+        "trt.Lexer",
+        "trt.BuilderFlag.NONSENSE",
+        "has_implicit_batch_dimension",
+    }
+
+
+# types
+
+
+def test_the_code_has_the_right_types(emulation, tmp_path):
+    write_stubs(emulation, tmp_path)
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text(
+        "import tensorrt as trt\n\n\n"
+        "def use(config: trt.IBuilderConfig, context: trt.IExecutionContext) -> None:\n"
+        "    config.set_flag(trt.BuilderFlag.REFIT)\n"
+        "    config.set_timing_cach(None, False)\n"
+        "    context.set_input_shape('frame', 3)\n"
+    )
+    findings = mypy(tmp_path, str(wrong)).splitlines()
+    assert [re.search(r"wrong.py:(\d)", line)[1] for line in findings if "error:" in line] == ["6", "7"], findings
+    if CODE.is_dir():
+        assert mypy(tmp_path, "-p", "edgerd.runtimes.tensorrt") == ""
