@@ -11,7 +11,7 @@ from edgerd.cuda.driver import Driver
 from edgerd.errors import DeviceError, DeviceLostError, EdgerdError, InputError, MissingDependencyError
 
 Wait = Literal["blocking", "spinning"]
-"""How a thread waits for the GPU: asleep, or at full speed for some 20 us less."""
+"""How a thread waits for the GPU: asleep, or turning in a loop, which answers sooner and costs a core."""
 
 _WAIT_FLAGS: dict[Wait, int] = {"spinning": 0x01, "blocking": 0x04}
 """CU_CTX_SCHED_SPIN, CU_CTX_SCHED_BLOCKING_SYNC."""

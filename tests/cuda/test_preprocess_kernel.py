@@ -239,3 +239,8 @@ class TestPlan:
         spec = PreprocessSpec(region=RegionSpec(x=0, y=0, width=700, height=10))
         with pytest.raises(SpecError, match="leaves the frame"):
             plan_launch(FrameLayout(PixelFormat.BGR, 480, 640), spec)
+
+    def test_an_address_that_would_lose_the_device_is_refused(self):
+        plan = plan_launch(FrameLayout(PixelFormat.BGR, 480, 640), PreprocessSpec())
+        with pytest.raises(ValueError, match="multiple of 16 bytes, not at 0x1008"):
+            plan.parameters(0x1008, 0, 0)

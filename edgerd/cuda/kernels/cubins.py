@@ -17,8 +17,8 @@ def cubin(capability: tuple[int, int], *, fresh: bool = False) -> bytes:
     """The preprocessing kernels for a GPU.
 
     The key is a hash over source, architecture and options, not over the compiler: what one toolkit made serves all,
-    and may be copied to a device without one. A cache that cannot be read or written costs a second per start, no
-    more.
+    and may be copied to a device without one. A cache that cannot be read or written costs two seconds per start,
+    no more.
 
     Args:
         capability: The GPU's compute capability.

@@ -91,10 +91,16 @@ class LaunchPlan:
         """The kernel's one argument.
 
         Args:
-            source: Device address of the first frame, readable to `READ_SLACK` bytes behind the last one.
+            source: Device address of the first frame, a multiple of 16, readable to `READ_SLACK` bytes behind the
+                last one.
             tiles: Device address of the output.
             taps: Device address of `taps`; 0 where there are none.
+
+        Raises:
+            ValueError: The source lies elsewhere: the device would be lost at the first load.
         """
+        if source % 16:
+            raise ValueError(f"frames must lie at a multiple of 16 bytes, not at {source:#x}")
         record = np.zeros((), _PARAMETERS)
         for name, value in {**self._values, "source": source, "tiles": tiles, "taps": taps}.items():
             record[name] = value

@@ -56,6 +56,9 @@ class Preprocessor:
         Args:
             source: Device address of the first frame, as `FrameBuffer.address`.
             tiles: Device address of uint8 `output_shape`.
+
+        Raises:
+            ValueError: The source is not at a multiple of 16 bytes.
         """
         parameters = ctypes.create_string_buffer(self._plan.parameters(source, tiles, self._taps))
         arguments = (c_void_p * 1)(ctypes.addressof(parameters))
