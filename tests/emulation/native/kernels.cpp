@@ -4,9 +4,9 @@
 
 #include <dlfcn.h>
 #include <elf.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <iterator>
@@ -41,6 +41,18 @@ size_t image_bytes(const void *image) {
     return header->e_shoff + size_t(header->e_shentsize) * header->e_shnum;
 }
 
+// From a file of its own name: dlopen takes a name that it has seen for the same library.
+void *load(const void *image, size_t bytes) {
+    char path[] = "/tmp/emulated-module-XXXXXX";
+    const int file = mkstemp(path);
+    if (file < 0) return nullptr;
+    const bool whole = write(file, image, bytes) == ssize_t(bytes);
+    close(file);
+    void *library = whole ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : nullptr;
+    unlink(path);
+    return library;
+}
+
 // As for a cubin: the same major version, and a minor version that is not newer than the device's.
 bool runs_on_device(int architecture) {
     int major, minor;
@@ -57,10 +69,7 @@ CUresult cuModuleLoadData(CUmodule *out, const void *image) {
     ENTER();
     const size_t bytes = image_bytes(image);
     if (!bytes) return entry.done(CUDA_ERROR_NO_BINARY_FOR_GPU);
-    const int file = memfd_create("module", 0);
-    if (write(file, image, bytes) != ssize_t(bytes)) return entry.done(CUDA_ERROR_INVALID_IMAGE);
-    void *library = dlopen(("/proc/self/fd/" + std::to_string(file)).c_str(), RTLD_NOW | RTLD_LOCAL);
-    close(file);
+    void *library = load(image, bytes);
     if (!library) return entry.done(CUDA_ERROR_INVALID_IMAGE);
     const auto *architecture = static_cast<const int *>(dlsym(library, "emulated_architecture"));
     if (!architecture || !runs_on_device(*architecture)) return entry.done(CUDA_ERROR_NO_BINARY_FOR_GPU);
