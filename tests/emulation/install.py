@@ -31,7 +31,7 @@ else:  # run as a script
 
 NATIVE = Path(__file__).parent / "native"
 FOLDER = Path(__file__).parents[2] / ".emulation"
-CUDA_SOURCES = ("device", "streams", "contexts", "memory", "kernels", "unsupported")
+CUDA_SOURCES = ("device", "streams", "graphs", "contexts", "memory", "kernels", "unsupported")
 
 
 class InstallError(Exception):

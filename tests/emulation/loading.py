@@ -13,7 +13,7 @@ from types import ModuleType
 
 import onnx
 
-from . import basics, builder, building, networks, running
+from . import basics, builder, building, executing, networks, running
 from .basics import Example, Machine, Settings
 from .driver import Driver
 from .install import FOLDER
@@ -148,7 +148,7 @@ def _teach(world: World, trt: ModuleType) -> None:
     world.teach(running.Runtime, runtime)
     engine = runtime.deserialize_cuda_engine(memory)
     world.teach(running.Engine, engine)
-    world.teach(running.Context, engine.create_execution_context())
+    world.teach(executing.Context, engine.create_execution_context())
     world.teach(running.Inspector, engine.create_engine_inspector())
     refitter = trt.Refitter(engine, logger)
     world.teach(running.Refitter, refitter)

@@ -1,16 +1,15 @@
-"""Stand-ins for what runs an engine: runtime, engine, context, inspector, refitter."""
+"""Stand-ins around an engine: runtime, engine, inspector, refitter."""
 
 import ctypes
-import itertools
 import json
 from typing import Any
 
 import onnx
 
 from .basics import ERROR, HostMemory, Logging, Machine
-from .driver import ILLEGAL_ADDRESS
+from .executing import Context
 from .plans import Calculator, Plan, PlanError, Tensor
-from .teaching import Dims, Int, Long, Shape, StandIn, Text, World, answers, stored
+from .teaching import Int, Long, Shape, StandIn, Text, World, answers, stored
 
 
 @stored(DLA_core=-1, engine_host_code_allowed=0, max_threads=1)
@@ -166,158 +165,6 @@ class Engine(Logging):
                 )
                 return None
         return Context(self, memory)
-
-
-@stored(persistent_cache_limit=0, debug_sync=0, enqueue_emits_profile=1, nvtx_verbosity=0)
-class Context(Logging):
-    """An engine's state of execution."""
-
-    jobs = itertools.count()
-    running: "dict[int, tuple[Engine, dict[str, int], dict[str, Shape], bool, int]]" = {}  # noqa: RUF012  kept for graphs
-
-    def __init__(self, engine: Engine, memory: int) -> None:
-        super().__init__(engine.logger)
-        self.engine = engine
-        self.memory = memory
-        self.owned = memory
-        self.addresses: dict[str, int] = {}
-        inputs = [tensor for tensor in engine.plan.tensors.values() if tensor.is_input]
-        self.shapes: dict[str, Shape] = {tensor.name: tensor.shape for tensor in inputs}
-        self.profile = 0
-        self.monitor = 0
-        self.settled = False  # False until an enqueue has run with these shapes
-
-    def on_end(self) -> None:
-        Machine.free(self.owned)
-
-    @answers(lambda context: context.engine)
-    def get_engine(self) -> Engine:
-        return self.engine
-
-    @answers(lambda context: context.set_tensor_address("x", 0))
-    def set_tensor_address(self, name: Text, address: Long) -> bool:
-        if self.engine.tensor(name) is None:
-            return False
-        self.addresses[name] = address
-        return True
-
-    @answers(lambda context: context.get_tensor_address("x"))
-    def get_tensor_address(self, name: Text) -> int:
-        return self.addresses.get(name, 0)
-
-    @answers(lambda context: context.set_input_shape("x", (1,)))
-    def set_input_shape(self, name: Text, shape: Dims) -> bool:
-        tensor = self.engine.tensor(name)
-        if tensor is None:
-            return False
-        profiles = self.engine.plan.profiles
-        low, _, high = profiles[self.profile].get(name, [tensor.shape] * 3) if profiles else [tensor.shape] * 3
-        if len(shape) != len(low) or not all(a <= s <= b for a, s, b in zip(low, shape, high, strict=True)):
-            self.log(ERROR, f"IExecutionContext::setInputShape: Error Code 3: {name} {shape} is not in the profile")
-            return False
-        self.settled = self.settled and self.shapes[name] == shape
-        self.shapes[name] = shape
-        return True
-
-    @answers(lambda context: context.get_tensor_shape("x"))
-    def get_tensor_shape(self, name: Text) -> Shape | None:
-        tensor = self.engine.tensor(name)
-        if tensor is None or name in self.shapes:
-            return self.shapes.get(name)
-        batch = next(iter(self.shapes.values()))[:1]  # the fused graph's only dynamic extent
-        return tuple(batch[0] if extent == -1 else extent for extent in tensor.shape)
-
-    @answers(lambda context: context.infer_shapes())
-    def infer_shapes(self, _room: Int, _names: Long) -> int:
-        return sum(-1 in shape for shape in self.shapes.values())
-
-    @answers(lambda context: context.all_binding_shapes_specified)
-    def all_shapes_specified(self) -> bool:
-        return not any(-1 in shape for shape in self.shapes.values())
-
-    @answers(lambda context: context.active_optimization_profile)
-    def get_optimization_profile(self) -> int:
-        return self.profile
-
-    @answers(lambda context: context.set_optimization_profile_async(0, 0), meanwhile=1)
-    def set_optimization_profile_async(self, index: Int, _stream: Long) -> bool:
-        if index >= max(1, len(self.engine.plan.profiles)):
-            return False
-        self.profile = index
-        return True
-
-    @answers(lambda context: setattr(context, "device_memory", 0))
-    def set_device_memory(self, address: Long) -> None:
-        self.memory = address
-
-    @answers(lambda context: context.set_device_memory(0, 0))
-    def set_device_memory_v2(self, address: Long, size_bytes: Long) -> None:
-        self.memory = address if size_bytes >= Machine.settings.context_bytes else 0
-
-    @answers(lambda context: setattr(context, "profiler", None))
-    def set_profiler(self, profiler: Long) -> None:
-        self.monitor = profiler
-
-    @answers(lambda context: context.profiler)
-    def get_profiler(self) -> int:
-        return self.monitor
-
-    @answers(lambda context: context.execute_async_v3(0))
-    def enqueue(self, stream: Long) -> bool:
-        flaw = self._flaw(stream)
-        if flaw:
-            self.log(ERROR, f"IExecutionContext::enqueueV3: Error Code 3: API Usage Error ({flaw})")
-            return False
-        library = Machine.driver.library
-        captured = bool(library.emulation_is_capturing(ctypes.c_void_p(stream)))
-        job = next(self.jobs)
-        self.running[job] = (self.engine, dict(self.addresses), dict(self.shapes), captured, self.monitor)
-        self.settled = True
-        failed = library.emulation_give_engine(ctypes.c_void_p(stream), RUN, ctypes.c_uint64(job))
-        if failed:
-            self.log(ERROR, f"IExecutionContext::enqueueV3: Error Code 1: Cuda Runtime ({failed})")
-        return not failed
-
-    def _flaw(self, stream: int) -> str:
-        for name in self.engine.plan.tensors:
-            if not self.addresses.get(name):
-                return f"Address is not set for tensor {name}"
-        if not self.memory:
-            return "no device memory was set for the context"
-        if not self.all_shapes_specified():
-            return "not all input shapes are specified"
-        if not self.settled and Machine.driver.library.emulation_is_capturing(ctypes.c_void_p(stream)):
-            address = Machine.allocate(64)  # as TensorRT may, the first time: the driver refuses during a capture
-            if not address:
-                return "the first enqueue after a change of shapes cannot be captured"
-            Machine.free(address)
-        return ""
-
-
-def _run(job: int) -> int:
-    """Called by the driver when a stream gets to an engine; returns a CUresult."""
-    engine, addresses, shapes, captured, profiler = Context.running[job]
-    if not captured:
-        del Context.running[job]
-    for name, tensor in engine.plan.tensors.items():
-        shape = shapes.get(name) or tuple(next(iter(shapes.values()))[0] if e == -1 else e for e in tensor.shape)
-        count = tensor.dtype.itemsize
-        for extent in shape:
-            count *= extent
-        if not Machine.driver.holds(addresses[name], count):
-            return ILLEGAL_ADDRESS
-    try:
-        engine.calculator.run(addresses, shapes)
-    except Exception as error:  # noqa: BLE001  it cannot cross the C++ code
-        World.current.failures.append(f"ONNX Runtime: {error}")
-        return ILLEGAL_ADDRESS
-    for node in engine.plan.model.graph.node if profiler else ():
-        text = ctypes.c_char_p(node.name.encode())
-        World.current.library.emulation_layer_time(ctypes.c_void_p(profiler), text, ctypes.c_float(0.01))
-    return 0
-
-
-RUN = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_uint64)(_run)
 
 
 class Inspector(StandIn):

@@ -1,4 +1,4 @@
-// Streams, events, capture and graphs.
+// Streams and events (streams.cpp), capture and graphs (graphs.cpp).
 //
 // Work given to a stream is only queued; it is done when something waits for it (a synchronise, a query, a free, an
 // event that another stream waits for). That is the latest moment the driver's contract allows, so a caller that reads
@@ -56,6 +56,14 @@ struct Event {
 struct Graph {
     std::vector<Work> nodes;
 };
+
+std::set<Stream *> &streams();    // all but the default stream
+std::set<Capture *> &captures();  // those that run
+bool is_default(CUstream stream);
+// The stream behind a handle, nullptr for one that does not exist.
+Stream *known(CUstream handle);
+// Does one piece of work, and keeps its failure.
+CUresult do_now(const Work &work);
 
 // Queues work, or writes it into the graph that the stream is capturing.
 CUresult give(CUstream stream, Work work);
