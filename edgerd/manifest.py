@@ -169,6 +169,8 @@ class EngineRecord(Record):
     files: tuple[str, ...]
     graph: str = GRAPH_FILE
     """What it was compiled from: the exported graph, or one that a lower precision was written into."""
+    high_precision: tuple[str, ...] = ()
+    """Name prefixes of the blocks that an INT8 engine leaves in high precision."""
     threshold: ThresholdRecord
     gate: GateReport
     default: bool = False
