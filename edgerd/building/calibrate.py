@@ -29,6 +29,10 @@ from edgerd.types import UInt8Array
 MIN_PICTURES = 8
 
 
+class TrainedOnError(DatasetError):
+    """Good pictures that the student was trained on: their scores are lower than those of new parts."""
+
+
 @dataclass(frozen=True)
 class Calibration:
     """What `calibrate` did: the new bundle, its FP32 threshold, and engines whose threshold could not be renewed."""
@@ -97,7 +101,8 @@ def pictures_from_folder(bundle: Bundle, data: Path) -> UInt8Array:
     """Good pictures from a folder, for `calibrate`: uint8 (n, T, H, W, 3).
 
     Raises:
-        DatasetError: The student was trained on some of them, so that their scores are too low; or there are too few.
+        TrainedOnError: The student was trained on some of them, so that their scores are too low.
+        DatasetError: There are too few.
     """
     read = read_prepared(Dataset.open(data).train_good, bundle.manifest.preprocess)
     if fingerprint(read.paths, data) == bundle.manifest.training.data_fingerprint:
@@ -120,8 +125,8 @@ def _refuse_training_pictures(bundle: Bundle, pictures: UInt8Array, source: str)
         raise _trained_on(bundle, source)
 
 
-def _trained_on(bundle: Bundle, source: str) -> DatasetError:
-    return DatasetError(
+def _trained_on(bundle: Bundle, source: str) -> TrainedOnError:
+    return TrainedOnError(
         f"{source} holds pictures this bundle was trained on; their scores are lower than those of new parts.",
         expected="good pictures that training never saw",
         hint=f"edgerd calibrate {quote(str(bundle.path))} uses the ones that were held out",
@@ -146,7 +151,7 @@ def pictures_from_camera(
 
     Raises:
         CameraError: It does not open, or gave too few pictures.
-        DatasetError: It is a folder with pictures the student was trained on.
+        TrainedOnError: It is a folder with pictures the student was trained on.
     """
     spec = bundle.manifest.preprocess
     camera = open_camera(uri)

@@ -9,13 +9,13 @@ from typing import Protocol
 
 import numpy as np
 
-from edgerd.building.gate import Budget, compare
-from edgerd.building.scores import maps_of, scores_of
+from edgerd.building.gate import Budget, Outputs, compare
+from edgerd.building.gate_pictures import GatePictures
+from edgerd.building.scores import maps_of
 from edgerd.building.typed_graph import TypedGraph
-from edgerd.evaluation.threshold import threshold_from_scores
-from edgerd.manifest import EngineRecord, ThresholdRecord
+from edgerd.manifest import EngineRecord, GateReport, ThresholdRecord
 from edgerd.runtimes import load_runtime
-from edgerd.runtimes.protocol import Engine, Maps
+from edgerd.runtimes.protocol import Engine
 from edgerd.types import UInt8Array
 
 _WARM_UP, _TIMED = 3, 15
@@ -49,26 +49,33 @@ class Standard:
     """What engines are held to.
 
     Attributes:
-        good: Good pictures that training never saw, uint8 (n, T, H, W, 3).
-        reference: What the FP32 graph gave for them, in their order.
-        threshold: The FP32 graph's.
+        pictures: What they are run on.
+        reference: What the FP32 graph gives for them.
+        threshold: The FP32 graph's, as it stands in the bundle.
         budget: How far an engine may be from it.
     """
 
-    good: UInt8Array
-    reference: Sequence[Maps]
+    pictures: GatePictures
+    reference: Outputs
     threshold: ThresholdRecord
     budget: Budget
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One that was built: its record and its files, or why there is none."""
+    """One that was built.
+
+    Attributes:
+        wanted: What was built.
+        gate: How it compares with the FP32 graph.
+        record: For the manifest; None where its maps are not finite, so that it has no threshold.
+        files: Of the bundle, name to content, as far as it lacks them.
+    """
 
     wanted: Wanted
+    gate: GateReport
     record: EngineRecord | None
     files: dict[str, bytes]
-    reason: str = ""
 
     @property
     def runtime(self) -> str:
@@ -77,7 +84,7 @@ class Candidate:
 
     @property
     def precision(self) -> str:
-        """ "fp32", "int8", ..."""
+        """One that the runtime has here."""
         return self.wanted.precision
 
     @property
@@ -86,21 +93,27 @@ class Candidate:
         return self.wanted.high_precision
 
     @property
-    def refusal(self) -> str:
-        """Why it is not let through; empty where it is."""
-        return self.reason if self.record is None else "; ".join(self.record.gate.failures)
+    def name(self) -> str:
+        """As commands print it."""
+        kept = f" with {', '.join(self.high_precision)} in high precision" if self.high_precision else ""
+        return f"{self.runtime} {self.precision}{kept}"
 
     def __str__(self) -> str:
-        kept = f" with {', '.join(self.high_precision)} in high precision" if self.high_precision else ""
-        label = f"{self.runtime} {self.precision}{kept}:"
+        gate = self.gate
+        verdict = "passes the gate" if gate.passed else f"refused: {'; '.join(gate.failures)}"
         if self.record is None:
-            return f"{label} not built: {self.reason}"
-        gate = self.record.gate
-        verdict = "passes the gate" if gate.passed else f"refused: {self.refusal}"
+            return f"{self.name}: {verdict}"
+        speed = f"{self.record.median_ms:.1f} ms per picture, " if self.record.median_ms is not None else ""
         return (
-            f"{label} {self.record.median_ms:.1f} ms per picture, maps within {gate.max_map_error:.2e} of FP32, "
+            f"{self.name}: {speed}maps within {gate.max_map_error:.2e} of FP32, "
             f"{gate.verdicts_flipped} of {gate.n_pictures} verdicts flipped; {verdict}"
         )
+
+
+def outputs_of(engine: Engine, pictures: GatePictures, false_alarm_rate: float) -> Outputs:
+    """Run an engine on all of the gate's pictures; their maps are held in memory."""
+    labelled = () if pictures.labelled is None else list(maps_of(engine, pictures.labelled))
+    return Outputs(list(maps_of(engine, pictures.good)), false_alarm_rate, labelled, pictures.labels)
 
 
 def build_candidate(wanted: Wanted, graph_of: GraphSource, standard: Standard) -> tuple[Candidate, Engine]:
@@ -119,21 +132,20 @@ def build_candidate(wanted: Wanted, graph_of: GraphSource, standard: Standard) -
     key = runtime.key(wanted.precision, graph.sha256)
     compiled = runtime.build(graph.content, wanted.precision)
     engine = runtime.load(graph.content, key, compiled)
-    given = list(maps_of(engine, standard.good))
+    given = outputs_of(engine, standard.pictures, standard.threshold.false_alarm_rate)
     gate = compare(given, standard.reference, standard.threshold.value, standard.budget)
     if not gate.finite:
-        return Candidate(wanted, None, {}, reason="; ".join(gate.failures)), engine
-    own = threshold_from_scores(scores_of(given), standard.threshold.false_alarm_rate)
+        return Candidate(wanted, gate, None, {}), engine
     files = {f"engines/{wanted.runtime}-{wanted.precision}/{file}": content for file, content in compiled.items()}
     record = EngineRecord(
         key=key,
         files=tuple(files),
         graph=graph.file,
-        threshold=own,
+        threshold=given.threshold,
         gate=gate,
         high_precision=wanted.high_precision,
     )
-    return Candidate(wanted, record, files | graph.new_files), engine
+    return Candidate(wanted, gate, record, files | graph.new_files), engine
 
 
 def timed(candidates: Sequence[Candidate], engines: Sequence[Engine], tiles: UInt8Array) -> list[Candidate]:

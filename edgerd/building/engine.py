@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from functools import cache
 from shlex import quote
 
-from edgerd.building.candidates import Candidate, GraphSource, Standard, Wanted, build_candidate, timed
-from edgerd.building.gate import MAX_MAP_ERROR, Budget
-from edgerd.building.scores import holdout_pictures, maps_of
+from edgerd.building.candidates import Candidate, GraphSource, Standard, Wanted, build_candidate, outputs_of, timed
+from edgerd.building.gate import MAX_AUROC_DROP, MAX_MAP_ERROR, Budget
+from edgerd.building.gate_pictures import GatePictures, gate_pictures
 from edgerd.building.typed_graph import TypedGraph, typed_graph
 from edgerd.bundle import Bundle
-from edgerd.errors import BundleError, GateError, MissingDependencyError
+from edgerd.errors import BundleError, GateError, InputError, MissingDependencyError
 from edgerd.manifest import EngineRecord, ThresholdRecord
 from edgerd.runtimes import RUNTIMES, load_runtime
 from edgerd.runtimes.choose import open_engine
-from edgerd.types import UInt8Array
 
 AUTO_PRECISIONS = ("fp32", "bf16")
 """What "auto" chooses from. Not INT8: a gate on good pictures alone does not see what it costs in AUROC, and on mtd
@@ -38,11 +37,13 @@ def build_engine(
     *,
     runtime: str = "auto",
     precision: str = "auto",
-    pictures: UInt8Array | None = None,
+    pictures: GatePictures | None = None,
     max_map_error: float | None = None,
+    max_auroc_drop: float | None = None,
     force: bool = False,
     graph_of: GraphSource | None = None,
     say: Callable[[str], None] = lambda _: None,
+    on_candidate: Callable[[Candidate], None] = lambda _: None,
 ) -> Built:
     """Build engines, compare each with the FP32 graph, and install the fastest that passes as the default.
 
@@ -50,37 +51,61 @@ def build_engine(
         bundle: Calibrated.
         runtime: An entry of `RUNTIMES`, or "auto" for all that can be used here.
         precision: One that the runtime has here, or "auto" for all of `AUTO_PRECISIONS`.
-        pictures: uint8 (n, T, H, W, 3), good ones for gate and threshold; None takes the held-out ones.
+        pictures: For gate and threshold; None takes the held-out ones.
         max_map_error: Largest difference of two maps, in units of the map; None for a quarter of the threshold.
+        max_auroc_drop: Of image AUROC, pixel AUROC and AUPRO on labelled pictures; None for `MAX_AUROC_DROP`.
         force: Install the fastest even if the gate refuses all; the record says so.
         graph_of: How the graphs are made; None for `typed_graph` of this bundle.
-        say: Told what is going on, a line at a time.
+        say: Told what a person should know, a line at a time.
+        on_candidate: Told of each engine once it was built, compared and timed.
 
     Raises:
         GateError: None passed; nothing was changed.
         MissingDependencyError: The runtime, or the precision on this machine, is not there.
         BundleError: The bundle has no threshold or no pictures; for "int8" no range pictures.
+        InputError: An AUROC drop is given, and there are no labelled pictures.
     """
     threshold = _threshold_of(bundle)
     wanted = [Wanted(name, kind) for name, kind in _combinations(runtime, precision)]
-    good = holdout_pictures(bundle) if pictures is None else pictures
-    if len(good) < threshold.n_good:
+    judged_by = gate_pictures(bundle) if pictures is None else pictures
+    budget = budget_for(threshold, judged_by, max_map_error, max_auroc_drop)
+    if len(judged_by.good) < threshold.n_good:
         say(
             f"The bundle was calibrated on {threshold.n_good} good pictures, the engine's own threshold will be from "
-            f"{len(good)}; give the same ones with --calibration DATA, or calibrate again afterwards."
+            f"{len(judged_by.good)}; give the same ones with --calibration DATA, or calibrate again afterwards."
         )
-    budget = Budget(max_map_error=MAX_MAP_ERROR * threshold.value if max_map_error is None else max_map_error)
-    standard = fp32_standard(bundle, good, threshold, budget)
+    standard = fp32_standard(bundle, judged_by, threshold, budget)
     candidates = build_candidates(wanted, graph_of or graphs_of(bundle), standard)
     for candidate in candidates:
-        say(str(candidate))
-    return install(bundle, fastest(candidates, budget, force=force), candidates)
+        on_candidate(candidate)
+    return install(bundle, fastest(candidates, force=force), candidates)
 
 
-def fp32_standard(bundle: Bundle, good: UInt8Array, threshold: ThresholdRecord, budget: Budget) -> Standard:
+def budget_for(
+    threshold: ThresholdRecord, pictures: GatePictures, max_map_error: float | None, max_auroc_drop: float | None
+) -> Budget:
+    """How far an engine may be from the FP32 graph; None takes what is usual.
+
+    Raises:
+        InputError: An AUROC drop is given, and there are no labelled pictures.
+    """
+    if max_auroc_drop is not None and pictures.labelled is None:
+        raise InputError(
+            "An AUROC drop can only be judged on labelled pictures.",
+            expected="--calibration DATA in MVTec's layout: train/good, test/good, test/<defect>",
+            hint="Give such a folder, or leave --max-auroc-drop out.",
+        )
+    return Budget(
+        max_map_error=MAX_MAP_ERROR * threshold.value if max_map_error is None else max_map_error,
+        max_auroc_drop=MAX_AUROC_DROP if max_auroc_drop is None else max_auroc_drop,
+    )
+
+
+def fp32_standard(bundle: Bundle, pictures: GatePictures, threshold: ThresholdRecord, budget: Budget) -> Standard:
     """Run the FP32 graph on pictures, for engines to be compared with."""
     with open_engine(bundle, "onnxruntime", "fp32") as opened:
-        return Standard(good, list(maps_of(opened.engine, good)), threshold, budget)
+        reference = outputs_of(opened.engine, pictures, threshold.false_alarm_rate)
+    return Standard(pictures, reference, threshold, budget)
 
 
 def graphs_of(bundle: Bundle) -> GraphSource:
@@ -107,10 +132,10 @@ def build_candidates(wanted: Sequence[Wanted], graph_of: GraphSource, standard: 
             stack.callback(engine.close)
             candidates.append(candidate)
             engines.append(engine)
-        return tuple(timed(candidates, engines, standard.good[0]))
+        return tuple(timed(candidates, engines, standard.pictures.good[0]))
 
 
-def fastest(candidates: Sequence[Candidate], budget: Budget, *, force: bool = False) -> Candidate:
+def fastest(candidates: Sequence[Candidate], *, force: bool = False) -> Candidate:
     """The fastest that passed the gate; with `force` the fastest of all, if none did.
 
     Raises:
@@ -120,12 +145,27 @@ def fastest(candidates: Sequence[Candidate], budget: Budget, *, force: bool = Fa
     able = [(c, record) for c, record in built if record.gate.passed] or (built if force else [])
     if not able:
         raise GateError(
-            "No engine was let through: " + "; ".join(f"{c.runtime} {c.precision}: {c.refusal}" for c in candidates),
-            expected=f"maps within {budget.max_map_error:.4f} of the FP32 graph's, at most "
-            f"{budget.max_flipped:.0%} of the verdicts flipped",
-            hint="Allow more with --max-map-error X, or install it all the same with --force; the bundle is unchanged.",
+            "No engine was let through: " + "; ".join(f"{c.name}: {', '.join(c.gate.failures)}" for c in candidates),
+            expected="every check of the gate passed; the bundle is unchanged",
+            hint=_next_steps(candidates),
         )
     return min(able, key=lambda pair: pair[1].median_ms or float("inf"))[0]
+
+
+def _next_steps(candidates: Sequence[Candidate]) -> str:
+    """What to try after a refusal."""
+    steps = []
+    if any(candidate.precision == "int8" for candidate in candidates):
+        steps = [
+            "--precision auto looks for the blocks to leave in higher precision",
+            "more, and more different, range pictures make better INT8 (calibration/collect.py)",
+            "edgerd train DATA -o RUN --resume --quantize trains the student for INT8",
+        ]
+    if any(candidate.record is not None for candidate in candidates):
+        steps.append("--max-map-error X or --max-auroc-drop X allows more, --force installs it all the same")
+    else:
+        steps.append("edgerd show BUNDLE --verify tells whether the bundle is damaged; if not, export it again")
+    return "; ".join(steps) + "."
 
 
 def install(bundle: Bundle, best: Candidate, candidates: Sequence[Candidate]) -> Built:
