@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgerd.precision.ranges import N_BINS, TensorRange, activations_on, histogram, watched
-from edgerd.precision.scales import DEFAULT_CHOICE, RangeChoice, interval
+from edgerd.precision.scales import RangeChoice, interval
 from edgerd.types import Float32Array, UInt8Array
 
 Places = Sequence[int] | npt.NDArray[np.intp]
@@ -51,7 +51,7 @@ class PictureHistograms:
         share: npt.NDArray[np.float64] = (shown * ((bins < first) | (bins > last))).sum(axis=1) / shown.sum(axis=1)
         return share
 
-    def widths(self, of: Places, choice: RangeChoice = DEFAULT_CHOICE) -> npt.NDArray[np.float64]:
+    def widths(self, of: Places, choice: RangeChoice) -> npt.NDArray[np.float64]:
         """How wide the interval of each activation would be, if its range were found from these pictures alone.
 
         Returns:
@@ -110,7 +110,7 @@ def growth(
 
 
 def halving(
-    found: PictureHistograms, of: Places, choice: RangeChoice = DEFAULT_CHOICE, n_splits: int = 5, seed: int = 0
+    found: PictureHistograms, of: Places, choice: RangeChoice, n_splits: int = 5, seed: int = 0
 ) -> npt.NDArray[np.float64]:
     """How far two halves of a set agree on the interval of each activation.
 
