@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from shlex import quote
 
+import numpy as np
+import onnx
 from pydantic import ValidationError
 
 from edgerd.bundle import Bundle
 from edgerd.data.pictures import load_bundle_pictures
 from edgerd.errors import BundleDamagedError, BundleError
 from edgerd.manifest import GRAPH_FILE
+from edgerd.precision import tensorrt
+from edgerd.precision.half import half_graph
+from edgerd.precision.lint import Target, assert_clean
+from edgerd.precision.preset import Preset
 from edgerd.precision.quantise import int8_graph_file, quantised_graph
-from edgerd.precision.ranges import MIN_PICTURES, RANGES_FILE, Ranges, collect_ranges
+from edgerd.precision.ranges import MIN_PICTURES, RANGES_FILE, Ranges, TensorRange, collect_ranges
+from edgerd.precision.scales import symmetric_scale
 from edgerd.runtimes.machine import usable_cores
+from edgerd.types import UInt8Array
+
+DEVICE_FLAVOURS = ("u8s8", "s8s8")
+"""CPU flavours that travel in a bundle: x86 with VNNI, and Arm. Another is made from the ranges, on the device."""
 
 
 @dataclass(frozen=True)
@@ -40,39 +52,122 @@ class TypedGraph:
 def typed_graph(bundle: Bundle, precision: str, int8_flavour: str) -> TypedGraph:
     """The graph for a precision: the bundle's own where it has one, else made from its range pictures.
 
-    Only INT8 has a graph of its own; a runtime makes the other precisions from the exported one.
+    INT8 has a graph of its own, and with TensorRT's flavour FP16 too; a runtime makes the other precisions from the
+    exported one.
 
     Args:
         bundle: Opened.
         precision: "fp32", "int8", ...
-        int8_flavour: An entry of `edgerd.precision.flavours.FLAVOURS`.
+        int8_flavour: An entry of `edgerd.precision.flavours.FLAVOURS`, or `edgerd.precision.tensorrt.FLAVOUR`.
 
     Raises:
-        BundleError: INT8 is asked for, and the bundle has neither such a graph nor pictures to make it from.
+        BundleError: The bundle has neither such a graph nor pictures to make it from.
+        InputError: Its ranges are of another graph.
+        MissingDependencyError: A TensorRT graph is not in the bundle, and ModelOpt is not here to make it.
     """
-    if precision != "int8":
-        return TypedGraph(GRAPH_FILE, bundle.read(GRAPH_FILE))
-    file = int8_graph_file(int8_flavour)
+    file = _graph_file(precision, int8_flavour)
     if file in bundle.manifest.files:
         return TypedGraph(file, bundle.read(file))
     graph = bundle.read(GRAPH_FILE)
+    if int8_flavour == tensorrt.FLAVOUR:
+        halves = _tensorrt_graphs(bundle, graph, (precision,))
+        return TypedGraph(file, halves[file], halves)
     ranges = _ranges_of(bundle, graph)
     content = quantised_graph(graph, ranges, int8_flavour)
     return TypedGraph(file, content, {file: content, RANGES_FILE: ranges.model_dump_json().encode()})
 
 
-def _ranges_of(bundle: Bundle, graph: bytes) -> Ranges:
-    manifest = bundle.manifest
-    if RANGES_FILE not in manifest.files:
-        n_pictures = len(manifest.ranges) // manifest.preprocess.n_tiles
-        if n_pictures < MIN_PICTURES:
-            raise BundleError(
-                f"{bundle.path} has {n_pictures or 'no'} pictures to find INT8 ranges from.",
-                expected=f"{MIN_PICTURES} range pictures or more, as edgerd export puts them into the bundle",
-                hint=f"Export again without --no-pictures: edgerd export RUN -o {quote(str(bundle.path))}",
-            )
-        pictures = load_bundle_pictures(bundle, manifest.ranges, manifest.preprocess)
-        return collect_ranges(graph, pictures, threads=usable_cores())
+def graphs_for_devices(bundle: Bundle, preset: Preset | None = None) -> dict[str, bytes]:
+    """Every typed graph that a device may want, made anew and checked by `edgerd.precision.lint`.
+
+    Args:
+        bundle: Opened, with range pictures.
+        preset: How the ranges of the TensorRT graph are chosen, and from how many pictures all ranges are; None for
+            the least mean square error and all range pictures.
+
+    Returns:
+        File name to content: TensorRT's FP16 and INT8 graph, the `DEVICE_FLAVOURS`, and the ranges.
+
+    Raises:
+        BundleError: The bundle has no range pictures, or a graph breaks a rule.
+        InputError: Its ranges are of another graph, its graph's opset is too old, or the preset names a part that is
+            not in the graph.
+        MissingDependencyError: ModelOpt is not installed.
+    """
+    graph = bundle.read(GRAPH_FILE)
+    files = _tensorrt_graphs(bundle, graph, ("fp16", "int8"), preset)
+    ranges = Ranges.model_validate_json(files[RANGES_FILE])
+    for flavour in DEVICE_FLAVOURS:
+        file = int8_graph_file(flavour)
+        files[file] = _checked(file, quantised_graph(graph, ranges, flavour), "cpu")
+    return files
+
+
+def _graph_file(precision: str, int8_flavour: str) -> str:
+    if int8_flavour == tensorrt.FLAVOUR:
+        return tensorrt.GRAPH_FILES.get(precision, GRAPH_FILE)
+    return int8_graph_file(int8_flavour) if precision == "int8" else GRAPH_FILE
+
+
+def _tensorrt_graphs(
+    bundle: Bundle, graph: bytes, precisions: Sequence[str], preset: Preset | None = None
+) -> dict[str, bytes]:
+    """File name to content, ranges included where INT8 needed them."""
+    pictures = _range_pictures(bundle)
+    files = {}
+    for precision in precisions:
+        file, content = tensorrt.GRAPH_FILES[precision], graph
+        if precision == "int8":
+            ranges = _ranges_of(bundle, graph, preset.n_pictures if preset else None)
+            files[RANGES_FILE] = ranges.model_dump_json().encode()
+            content = _tensorrt_int8(graph, ranges, preset or Preset())
+        files[file] = _checked(file, half_graph(content, pictures), "tensorrt")
+    return files
+
+
+def _tensorrt_int8(graph: bytes, ranges: Ranges, preset: Preset) -> bytes:
+    choices = preset.choices(onnx.load_from_string(graph).graph)
+
+    def scale_of(name: str, found: TensorRange) -> float:
+        return float(symmetric_scale(found, choices[name]))
+
+    return tensorrt.tensorrt_int8_graph(graph, ranges, scale_of, preset.high_precision)
+
+
+def _checked(file: str, content: bytes, target: Target) -> bytes:
+    assert_clean(content, target, file)
+    return content
+
+
+def _range_pictures(bundle: Bundle) -> UInt8Array:
+    """uint8 (n, T, H, W, 3)."""
+    manifest, n_pictures = bundle.manifest, _n_range_pictures(bundle)
+    if n_pictures < MIN_PICTURES:
+        raise BundleError(
+            f"{bundle.path} has {n_pictures or 'no'} pictures to find INT8 ranges from.",
+            expected=f"{MIN_PICTURES} range pictures or more, as edgerd export puts them into the bundle",
+            hint=f"Export again without --no-pictures: edgerd export RUN -o {quote(str(bundle.path))}",
+        )
+    return load_bundle_pictures(bundle, manifest.ranges, manifest.preprocess)
+
+
+def _ranges_of(bundle: Bundle, graph: bytes, n_pictures: int | None = None) -> Ranges:
+    """The bundle's ranges; collected where it has none, or none from as many pictures as are asked for."""
+    if RANGES_FILE in bundle.manifest.files:
+        ranges = _stored_ranges(bundle)
+        if n_pictures is None or ranges.n_pictures == min(n_pictures, _n_range_pictures(bundle)):
+            return ranges
+    pictures = _range_pictures(bundle)
+    if n_pictures is not None and n_pictures < len(pictures):
+        pictures = pictures[np.linspace(0, len(pictures) - 1, n_pictures).round().astype(int)]
+    return collect_ranges(graph, pictures, threads=usable_cores())
+
+
+def _n_range_pictures(bundle: Bundle) -> int:
+    return len(bundle.manifest.ranges) // bundle.manifest.preprocess.n_tiles
+
+
+def _stored_ranges(bundle: Bundle) -> Ranges:
     try:
         return Ranges.model_validate_json(bundle.read(RANGES_FILE))
     except ValidationError as error:
