@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
+import onnx
+from onnx import numpy_helper
 
 from edgerd.building.gate import Budget, Outputs, compare
 from edgerd.building.gate_pictures import GatePictures
@@ -133,7 +135,8 @@ def build_candidate(wanted: Wanted, graph_of: GraphSource, standard: Standard) -
     compiled = runtime.build(graph.content, wanted.precision)
     engine = runtime.load(graph.content, key, compiled)
     given = outputs_of(engine, standard.pictures, standard.threshold.false_alarm_rate)
-    gate = compare(given, standard.reference, standard.threshold.value, standard.budget)
+    broken = broken_weights(graph.content)
+    gate = compare(given, standard.reference, standard.threshold.value, standard.budget, broken)
     if not gate.finite:
         return Candidate(wanted, gate, None, {}), engine
     files = {f"engines/{wanted.runtime}-{wanted.precision}/{file}": content for file, content in compiled.items()}
@@ -146,6 +149,17 @@ def build_candidate(wanted: Wanted, graph_of: GraphSource, standard: Standard) -
         high_precision=wanted.high_precision,
     )
     return Candidate(wanted, gate, record, files | graph.new_files), engine
+
+
+def broken_weights(graph: bytes) -> tuple[str, ...]:
+    """Names of the constants of an ONNX graph that hold NaN or infinity."""
+    constants = onnx.load_from_string(graph).graph.initializer
+    floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
+    return tuple(
+        constant.name
+        for constant in constants
+        if constant.data_type in floats and not np.isfinite(numpy_helper.to_array(constant)).all()
+    )
 
 
 def timed(candidates: Sequence[Candidate], engines: Sequence[Engine], tiles: UInt8Array) -> list[Candidate]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from shlex import quote
 
 from edgerd.building.candidates import Candidate, GraphSource, Standard, Wanted, build_candidate, outputs_of, timed
-from edgerd.building.gate import MAX_AUROC_DROP, MAX_MAP_ERROR, Budget
+from edgerd.building.gate import MAX_AUROC_DROP, Budget
 from edgerd.building.gate_pictures import GatePictures, gate_pictures
 from edgerd.building.typed_graph import TypedGraph, typed_graph
 from edgerd.bundle import Bundle
@@ -95,10 +95,8 @@ def budget_for(
             expected="--calibration DATA in MVTec's layout: train/good, test/good, test/<defect>",
             hint="Give such a folder, or leave --max-auroc-drop out.",
         )
-    return Budget(
-        max_map_error=MAX_MAP_ERROR * threshold.value if max_map_error is None else max_map_error,
-        max_auroc_drop=MAX_AUROC_DROP if max_auroc_drop is None else max_auroc_drop,
-    )
+    budget = Budget.usual(threshold.value) if max_map_error is None else Budget(max_map_error)
+    return replace(budget, max_auroc_drop=MAX_AUROC_DROP if max_auroc_drop is None else max_auroc_drop)
 
 
 def fp32_standard(bundle: Bundle, pictures: GatePictures, threshold: ThresholdRecord, budget: Budget) -> Standard:

@@ -53,7 +53,8 @@ def test_an_engine_with_the_same_maps_passes():
     assert gate.score_rank_correlation == 1.0
     assert {check.name for check in gate.checks if check.passed} == {
         "good pictures",
-        "with NaN or infinity",
+        "weights with NaN or inf",
+        "maps with NaN or inf",
         "largest map error",
         "mean map error",
         "score rank correlation",
@@ -65,6 +66,13 @@ def test_maps_that_are_too_far_off_are_refused_with_both_figures():
     gate = off_by(0.02, Budget(max_map_error=0.01))
     assert not gate.passed
     assert gate.failures == ("largest map error: 0.02; at most 0.01", "mean map error: 0.02; at most 0.002")
+
+
+def test_a_usual_budget_is_in_proportion_to_the_threshold():
+    budget = Budget.usual(0.4)
+    assert (budget.max_map_error, budget.max_mean_map_error) == pytest.approx((0.1, 0.01))
+    assert off_by(0.009, budget).passed
+    assert off_by(0.011, budget).failures == ("mean map error: 0.011; at most 0.01",)
 
 
 def test_whole_maps_that_moved_are_refused_where_a_single_pixel_may():
@@ -108,8 +116,14 @@ def test_values_that_are_not_finite_are_refused_whatever_the_budget(error):
     gate = off_by(error, Budget(max_map_error=1e9, max_flipped=1.0))
     assert not gate.passed
     assert not gate.finite
-    assert gate.failures == ("with NaN or infinity: 30; at most 0",)
+    assert gate.failures == ("maps with NaN or inf: 30; at most 0",)
     gate.model_dump_json()  # and can be written down
+
+
+def test_weights_that_are_not_finite_are_refused_where_the_maps_are():
+    gate = compare(REFERENCE, REFERENCE, THRESHOLD, BUDGET, ["conv1/weight", "conv2/weight"])
+    assert gate.failures == ("weights with NaN or inf: 2; at most 0 (conv1/weight)",)
+    assert gate.finite
 
 
 def test_too_few_good_pictures_are_no_judge():

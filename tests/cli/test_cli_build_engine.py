@@ -51,6 +51,18 @@ def test_the_gate_refuses_and_nothing_is_changed(edgerd, bundle):
     assert "refused, installed by --force" in edgerd("show", bundle.path).out
 
 
+def test_too_few_pictures_to_judge_by(edgerd, bundle):
+    few = bundle.save_with(bundle.manifest.model_copy(update={"holdout": bundle.manifest.holdout[:5]}))
+    before = (few.path / "bundle.json").read_bytes()
+    refused = edgerd("build-engine", few.path, "--runtime", "onnxruntime", "--precision", "fp32")
+    assert refused.exit_code == 5
+    assert "good pictures: 5; at least 8" in refused.err
+    row = next(line for line in refused.out.splitlines() if line.startswith("good pictures"))
+    assert "failed" in row
+    assert "--force" in refused.err
+    assert (few.path / "bundle.json").read_bytes() == before
+
+
 def test_other_pictures_for_gate_and_threshold(edgerd, bundle, tmp_path):
     more = write_dataset(tmp_path / "more", "ring", n_train=12, n_test_good=1, n_per_defect=1, size=96, seed=7)
     result = edgerd("build-engine", bundle.path, "--runtime", "onnxruntime", "--calibration", more)
