@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from shlex import quote
 
@@ -16,6 +17,7 @@ from edgerd.data.pictures import load_bundle_pictures
 from edgerd.errors import BundleDamagedError, BundleError
 from edgerd.manifest import GRAPH_FILE
 from edgerd.precision import tensorrt
+from edgerd.precision.flavours import FLAVOURS
 from edgerd.precision.half import half_graph
 from edgerd.precision.lint import Target, assert_clean
 from edgerd.precision.preset import Preset
@@ -25,7 +27,7 @@ from edgerd.precision.scales import symmetric_scale
 from edgerd.runtimes.machine import usable_cores
 from edgerd.types import UInt8Array
 
-DEVICE_FLAVOURS = ("u8s8", "s8s8")
+DEVICE_FLAVOURS = ("u8s8", "u8s8-fused", "s8s8")
 """CPU flavours that travel in a bundle: x86 with VNNI, and Arm. Another is made from the ranges, on the device."""
 
 
@@ -49,7 +51,13 @@ class TypedGraph:
         return hashlib.sha256(self.content).hexdigest()
 
 
-def typed_graph(bundle: Bundle, precision: str, int8_flavour: str) -> TypedGraph:
+def typed_graph(
+    bundle: Bundle,
+    precision: str,
+    int8_flavour: str,
+    preset: Preset | None = None,
+    high_precision: tuple[str, ...] = (),
+) -> TypedGraph:
     """The graph for a precision: the bundle's own where it has one, else made from its range pictures.
 
     INT8 has a graph of its own, and with TensorRT's flavour FP16 too; a runtime makes the other precisions from the
@@ -59,31 +67,36 @@ def typed_graph(bundle: Bundle, precision: str, int8_flavour: str) -> TypedGraph
         bundle: Opened.
         precision: "fp32", "int8", ...
         int8_flavour: An entry of `edgerd.precision.flavours.FLAVOURS`, or `edgerd.precision.tensorrt.FLAVOUR`.
+        preset: How INT8 ranges are chosen; None for `Preset()`.
+        high_precision: Beginnings of the names of nodes that INT8 leaves out, beside the preset's.
 
     Raises:
-        BundleError: The bundle has neither such a graph nor pictures to make it from.
-        InputError: Its ranges are of another graph.
+        BundleError: The bundle has neither such a graph nor pictures to make it from, or the graph breaks a rule.
+        InputError: Its ranges are of another graph, or the preset names a part that is not in the graph.
         MissingDependencyError: A TensorRT graph is not in the bundle, and ModelOpt is not here to make it.
     """
-    file = _graph_file(precision, int8_flavour)
+    preset = preset or Preset()
+    file = _graph_file(precision, int8_flavour, _variant(preset, high_precision))
     if file in bundle.manifest.files:
         return TypedGraph(file, bundle.read(file))
     graph = bundle.read(GRAPH_FILE)
     if int8_flavour == tensorrt.FLAVOUR:
-        halves = _tensorrt_graphs(bundle, graph, (precision,))
+        halves = _tensorrt_graphs(bundle, graph, {precision: file}, preset, high_precision)
         return TypedGraph(file, halves[file], halves)
-    ranges = _ranges_of(bundle, graph)
-    content = quantised_graph(graph, ranges, int8_flavour)
+    ranges = _ranges_of(bundle, graph, preset.n_pictures)
+    content = quantised_graph(graph, ranges, int8_flavour, preset, high_precision)
+    _checked(file, content, FLAVOURS[int8_flavour].target)
     return TypedGraph(file, content, {file: content, RANGES_FILE: ranges.model_dump_json().encode()})
 
 
 def graphs_for_devices(bundle: Bundle, preset: Preset | None = None) -> dict[str, bytes]:
     """Every typed graph that a device may want, made anew and checked by `edgerd.precision.lint`.
 
+    They have the names of the usual graphs, whatever the preset: a device that is told nothing builds from them.
+
     Args:
         bundle: Opened, with range pictures.
-        preset: How the ranges of the TensorRT graph are chosen, and from how many pictures all ranges are; None for
-            the least mean square error and all range pictures.
+        preset: How the ranges are chosen, and from how many pictures; None for `Preset()`.
 
     Returns:
         File name to content: TensorRT's FP16 and INT8 graph, the `DEVICE_FLAVOURS`, and the ranges.
@@ -94,44 +107,53 @@ def graphs_for_devices(bundle: Bundle, preset: Preset | None = None) -> dict[str
             not in the graph.
         MissingDependencyError: ModelOpt is not installed.
     """
-    graph = bundle.read(GRAPH_FILE)
-    files = _tensorrt_graphs(bundle, graph, ("fp16", "int8"), preset)
+    graph, preset = bundle.read(GRAPH_FILE), preset or Preset()
+    files = _tensorrt_graphs(bundle, graph, tensorrt.GRAPH_FILES, preset, ())
     ranges = Ranges.model_validate_json(files[RANGES_FILE])
     for flavour in DEVICE_FLAVOURS:
         file = int8_graph_file(flavour)
-        files[file] = _checked(file, quantised_graph(graph, ranges, flavour), "cpu")
+        files[file] = _checked(file, quantised_graph(graph, ranges, flavour, preset), FLAVOURS[flavour].target)
     return files
 
 
-def _graph_file(precision: str, int8_flavour: str) -> str:
+def _variant(preset: Preset, high_precision: tuple[str, ...]) -> str:
+    """What tells an INT8 graph from others of its flavour; empty for the usual one."""
+    if preset == Preset() and not high_precision:
+        return ""
+    said = preset.model_dump_json() + json.dumps(sorted(high_precision))
+    return hashlib.sha256(said.encode()).hexdigest()[:8]
+
+
+def _graph_file(precision: str, int8_flavour: str, variant: str) -> str:
     if int8_flavour == tensorrt.FLAVOUR:
-        return tensorrt.GRAPH_FILES.get(precision, GRAPH_FILE)
-    return int8_graph_file(int8_flavour) if precision == "int8" else GRAPH_FILE
+        file = tensorrt.GRAPH_FILES.get(precision, GRAPH_FILE)
+        return file.replace(".onnx", f".{variant}.onnx") if precision == "int8" and variant else file
+    return int8_graph_file(int8_flavour, variant) if precision == "int8" else GRAPH_FILE
 
 
 def _tensorrt_graphs(
-    bundle: Bundle, graph: bytes, precisions: Sequence[str], preset: Preset | None = None
+    bundle: Bundle, graph: bytes, names: Mapping[str, str], preset: Preset, high_precision: tuple[str, ...]
 ) -> dict[str, bytes]:
-    """File name to content, ranges included where INT8 needed them."""
+    """File name to content, for precisions and their files' names; ranges included where INT8 needed them."""
     pictures = _range_pictures(bundle)
     files = {}
-    for precision in precisions:
-        file, content = tensorrt.GRAPH_FILES[precision], graph
+    for precision, file in names.items():
+        content = graph
         if precision == "int8":
-            ranges = _ranges_of(bundle, graph, preset.n_pictures if preset else None)
+            ranges = _ranges_of(bundle, graph, preset.n_pictures)
             files[RANGES_FILE] = ranges.model_dump_json().encode()
-            content = _tensorrt_int8(graph, ranges, preset or Preset())
+            content = _tensorrt_int8(graph, ranges, preset, high_precision)
         files[file] = _checked(file, half_graph(content, pictures), "tensorrt")
     return files
 
 
-def _tensorrt_int8(graph: bytes, ranges: Ranges, preset: Preset) -> bytes:
+def _tensorrt_int8(graph: bytes, ranges: Ranges, preset: Preset, high_precision: tuple[str, ...]) -> bytes:
     choices = preset.choices(onnx.load_from_string(graph).graph)
 
     def scale_of(name: str, found: TensorRange) -> float:
         return float(symmetric_scale(found, choices[name]))
 
-    return tensorrt.tensorrt_int8_graph(graph, ranges, scale_of, preset.high_precision)
+    return tensorrt.tensorrt_int8_graph(graph, ranges, scale_of, (*preset.high_precision, *high_precision))
 
 
 def _checked(file: str, content: bytes, target: Target) -> bytes:
@@ -151,14 +173,14 @@ def _range_pictures(bundle: Bundle) -> UInt8Array:
     return load_bundle_pictures(bundle, manifest.ranges, manifest.preprocess)
 
 
-def _ranges_of(bundle: Bundle, graph: bytes, n_pictures: int | None = None) -> Ranges:
+def _ranges_of(bundle: Bundle, graph: bytes, n_pictures: int) -> Ranges:
     """The bundle's ranges; collected where it has none, or none from as many pictures as are asked for."""
     if RANGES_FILE in bundle.manifest.files:
         ranges = _stored_ranges(bundle)
-        if n_pictures is None or ranges.n_pictures == min(n_pictures, _n_range_pictures(bundle)):
+        if not bundle.manifest.ranges or ranges.n_pictures == min(n_pictures, _n_range_pictures(bundle)):
             return ranges
     pictures = _range_pictures(bundle)
-    if n_pictures is not None and n_pictures < len(pictures):
+    if n_pictures < len(pictures):
         pictures = pictures[np.linspace(0, len(pictures) - 1, n_pictures).round().astype(int)]
     return collect_ranges(graph, pictures, threads=usable_cores())
 

@@ -18,7 +18,7 @@ from edgerd.errors import BundleError
 from edgerd.precision.body import HEAD_PREFIX
 from edgerd.precision.parsed import PAIR, ParsedGraph
 
-Target = Literal["tensorrt", "cpu"]
+Target = Literal["tensorrt", "onnxruntime", "openvino"]
 MIN_OPSET = 19
 """The first in which QuantizeLinear and DequantizeLinear take FP16 scales."""
 
@@ -54,7 +54,8 @@ def lint(model: bytes | onnx.ModelProto, target: Target = "tensorrt") -> tuple[F
     Args:
         model: The fused graph, ONNX, with Q/DQ nodes or FP16 or neither; read only.
         target: "tensorrt": activations symmetric, biases float, residual sums with Q/DQ at the shortcut only.
-            "cpu": ONNX Runtime and OpenVINO, which want zero points, int32 biases, and Q/DQ at both inputs of a sum.
+            "openvino": zero points and int32 biases, sums likewise. "onnxruntime": the same, but Q/DQ at both inputs of
+            a sum.
     """
     parsed = ParsedGraph(onnx.load_from_string(model) if isinstance(model, bytes) else model)
     return tuple(
@@ -254,25 +255,26 @@ def _attribute(node: onnx.NodeProto, name: str, default: int) -> int:
     return next((int(helper.get_attribute_value(a)) for a in node.attribute if a.name == name), default)
 
 
-_TENSORRT, _CPU, _BOTH = ("tensorrt",), ("cpu",), ("tensorrt", "cpu")
+_TENSORRT, _CPU = ("tensorrt",), ("onnxruntime", "openvino")
+_ALL = (*_TENSORRT, *_CPU)
 RULES: Final[dict[str, tuple[tuple[str, ...], Callable[[ParsedGraph], Broken]]]] = {
-    "opset": (_BOTH, _opset),
-    "interface": (_BOTH, _interface),
-    "scale": (_BOTH, _scale),
+    "opset": (_ALL, _opset),
+    "interface": (_ALL, _interface),
+    "scale": (_ALL, _scale),
     "symmetric": (_TENSORRT, _symmetric),
     "integers": (_CPU, _cpu_integers),
     "float bias": (_TENSORRT, _no_integer_bias),
     "integer bias": (_CPU, _integer_bias),
-    "weight axis": (_BOTH, _weight_axis),
-    "both or neither": (_BOTH, _both_or_neither),
+    "weight axis": (_ALL, _weight_axis),
+    "both or neither": (_ALL, _both_or_neither),
     "no transposed convolution": (_CPU, _no_integer_transposed_convolution),
-    "directly": (_BOTH, _directly),
-    "residual shortcut": (_TENSORRT, _shortcut_only),
-    "residual terms": (_CPU, _both_terms),
+    "directly": (_ALL, _directly),
+    "residual shortcut": (("tensorrt", "openvino"), _shortcut_only),
+    "residual terms": (("onnxruntime",), _both_terms),
     "concatenation": (_TENSORRT, _one_scale),
-    "folded": (_BOTH, _folded),
-    "resize": (_BOTH, _resize),
-    "float head": (_BOTH, _float_head),
-    "head input": (_TENSORRT, _unrounded_features),
+    "folded": (_ALL, _folded),
+    "resize": (_ALL, _resize),
+    "float head": (_ALL, _float_head),
+    "head input": (_ALL, _unrounded_features),
 }
 """Name of a rule: whom it is for, and the function that finds where it is broken."""

@@ -32,7 +32,7 @@ class RangeChoice:
         percentile: For "percentile": the share of values, in percent, that must lie inside; above 50, at most 100.
     """
 
-    method: str = "mse"
+    method: str = "minmax"
     percentile: float = 99.99
 
 

@@ -19,7 +19,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from edgerd.errors import InputError
-from edgerd.precision.body import is_body
+from edgerd.precision.body import is_body, shortcut_input
 from edgerd.precision.lint import MIN_OPSET
 from edgerd.precision.ranges import Ranges, TensorRange
 from edgerd.precision.scales import symmetric_scale
@@ -131,24 +131,10 @@ class _Quantiser:
     def _integer_input(self, node: onnx.NodeProto) -> list[int]:
         """Which of a node's inputs shall be an integer: a convolution's picture, a residual sum's shortcut."""
         if node.op_type in _OUTPUT_AXIS and node.input[1] in self.constants:
-            return [0]
+            return [0] if is_body(self.made_by[node.input[0]]) else []  # the first convolution reads the picture
         if node.op_type == "Add" and not any(name in self.constants for name in node.input):
-            return [self._shortcut(node)]
+            return [shortcut_input(node, self.made_by)]
         return []
-
-    def _shortcut(self, node: onnx.NodeProto) -> int:
-        """The input with fewer nodes behind it back to where the two part."""
-        left, right = (list(self._back(name)) for name in node.input)
-        fork = next((name for name in left if name in right), None)
-        lengths = (len(left), len(right)) if fork is None else (left.index(fork), right.index(fork))
-        return int(lengths[1] <= lengths[0])
-
-    def _back(self, name: str) -> Iterator[str]:
-        """A tensor and those it was made from, along first inputs."""
-        yield name
-        while name in self.made_by and self.made_by[name].input:
-            name = self.made_by[name].input[0]
-            yield name
 
     def _written(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
         """What stands in a node's place: its weights' DQ, itself, Q and DQ of what it gives."""

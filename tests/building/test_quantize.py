@@ -21,6 +21,7 @@ from edgerd.building.typed_graph import DEVICE_FLAVOURS, graphs_for_devices, typ
 from edgerd.bundle import Bundle, bundle_id
 from edgerd.errors import BundleDamagedError, BundleError, GateError, InputError, MissingDependencyError
 from edgerd.manifest import GRAPH_FILE
+from edgerd.precision.flavours import FLAVOURS
 from edgerd.precision.lint import lint
 from edgerd.precision.preset import PartPreset, Preset
 from edgerd.precision.ranges import RANGES_FILE, Ranges
@@ -28,6 +29,10 @@ from edgerd.runtimes.machine import int8_flavour
 
 TENSORRT = {"graph.fp16.trt.onnx", "graph.int8.trt.onnx"}
 CPU = {f"graph.int8.{flavour}.onnx" for flavour in DEVICE_FLAVOURS}
+
+
+def target_of(file: str) -> str:
+    return "tensorrt" if file in TENSORRT else FLAVOURS[file.split(".")[2]].target
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +61,7 @@ def test_every_graph_keeps_the_rules_and_the_maps(quantized):
     largest = max(maps.anomaly_map.max() for maps in reference)
     for file in TENSORRT | CPU:
         content = quantized.read(file)
-        assert lint(content, "tensorrt" if file in TENSORRT else "cpu") == ()
+        assert lint(content, target_of(file)) == ()
         given = maps_as_written(content, good)
         errors = [np.abs(a.anomaly_map - b.anomaly_map).max() for a, b in zip(given, reference, strict=True)]
         assert max(errors) < (0.01 if "fp16" in file else 0.1) * largest, file

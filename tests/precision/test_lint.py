@@ -289,27 +289,32 @@ PLANTED_CPU = {
     "folded": [batchnorm],
     "resize": [resize],
     "float head": [quantised_head, half_head],
+    "head input": [rounded_feature],
 }
 
 
 @pytest.fixture(scope="module")
 def clean(graph, ranges):
-    return {"tensorrt": tensorrt_int8_graph(graph, ranges), "cpu": quantised_graph(graph, ranges, "u8s8")}
+    return {
+        "tensorrt": tensorrt_int8_graph(graph, ranges),
+        "onnxruntime": quantised_graph(graph, ranges, "u8s8"),
+        "openvino": quantised_graph(graph, ranges, "u8s8-fused"),
+    }
 
 
 def test_what_we_write_breaks_no_rule(graph, ranges, clean):
     assert lint(clean["tensorrt"], "tensorrt") == ()
-    for target in ("tensorrt", "cpu"):
+    for target in clean:
         assert lint(graph, target) == ()
-    for flavour in FLAVOURS:
-        assert lint(quantised_graph(graph, ranges, flavour), "cpu") == ()
+    for name, flavour in FLAVOURS.items():
+        assert lint(quantised_graph(graph, ranges, name), flavour.target) == ()
 
 
 @pytest.mark.parametrize(
     ("target", "rule", "plant"),
     [
         pytest.param(target, rule, plant, id=f"{target}-{rule}-{index}")
-        for target, planted in (("tensorrt", PLANTED), ("cpu", PLANTED_CPU))
+        for target, planted in (("tensorrt", PLANTED), ("onnxruntime", PLANTED_CPU))
         for rule, plants in planted.items()
         for index, plant in enumerate(plants)
     ],
@@ -321,19 +326,19 @@ def test_a_planted_violation_is_found_with_its_node(clean, target, rule, plant):
     assert (node, rule) in {(finding.node, finding.rule) for finding in findings}, findings
 
 
-@pytest.mark.parametrize(("target", "planted"), [("tensorrt", PLANTED), ("cpu", PLANTED_CPU)])
+@pytest.mark.parametrize(("target", "planted"), [("tensorrt", PLANTED), ("onnxruntime", PLANTED_CPU)])
 def test_there_is_a_violation_for_every_rule(target, planted):
     assert set(planted) == {name for name, (targets, _) in RULES.items() if target in targets}
 
 
 def test_each_target_refuses_what_the_other_wants(clean):
     """int32 biases, zero points and both residual inputs are right on a CPU, and wrong in TensorRT."""
-    assert {finding.rule for finding in lint(clean["cpu"], "tensorrt")} >= {
+    assert {finding.rule for finding in lint(clean["onnxruntime"], "tensorrt")} >= {
         "symmetric",
         "float bias",
         "residual shortcut",
     }
-    assert {finding.rule for finding in lint(clean["tensorrt"], "cpu")} >= {"integer bias", "residual terms"}
+    assert {finding.rule for finding in lint(clean["tensorrt"], "onnxruntime")} >= {"integer bias", "residual terms"}
 
 
 def test_the_message_names_node_and_rule(clean):
@@ -350,7 +355,7 @@ def test_the_message_names_node_and_rule(clean):
 
 def test_many_findings_are_counted_and_the_first_are_shown(clean):
     with pytest.raises(BundleError, match=r"breaks \d+ rules for tensorrt: .*; and \d+ more"):
-        assert_clean(clean["cpu"], "tensorrt")
+        assert_clean(clean["onnxruntime"], "tensorrt")
 
 
 def test_a_finding_reads_as_a_line():
