@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgerd.building.collect import SUSPECTS_FOLDER, collect
+from edgerd.building.collect import COLLECTED_FILE, SUSPECTS_FOLDER, collect
 from edgerd.bundle import Bundle
 from edgerd.errors import EdgerdError
 from edgerd.precision.preset import USUAL_PICTURES
@@ -51,6 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"The two nearest of them are {found.spacing:.4f} apart; {found.n_same} good frames were nearer.")
     for reason, n in found.left_out.items():
         print(f"{n} frames were left out: {reason}.")
+    if found.n_unusual:
+        print(
+            f"{found.n_unusual} of those kept score higher than any good part known until now: look at them, their "
+            f"scores stand in {given.output / COLLECTED_FILE}."
+        )
     if found.n_suspects:
         print(
             f"{found.n_suspects} frames are above the threshold {found.threshold:.3f}: look at "

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgerd.building.judge import MAX_HALVES_RATIO, MAX_OUTSIDE, Enough, Judgement, judge
+from edgerd.building.judge import MAX_HALVES_RATIO, Enough, Judgement, judge
 from edgerd.building.judge_plot import judgement_plot
 from edgerd.building.range_pictures import range_pictures_from_folder, range_pictures_of, threshold_of
 from edgerd.bundle import Bundle
@@ -66,8 +66,8 @@ def _judged(given: argparse.Namespace) -> Judgement:
 def _print(judged: Judgement) -> None:
     print(f"{judged.n_pictures} pictures, held against {judged.n_others} other good ones:")
     print(
-        f"  saturation  {judged.outside.max():.2e} of the values of the worst activation lie outside the set's range "
-        f"(allowed {MAX_OUTSIDE:.0e}); the median is {np.median(judged.outside):.1e}"
+        f"  saturation  {judged.outside[judged.worst]:.1e} of the values of the worst activation lie outside the set's "
+        f"range (allowed {judged.allowed[judged.worst]:.0e}); the median is {np.median(judged.outside):.1e}"
     )
     print(
         f"  stability   ranges from two halves differ by a factor of {judged.halves.max():.3f} at worst "

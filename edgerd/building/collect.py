@@ -14,7 +14,7 @@ from edgerd.data.pictures import write_png
 from edgerd.data.preprocess import bgr_from_frame, prepare
 from edgerd.errors import CameraError, InputError
 from edgerd.inspection.guards import exposure_reason
-from edgerd.manifest import GRAPH_FILE, Record
+from edgerd.manifest import GRAPH_FILE, Record, ThresholdRecord
 from edgerd.precision.features import FeatureReader, MostDifferent
 from edgerd.precision.ranges import MIN_PICTURES
 from edgerd.runtimes.machine import usable_cores
@@ -46,6 +46,8 @@ class Collected(Record):
     """Id of the bundle whose features told the pictures apart."""
     source: str
     threshold: float
+    n_unusual: int
+    """Kept pictures that score higher than any good one that the threshold was found from."""
     n_seen: int
     """Frames that were looked at."""
     n_same: int
@@ -129,7 +131,7 @@ def collect(
     camera = open_camera(uri)
     found = _Collection(folder, MostDifferent(n_pictures))
     try:
-        _watch(camera, bundle, reader, threshold, found, minutes, say)
+        _watch(camera, bundle, reader, threshold.value, found, minutes, say)
     finally:
         camera.close()
         record = _record(found, bundle, camera.uri, threshold)
@@ -188,11 +190,12 @@ def _watch(
             say(f"{found.n_seen} frames seen, {len(found.pictures)} kept, {found.n_suspects} suspects")
 
 
-def _record(found: _Collection, bundle: Bundle, source: str, threshold: float) -> Collected:
+def _record(found: _Collection, bundle: Bundle, source: str, threshold: ThresholdRecord) -> Collected:
     return Collected(
         bundle=bundle.manifest.id,
         source=source,
-        threshold=threshold,
+        threshold=threshold.value,
+        n_unusual=sum(one.score > threshold.largest_score for one in found.pictures.values()),
         n_seen=found.n_seen,
         n_same=found.n_same,
         left_out=found.left_out,

@@ -20,6 +20,8 @@ from edgerd.runtimes.machine import usable_cores
 
 MAX_OUTSIDE = 1e-4
 """Share of an activation's values on other good pictures that may lie outside the range that the set shows."""
+_CHANCE_VALUES = 10
+"""So many of them may in any case: small activations of few pictures, where one value is a large share."""
 MAX_HALVES_RATIO = 1.15
 """How many times as wide an activation's interval may be when found from one half of the set as from the other."""
 MAX_FAR = 0.1
@@ -47,6 +49,7 @@ class Judgement:
         n_others: m.
         names: Of the activations, in the graph's order.
         outside: float64 (names,), share of the other pictures' values outside the set's range.
+        allowed: float64 (names,), the share that may be.
         sizes: Set sizes for `growth`.
         growth: float64 (sizes,), the worst activation's share outside at each of them.
         halves: float64 (names,), how many times as wide the interval from one half is as from the other.
@@ -60,6 +63,7 @@ class Judgement:
     n_others: int
     names: tuple[str, ...]
     outside: npt.NDArray[np.float64]
+    allowed: npt.NDArray[np.float64]
     sizes: tuple[int, ...]
     growth: npt.NDArray[np.float64]
     halves: npt.NDArray[np.float64]
@@ -67,6 +71,11 @@ class Judgement:
     to_others: npt.NDArray[np.float64]
     other_names: tuple[str, ...]
     n_suspects: int
+
+    @property
+    def worst(self) -> int:
+        """Index of the activation of which most lies outside, measured by what is allowed."""
+        return int(np.argmax(self.outside / self.allowed))
 
     @property
     def far(self) -> tuple[str, ...]:
@@ -77,11 +86,11 @@ class Judgement:
     def lacks(self) -> tuple[str, ...]:
         """Why the set is not enough, a sentence each; none where it is."""
         found = []
-        worst = int(np.argmax(self.outside))
-        if self.outside[worst] > MAX_OUTSIDE:
+        worst = self.worst
+        if self.outside[worst] > self.allowed[worst]:
             found.append(
                 f"{self.outside[worst]:.3%} of the values of {self.names[worst]} on other good pictures lie outside "
-                f"the range that the set shows ({MAX_OUTSIDE:.2%} is allowed)."
+                f"the range that the set shows ({self.allowed[worst]:.2%} is allowed)."
             )
         least = int(np.argmax(self.halves))
         if self.halves[least] > MAX_HALVES_RATIO:
@@ -129,6 +138,7 @@ def judge(bundle: Bundle, found: RangePictures, others: RangePictures) -> Judgem
         n_others=m,
         names=histograms.names,
         outside=histograms.outside(other, own),
+        allowed=np.maximum(MAX_OUTSIDE, _CHANCE_VALUES / histograms.n_values(other)),
         sizes=sizes,
         growth=growth(histograms, other, own, sizes),
         halves=halving(histograms, own, _HALVED_BY),

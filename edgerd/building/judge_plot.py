@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from edgerd.building.judge import MAX_FAR, MAX_HALVES_RATIO, MAX_OUTSIDE, Judgement
+from edgerd.building.judge import MAX_FAR, MAX_HALVES_RATIO, Judgement
 from edgerd.types import UInt8Array
 
 _WIDTH, _HEIGHT = 560, 400
@@ -98,7 +98,7 @@ def _growth(judged: Judgement) -> UInt8Array:
     points = list(zip(sizes.tolist(), shares.tolist(), strict=True))
     chart.line(points, _BLUE)
     chart.dots(points, _BLUE)
-    chart.limit(float(np.log10(MAX_OUTSIDE)), "allowed with the whole set")
+    chart.limit(float(np.log10(judged.allowed[judged.worst])), "allowed with the whole set")
     return chart.pixels
 
 

@@ -17,7 +17,7 @@ from edgerd.data.prepared import SkippedPicture
 from edgerd.data.preprocess import prepare
 from edgerd.errors import BundleError, DatasetError, PictureError, SpecError
 from edgerd.inspection.guards import exposure_reason
-from edgerd.manifest import GRAPH_FILE
+from edgerd.manifest import GRAPH_FILE, ThresholdRecord
 from edgerd.precision.features import FeatureReader, farthest_first
 from edgerd.precision.preset import USUAL_PICTURES
 from edgerd.precision.ranges import MIN_PICTURES
@@ -30,7 +30,7 @@ _NAMED = 5
 
 @dataclass(frozen=True)
 class Suspect:
-    """A picture whose score is above the bundle's threshold: a defect among the good ones, or a new kind of good."""
+    """A picture among good ones whose score is high: it shows a defect, or a new kind of good part."""
 
     name: str
     score: float
@@ -45,6 +45,7 @@ class RangePictures:
         pictures: uint8 (n, T, H, W, 3), BGR, at graph size.
         features: float32 (n, d), see `edgerd.precision.features`.
         suspects: Above the bundle's threshold; not among the pictures.
+        unusual: Among the pictures, but above every good one that the threshold was found from.
         skipped: Unreadable, or exposed as no good picture is; not among the pictures.
         n_found: All that were there.
         sizes: (width, height) in pixels to how many pictures have it; empty for those of the bundle.
@@ -55,12 +56,13 @@ class RangePictures:
     pictures: UInt8Array
     features: Float32Array
     suspects: tuple[Suspect, ...] = ()
+    unusual: tuple[Suspect, ...] = ()
     skipped: tuple[SkippedPicture, ...] = ()
     n_found: int = 0
     sizes: tuple[tuple[tuple[int, int], int], ...] = ()
     odd_sizes: tuple[str, ...] = ()
 
-    def notes(self, threshold: float) -> tuple[str, ...]:
+    def notes(self, threshold: ThresholdRecord) -> tuple[str, ...]:
         """What a person should know about the set, a line each.
 
         Args:
@@ -68,10 +70,15 @@ class RangePictures:
         """
         notes = []
         if self.suspects:
-            named = [f"{one.name} ({one.score:.3f})" for one in self.suspects]
             notes.append(
-                f"{len(named)} of {self.n_found} pictures have scores above the threshold {threshold:.3f} and are "
-                f"left out; they may show defects: {_some(named)}"
+                f"{len(self.suspects)} of {self.n_found} pictures have scores above the threshold "
+                f"{threshold.value:.3f} and are left out; they may show defects: {_some(_with_scores(self.suspects))}"
+            )
+        if self.unusual:
+            notes.append(
+                f"{len(self.unusual)} of {self.n_found} pictures score higher than any of the {threshold.n_good} good "
+                f"ones that the threshold was found from ({threshold.largest_score:.3f}); look at them: "
+                f"{_some(_with_scores(self.unusual))}"
             )
         if self.skipped:
             reasons = [f"{one.path}: {one.reason}" for one in self.skipped]
@@ -104,7 +111,7 @@ def range_pictures_from_folder(
     spec, threshold = bundle.manifest.preprocess, threshold_of(bundle)
     reader = FeatureReader(bundle.read(GRAPH_FILE), usable_cores())
     paths = Dataset.open(folder).train_good
-    good: list[tuple[Path, Float32Array]] = []
+    good: list[tuple[Path, Float32Array, float]] = []
     suspects, skipped, sizes = [], [], {}
     for path in paths:
         try:
@@ -122,20 +129,21 @@ def range_pictures_from_folder(
         reason = exposure_reason(tiles, bundle.manifest.limits)
         if reason:
             skipped.append(SkippedPicture(path, reason))
-        elif score > threshold:
+        elif score > threshold.value:
             suspects.append(Suspect(str(path), score))
         else:
-            good.append((path, feature))
+            good.append((path, feature, score))
     if len(good) < MIN_PICTURES:
         raise _too_few(folder, len(paths), len(good), suspects, skipped)
-    features = np.stack([feature for _, feature in good])
+    features = np.stack([feature for _, feature, _ in good])
     chosen = sorted(farthest_first(features, len(good) if n is None else n))
     counted = tuple(Counter(sizes.values()).most_common())
     return RangePictures(
         names=tuple(str(good[index][0]) for index in chosen),
         pictures=np.stack([prepare(read_picture(good[index][0]), spec) for index in chosen]),
         features=features[chosen],
-        suspects=tuple(sorted(suspects, key=lambda one: -one.score)),
+        suspects=_worst_first(suspects),
+        unusual=_unusual([Suspect(str(good[index][0]), good[index][2]) for index in chosen], threshold),
         skipped=tuple(skipped),
         n_found=len(paths),
         sizes=counted,
@@ -164,18 +172,19 @@ def range_pictures_of(bundle: Bundle, names: Sequence[str]) -> RangePictures:
     reader = FeatureReader(bundle.read(GRAPH_FILE), usable_cores())
     looks = [reader.look(tiles) for tiles in pictures]
     first_tiles = names[:: spec.n_tiles]
-    good = [index for index, (_, score) in enumerate(looks) if score <= threshold]
-    suspects = [Suspect(first_tiles[index], score) for index, (_, score) in enumerate(looks) if score > threshold]
+    scored = [Suspect(name, score) for name, (_, score) in zip(first_tiles, looks, strict=True)]
+    good = [index for index, one in enumerate(scored) if one.score <= threshold.value]
     return RangePictures(
         names=tuple(first_tiles[index] for index in good),
         pictures=pictures[good],
         features=np.stack([feature for feature, _ in looks])[good],
-        suspects=tuple(sorted(suspects, key=lambda one: -one.score)),
+        suspects=_worst_first([one for one in scored if one.score > threshold.value]),
+        unusual=_unusual([scored[index] for index in good], threshold),
         n_found=len(pictures),
     )
 
 
-def threshold_of(bundle: Bundle) -> float:
+def threshold_of(bundle: Bundle) -> ThresholdRecord:
     """The FP32 graph's threshold.
 
     Raises:
@@ -186,7 +195,19 @@ def threshold_of(bundle: Bundle) -> float:
             f"{bundle.path} has no threshold yet, so that defects among the pictures cannot be told.",
             hint=f"edgerd calibrate {quote(str(bundle.path))}",
         )
-    return bundle.manifest.threshold.value
+    return bundle.manifest.threshold
+
+
+def _worst_first(scored: Sequence[Suspect]) -> tuple[Suspect, ...]:
+    return tuple(sorted(scored, key=lambda one: -one.score))
+
+
+def _unusual(good: Sequence[Suspect], threshold: ThresholdRecord) -> tuple[Suspect, ...]:
+    return _worst_first([one for one in good if one.score > threshold.largest_score])
+
+
+def _with_scores(scored: Sequence[Suspect]) -> list[str]:
+    return [f"{one.name} ({one.score:.3f})" for one in scored]
 
 
 def _too_few(

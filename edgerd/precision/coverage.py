@@ -51,6 +51,11 @@ class PictureHistograms:
         share: npt.NDArray[np.float64] = (shown * ((bins < first) | (bins > last))).sum(axis=1) / shown.sum(axis=1)
         return share
 
+    def n_values(self, of: Places) -> npt.NDArray[np.int64]:
+        """How many values each activation takes on these pictures: int64 (names,)."""
+        total: npt.NDArray[np.int64] = self.counts[of].sum(axis=(0, 2), dtype=np.int64)
+        return total
+
     def widths(self, of: Places, choice: RangeChoice) -> npt.NDArray[np.float64]:
         """How wide the interval of each activation would be, if its range were found from these pictures alone.
 
