@@ -20,7 +20,7 @@ from edgerd.data.pictures import load_bundle_pictures
 from edgerd.data.prepared import read_prepared
 from edgerd.data.preprocess import bgr_from_frame, prepare
 from edgerd.errors import CameraError, DatasetError, EngineMismatchError, InputError, MissingDependencyError
-from edgerd.evaluation.threshold import threshold_from_scores
+from edgerd.evaluation.threshold import threshold_from_scores, threshold_like
 from edgerd.inspection.guards import exposure_reason
 from edgerd.manifest import EngineRecord, ThresholdRecord
 from edgerd.runtimes.choose import open_engine
@@ -69,7 +69,7 @@ def calibrate(
     threshold = threshold_from_scores(scores, false_alarm_rate)
     engines, outdated = [], []
     for record in bundle.manifest.engines:
-        renewed = _renewed(bundle, record, good, false_alarm_rate)
+        renewed = _renewed(bundle, record, good, scores, threshold)
         engines.append(renewed or record)
         if renewed is None:
             outdated.append(record.name)
@@ -78,7 +78,13 @@ def calibrate(
     return Calibration(bundle.save_with(manifest), threshold, tuple(outdated), suspicious)
 
 
-def _renewed(bundle: Bundle, record: EngineRecord, good: UInt8Array, false_alarm_rate: float) -> EngineRecord | None:
+def _renewed(
+    bundle: Bundle,
+    record: EngineRecord,
+    good: UInt8Array,
+    fp32_scores: npt.NDArray[np.float64],
+    fp32_threshold: ThresholdRecord,
+) -> EngineRecord | None:
     """The engine with a new threshold; None where it does not run here."""
     try:
         opened = open_engine(bundle, record.key.runtime, record.key.precision)
@@ -87,7 +93,7 @@ def _renewed(bundle: Bundle, record: EngineRecord, good: UInt8Array, false_alarm
     with opened:
         if opened.engine.key != record.key:  # FP32 compiled here in its place
             return None
-        threshold = threshold_from_scores(scores_of(maps_of(opened.engine, good)), false_alarm_rate)
+        threshold = threshold_like(scores_of(maps_of(opened.engine, good)), fp32_scores, fp32_threshold)
     return record.model_copy(update={"threshold": threshold})
 
 
