@@ -94,6 +94,8 @@ class TrainingRecord(Record):
     n_skipped: int
     data_fingerprint: str
     """Hash over the names and contents of the training pictures."""
+    tuning_steps: int = 0
+    """Of the quantisation-aware fine-tune that followed; 0 where there was none."""
 
 
 class ThresholdRecord(Record):
@@ -144,21 +146,46 @@ class EngineKey(Record):
     """Of the graph it was compiled from."""
 
 
+class GateCheck(Record):
+    """One thing that an engine was compared in with the FP32 graph."""
+
+    name: str
+    measured: float | None
+    """None where it could not be measured."""
+    allowed: float | None
+    """None where it is not judged."""
+    bound: Literal["at most", "at least"] = "at most"
+    passed: bool | None
+    """None where it is not judged; `note` says why."""
+    note: str = ""
+
+    def __str__(self) -> str:
+        measured = "-" if self.measured is None else f"{self.measured:.4g}"
+        allowed = "" if self.allowed is None else f"; {self.bound} {self.allowed:.4g}"
+        return f"{self.name}: {measured}{allowed}" + (f" ({self.note})" if self.note else "")
+
+
 class GateReport(Record):
-    """How an engine compares with the FP32 graph on the bundle's held-out pictures."""
+    """How an engine compares with the FP32 graph on good pictures that training never saw, and on labelled ones."""
 
     n_pictures: int
+    """All of them."""
+    n_labelled: int = 0
+    """Those with labels among them."""
     max_map_error: float
-    """Largest absolute difference of the maps over all pictures and pixels."""
+    """Largest absolute difference of the maps over all pictures and pixels; -1 where they are not finite."""
     mean_map_error: float
+    """Likewise the mean."""
     score_rank_correlation: float | None
     """Spearman's; None with fewer than 3 pictures."""
     verdicts_flipped: int
-    """Of n_pictures, each graph judged with the FP32 graph's threshold; without those whose score is that threshold."""
+    """Of n_pictures, each graph judged with its own threshold; without those whose score is that threshold."""
     finite: bool
     passed: bool
     forced: bool = False
     failures: tuple[str, ...] = ()
+    checks: tuple[GateCheck, ...] = ()
+    """All that was looked at, judged or not."""
 
 
 class EngineRecord(Record):
@@ -169,6 +196,8 @@ class EngineRecord(Record):
     files: tuple[str, ...]
     graph: str = GRAPH_FILE
     """What it was compiled from: the exported graph, or one that a lower precision was written into."""
+    high_precision: tuple[str, ...] = ()
+    """Name prefixes of the blocks that an INT8 engine leaves in high precision."""
     threshold: ThresholdRecord
     gate: GateReport
     default: bool = False

@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "monitor": DEVICE | {"recipe", "inspection", "building"},
     # what trains, beside it
     "models": BASE,
-    "training": BASE | {"models"},
+    "training": BASE | {"models", "precision"},
     "export": BASE | {"models", "training"},
 }
 ANYTHING = {"cli", "__main__", "__init__"}

@@ -16,7 +16,7 @@ from edgerd.cli.main import COMMANDS, edgerd
 REPOSITORY = Path(__file__).parents[1]
 PAGES = sorted(
     file
-    for pattern in ("*.md", "docs/**/*.md", "benchmarks/**/*.md", "edgerd/**/*.md")
+    for pattern in ("*.md", "docs/**/*.md", "benchmarks/**/*.md", "calibration/**/*.md", "edgerd/**/*.md")
     for file in REPOSITORY.glob(pattern)
 )
 SHELL = {"bash", "console", "sh", "shell"}
@@ -101,7 +101,9 @@ def test_flags_in_the_text_exist(page):
 
 
 def _flags_of_scripts():
-    scripts = [*REPOSITORY.glob("tools/**/*.py"), *REPOSITORY.glob("benchmarks/**/*.py")]
+    scripts = [
+        file for folder in ("tools", "benchmarks", "calibration") for file in REPOSITORY.glob(f"{folder}/**/*.py")
+    ]
     return {flag for file in scripts for flag in re.findall(r"[\"'](--[a-z][\w-]*)", file.read_text(encoding="utf-8"))}
 
 

@@ -20,13 +20,17 @@ from edgerd.data.pictures import load_bundle_pictures
 from edgerd.data.prepared import read_prepared
 from edgerd.data.preprocess import bgr_from_frame, prepare
 from edgerd.errors import CameraError, DatasetError, EngineMismatchError, InputError, MissingDependencyError
-from edgerd.evaluation.threshold import threshold_from_scores
+from edgerd.evaluation.threshold import threshold_from_scores, threshold_like
 from edgerd.inspection.guards import exposure_reason
 from edgerd.manifest import EngineRecord, ThresholdRecord
 from edgerd.runtimes.choose import open_engine
 from edgerd.types import UInt8Array
 
 MIN_PICTURES = 8
+
+
+class TrainedOnError(DatasetError):
+    """Good pictures that the student was trained on: their scores are lower than those of new parts."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def calibrate(
     threshold = threshold_from_scores(scores, false_alarm_rate)
     engines, outdated = [], []
     for record in bundle.manifest.engines:
-        renewed = _renewed(bundle, record, good, false_alarm_rate)
+        renewed = _renewed(bundle, record, good, scores, threshold)
         engines.append(renewed or record)
         if renewed is None:
             outdated.append(record.name)
@@ -74,7 +78,13 @@ def calibrate(
     return Calibration(bundle.save_with(manifest), threshold, tuple(outdated), suspicious)
 
 
-def _renewed(bundle: Bundle, record: EngineRecord, good: UInt8Array, false_alarm_rate: float) -> EngineRecord | None:
+def _renewed(
+    bundle: Bundle,
+    record: EngineRecord,
+    good: UInt8Array,
+    fp32_scores: npt.NDArray[np.float64],
+    fp32_threshold: ThresholdRecord,
+) -> EngineRecord | None:
     """The engine with a new threshold; None where it does not run here."""
     try:
         opened = open_engine(bundle, record.key.runtime, record.key.precision)
@@ -83,7 +93,7 @@ def _renewed(bundle: Bundle, record: EngineRecord, good: UInt8Array, false_alarm
     with opened:
         if opened.engine.key != record.key:  # FP32 compiled here in its place
             return None
-        threshold = threshold_from_scores(scores_of(maps_of(opened.engine, good)), false_alarm_rate)
+        threshold = threshold_like(scores_of(maps_of(opened.engine, good)), fp32_scores, fp32_threshold)
     return record.model_copy(update={"threshold": threshold})
 
 
@@ -97,7 +107,8 @@ def pictures_from_folder(bundle: Bundle, data: Path) -> UInt8Array:
     """Good pictures from a folder, for `calibrate`: uint8 (n, T, H, W, 3).
 
     Raises:
-        DatasetError: The student was trained on some of them, so that their scores are too low; or there are too few.
+        TrainedOnError: The student was trained on some of them, so that their scores are too low.
+        DatasetError: There are too few.
     """
     read = read_prepared(Dataset.open(data).train_good, bundle.manifest.preprocess)
     if fingerprint(read.paths, data) == bundle.manifest.training.data_fingerprint:
@@ -120,8 +131,8 @@ def _refuse_training_pictures(bundle: Bundle, pictures: UInt8Array, source: str)
         raise _trained_on(bundle, source)
 
 
-def _trained_on(bundle: Bundle, source: str) -> DatasetError:
-    return DatasetError(
+def _trained_on(bundle: Bundle, source: str) -> TrainedOnError:
+    return TrainedOnError(
         f"{source} holds pictures this bundle was trained on; their scores are lower than those of new parts.",
         expected="good pictures that training never saw",
         hint=f"edgerd calibrate {quote(str(bundle.path))} uses the ones that were held out",
@@ -146,7 +157,7 @@ def pictures_from_camera(
 
     Raises:
         CameraError: It does not open, or gave too few pictures.
-        DatasetError: It is a folder with pictures the student was trained on.
+        TrainedOnError: It is a folder with pictures the student was trained on.
     """
     spec = bundle.manifest.preprocess
     camera = open_camera(uri)

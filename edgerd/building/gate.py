@@ -1,20 +1,43 @@
-"""The gate: an engine is only installed if it says what the FP32 graph says."""
+"""The gate: an engine is only installed if it says what the FP32 graph says.
+
+Pure functions of maps, labels and masks. Each check is a row: what was measured, what is allowed, whether it passed.
+
+Verdicts are compared as they will be given: each graph judges with a threshold found with itself, from the same good
+pictures at the same false-alarm rate. An engine never runs with the FP32 graph's threshold, so that a shift of all
+scores alike changes nothing that anyone sees; how many verdicts it would flip at that threshold stands in the report
+too, and is not judged.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from edgerd.building.scores import scores_of
-from edgerd.manifest import GateReport
+from edgerd.evaluation.metrics import BoolArray, Float64Array, alarm_rate
+from edgerd.evaluation.summary import GOOD, Metrics, evaluate_scores
+from edgerd.evaluation.threshold import threshold_from_scores
+from edgerd.manifest import GateCheck, GateReport, ThresholdRecord
 from edgerd.runtimes.protocol import Maps
 
 MAX_MAP_ERROR = 0.25
 """Largest difference of two maps, as a part of the threshold, that is let through by default."""
+MAX_MEAN_MAP_ERROR = 0.025
+"""Likewise the mean difference. INT8 that works has 0.004 to 0.007 (ResNet18 on metal_nut and mtd)."""
+MEAN_OF_LARGEST = 0.2
+"""Mean difference allowed, as a part of the largest that a person allows; rounding's mean is an eighth of it."""
+MIN_RANK_CORRELATION = 0.95
 MAX_FLIPPED = 0.01
+MAX_FALSE_ALARM_CHANGE = 0.01
+MAX_AUROC_DROP = 0.003
+MIN_PICTURES = 8
+"""Good pictures that an engine is judged by, at least; with fewer a verdict more or less says nothing."""
+MIN_RANKED = 20
+"""Pictures whose order says something: with fewer, rounding among good ones that score alike decides it."""
 ON_THRESHOLD = 1e-4
 """Relative distance within which a score is the one that the threshold was taken from, whatever device computed it."""
 
@@ -25,46 +48,142 @@ class Budget:
 
     Attributes:
         max_map_error: Largest absolute difference of the maps, in units of the map.
+        max_mean_map_error: Likewise the mean; None for `MEAN_OF_LARGEST` of it.
+        max_auroc_drop: Of image AUROC, pixel AUROC and AUPRO, each.
         max_flipped: Largest share of pictures whose verdict changes.
+        max_false_alarm_change: Of the false-alarm rate, up or down; one picture may always change.
+        min_rank_correlation: Least Spearman correlation of the scores.
     """
 
     max_map_error: float
+    max_mean_map_error: float | None = None
+    max_auroc_drop: float = MAX_AUROC_DROP
     max_flipped: float = MAX_FLIPPED
+    max_false_alarm_change: float = MAX_FALSE_ALARM_CHANGE
+    min_rank_correlation: float = MIN_RANK_CORRELATION
+
+    @classmethod
+    def usual(cls, threshold: float) -> Budget:
+        """What is let through where nobody asks for more or less: map errors in proportion to the threshold."""
+        return cls(MAX_MAP_ERROR * threshold, MAX_MEAN_MAP_ERROR * threshold)
 
 
-def compare(given: Sequence[Maps], reference: Sequence[Maps], threshold: float, budget: Budget) -> GateReport:
-    """Compare what an engine gave with what the FP32 graph gave, picture by picture.
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """What labelled pictures show.
+
+    Attributes:
+        defects: Kind of defect of each; "good" for a good part.
+        masks: Of each: bool (T, H, W), or None where nobody drew one.
+    """
+
+    defects: tuple[str, ...] = ()
+    masks: tuple[BoolArray | None, ...] = ()
+
+    @property
+    def is_good(self) -> BoolArray:
+        """Of each picture whether it shows a good part, bool (n,)."""
+        return np.array([defect == GOOD for defect in self.defects], np.bool_)
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """What one graph gives for the gate's pictures.
+
+    Attributes:
+        good: Of good pictures that training never saw, an entry per picture; its threshold is found from them.
+        false_alarm_rate: For that threshold.
+        labelled: Of labelled pictures.
+        labels: Theirs.
+    """
+
+    good: Sequence[Maps]
+    false_alarm_rate: float
+    labelled: Sequence[Maps] = ()
+    labels: Labels = Labels()
+
+    @property
+    def all(self) -> Iterator[Maps]:
+        """Of good pictures, then of labelled ones."""
+        yield from self.good
+        yield from self.labelled
+
+    @cached_property
+    def n_not_finite(self) -> int:
+        """Pictures with NaN or infinity in score or map."""
+        return sum(not (np.isfinite(maps.anomaly_map).all() and np.isfinite(maps.score).all()) for maps in self.all)
+
+    @cached_property
+    def scores(self) -> Float64Array:
+        """float64 (n,), of good pictures, then of labelled ones."""
+        return scores_of(self.all)
+
+    @cached_property
+    def threshold(self) -> ThresholdRecord:
+        """Found with this graph.
+
+        Raises:
+            InputError: Fewer than 3 good pictures, or scores that are not finite.
+        """
+        return threshold_from_scores(self.scores[: len(self.good)], self.false_alarm_rate)
+
+    @cached_property
+    def metrics(self) -> Metrics | None:
+        """On the labelled pictures; None where there are none."""
+        if not self.labelled:
+            return None
+        scores, maps = self.scores[len(self.good) :], np.stack([maps.anomaly_map for maps in self.labelled])
+        return evaluate_scores(scores, self.labels.defects, self.threshold.value, maps, self.labels.masks)
+
+
+def compare(
+    given: Outputs, reference: Outputs, threshold: float, budget: Budget, broken_weights: Sequence[str] = ()
+) -> GateReport:
+    """Compare what an engine gives with what the FP32 graph gives for the same pictures.
 
     Args:
-        given: The engine's maps and scores, one entry per picture.
-        reference: The FP32 graph's.
-        threshold: The FP32 graph's; both are judged with it.
+        given: The engine's.
+        reference: The FP32 graph's, all finite.
+        threshold: The FP32 graph's as it stands in the bundle; only for the row that is not judged.
         budget: What is let through.
+        broken_weights: Names of the engine's weights with NaN or infinity. Maps alone do not tell: QuantizeLinear makes
+            an integer of NaN, and what is left is a channel that says nothing.
+
+    Raises:
+        InputError: Fewer than 3 good pictures.
     """
-    differences = [np.abs(a.anomaly_map - b.anomaly_map) for a, b in zip(given, reference, strict=True)]
-    scores, wanted = scores_of(given), scores_of(reference)
-    finite = all(bool(np.isfinite(maps.anomaly_map).all() and np.isfinite(maps.score).all()) for maps in given)
-    # NaN is above every budget, but must not reach the manifest: infinity and NaN are not JSON
-    worst = max(float(difference.max()) for difference in differences) if finite else float("inf")
-    # the threshold is often one of these very scores: on which side of it that picture falls says nothing
-    is_on_threshold = np.isclose(wanted, threshold, rtol=ON_THRESHOLD, atol=0.0)
-    flipped = int((((scores > threshold) != (wanted > threshold)) & ~is_on_threshold).sum())
-    failures = []
-    if not finite:
-        failures.append("maps with NaN or infinity")
-    elif worst > budget.max_map_error:
-        failures.append(f"the maps differ by {worst:.4f}; {budget.max_map_error:.4f} is allowed")
-    if flipped > budget.max_flipped * len(given):
-        failures.append(f"{flipped} of {len(given)} verdicts flipped; {budget.max_flipped:.0%} may")
+    finite = given.n_not_finite == 0
+    checks = [
+        _at_least("good pictures", len(given.good), MIN_PICTURES, "fewer cannot show whether verdicts flip"),
+        _at_most("weights with NaN or inf", len(broken_weights), 0, ", ".join(broken_weights[:1])),
+        _at_most("maps with NaN or inf", given.n_not_finite, 0),
+    ]
+    worst = mean = -1.0  # NaN and infinity are not JSON
+    correlation, flipped = None, 0
+    if finite:
+        worst, mean = _map_errors(given, reference)
+        correlation = rank_correlation(given.scores, reference.scores)
+        flipped = _n_flipped(given, reference, given.threshold.value, reference.threshold.value)
+        checks += [
+            _at_most("largest map error", worst, budget.max_map_error),
+            _at_most("mean map error", mean, _mean_allowed(budget)),
+            _ranks(correlation, len(given.scores), budget),
+            *_flips(given, reference, flipped, threshold, budget),
+            _false_alarms(given, reference, threshold, budget),
+            *_drops(given.metrics, reference.metrics, budget),
+        ]
+    failures = tuple(str(check) for check in checks if check.passed is False)
     return GateReport(
-        n_pictures=len(given),
-        max_map_error=worst if finite else -1.0,
-        mean_map_error=float(np.mean([difference.mean() for difference in differences])) if finite else -1.0,
-        score_rank_correlation=rank_correlation(scores, wanted) if finite else None,
+        n_pictures=len(given.good) + len(given.labelled),
+        n_labelled=len(given.labelled),
+        max_map_error=worst,
+        mean_map_error=mean,
+        score_rank_correlation=correlation,
         verdicts_flipped=flipped,
         finite=finite,
         passed=not failures,
-        failures=tuple(failures),
+        failures=failures,
+        checks=tuple(checks),
     )
 
 
@@ -75,3 +194,88 @@ def rank_correlation(left: npt.NDArray[np.float64], right: npt.NDArray[np.float6
     ranks = [np.argsort(np.argsort(values, kind="stable"), kind="stable") for values in (left, right)]
     n, distance = len(left), int(((ranks[0] - ranks[1]) ** 2).sum())
     return 1.0 - 6.0 * distance / (n * (n * n - 1))
+
+
+def _mean_allowed(budget: Budget) -> float:
+    mean = budget.max_mean_map_error
+    return MEAN_OF_LARGEST * budget.max_map_error if mean is None else mean
+
+
+def _map_errors(given: Outputs, reference: Outputs) -> tuple[float, float]:
+    """The largest difference of two maps, and the mean over all; one picture at a time."""
+    largest, means = 0.0, []
+    for ours, wanted in zip(given.all, reference.all, strict=True):
+        difference = np.abs(ours.anomaly_map - wanted.anomaly_map)
+        largest = max(largest, float(difference.max()))
+        means.append(float(difference.mean()))
+    return largest, float(np.mean(means))
+
+
+def _n_flipped(given: Outputs, reference: Outputs, own: float, wanted: float) -> int:
+    """Verdicts that differ, each graph's scores against its own threshold."""
+    # a conformal threshold is one of these very scores: on which side of it that picture falls says nothing
+    is_on_one = np.isclose(given.scores, own, rtol=ON_THRESHOLD, atol=0.0)
+    is_on_one |= np.isclose(reference.scores, wanted, rtol=ON_THRESHOLD, atol=0.0)
+    return int((((given.scores > own) != (reference.scores > wanted)) & ~is_on_one).sum())
+
+
+def _flips(given: Outputs, reference: Outputs, flipped: int, threshold: float, budget: Budget) -> Iterator[GateCheck]:
+    n = len(given.scores)
+    one = f"; one picture is {1 / n:.1%}" if 1 / n > budget.max_flipped else ""
+    yield _at_most("verdicts flipped", flipped / n, budget.max_flipped, f"{flipped} of {n}, own thresholds{one}")
+    at_fp32 = _n_flipped(given, reference, threshold, threshold)
+    yield _not_judged("flipped, FP32 threshold", at_fp32 / n, f"{at_fp32} of {n}; the engine has its own")
+
+
+def _ranks(correlation: float | None, n: int, budget: Budget) -> GateCheck:
+    name = "score rank correlation"
+    if correlation is None or n < MIN_RANKED:
+        return _not_judged(name, correlation, f"{n} pictures; {MIN_RANKED} are needed, of different scores")
+    return _at_least(name, correlation, budget.min_rank_correlation)
+
+
+def _false_alarms(given: Outputs, reference: Outputs, threshold: float, budget: Budget) -> GateCheck:
+    """On labelled good pictures, each graph with its own threshold.
+
+    On the good pictures that the thresholds are from both rates are what was asked for, by construction.
+    """
+    name, is_good = "false-alarm rate change", given.labels.is_good
+    n = int(is_good.sum())
+    if n < MIN_PICTURES:
+        n = len(given.good)
+        above = threshold * (1 + ON_THRESHOLD)
+        change = alarm_rate(given.scores[:n], above) - alarm_rate(reference.scores[:n], above)
+        return _not_judged(name, change, f"at FP32's threshold; to judge, {MIN_PICTURES} labelled good pictures")
+    ours, wanted = (
+        alarm_rate(graph.scores[len(graph.good) :][is_good], graph.threshold.value) for graph in (given, reference)
+    )
+    allowed = max(budget.max_false_alarm_change, 1 / n)
+    return _at_most(name, abs(ours - wanted), allowed, f"{wanted:.3f} to {ours:.3f} on {n} labelled good pictures")
+
+
+def _drops(given: Metrics | None, reference: Metrics | None, budget: Budget) -> Iterator[GateCheck]:
+    for name, attribute, needed in (
+        ("image AUROC drop", "image_auroc", "good and defective labelled pictures"),
+        ("pixel AUROC drop", "pixel_auroc", "masks"),
+        ("AUPRO drop", "aupro", "masks"),
+    ):
+        ours, wanted = getattr(given, attribute, None), getattr(reference, attribute, None)
+        if ours is None or wanted is None:
+            yield _not_judged(name, None, f"needs {needed}")
+        else:
+            yield _at_most(name, wanted - ours, budget.max_auroc_drop, f"{wanted:.4f} to {ours:.4f}")
+
+
+def _at_most(name: str, measured: float, allowed: float, note: str = "") -> GateCheck:
+    return GateCheck(name=name, measured=measured, allowed=allowed, passed=measured <= allowed, note=note)
+
+
+def _at_least(name: str, measured: float, allowed: float, note: str = "") -> GateCheck:
+    passed = measured >= allowed
+    return GateCheck(
+        name=name, measured=measured, allowed=allowed, bound="at least", passed=passed, note="" if passed else note
+    )
+
+
+def _not_judged(name: str, measured: float | None, note: str) -> GateCheck:
+    return GateCheck(name=name, measured=measured, allowed=None, passed=None, note=note)

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from shlex import quote
 
+import numpy as np
+import onnx
 from pydantic import ValidationError
 
 from edgerd.bundle import Bundle
 from edgerd.data.pictures import load_bundle_pictures
 from edgerd.errors import BundleDamagedError, BundleError
 from edgerd.manifest import GRAPH_FILE
+from edgerd.precision import tensorrt
+from edgerd.precision.flavours import FLAVOURS
+from edgerd.precision.half import half_graph
+from edgerd.precision.lint import Target, assert_clean
+from edgerd.precision.preset import Preset
 from edgerd.precision.quantise import int8_graph_file, quantised_graph
-from edgerd.precision.ranges import MIN_PICTURES, RANGES_FILE, Ranges, collect_ranges
+from edgerd.precision.ranges import MIN_PICTURES, RANGES_FILE, Ranges, TensorRange, collect_ranges
+from edgerd.precision.scales import symmetric_scale
 from edgerd.runtimes.machine import usable_cores
+from edgerd.types import UInt8Array
+
+DEVICE_FLAVOURS = ("u8s8", "u8s8-fused", "s8s8")
+"""CPU flavours that travel in a bundle: x86 with VNNI, and Arm. Another is made from the ranges, on the device."""
 
 
 @dataclass(frozen=True)
@@ -37,42 +51,145 @@ class TypedGraph:
         return hashlib.sha256(self.content).hexdigest()
 
 
-def typed_graph(bundle: Bundle, precision: str, int8_flavour: str) -> TypedGraph:
+def typed_graph(
+    bundle: Bundle,
+    precision: str,
+    int8_flavour: str,
+    preset: Preset | None = None,
+    high_precision: tuple[str, ...] = (),
+) -> TypedGraph:
     """The graph for a precision: the bundle's own where it has one, else made from its range pictures.
 
-    Only INT8 has a graph of its own; a runtime makes the other precisions from the exported one.
+    INT8 has a graph of its own, and with TensorRT's flavour FP16 too; a runtime makes the other precisions from the
+    exported one.
 
     Args:
         bundle: Opened.
         precision: "fp32", "int8", ...
-        int8_flavour: An entry of `edgerd.precision.flavours.FLAVOURS`.
+        int8_flavour: An entry of `edgerd.precision.flavours.FLAVOURS`, or `edgerd.precision.tensorrt.FLAVOUR`.
+        preset: How INT8 ranges are chosen; None for `Preset()`.
+        high_precision: Beginnings of the names of nodes that INT8 leaves out, beside the preset's.
 
     Raises:
-        BundleError: INT8 is asked for, and the bundle has neither such a graph nor pictures to make it from.
+        BundleError: The bundle has neither such a graph nor pictures to make it from, or the graph breaks a rule.
+        InputError: Its ranges are of another graph, or the preset names a part that is not in the graph.
+        MissingDependencyError: A TensorRT graph is not in the bundle, and ModelOpt is not here to make it.
     """
-    if precision != "int8":
-        return TypedGraph(GRAPH_FILE, bundle.read(GRAPH_FILE))
-    file = int8_graph_file(int8_flavour)
+    preset = preset or Preset()
+    file = _graph_file(precision, int8_flavour, _variant(preset, high_precision))
     if file in bundle.manifest.files:
         return TypedGraph(file, bundle.read(file))
     graph = bundle.read(GRAPH_FILE)
-    ranges = _ranges_of(bundle, graph)
-    content = quantised_graph(graph, ranges, int8_flavour)
+    if int8_flavour == tensorrt.FLAVOUR:
+        halves = _tensorrt_graphs(bundle, graph, {precision: file}, preset, high_precision)
+        return TypedGraph(file, halves[file], halves)
+    ranges = _ranges_of(bundle, graph, preset.n_pictures)
+    content = quantised_graph(graph, ranges, int8_flavour, preset, high_precision)
+    _checked(file, content, FLAVOURS[int8_flavour].target)
     return TypedGraph(file, content, {file: content, RANGES_FILE: ranges.model_dump_json().encode()})
 
 
-def _ranges_of(bundle: Bundle, graph: bytes) -> Ranges:
-    manifest = bundle.manifest
-    if RANGES_FILE not in manifest.files:
-        n_pictures = len(manifest.ranges) // manifest.preprocess.n_tiles
-        if n_pictures < MIN_PICTURES:
-            raise BundleError(
-                f"{bundle.path} has {n_pictures or 'no'} pictures to find INT8 ranges from.",
-                expected=f"{MIN_PICTURES} range pictures or more, as edgerd export puts them into the bundle",
-                hint=f"Export again without --no-pictures: edgerd export RUN -o {quote(str(bundle.path))}",
-            )
-        pictures = load_bundle_pictures(bundle, manifest.ranges, manifest.preprocess)
-        return collect_ranges(graph, pictures, threads=usable_cores())
+def graphs_for_devices(bundle: Bundle, preset: Preset | None = None) -> dict[str, bytes]:
+    """Every typed graph that a device may want, made anew and checked by `edgerd.precision.lint`.
+
+    They have the names of the usual graphs, whatever the preset: a device that is told nothing builds from them.
+
+    Args:
+        bundle: Opened, with range pictures.
+        preset: How the ranges are chosen, and from how many pictures; None for `Preset()`.
+
+    Returns:
+        File name to content: TensorRT's FP16 and INT8 graph, the `DEVICE_FLAVOURS`, and the ranges.
+
+    Raises:
+        BundleError: The bundle has no range pictures, or a graph breaks a rule.
+        InputError: Its ranges are of another graph, its graph's opset is too old, or the preset names a part that is
+            not in the graph.
+        MissingDependencyError: ModelOpt is not installed.
+    """
+    graph, preset = bundle.read(GRAPH_FILE), preset or Preset()
+    files = _tensorrt_graphs(bundle, graph, tensorrt.GRAPH_FILES, preset, ())
+    ranges = Ranges.model_validate_json(files[RANGES_FILE])
+    for flavour in DEVICE_FLAVOURS:
+        file = int8_graph_file(flavour)
+        files[file] = _checked(file, quantised_graph(graph, ranges, flavour, preset), FLAVOURS[flavour].target)
+    return files
+
+
+def _variant(preset: Preset, high_precision: tuple[str, ...]) -> str:
+    """What tells an INT8 graph from others of its flavour; empty for the usual one."""
+    if preset == Preset() and not high_precision:
+        return ""
+    said = preset.model_dump_json() + json.dumps(sorted(high_precision))
+    return hashlib.sha256(said.encode()).hexdigest()[:8]
+
+
+def _graph_file(precision: str, int8_flavour: str, variant: str) -> str:
+    if int8_flavour == tensorrt.FLAVOUR:
+        file = tensorrt.GRAPH_FILES.get(precision, GRAPH_FILE)
+        return file.replace(".onnx", f".{variant}.onnx") if precision == "int8" and variant else file
+    return int8_graph_file(int8_flavour, variant) if precision == "int8" else GRAPH_FILE
+
+
+def _tensorrt_graphs(
+    bundle: Bundle, graph: bytes, names: Mapping[str, str], preset: Preset, high_precision: tuple[str, ...]
+) -> dict[str, bytes]:
+    """File name to content, for precisions and their files' names; ranges included where INT8 needed them."""
+    pictures = _range_pictures(bundle)
+    files = {}
+    for precision, file in names.items():
+        content = graph
+        if precision == "int8":
+            ranges = _ranges_of(bundle, graph, preset.n_pictures)
+            files[RANGES_FILE] = ranges.model_dump_json().encode()
+            content = _tensorrt_int8(graph, ranges, preset, high_precision)
+        files[file] = _checked(file, half_graph(content, pictures), "tensorrt")
+    return files
+
+
+def _tensorrt_int8(graph: bytes, ranges: Ranges, preset: Preset, high_precision: tuple[str, ...]) -> bytes:
+    choices = preset.choices(onnx.load_from_string(graph).graph)
+
+    def scale_of(name: str, found: TensorRange) -> float:
+        return float(symmetric_scale(found, choices[name]))
+
+    return tensorrt.tensorrt_int8_graph(graph, ranges, scale_of, (*preset.high_precision, *high_precision))
+
+
+def _checked(file: str, content: bytes, target: Target) -> bytes:
+    assert_clean(content, target, file)
+    return content
+
+
+def _range_pictures(bundle: Bundle) -> UInt8Array:
+    """uint8 (n, T, H, W, 3)."""
+    manifest, n_pictures = bundle.manifest, _n_range_pictures(bundle)
+    if n_pictures < MIN_PICTURES:
+        raise BundleError(
+            f"{bundle.path} has {n_pictures or 'no'} pictures to find INT8 ranges from.",
+            expected=f"{MIN_PICTURES} range pictures or more, as edgerd export puts them into the bundle",
+            hint=f"Export again without --no-pictures: edgerd export RUN -o {quote(str(bundle.path))}",
+        )
+    return load_bundle_pictures(bundle, manifest.ranges, manifest.preprocess)
+
+
+def _ranges_of(bundle: Bundle, graph: bytes, n_pictures: int) -> Ranges:
+    """The bundle's ranges; collected where it has none, or none from as many pictures as are asked for."""
+    if RANGES_FILE in bundle.manifest.files:
+        ranges = _stored_ranges(bundle)
+        if not bundle.manifest.ranges or ranges.n_pictures == min(n_pictures, _n_range_pictures(bundle)):
+            return ranges
+    pictures = _range_pictures(bundle)
+    if n_pictures < len(pictures):
+        pictures = pictures[np.linspace(0, len(pictures) - 1, n_pictures).round().astype(int)]
+    return collect_ranges(graph, pictures, threads=usable_cores())
+
+
+def _n_range_pictures(bundle: Bundle) -> int:
+    return len(bundle.manifest.ranges) // bundle.manifest.preprocess.n_tiles
+
+
+def _stored_ranges(bundle: Bundle) -> Ranges:
     try:
         return Ranges.model_validate_json(bundle.read(RANGES_FILE))
     except ValidationError as error:

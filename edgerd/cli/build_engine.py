@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
-from edgerd.building.calibrate import pictures_from_folder
+from edgerd.building.candidates import Candidate
 from edgerd.building.engine import build_engine as build
+from edgerd.building.gate_pictures import gate_pictures
 from edgerd.bundle import Bundle, find_bundle
 from edgerd.cli.console import say, warn
+from edgerd.cli.gate_table import print_gate
 from edgerd.cli.options import PRECISIONS
 from edgerd.runtimes import RUNTIMES
 
@@ -24,8 +26,18 @@ from edgerd.runtimes import RUNTIMES
     show_default=True,
     help="auto: the fastest of fp32 and bf16 that passes the gate.",
 )
-@click.option("--calibration", type=click.Path(path_type=Path), help="Good pictures for gate and threshold.")
+@click.option(
+    "--calibration",
+    metavar="DATA",
+    type=click.Path(path_type=Path),
+    help="Pictures for gate and threshold: a folder of good ones, or MVTec's layout, whose test pictures have labels.",
+)
 @click.option("--max-map-error", type=click.FloatRange(0), help="Let maps differ by so much; default: 1/4 threshold.")
+@click.option(
+    "--max-auroc-drop",
+    type=click.FloatRange(0, 1),
+    help="Let AUROC and AUPRO on labelled pictures drop by so much; default: 0.003.",
+)
 @click.option("--force", is_flag=True, help="Install the fastest engine even if the gate refuses it.")
 def build_engine(
     bundle: Path | None,
@@ -33,28 +45,46 @@ def build_engine(
     precision: str,
     calibration: Path | None,
     max_map_error: float | None,
+    max_auroc_drop: float | None,
     force: bool,
 ) -> None:
     """Build engines for this machine and make the fastest that passes the gate the default of BUNDLE.
 
-    Without BUNDLE, the newest one in this folder. The gate compares maps and verdicts with the FP32 graph on held-out
-    good pictures; nothing is installed unless it passes.
+    Without BUNDLE, the newest one in this folder. The gate compares maps, scores and verdicts with the FP32 graph on
+    held-out good pictures, and with --calibration AUROC and AUPRO on labelled ones; nothing is installed unless it
+    passes.
     """
     if bundle is None:
         bundle = find_bundle()
         say(f"Bundle: {bundle}, the newest here.")
     opened = Bundle.open(bundle)
+    pictures = gate_pictures(opened, calibration)
+    if pictures.note:
+        say(pictures.note)
+    for file, reason in pictures.skipped.items():
+        warn(f"left out {file}: {reason}")
     built = build(
         opened,
         runtime=runtime,
         precision=precision,
-        pictures=pictures_from_folder(opened, calibration) if calibration else None,
+        pictures=pictures,
         max_map_error=max_map_error,
+        max_auroc_drop=max_auroc_drop,
         force=force,
         say=say,
+        on_candidate=_report,
     )
     chosen = built.chosen
     if chosen.gate.forced:
         warn(f"{chosen.name} was refused by the gate and is installed because of --force.")
     why = "the fastest that passed" if len(built.candidates) > 1 else "as asked"
     say(f"Default engine of {bundle}: {chosen.name} ({why}), threshold {chosen.threshold.value:.4f}.")
+
+
+def _report(candidate: Candidate) -> None:
+    """A line; of one that was refused, what it was refused for."""
+    if candidate.gate.passed:
+        say(str(candidate))
+    else:
+        say(f"{candidate.name}: refused by the gate")
+        print_gate(candidate.gate)

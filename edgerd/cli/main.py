@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "train": ("edgerd.cli.train:train", "Train on pictures of good parts."),
     "export": ("edgerd.cli.export:export", "Export a trained run as a bundle that works at once."),
     "calibrate": ("edgerd.cli.calibrate:calibrate", "Find the threshold from good pictures."),
+    "quantize": ("edgerd.cli.quantize:quantize", "Write graphs with FP16 and INT8 in them, for other machines."),
     "build-engine": ("edgerd.cli.build_engine:build_engine", "Build a faster engine, check it, install it."),
     "evaluate": ("edgerd.cli.evaluate:evaluate", "Measure a bundle on labelled pictures."),
     "inspect": ("edgerd.cli.inspect:inspect", "Judge single pictures."),

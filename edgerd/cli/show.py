@@ -8,8 +8,9 @@ import click
 
 from edgerd.bundle import Bundle
 from edgerd.cli.console import say
+from edgerd.cli.gate_table import print_gate
 from edgerd.cli.options import bundle_argument
-from edgerd.manifest import EngineRecord, GateReport, Manifest
+from edgerd.manifest import EngineRecord, GateReport, Manifest, ThresholdRecord
 
 
 @click.command()
@@ -24,6 +25,7 @@ def show(bundle: Path, verify: bool) -> None:
         say("")
         for label, value in _engine_lines(engine):
             say(f"{label:14} {value}")
+        print_gate(engine.gate)
     if verify:
         say(f"\nAll {opened.verify()} files are as they were written.")
 
@@ -34,6 +36,7 @@ def _lines(manifest: Manifest) -> list[tuple[str, str]]:
     tiles = f"tiles {spec.tiles}, " if spec.n_tiles > 1 else ""
     megabytes = sum(file.n_bytes for file in manifest.files.values()) / 1e6
     threshold = manifest.threshold
+    tuned = f", then {training.tuning_steps} steps for INT8" if training.tuning_steps else ""
     return [
         ("id", manifest.id),
         ("made", f"{manifest.created_at} by edgerd {manifest.edgerd_version}"),
@@ -41,24 +44,21 @@ def _lines(manifest: Manifest) -> list[tuple[str, str]]:
         (
             "training",
             f"{training.method}, {training.epochs} epochs, {training.steps} steps of {training.batch_size}, "
-            f"seed {training.seed}",
+            f"seed {training.seed}{tuned}",
         ),
         ("pictures", f"{training.n_train} trained on, {training.n_holdout} held out, {training.n_skipped} left out"),
         ("data", training.data_fingerprint),
         ("preprocessing", f"{region}{tiles}{spec.width}x{spec.height} px"),
         ("files", f"{len(manifest.files)}, {megabytes:.1f} MB"),
-        ("threshold", "none yet: edgerd calibrate BUNDLE" if threshold is None else _threshold_text(manifest)),
+        ("threshold", f"{_threshold_text(threshold)}; FP32" if threshold else "none yet: edgerd calibrate BUNDLE"),
     ]
 
 
-def _threshold_text(manifest: Manifest) -> str:
-    record = manifest.threshold
-    if record is None:
-        return ""
+def _threshold_text(record: ThresholdRecord) -> str:
     kind = "extrapolated" if record.extrapolated else f"rank {record.rank}"
     return (
         f"{record.value:.4f} for a false-alarm rate of {record.false_alarm_rate:g}, from {record.n_good} good pictures "
-        f"({kind}); largest score {record.largest_score:.4f}; FP32"
+        f"({kind}); largest score {record.largest_score:.4f}"
     )
 
 
@@ -69,16 +69,13 @@ def _engine_lines(engine: EngineRecord) -> list[tuple[str, str]]:
         ("engine", f"{engine.name}{' (default)' if engine.default else ''}{speed}"),
         ("  runs on", f"{key.device}, {key.runtime} {key.runtime_version}"),
         ("  needs", ", ".join(key.features) or "-"),
-        ("  threshold", f"{engine.threshold.value:.4f}"),
+        *([("  not in INT8", ", ".join(engine.high_precision))] if engine.high_precision else []),
+        ("  threshold", _threshold_text(engine.threshold)),
         ("  gate", _gate_text(engine.gate)),
     ]
 
 
 def _gate_text(gate: GateReport) -> str:
     verdict = "passed" if gate.passed else "refused, installed by --force" if gate.forced else "refused"
-    correlation = "-" if gate.score_rank_correlation is None else f"{gate.score_rank_correlation:.4f}"
-    text = (
-        f"{verdict}: on {gate.n_pictures} good pictures maps within {gate.max_map_error:.2e} of FP32 "
-        f"(mean {gate.mean_map_error:.1e}), rank correlation {correlation}, {gate.verdicts_flipped} verdicts flipped"
-    )
-    return "; ".join([text, *gate.failures])
+    labelled = f", {gate.n_labelled} of them labelled" if gate.n_labelled else ""
+    return f"{verdict}: compared with FP32 on {gate.n_pictures} pictures{labelled}"

@@ -59,6 +59,7 @@ _FIXED = ("teacher", "student", "method", "batch_size", "holdout", "seed")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads; by default 1 on one or two cores, else all.")
 @click.option("--strict", is_flag=True, help="Stop at a picture that cannot be read instead of leaving it out.")
 @click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
+@click.option("--quantize", is_flag=True, help="With --resume: fine-tune the trained student for INT8, --steps long.")
 @click.pass_context
 def train(
     ctx: click.Context,
@@ -80,12 +81,14 @@ def train(
     threads: int | None,
     strict: bool,
     resume: bool,
+    quantize: bool,
 ) -> None:
     """Train a student on pictures of good parts.
 
     DATA is a folder of pictures of good parts, or MVTec's layout (train/good). Ctrl-C keeps what was learned: go on
     with --resume, or export it as it is.
     """
+    _refuse_flags(data, out, resume=resume, quantize=quantize, epochs=epochs)
     need_torch()
     from edgerd.data.dataset import Dataset
     from edgerd.models.student import student_info
@@ -116,6 +119,9 @@ def train(
                 expected="the same pictures",
                 hint=f"edgerd train {quoted(data)} -o ANOTHER_RUN",
             )
+        if quantize:
+            _tune(run.tune_for(steps) if steps else run, device)
+            return
         if epochs or steps:
             run = run.extend(epochs=epochs, steps=steps)
         loaded = _resumed_teacher(run, teacher_weights)
@@ -131,10 +137,13 @@ def _train(run: RunFolder, teacher: Teacher, device: DeviceName) -> None:
     from edgerd.training.device import torch_device
     from edgerd.training.loop import train as train_loop
 
+    was_tuned = run.tuned_file.exists()
     say(f"Training on {torch_device(device)}; Ctrl-C keeps what was learned.")
     stop = threading.Event()
     with stop_on_interrupt(stop), TrainingProgress(stop) as shown:
         progress = train_loop(run, teacher, device=device, on_step=shown.update, should_stop=stop.is_set)
+    if was_tuned and not run.tuned_file.exists():
+        warn(f"the fine-tune for INT8 was of the older weights and is gone; again: {_resume_command(run)} --quantize")
     done = f"{counted(progress.epoch, 'epoch')}, {counted(progress.total_steps, 'step')}"
     if stop.is_set():
         say(f"Stopped after {done}. Go on with: {_resume_command(run)}")
@@ -143,6 +152,45 @@ def _train(run: RunFolder, teacher: Teacher, device: DeviceName) -> None:
         say(f"Nothing left to train: {done}. --epochs or --steps sets more in all.")
     else:
         say(f"Trained: {done}; last loss {shown.loss:.4f}. Next: edgerd export {quoted(run.path)} -o BUNDLE")
+
+
+def _tune(run: RunFolder, device: DeviceName) -> None:
+    from edgerd.training.device import torch_device
+    from edgerd.training.quantised import tune
+
+    say(f"Fine-tuning the student for INT8 on {torch_device(device)}; Ctrl-C keeps what was learned.")
+    stop = threading.Event()
+    with stop_on_interrupt(stop), TrainingProgress(stop) as shown:
+        progress = tune(run, device=device, on_step=shown.update, should_stop=stop.is_set)
+    done = counted(progress.tuning_steps, "step")
+    if stop.is_set():
+        say(f"Stopped after {done}. Go on with: {_resume_command(run)} --quantize")
+        raise click.exceptions.Exit(INTERRUPTED)
+    if shown.loss is None:
+        say(f"Nothing left to tune: {done}. --steps sets more in all.")
+        return
+    say(
+        f"Tuned: {done}; last loss {shown.loss:.4f}. Next: edgerd export {quoted(run.path)} -o BUNDLE, then "
+        "edgerd build-engine BUNDLE --precision int8"
+    )
+    say(f"{run.tuned_file} is exported from now on; remove it to go back to the student before.")
+
+
+def _refuse_flags(data: Path, out: Path, *, resume: bool, quantize: bool, epochs: int | None) -> None:
+    if not quantize or (resume and epochs is None):
+        return
+    command = f"edgerd train {quoted(data)} -o {quoted(out)}"
+    if not resume:
+        raise InputError(
+            "--quantize is for a student that is trained.",
+            expected="a run with a checkpoint, and --resume",
+            hint=f"{command}, and then the same with --resume --quantize",
+        )
+    raise InputError(
+        f"--epochs {epochs} cannot be used with --quantize: the fine-tune is counted in steps.",
+        expected="--steps, or neither",
+        hint=f"{command} --resume --quantize --steps 100",
+    )
 
 
 def need_torch() -> None:

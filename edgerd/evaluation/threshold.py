@@ -51,6 +51,30 @@ def threshold_from_scores(scores: npt.ArrayLike, false_alarm_rate: float) -> Thr
     )
 
 
+def threshold_like(
+    scores: npt.ArrayLike, reference_scores: npt.ArrayLike, reference: ThresholdRecord
+) -> ThresholdRecord:
+    """The threshold of another engine for the same graph, from the same pictures.
+
+    Where the rate is settled it is the same rank of the engine's own scores. Where it was extrapolated, the tail is not
+    fitted again: a fit to nearly the same ten scores moves several times as far as they do. The threshold moves as the
+    scores did, by their mean difference, picture by picture.
+
+    Args:
+        scores: (n,), any float type: the engine's scores of the good pictures.
+        reference_scores: (n,): those that `reference` was found from, in the same order.
+        reference: The FP32 graph's threshold.
+
+    Raises:
+        InputError: A score is not finite, or there are too few.
+    """
+    own = threshold_from_scores(scores, reference.false_alarm_rate)
+    if not own.extrapolated:
+        return own
+    shift = float(np.mean(np.asarray(scores, np.float64) - np.asarray(reference_scores, np.float64)))
+    return own.model_copy(update={"value": max(reference.value + shift, own.largest_score)})
+
+
 def tail_threshold(ordered_scores: npt.NDArray[np.float64], false_alarm_rate: float) -> float:
     """The threshold from an exponential tail fitted to the ten largest scores, or to the upper half of fewer than 20.
 

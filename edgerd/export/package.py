@@ -66,6 +66,7 @@ def bundle_from_run(
             n_holdout=len(run.record.holdout),
             n_skipped=len(run.record.skipped),
             data_fingerprint=run.record.data_fingerprint,
+            tuning_steps=progress.tuning_steps,
         ),
         preprocess=spec,
         limits=run.record.limits,

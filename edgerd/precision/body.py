@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 import onnx
 
 FRONT_PREFIX, HEAD_PREFIX = "input/", "head/"
@@ -23,13 +25,35 @@ def readers_of(graph: onnx.GraphProto) -> dict[str, list[onnx.NodeProto]]:
 
 
 def activations(graph: onnx.GraphProto) -> tuple[str, ...]:
-    """Tensors that a runtime may keep in INT8, in the graph's order: all that the networks read and are not constants.
+    """Tensors that a runtime may keep in INT8, in the graph's order: what the networks both make and read.
 
     A tensor that only a Relu reads is none: every runtime computes the Relu together with the node before it. Nor is
-    one that only the head reads.
+    one that only the head reads, nor the picture: the first convolution stays in high precision. Its input is 8 bits
+    minus a mean that is no integer, and to round it again cost more than half of all that INT8 costs in the maps.
     """
     readers = readers_of(graph)
-    made = [name for node in graph.node for name in node.output]
+    made = [name for node in graph.node if is_body(node) for name in node.output]
     return tuple(
         name for name in made if any(is_body(node) and node.op_type != "Relu" for node in readers.get(name, []))
     )
+
+
+def shortcut_input(addition: onnx.NodeProto, made_by: Mapping[str, onnx.NodeProto]) -> int:
+    """Which input of a residual sum is the shortcut: the one with fewer nodes back to where the two part.
+
+    Args:
+        addition: An Add of two activations.
+        made_by: Tensor name to the node that makes it.
+    """
+    left, right = (list(_back(name, made_by)) for name in addition.input)
+    fork = next((name for name in left if name in right), None)
+    lengths = (len(left), len(right)) if fork is None else (left.index(fork), right.index(fork))
+    return int(lengths[1] <= lengths[0])
+
+
+def _back(name: str, made_by: Mapping[str, onnx.NodeProto]) -> Iterator[str]:
+    """A tensor and those it was made from, along first inputs."""
+    yield name
+    while name in made_by and made_by[name].input:
+        name = made_by[name].input[0]
+        yield name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -14,10 +15,18 @@ class Flavour:
     Attributes:
         activation: Type of the activations; 256 levels, with a zero point of their own.
         weight_limit: Weights are int8 from minus this to this, symmetric, one scale per output channel.
+        fused_sums: Whether the runtime adds a residual sum within the convolution before it, unrounded. Then only the
+            shortcut is an integer; else both inputs of the sum are.
     """
 
     activation: type[np.uint8] | type[np.int8]
     weight_limit: int
+    fused_sums: bool = False
+
+    @property
+    def target(self) -> Literal["onnxruntime", "openvino"]:
+        """Whose rules the graph keeps (`edgerd.precision.lint`)."""
+        return "openvino" if self.fused_sums else "onnxruntime"
 
     @property
     def lowest(self) -> int:
@@ -37,4 +46,7 @@ FLAVOURS = {
     "u8s7": Flavour(np.uint8, 64),
     # Arm's dot product takes two signed bytes
     "s8s8": Flavour(np.int8, 127),
+    # the same for OpenVINO, which fuses sums; ONNX Runtime would compute such a convolution in FP32
+    "u8s8-fused": Flavour(np.uint8, 127, fused_sums=True),
+    "u8s7-fused": Flavour(np.uint8, 64, fused_sums=True),
 }

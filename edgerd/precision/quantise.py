@@ -1,14 +1,15 @@
 """From the FP32 graph and its ranges to a Q/DQ graph for CPUs: INT8 networks, FP32 head.
 
 Where Q/DQ nodes go decides what runs in INT8: a runtime replaces a node by its integer kernel if all it reads comes out
-of DequantizeLinear and all it gives goes into QuantizeLinear. So every activation between two body nodes carries one
-pair, residual sums and concatenations included; a Relu has none of its own. What only the head reads stays FP32.
+of DequantizeLinear and all it gives goes into QuantizeLinear. So every activation between two INT8 nodes carries one
+pair, residual sums and concatenations included; a Relu has none of its own. The head and the blocks that are left in
+high precision read the values as they were before.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,9 @@ import onnx
 from onnx import helper, numpy_helper
 
 from edgerd.errors import InputError
-from edgerd.precision.body import activations, is_body
+from edgerd.precision.body import is_body, shortcut_input
 from edgerd.precision.flavours import FLAVOURS, Flavour
+from edgerd.precision.preset import Preset
 from edgerd.precision.ranges import Ranges
 from edgerd.precision.rewrite import without_transposed_convolutions
 from edgerd.precision.scales import Scale, activation_scale
@@ -28,25 +30,30 @@ _LARGEST_BIAS = 2.0**30
 """A bias is an int32 in steps of activation scale times weight scale; half of the range is left to the sum."""
 
 
-def int8_graph_file(flavour: str) -> str:
-    """Name of the Q/DQ graph of a flavour in the bundle."""
-    return f"graph.int8.{flavour}.onnx"
+def int8_graph_file(flavour: str, variant: str = "") -> str:
+    """Name of the Q/DQ graph of a flavour in the bundle; a variant is of another preset or assignment."""
+    return f"graph.int8.{flavour}.{variant}.onnx" if variant else f"graph.int8.{flavour}.onnx"
 
 
-def quantised_graph(graph: bytes, ranges: Ranges, flavour: str) -> bytes:
+def quantised_graph(
+    graph: bytes, ranges: Ranges, flavour: str, preset: Preset | None = None, high_precision: Collection[str] = ()
+) -> bytes:
     """Write INT8 into the fused graph.
 
     Args:
         graph: The FP32 fused graph, ONNX.
         ranges: Of the same graph.
         flavour: An entry of `FLAVOURS`.
+        preset: How the ranges are chosen; None for `Preset()`.
+        high_precision: Blocks that stay as they are, beginnings of node names ("decoder/stage1.0"), beside those of the
+            preset.
 
     Returns:
         The same interface. Activations 8-bit with a zero point, one scale per tensor; weights int8, symmetric, one
         scale per output channel; biases int32; transposed convolutions as convolutions (`edgerd.precision.rewrite`).
 
     Raises:
-        InputError: The ranges are of another graph.
+        InputError: The ranges are of another graph, or the preset names a part that is not in it.
     """
     found = hashlib.sha256(graph).hexdigest()
     if ranges.graph_sha256 != found:
@@ -55,9 +62,16 @@ def quantised_graph(graph: bytes, ranges: Ranges, flavour: str) -> bytes:
             expected="ranges of the same graph",
             hint="Export the bundle again: edgerd export RUN -o BUNDLE",
         )
+    preset = preset or Preset()
     model = onnx.load_from_string(graph)
+    choices = preset.choices(model.graph)
     without_transposed_convolutions(model.graph)
-    _Quantiser(model.graph, ranges, FLAVOURS[flavour]).rewrite()
+    kept = (*preset.high_precision, *high_precision)
+
+    def scale_of(name: str) -> Scale:
+        return activation_scale(ranges.tensors[name], FLAVOURS[flavour], choices[name])
+
+    _Quantiser(model.graph, scale_of, FLAVOURS[flavour], kept).rewrite()
     onnx.checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString(deterministic=True)
     return content
@@ -66,11 +80,17 @@ def quantised_graph(graph: bytes, ranges: Ranges, flavour: str) -> bytes:
 class _Quantiser:
     """Goes through a graph once and writes it again with Q/DQ nodes."""
 
-    def __init__(self, graph: onnx.GraphProto, ranges: Ranges, flavour: Flavour) -> None:
+    def __init__(
+        self, graph: onnx.GraphProto, scale_of: Callable[[str], Scale], flavour: Flavour, kept: tuple[str, ...]
+    ) -> None:
         self.graph = graph
         self.flavour = flavour
+        self.kept = kept
         self.constants = {constant.name: numpy_helper.to_array(constant) for constant in graph.initializer}
-        self.scales = _scales(graph, ranges, flavour)
+        self.made_by = {name: node for node in graph.node for name in node.output}
+        self.integer_inputs = {node.name: self._integer_inputs(node) for node in graph.node}
+        read = dict.fromkeys(node.input[k] for node in graph.node for k in self.integer_inputs[node.name])
+        self.scales = _scales(graph, read, scale_of)
 
     def rewrite(self) -> None:
         """Replace the graph's nodes and constants."""
@@ -85,13 +105,22 @@ class _Quantiser:
             del field[:]
             field.extend(values)
 
+    def _integer_inputs(self, node: onnx.NodeProto) -> tuple[int, ...]:
+        """Which activations a node reads as integers: none in high precision, nor of what is not the networks'."""
+        if not is_body(node) or node.op_type == "Relu" or node.name.startswith(self.kept):
+            return ()
+        if node.op_type == "Add" and self.flavour.fused_sums:
+            return (shortcut_input(node, self.made_by),)
+        made = (k for k, name in enumerate(node.input) if name in self.made_by)
+        return tuple(k for k in made if is_body(self.made_by[node.input[k]]))
+
     def _written(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
         """What stands in a node's place: its weights' DQ, itself, Q and DQ of what it gives."""
-        if is_body(node) and node.op_type == "Conv" and node.input[0] in self.scales:
+        integer_inputs = self.integer_inputs[node.name]
+        if node.op_type == "Conv" and integer_inputs:
             yield from self._dequantised_weights(node)
-        inputs = [f"{name}/dequantised" if name in self.scales else name for name in node.input]
-        del node.input[:]
-        node.input.extend(inputs)
+        for index in integer_inputs:
+            node.input[index] = f"{node.input[index]}/dequantised"
         yield node
         for name in node.output:
             if name in self.scales:
@@ -129,16 +158,13 @@ class _Quantiser:
         return name
 
 
-def _scales(graph: onnx.GraphProto, ranges: Ranges, flavour: Flavour) -> dict[str, Scale]:
+def _scales(graph: onnx.GraphProto, names: Collection[str], scale_of: Callable[[str], Scale]) -> dict[str, Scale]:
     """A scale for each activation; nodes that only move values have the same on both sides."""
-    names = activations(graph)
-    scales = {name: activation_scale(ranges.tensors[name], flavour) for name in names if name in ranges.tensors}
+    spread = {node.input[0]: node.output[0] for node in graph.node if node.op_type == "DepthToSpace"}
+    scales = {name: scale_of(spread.get(name, name)) for name in names}
     for node in graph.node:
-        given, taken = node.output[0], node.input[0]
-        if node.op_type == "DepthToSpace":
-            scales |= {taken: activation_scale(ranges.tensors[given], flavour)}
-        if node.op_type == "MaxPool" and given in scales:
-            scales[given] = scales[taken]
+        if node.op_type == "MaxPool" and {node.input[0], node.output[0]} <= scales.keys():
+            scales[node.output[0]] = scales[node.input[0]]
     return scales
 
 

@@ -70,13 +70,13 @@ def collect_ranges(graph: bytes, pictures: UInt8Array, threads: int = 1) -> Rang
             hint="Train on more good pictures, then export again.",
         )
     tiles = pictures.reshape(-1, *pictures.shape[2:])
-    names, session = _watched(graph, threads)
+    names, session = watched(graph, threads)
     extremes = dict.fromkeys(names, (np.inf, -np.inf))
-    for name, values in _activations_on(tiles, names, session):
+    for name, values in activations_on(tiles, names, session):
         low, high = extremes[name]
         extremes[name] = min(low, float(values.min())), max(high, float(values.max()))
     counts = {name: np.zeros(N_BINS, np.int64) for name in names}
-    for name, values in _activations_on(tiles, names, session):
+    for name, values in activations_on(tiles, names, session):
         counts[name] += histogram(values, *extremes[name])
     tensors = {
         name: TensorRange(low=low, high=high, counts=tuple(counts[name].tolist()))
@@ -104,8 +104,8 @@ def histogram(values: Float32Array, low: float, high: float) -> npt.NDArray[np.i
     return np.bincount(np.clip(bins, 0, N_BINS - 1), minlength=N_BINS)
 
 
-def _watched(graph: bytes, threads: int) -> tuple[tuple[str, ...], Any]:
-    """The activations' names, and a session whose outputs they are."""
+def watched(graph: bytes, threads: int) -> tuple[tuple[str, ...], Any]:
+    """The activations' names, and an ONNX Runtime session whose outputs they are."""
     import onnxruntime
 
     model = onnx.load_from_string(graph)
@@ -119,6 +119,7 @@ def _watched(graph: bytes, threads: int) -> tuple[tuple[str, ...], Any]:
     return names, onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-def _activations_on(tiles: UInt8Array, names: Sequence[str], session: Any) -> Iterator[tuple[str, Float32Array]]:
+def activations_on(tiles: UInt8Array, names: Sequence[str], session: Any) -> Iterator[tuple[str, Float32Array]]:
+    """Name and values of each activation on each of the tiles, uint8 (n, H, W, 3), one tile at a time."""
     for tile in tiles:
         yield from zip(names, session.run(names, {"frame": tile[None]}), strict=True)

@@ -28,23 +28,19 @@ from edgerd.types import UInt8Array
 
 _DEVICE = "CPU"
 _FIX = 'pip install "edgerd[openvino]"'
-_PARTS = {
-    "fp32": {"graph.blob": "f32"},
-    "bf16": {"body.blob": "bf16", "head.blob": "f32"},
-    # what is not between Q/DQ nodes, the head among it, stays FP32
-    "int8": {"graph.blob": "f32"},
-}
-"""Per precision the compiled models in the order they run: file name to what `INFERENCE_PRECISION_HINT` says of it."""
-_INT8_FLAVOURS = ("u8s8", "u8s7")
-"""The plug-in has few INT8 kernels for Arm."""
+_WHOLE, _CUT = {"graph.blob": "f32"}, {"body.blob": "bf16", "head.blob": "f32"}
+"""Compiled models in the order they run: file name to what `INFERENCE_PRECISION_HINT` says of it."""
+_INT8_FLAVOURS = {"u8s8": "u8s8-fused", "u8s7": "u8s7-fused"}
+"""By the CPU's flavour: the plug-in adds residual sums within the convolution. It has few INT8 kernels for Arm."""
 
 
 class OpenVino:
     """Runs the graph through OpenVINO's CPU plug-in.
 
     The precision is always said, never the plug-in's default, which is BF16 on CPUs that have it. At bf16 the head
-    stays in FP32, see `edgerd.runtimes.openvino_cut`. Everything is compiled for a batch of 1 and tiles run one after
-    another: on a CPU that is no slower, and the score of a tile does not depend on its neighbours.
+    stays in FP32, see `edgerd.runtimes.openvino_cut`. At int8 what is not between Q/DQ nodes is computed likewise, in
+    BF16 where the CPU multiplies it. Everything is compiled for a batch of 1 and tiles run one after another: on a CPU
+    that is no slower, and the score of a tile does not depend on its neighbours.
 
     `build` keeps the compiled models: they start in about half of the time and give the same bits. Precision and
     threads are said again when they are imported: left out, the plug-in would take its defaults, not what was stored.
@@ -62,7 +58,7 @@ class OpenVino:
         except RuntimeError as error:  # installed without the CPU plug-in
             return Probe(version=_version(openvino), reason=f"OpenVINO has no CPU device: {error}", fix=_FIX)
         has_bf16 = "BF16" in capabilities and _multiplies_bf16()
-        flavour = int8_flavour() if int8_flavour() in _INT8_FLAVOURS else ""
+        flavour = _INT8_FLAVOURS.get(int8_flavour(), "")
         lacks = [] if has_bf16 else ["bf16 needs a CPU with AVX512_BF16 or AMX"]
         lacks += [] if flavour else ["int8 needs an x86 CPU with AVX2, better VNNI"]
         return Probe(
@@ -87,7 +83,7 @@ class OpenVino:
         """See `Runtime.build`; gives one compiled model, or two where the head has a precision of its own."""
         check_precision(self.name, self.probe(), precision)
         parts = _compile(_import().Core(), graph, precision, thread_count(0))
-        return {file: _exported(part) for file, part in zip(_PARTS[precision], parts, strict=True)}
+        return {file: _exported(part) for file, part in zip(_parts(precision), parts, strict=True)}
 
     def load(self, graph: bytes, key: EngineKey, files: Mapping[str, bytes], *, threads: int = 0) -> OpenVinoEngine:
         """See `Runtime.load`."""
@@ -156,6 +152,11 @@ def _multiplies_bf16() -> bool:
     return not features or bool(features & {"avx512_bf16", "amx_bf16"})
 
 
+def _parts(precision: str) -> dict[str, str]:
+    """The compiled models of a precision."""
+    return _CUT if precision == "bf16" or (precision == "int8" and _multiplies_bf16()) else _WHOLE
+
+
 def _properties(hint: str, threads: int) -> dict[str, Any]:
     return {
         "INFERENCE_PRECISION_HINT": hint,
@@ -176,8 +177,9 @@ def _compile(core: Any, graph: bytes, precision: str, threads: int) -> list[Any]
     dimensions = [side.get_length() if side.is_static else str(side) for side in shape]
     height, width = frame_size(name, dimensions, {output.any_name for output in model.outputs})
     model.reshape([1, height, width, 3])
-    models = cut_before_head(model) if precision == "bf16" else (model,)
-    hints = _PARTS[precision].values()
+    parts = _parts(precision)
+    models = cut_before_head(model) if parts is _CUT else (model,)
+    hints = parts.values()
     return [
         core.compile_model(part, _DEVICE, _properties(hint, threads)) for part, hint in zip(models, hints, strict=True)
     ]
@@ -196,4 +198,4 @@ def _import_parts(core: Any, files: Mapping[str, bytes], precision: str, threads
         except RuntimeError as error:
             raise unreadable(file, error) from error
 
-    return [imported(file, hint) for file, hint in _PARTS[precision].items()]
+    return [imported(file, hint) for file, hint in _parts(precision).items()]

@@ -22,15 +22,20 @@ from edgerd.models.weights import check_finite, tensors_sha256
 from edgerd.storage import replaced_file, storage_errors
 
 _HASH = "sha256"
+_SCALES = "scales"
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands: `epoch` full ones are done, and `step` steps of the next; `total_steps` in all."""
+    """Where training stands: `epoch` full ones are done, and `step` steps of the next; `total_steps` in all.
+
+    `tuning_steps` of a fine-tune for INT8 came after them.
+    """
 
     epoch: int = 0
     step: int = 0
     total_steps: int = 0
+    tuning_steps: int = 0
 
 
 @dataclass(frozen=True)
@@ -42,12 +47,14 @@ class Checkpoint:
         student: The student's state.
         teacher: The teacher's.
         optimiser: The optimiser's state of each parameter, by its number.
+        scales: Scale and zero point of each activation that a fine-tune for INT8 rounds, float64 (n, 2); else None.
     """
 
     progress: Progress
     student: dict[str, Tensor]
     teacher: dict[str, Tensor]
     optimiser: dict[int, dict[str, Tensor]]
+    scales: Tensor | None = None
 
     @classmethod
     def open(cls, file: Path) -> Checkpoint:
@@ -76,7 +83,8 @@ class Checkpoint:
             index, name = key.split(".", 1)
             optimiser.setdefault(int(index), {})[name] = tensor
         progress = Progress(**{key: int(value) for key, value in metadata.items()})
-        return cls(progress, _under("student.", tensors), _under("teacher.", tensors), optimiser)
+        student, teacher = _under("student.", tensors), _under("teacher.", tensors)
+        return cls(progress, student, teacher, optimiser, tensors.get(_SCALES))
 
 
 def save_checkpoint(
@@ -85,6 +93,7 @@ def save_checkpoint(
     student: Mapping[str, Tensor],
     teacher: Mapping[str, Tensor],
     optimiser: torch.optim.Optimizer,
+    scales: Tensor | None = None,
 ) -> None:
     """Write a checkpoint atomically.
 
@@ -95,6 +104,8 @@ def save_checkpoint(
     tensors |= {f"teacher.{key}": value for key, value in teacher.items()}
     for index, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{key}": value for key, value in state.items()}
+    if scales is not None:
+        tensors[_SCALES] = scales
     plain = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
     metadata = {key: str(value) for key, value in asdict(progress).items()}
     hint = "Free some space, then go on with --resume; the last checkpoint is unchanged."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -69,7 +70,7 @@ def train(
     progress = Progress()
     checkpoint = Checkpoint.open(run.checkpoint_file) if run.checkpoint_file.exists() else None
     if checkpoint:
-        _restore(teacher, student, checkpoint, run)
+        _restore(teacher, student, checkpoint, run.checkpoint_file, run)
         progress = checkpoint.progress
     for network in (teacher.to(target), student.to(target)):
         if target.type == "cuda":
@@ -93,12 +94,13 @@ def train(
             torch.autograd.backward(loss)
             optimiser.step()
             progress = replace(progress, step=progress.step + 1, total_steps=progress.total_steps + 1)
-            on_step(StepReport(progress, n_steps, steps_per_epoch, _finite(loss, progress)))
+            on_step(StepReport(progress, n_steps, steps_per_epoch, finite(loss, progress)))
             stop = should_stop()
             if stop or progress.total_steps >= n_steps:
                 break
         if progress.step == steps_per_epoch:
             progress = replace(progress, epoch=progress.epoch + 1, step=0)
+        run.tuned_file.unlink(missing_ok=True)  # it began from weights that are now replaced
         save_checkpoint(run.checkpoint_file, progress, student.state_dict(), teacher.state_dict(), optimiser)
     return progress
 
@@ -125,31 +127,45 @@ def batches(n: int, batch_size: int, seed: int, epoch: int) -> list[npt.NDArray[
 
 
 def networks_of(run: RunFolder) -> tuple[Teacher, Student, Progress]:
-    """The networks of a run's checkpoint, in eval mode on the CPU.
+    """The networks of a run's newest checkpoint, in eval mode on the CPU: the one tuned for INT8 where there is one.
 
     Raises:
         WeightsError: There is no checkpoint, or it is damaged, not finite, or another run's.
     """
-    checkpoint = Checkpoint.open(run.checkpoint_file)
+    checkpoint = Checkpoint.open(run.newest_checkpoint_file)
+    return (*networks_in(checkpoint, run), checkpoint.progress)
+
+
+def networks_in(checkpoint: Checkpoint, run: RunFolder) -> tuple[Teacher, Student]:
+    """The networks of a run's newest checkpoint, once it is read, in eval mode on the CPU.
+
+    Raises:
+        WeightsError: It is another run's.
+    """
     teacher = make_teacher(run.record.config.teacher)
     student = make_student(teacher.info, run.record.config.student)
-    _restore(teacher, student, checkpoint, run)
-    return teacher, student.eval(), checkpoint.progress
+    _restore(teacher, student, checkpoint, run.newest_checkpoint_file, run)
+    return teacher, student.eval()
 
 
-def _restore(teacher: Teacher, student: Student, checkpoint: Checkpoint, run: RunFolder) -> None:
-    fill(teacher, checkpoint.teacher, str(run.checkpoint_file))
+def _restore(teacher: Teacher, student: Student, checkpoint: Checkpoint, file: Path, run: RunFolder) -> None:
+    fill(teacher, checkpoint.teacher, str(file))
     try:
         student.load_state_dict(checkpoint.student)
     except RuntimeError as error:
         raise WeightsError(
-            f"{run.checkpoint_file} holds another student than {run.path / RECORD_FILE} names.",
+            f"{file} holds another student than {run.path / RECORD_FILE} names.",
             expected=f"the student {run.record.config.student!r} of the teacher {run.record.config.teacher!r}",
             hint="Put back the checkpoint of this run, or train again into another folder.",
         ) from error
 
 
-def _finite(loss: Tensor, progress: Progress) -> float:
+def finite(loss: Tensor, progress: Progress) -> float:
+    """A step's loss as a number.
+
+    Raises:
+        WeightsError: It is NaN or infinite.
+    """
     value = float(loss.detach())
     if not np.isfinite(value):
         raise WeightsError(

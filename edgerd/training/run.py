@@ -3,6 +3,7 @@
     run.json                  the record: configuration, pictures used, held out and skipped
     train.npy, holdout.npy    the prepared pictures, uint8 (n, T, H, W, 3)
     checkpoint.safetensors    student, teacher, optimiser
+    tuned.safetensors         the same after a fine-tune for INT8, where there was one
 
 Pictures are prepared once; training, resuming and exporting then read the same bytes, whatever becomes of the folder of
 pictures.
@@ -42,6 +43,8 @@ class TrainingConfig(Record):
     """None for the method's own number."""
     steps: int | None = Field(default=None, ge=1)
     """Ends training where it is set, whatever `epochs` says."""
+    tuning_steps: int | None = Field(default=None, ge=1)
+    """Of the fine-tune for INT8; None where none was asked for."""
     batch_size: int = Field(default=16, ge=1)
     holdout: float = Field(default=0.1, gt=0.0, lt=1.0)
     """Part of the good pictures kept for the threshold; 8 at least."""
@@ -73,6 +76,16 @@ class RunFolder:
     def checkpoint_file(self) -> Path:
         """Where the checkpoint is, or will be."""
         return self.path / "checkpoint.safetensors"
+
+    @property
+    def tuned_file(self) -> Path:
+        """Where the checkpoint of a fine-tune for INT8 is, or will be."""
+        return self.path / "tuned.safetensors"
+
+    @property
+    def newest_checkpoint_file(self) -> Path:
+        """The checkpoint to export or to tune: the tuned one where there is one."""
+        return self.tuned_file if self.tuned_file.exists() else self.checkpoint_file
 
     @classmethod
     def prepare(cls, path: Path, data: Path, config: TrainingConfig, *, strict: bool = False) -> RunFolder:
@@ -152,7 +165,18 @@ class RunFolder:
         Raises:
             StorageError: Disk full; the record is unchanged.
         """
-        config = self.record.config.model_copy(update={"epochs": epochs, "steps": steps})
+        return self._with_config(epochs=epochs, steps=steps)
+
+    def tune_for(self, steps: int) -> RunFolder:
+        """The same run with so many steps of a fine-tune for INT8 to do in all; what is done counts.
+
+        Raises:
+            StorageError: Disk full; the record is unchanged.
+        """
+        return self._with_config(tuning_steps=steps)
+
+    def _with_config(self, **changes: int | None) -> RunFolder:
+        config = self.record.config.model_copy(update=changes)
         record = self.record.model_copy(update={"config": config})
         with storage_errors(self.path):
             _write_record(self.path, record)

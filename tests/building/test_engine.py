@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from edgerd.building.calibrate import calibrate
+from edgerd.building.candidates import Candidate
 from edgerd.building.engine import build_engine
+from edgerd.building.gate_pictures import GatePictures, gate_pictures
 from edgerd.building.scores import holdout_pictures
 from edgerd.bundle import Bundle
-from edgerd.errors import BundleError, GateError, MissingDependencyError
+from edgerd.errors import BundleError, GateError, InputError, MissingDependencyError
 from edgerd.inspection.inspector import Inspector
 
 
@@ -37,19 +39,19 @@ def test_building_twice_leaves_one_engine_and_no_file_of_the_old_one(bundle):
 
 
 def test_auto_tries_all_that_is_here_and_says_what_each_gave(bundle):
-    lines: list[str] = []
-    built = build_engine(bundle, say=lines.append)
+    told: list[Candidate] = []
+    built = build_engine(bundle, on_candidate=told.append)
     passed = [c.record for c in built.candidates if c.record and c.record.gate.passed]
-    assert len(lines) == len(built.candidates) >= 1
+    assert tuple(told) == built.candidates != ()
     assert built.chosen.median_ms == min(record.median_ms for record in passed)
-    assert all("ms per picture" in line for line in lines)
+    assert all("ms per picture" in str(candidate) for candidate in told)
 
 
 def test_a_threshold_from_fewer_pictures_than_the_bundles_is_pointed_out(bundle):
     lines: list[str] = []
     more = np.concatenate([holdout_pictures(bundle)] * 2)
     calibrated = calibrate(bundle, 0.01, more).bundle
-    build_engine(calibrated, runtime="onnxruntime", pictures=more, say=lines.append)
+    build_engine(calibrated, runtime="onnxruntime", pictures=GatePictures(more), say=lines.append)
     assert not any("--calibration" in line for line in lines)
     built = build_engine(Bundle.open(bundle.path), runtime="onnxruntime", say=lines.append)
     assert any(f"calibrated on {len(more)} good pictures" in line and "--calibration" in line for line in lines)
@@ -58,11 +60,27 @@ def test_a_threshold_from_fewer_pictures_than_the_bundles_is_pointed_out(bundle)
 
 def test_a_refused_engine_changes_nothing(bundle):
     before = (bundle.path / "bundle.json").read_bytes()
-    with pytest.raises(GateError, match=r"the maps differ by .*; 0\.0000 is allowed") as caught:
+    with pytest.raises(GateError, match=r"largest map error: .*; at most 0[,;]") as caught:
         build_engine(bundle, runtime="openvino", precision="fp32", max_map_error=0.0)
     assert caught.value.exit_code == 5
     assert "--force" in str(caught.value)
     assert (bundle.path / "bundle.json").read_bytes() == before
+
+
+def test_labelled_pictures_take_part(bundle, parts):
+    built = build_engine(bundle, runtime="onnxruntime", precision="fp32", pictures=gate_pictures(bundle, parts))
+    gate = Bundle.open(built.bundle.path).manifest.engines[0].gate
+    n_test = len(list((parts / "test").glob("*/*.png")))
+    assert (gate.n_pictures, gate.n_labelled) == (10 + n_test, n_test)
+    drops = {check.name: check.measured for check in gate.checks if check.name.endswith("drop")}
+    assert drops == pytest.approx({"image AUROC drop": 0, "pixel AUROC drop": 0, "AUPRO drop": 0}, abs=1e-6)
+    assert built.chosen.threshold.n_good == 10
+
+
+def test_an_auroc_drop_needs_labels(bundle):
+    with pytest.raises(InputError, match="labelled pictures") as caught:
+        build_engine(bundle, max_auroc_drop=0.01)
+    assert "--calibration DATA" in str(caught.value)
 
 
 def test_force_installs_a_refused_engine_and_records_it(bundle):

@@ -2,66 +2,223 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis import given as cases
+from hypothesis import strategies as st
 
-from edgerd.building.gate import Budget, compare, rank_correlation
+from edgerd.building.gate import Budget, Labels, Outputs, compare, rank_correlation
+from edgerd.evaluation.threshold import threshold_from_scores
+from edgerd.manifest import GateCheck, GateReport
 from edgerd.runtimes.protocol import Maps
 
-THRESHOLD = 0.25
+RATE = 0.1
+GOOD = tuple(np.linspace(0.1, 0.4, 30))
+THRESHOLD = threshold_from_scores(GOOD, RATE).value
+BUDGET = Budget(max_map_error=0.1)
 
 
-def maps(score: float) -> Maps:
+def maps(score: float, spot: float | None = None) -> Maps:
+    """A map of one value, with a spot in its upper left corner if one is given."""
     anomaly_map = np.full((1, 8, 8), score, np.float32)
+    if spot is not None:
+        anomaly_map[0, :2, :2] = spot
     return Maps(anomaly_map.max(axis=(1, 2)), anomaly_map)
 
 
-SCORES = (0.0, 0.1, 0.2, 0.3, 0.4)
-REFERENCE = [maps(score) for score in SCORES]
+def outputs(scores, labelled=(), labels=None) -> Outputs:
+    return Outputs([maps(score) for score in scores], RATE, labelled, labels or Labels())
 
 
-def report(error: float, max_map_error: float = 0.1, max_flipped: float = 0.01):
+REFERENCE = outputs(GOOD)
+
+
+def off_by(error: float, budget: Budget = BUDGET) -> GateReport:
     """Of an engine whose maps are off by a constant."""
-    given = [maps(score + error) for score in SCORES]
-    return compare(given, REFERENCE, THRESHOLD, Budget(max_map_error, max_flipped))
+    return compare(outputs([score + error for score in GOOD]), REFERENCE, THRESHOLD, budget)
+
+
+def check(gate: GateReport, name: str) -> GateCheck:
+    (found,) = (check for check in gate.checks if check.name == name)
+    return found
 
 
 def test_an_engine_with_the_same_maps_passes():
-    gate = report(0.0)
+    gate = off_by(0.0)
     assert gate.passed
-    assert gate.max_map_error == 0
+    assert gate.max_map_error == gate.mean_map_error == 0
     assert gate.verdicts_flipped == 0
     assert gate.score_rank_correlation == 1.0
+    assert {check.name for check in gate.checks if check.passed} == {
+        "good pictures",
+        "weights with NaN or inf",
+        "maps with NaN or inf",
+        "largest map error",
+        "mean map error",
+        "score rank correlation",
+        "verdicts flipped",
+    }
 
 
 def test_maps_that_are_too_far_off_are_refused_with_both_figures():
-    gate = report(0.02, max_map_error=0.01)
+    gate = off_by(0.02, Budget(max_map_error=0.01))
     assert not gate.passed
-    assert gate.failures == ("the maps differ by 0.0200; 0.0100 is allowed",)
+    assert gate.failures == ("largest map error: 0.02; at most 0.01", "mean map error: 0.02; at most 0.002")
 
 
-def test_a_flipped_verdict_is_refused():
-    gate = report(0.06)
-    assert gate.verdicts_flipped == 1
-    assert gate.failures == ("1 of 5 verdicts flipped; 1% may",)
+def test_a_usual_budget_is_in_proportion_to_the_threshold():
+    budget = Budget.usual(0.4)
+    assert (budget.max_map_error, budget.max_mean_map_error) == pytest.approx((0.1, 0.01))
+    assert off_by(0.009, budget).passed
+    assert off_by(0.011, budget).failures == ("mean map error: 0.011; at most 0.01",)
 
 
-@pytest.mark.parametrize("error", [1e-6, 0.04])
-def test_the_picture_that_the_threshold_was_taken_from_cannot_flip(error):
-    """A conformal threshold is a score of one of these pictures; rounding alone would call that one NG."""
-    given = [maps(score + error) for score in SCORES]
-    gate = compare(given, REFERENCE, SCORES[3], Budget(0.1))
+def test_whole_maps_that_moved_are_refused_where_a_single_pixel_may():
+    assert check(off_by(0.05), "largest map error").passed
+    assert check(off_by(0.05), "mean map error").passed is False
+
+
+def test_a_shift_of_all_scores_flips_nothing_because_the_threshold_moves_with_them():
+    """An engine runs with its own threshold; how many the old one would flip is told, and not judged."""
+    gate = off_by(0.05, Budget(max_map_error=1.0))
+    assert gate.passed
+    assert gate.verdicts_flipped == 0
+    told = check(gate, "flipped, FP32 threshold")
+    assert told.measured == pytest.approx(4 / 30)
+    assert told.passed is None
+    # one more: the picture that FP32's threshold was taken from
+    assert check(gate, "false-alarm rate change").measured == pytest.approx(5 / 30)
+
+
+def test_verdicts_flipped_at_the_own_thresholds_are_refused():
+    """Three good pictures that stood below the threshold stand above it, three others below."""
+    scores = [*GOOD[3:], *GOOD[:3]]
+    gate = compare(outputs(scores), REFERENCE, THRESHOLD, replace(BUDGET, max_map_error=9.0, min_rank_correlation=-1))
+    assert gate.verdicts_flipped == 4  # of 6; two are the pictures that the thresholds were taken from
+    assert gate.failures == ("verdicts flipped: 0.1333; at most 0.01 (4 of 30, own thresholds; one picture is 3.3%)",)
+
+
+def test_pictures_that_the_thresholds_were_taken_from_cannot_flip():
+    """A conformal threshold is a score of one of these pictures; rounding that swaps two neighbours says nothing."""
+    order = np.argsort(GOOD)
+    scores = np.array(GOOD)
+    k = int(np.searchsorted(scores, THRESHOLD))
+    scores[[order[k], order[k + 1]]] = scores[[order[k + 1], order[k]]]
+    gate = compare(outputs(scores), REFERENCE, THRESHOLD, BUDGET)
     assert gate.passed
     assert gate.verdicts_flipped == 0
 
 
 @pytest.mark.parametrize("error", [float("nan"), float("inf")])
 def test_values_that_are_not_finite_are_refused_whatever_the_budget(error):
-    gate = report(error, max_map_error=1e9, max_flipped=1.0)
+    gate = off_by(error, Budget(max_map_error=1e9, max_flipped=1.0))
     assert not gate.passed
     assert not gate.finite
-    assert "NaN or infinity" in gate.failures[0]
+    assert gate.failures == ("maps with NaN or inf: 30; at most 0",)
     gate.model_dump_json()  # and can be written down
+
+
+def test_weights_that_are_not_finite_are_refused_where_the_maps_are():
+    gate = compare(REFERENCE, REFERENCE, THRESHOLD, BUDGET, ["conv1/weight", "conv2/weight"])
+    assert gate.failures == ("weights with NaN or inf: 2; at most 0 (conv1/weight)",)
+    assert gate.finite
+
+
+def test_too_few_good_pictures_are_no_judge():
+    few = outputs(GOOD[:7])
+    gate = compare(few, few, THRESHOLD, BUDGET)
+    assert gate.failures == ("good pictures: 7; at least 8 (fewer cannot show whether verdicts flip)",)
+
+
+def test_scores_in_another_order_are_refused_where_there_are_enough_of_them():
+    loose = Budget(max_map_error=9.0, max_flipped=1.0)
+    gate = compare(outputs(GOOD[::-1]), REFERENCE, THRESHOLD, loose)
+    assert gate.failures == ("score rank correlation: -1; at least 0.95",)
+    gate = compare(outputs(GOOD[9::-1]), outputs(GOOD[:10]), THRESHOLD, loose)
+    assert gate.passed
+    assert check(gate, "score rank correlation").note == "10 pictures; 20 are needed, of different scores"
+
+
+DEFECTS = ("good",) * 10 + ("crack",) * 10
+SPOT = np.zeros((1, 8, 8), bool)
+SPOT[0, :2, :2] = True
+LABELS = Labels(DEFECTS, (np.zeros_like(SPOT),) * 10 + (SPOT,) * 10)
+LABELLED = [maps(0.2)] * 10 + [maps(0.2, spot=0.6)] * 10
+LABELLED_REFERENCE = outputs(GOOD, LABELLED, LABELS)
+
+
+def with_labelled(*changed: Maps, labels: Labels = LABELS, **budget: float) -> GateReport:
+    """Of an engine that gives the same, but for the last labelled pictures."""
+    ours = outputs(GOOD, [*LABELLED[: 20 - len(changed)], *changed], labels)
+    return compare(ours, replace(LABELLED_REFERENCE, labels=labels), THRESHOLD, Budget(max_map_error=9.0, **budget))
+
+
+def test_labelled_pictures_are_compared_too():
+    gate = with_labelled()
+    assert gate.passed
+    assert (gate.n_pictures, gate.n_labelled) == (50, 20)
+    for name in ("false-alarm rate change", "image AUROC drop", "pixel AUROC drop", "AUPRO drop"):
+        assert check(gate, name).measured == 0
+        assert check(gate, name).passed
+
+
+def test_a_defect_that_is_no_longer_found_is_refused_in_every_figure():
+    gate = with_labelled(maps(0.15))
+    failed = [check.name for check in gate.checks if check.passed is False]
+    assert failed == [
+        "score rank correlation",
+        "verdicts flipped",
+        "image AUROC drop",
+        "pixel AUROC drop",
+        "AUPRO drop",
+    ]
+    assert check(gate, "image AUROC drop").note == "1.0000 to 0.9000"
+    assert check(gate, "verdicts flipped").measured == pytest.approx(1 / 50)
+
+
+def test_more_auroc_may_be_lost_if_one_says_so():
+    assert with_labelled(maps(0.15), max_auroc_drop=0.2, max_flipped=0.02, min_rank_correlation=0.9).passed
+
+
+def test_an_engine_that_is_better_than_fp32_passes():
+    reference = outputs(GOOD, [*LABELLED[:19], maps(0.55, spot=0.15)], LABELS)
+    gate = compare(LABELLED_REFERENCE, reference, THRESHOLD, Budget(max_map_error=9.0))
+    assert gate.passed
+    assert check(gate, "pixel AUROC drop").measured < 0
+
+
+def test_good_pictures_that_raise_alarms_are_refused():
+    ours = outputs(GOOD, [*[maps(0.45)] * 2, *LABELLED[2:]], LABELS)
+    gate = compare(ours, LABELLED_REFERENCE, THRESHOLD, Budget(max_map_error=9.0))
+    alarms = check(gate, "false-alarm rate change")
+    assert (alarms.measured, alarms.allowed) == (0.2, 0.1)  # of ten pictures one may change
+    assert alarms.note == "0.000 to 0.200 on 10 labelled good pictures"
+    assert f"false-alarm rate change: 0.2; at most 0.1 ({alarms.note})" in gate.failures
+
+
+def test_without_masks_pixel_figures_are_not_judged():
+    gate = with_labelled(maps(0.2, spot=0.59), labels=Labels(DEFECTS, (None,) * 20))
+    assert gate.passed
+    assert check(gate, "image AUROC drop").passed
+    assert check(gate, "AUPRO drop").passed is None
+    assert check(gate, "AUPRO drop").note == "needs masks"
+
+
+def test_defective_pictures_alone_have_no_auroc():
+    labels = Labels(("crack",) * 20, (SPOT,) * 20)
+    gate = with_labelled(labels=labels)
+    assert check(gate, "image AUROC drop").passed is None
+    assert check(gate, "false-alarm rate change").passed is None
+
+
+@cases(st.lists(st.floats(-0.04, 0.04), min_size=30, max_size=30))
+def test_a_report_passes_exactly_if_no_check_failed_and_is_within_its_budget(errors):
+    gate = compare(outputs(np.add(GOOD, errors)), REFERENCE, THRESHOLD, BUDGET)
+    assert gate.passed == (not gate.failures) == all(check.passed is not False for check in gate.checks)
+    assert gate.max_map_error <= 0.0401
+    assert GateReport.model_validate_json(gate.model_dump_json()) == gate
 
 
 def test_rank_correlation_is_spearmans():

@@ -38,6 +38,11 @@ def test_the_gate_refuses_and_nothing_is_changed(edgerd, bundle):
     refused = edgerd("build-engine", bundle.path, *options)
     assert refused.exit_code == 5
     assert "No engine was let through" in refused.err
+    assert "openvino fp32: refused by the gate" in refused.out
+    rows = {line.split("  ")[0]: line for line in refused.out.splitlines()}
+    assert "failed" in rows["largest map error"]
+    assert "passed" in rows["verdicts flipped"]
+    assert "not judged" in rows["AUPRO drop"]
     assert (bundle.path / "bundle.json").read_bytes() == before
 
     forced = edgerd("build-engine", bundle.path, *options, "--force")
@@ -46,16 +51,46 @@ def test_the_gate_refuses_and_nothing_is_changed(edgerd, bundle):
     assert "refused, installed by --force" in edgerd("show", bundle.path).out
 
 
+def test_too_few_pictures_to_judge_by(edgerd, bundle):
+    few = bundle.save_with(bundle.manifest.model_copy(update={"holdout": bundle.manifest.holdout[:5]}))
+    before = (few.path / "bundle.json").read_bytes()
+    refused = edgerd("build-engine", few.path, "--runtime", "onnxruntime", "--precision", "fp32")
+    assert refused.exit_code == 5
+    assert "good pictures: 5; at least 8" in refused.err
+    row = next(line for line in refused.out.splitlines() if line.startswith("good pictures"))
+    assert "failed" in row
+    assert "--force" in refused.err
+    assert (few.path / "bundle.json").read_bytes() == before
+
+
 def test_other_pictures_for_gate_and_threshold(edgerd, bundle, tmp_path):
     more = write_dataset(tmp_path / "more", "ring", n_train=12, n_test_good=1, n_per_defect=1, size=96, seed=7)
     result = edgerd("build-engine", bundle.path, "--runtime", "onnxruntime", "--calibration", more)
     assert result.exit_code == 0, result.err
-    assert "0 of 12 verdicts flipped" in result.out
+    n_test = len(list((more / "test").glob("*/*.png")))
+    assert f"0 of {12 + n_test} verdicts flipped" in result.out
     assert Bundle.open(bundle.path).manifest.engines[0].threshold.n_good == 12
 
 
+def test_labelled_pictures_of_the_training_data(edgerd, bundle, parts):
+    options = ("--runtime", "onnxruntime", "--precision", "fp32", "--max-auroc-drop", 0.01)
+    result = edgerd("build-engine", bundle.path, "--calibration", parts, *options)
+    assert result.exit_code == 0, result.err
+    assert "thresholds are from the 10 that the bundle holds out" in result.out
+    shown = edgerd("show", bundle.path).out
+    aupro = next(line for line in shown.splitlines() if line.startswith("AUPRO drop"))
+    assert "at most 0.01" in aupro
+    assert "passed" in aupro
+
+
 def test_training_pictures_are_no_calibration(edgerd, bundle, parts):
-    assert edgerd("build-engine", bundle.path, "--calibration", parts).exit_code == 2
+    assert edgerd("build-engine", bundle.path, "--calibration", parts / "train" / "good").exit_code == 2
+
+
+def test_an_auroc_drop_without_labels(edgerd, bundle):
+    result = edgerd("build-engine", bundle.path, "--max-auroc-drop", 0.01)
+    assert result.exit_code == 2
+    assert "--calibration DATA" in result.err
 
 
 @pytest.mark.parametrize(("option", "value"), [("--runtime", "onnxrumtime"), ("--precision", "fp23")])

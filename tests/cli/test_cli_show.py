@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from edgerd.bundle import _sealed  # the way a hand-made manifest gets a valid seal
+from edgerd.bundle import Bundle, _sealed  # the way a hand-made manifest gets a valid seal
 from edgerd.manifest import FileRecord
 
 
@@ -29,7 +29,23 @@ def test_engines_with_key_and_gate(edgerd, bundle):
     edgerd("build-engine", bundle.path, "--runtime", "onnxruntime", "--precision", "fp32")
     result = edgerd("show", bundle.path)
     assert "onnxruntime fp32 (default)" in result.out
-    assert "passed: on 10 good pictures" in result.out
+    assert "passed: compared with FP32 on 10 pictures" in result.out
+    rows = {line.split("  ")[0]: line.split() for line in result.out.splitlines()}
+    assert rows["good pictures"][2:] == ["10", "at", "least", "8", "passed"]
+    assert rows["largest map error"][-1] == "passed"
+    assert "not" in rows["AUPRO drop"]
+    (engine,) = Bundle.open(bundle.path).manifest.engines
+    assert f"{engine.threshold.value:.4f} for a false-alarm rate of 0.01, from 10 good pictures" in result.out
+
+
+def test_blocks_that_int8_leaves_in_high_precision(edgerd, bundle):
+    edgerd("build-engine", bundle.path, "--runtime", "onnxruntime", "--precision", "fp32")
+    assert "not in INT8" not in edgerd("show", bundle.path).out
+    opened = Bundle.open(bundle.path)
+    (engine,) = opened.manifest.engines
+    mixed = engine.model_copy(update={"high_precision": ("decoder/stage1", "teacher/conv1")})
+    opened.save_with(opened.manifest.model_copy(update={"engines": (mixed,)}))
+    assert "not in INT8  decoder/stage1, teacher/conv1" in edgerd("show", bundle.path).out
 
 
 def test_a_bundle_that_is_as_it_was_written(edgerd, bundle):

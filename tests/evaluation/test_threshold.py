@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from edgerd.errors import InputError
-from edgerd.evaluation.threshold import describe, realised_rate_interval, threshold_from_scores
+from edgerd.evaluation.threshold import describe, realised_rate_interval, threshold_from_scores, threshold_like
 
 scores_of_good = st.lists(st.floats(0, 6), min_size=3, max_size=300)
 rates = st.floats(1e-4, 0.9)
@@ -103,3 +103,32 @@ def test_a_rate_that_makes_no_sense(rate):
 def test_scores_that_give_no_threshold(scores, words):
     with pytest.raises(InputError, match=words):
         threshold_from_scores(scores, 0.01)
+
+
+@given(st.integers(0, 2**32), st.integers(20, 200), st.floats(0.005, 0.2), st.floats(-0.1, 0.1))
+def test_an_engines_threshold_moves_as_its_scores_do(seed, n, rate, shift):
+    scores = np.random.default_rng(seed).gamma(4.0, 0.1, n)
+    reference = threshold_from_scores(scores, rate)
+    own = threshold_like(scores + shift, scores, reference)
+    assert own.value == pytest.approx(reference.value + shift, abs=1e-9)
+    assert own.extrapolated == reference.extrapolated
+
+
+def test_an_extrapolated_threshold_is_not_fitted_to_rounding():
+    """A tail fitted again would answer for the rounding of ten scores, many times over."""
+    rng = np.random.default_rng(0)
+    scores = rng.gamma(4.0, 0.1, 70)
+    noise = rng.normal(0, 0.005, 70)
+    reference = threshold_from_scores(scores, 0.01)
+    own = threshold_like(scores + noise, scores, reference)
+    assert own.extrapolated
+    assert abs(own.value - reference.value) < 0.002
+    assert own.value >= own.largest_score == max(scores + noise)
+
+
+def test_an_engine_whose_good_parts_score_higher_than_the_moved_threshold_is_not_set_below_them():
+    scores = np.linspace(0.2, 0.5, 30)
+    reference = threshold_from_scores(scores, 0.01)
+    spoilt = scores.copy()
+    spoilt[0] = reference.value + 1.0
+    assert threshold_like(spoilt, scores, reference).value == spoilt[0]

@@ -11,9 +11,11 @@ from onnx import numpy_helper
 from edgerd.errors import InputError
 from edgerd.precision.body import is_body
 from edgerd.precision.flavours import FLAVOURS
+from edgerd.precision.preset import PartPreset, Preset
 from edgerd.precision.quantise import quantised_graph
 from edgerd.precision.ranges import Ranges, TensorRange, collect_ranges
 
+COMPUTING = ("Conv", "Add", "Concat", "MaxPool", "DepthToSpace")
 every_flavour = pytest.mark.parametrize("flavour", FLAVOURS)
 
 
@@ -27,9 +29,15 @@ class Parsed:
     def of(self, operator: str) -> list[onnx.NodeProto]:
         return [node for node in self.nodes if node.op_type == operator]
 
-    def source(self, node: onnx.NodeProto, index: int) -> str:
-        made = self.made_by.get(node.input[index])
-        return made.op_type if made else ""
+    def scales_in(self, part: str) -> list[str]:
+        """Names of the scales of the activations that a part's nodes give."""
+        made = {node.input[0]: node.input[1] for node in self.of("QuantizeLinear")}
+        return [made[n.output[0]] for n in self.nodes if n.name.startswith(part) and n.output[0] in made]
+
+    def integers_at(self, node: onnx.NodeProto) -> list[bool]:
+        """Of each input, whether it comes out of DequantizeLinear."""
+        made = [self.made_by.get(name) for name in node.input]
+        return [m is not None and m.op_type == "DequantizeLinear" for m in made]
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +62,7 @@ def test_interface_and_opset_are_the_fp32_graphs(flavour, quantised, graph):
 @every_flavour
 def test_weights_are_int8_symmetric_per_output_channel(flavour, quantised):
     parsed, limit = quantised[flavour], FLAVOURS[flavour].weight_limit
-    convolutions = [node for node in parsed.of("Conv") if is_body(node)]
+    convolutions = parsed.of("Conv")[1:]
     assert convolutions
     for node in convolutions:
         dequantise = parsed.made_by[node.input[1]]
@@ -72,10 +80,57 @@ def test_every_body_node_computes_on_integers(flavour, quantised):
     """Else a runtime falls back to FP32 for it, and the engine is slow without a word."""
     parsed = quantised[flavour]
     assert not parsed.of("ConvTranspose")
-    computing = ("Conv", "Add", "Concat", "MaxPool", "DepthToSpace")
+    first, *rest = (n for n in parsed.nodes if is_body(n) and n.op_type in COMPUTING)
+    assert parsed.integers_at(first) == [False] * 3, first.name  # the picture is 8 bits already, and shifted
+    for node in rest:
+        if node.op_type == "Add" and FLAVOURS[flavour].fused_sums:
+            assert sorted(parsed.integers_at(node)) == [False, True], node.name
+        else:
+            assert all(parsed.integers_at(node)), node.name
+
+
+@every_flavour
+def test_of_a_fused_sum_the_shortcut_is_an_integer(flavour, quantised):
+    parsed = quantised[flavour]
+    for node in parsed.of("Add"):
+        if is_body(node) and FLAVOURS[flavour].fused_sums:
+            summed = parsed.made_by[node.input[parsed.integers_at(node).index(False)]]
+            assert summed.name.rpartition("/")[0].endswith(("conv2", "conv3")), node.name
+
+
+@every_flavour
+def test_blocks_in_high_precision_read_and_compute_in_float(flavour, graph, ranges, pictures):
+    content = quantised_graph(graph, ranges, flavour, high_precision=("decoder/stage1", "teacher/layer2.0"))
+    parsed = Parsed(content)
     for node in parsed.nodes:
-        if is_body(node) and node.op_type in computing:
-            assert {parsed.source(node, k) for k in range(len(node.input))} == {"DequantizeLinear"}, node.name
+        if node.name.startswith(("decoder/stage1", "teacher/layer2.0")) and node.op_type in COMPUTING:
+            assert not any(parsed.integers_at(node)), node.name
+    assert sum(any(parsed.integers_at(node)) for node in parsed.of("Conv")) > 5
+    frames = pictures[:4, 0]
+    expected, all_int8 = maps(graph, frames)[1], maps(quantised_graph(graph, ranges, flavour), frames)[1]
+    assert np.abs(maps(content, frames)[1] - expected).mean() < np.abs(all_int8 - expected).mean()
+
+
+@every_flavour
+def test_all_in_high_precision_is_the_fp32_graph(flavour, graph, ranges, pictures):
+    content = quantised_graph(graph, ranges, flavour, high_precision=("teacher", "embedding", "decoder"))
+    assert not Parsed(content).of("QuantizeLinear")
+    np.testing.assert_allclose(maps(content, pictures[:2, 0])[1], maps(graph, pictures[:2, 0])[1], atol=1e-5)
+
+
+def test_a_preset_decides_for_its_part_alone(graph, ranges):
+    preset = Preset(parts={"decoder": PartPreset(precision="high"), "teacher/layer1": PartPreset(method="mse")})
+    usual, other = (
+        Parsed(quantised_graph(graph, ranges, "u8s8")),
+        Parsed(quantised_graph(graph, ranges, "u8s8", preset)),
+    )
+    assert not any(any(other.integers_at(n)) for n in other.of("Conv") if n.name.startswith("decoder"))
+    narrower = {
+        name: [other.constants[scale] < usual.constants[scale] for scale in usual.scales_in(name)]
+        for name in ("teacher/layer1", "teacher/layer2")
+    }
+    assert any(narrower["teacher/layer1"])
+    assert not any(narrower["teacher/layer2"])
 
 
 @every_flavour
@@ -85,7 +140,8 @@ def test_head_and_front_compute_in_float(flavour, quantised):
         if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
             assert not node.name.startswith(("head/", "input/"))
             assert not node.input[0].startswith("head/")
-    assert parsed.made_by["student_0"].op_type == "Relu"  # only the head reads it: not rounded
+        if not is_body(node):
+            assert not any(parsed.integers_at(node)), node.name  # the features themselves, not as they were rounded
 
 
 @every_flavour
@@ -94,7 +150,7 @@ def test_activations_have_the_flavours_type_and_a_bias_the_scale_of_the_sum(flav
     for node in parsed.of("QuantizeLinear"):
         assert parsed.constants[node.input[2]].dtype == FLAVOURS[flavour].activation
         assert parsed.constants[node.input[1]].shape == ()
-    for node in parsed.of("Conv"):
+    for node in parsed.of("Conv")[1:]:
         data, weight, bias = (parsed.made_by[name] for name in node.input)
         expected = parsed.constants[data.input[1]] * parsed.constants[weight.input[1]]
         np.testing.assert_allclose(parsed.constants[bias.input[1]], expected, rtol=1e-6)

@@ -1,0 +1,186 @@
+"""Engines that were built to choose from: compiled, compared with the FP32 graph, timed in turns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from edgerd.building.gate import Budget, Outputs, compare
+from edgerd.building.gate_pictures import GatePictures
+from edgerd.building.scores import maps_of
+from edgerd.building.typed_graph import TypedGraph
+from edgerd.manifest import EngineRecord, GateReport, ThresholdRecord
+from edgerd.runtimes import load_runtime
+from edgerd.runtimes.protocol import Engine
+from edgerd.types import UInt8Array
+
+_WARM_UP, _TIMED = 3, 15
+
+
+class GraphSource(Protocol):
+    """How a graph with its precision written into it is made; `typed_graph` of a bundle, or what a test puts there."""
+
+    def __call__(self, precision: str, int8_flavour: str, high_precision: tuple[str, ...]) -> TypedGraph:
+        """The graph for a precision, the blocks whose names begin with one of `high_precision` left as they are."""
+        ...
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to build.
+
+    Attributes:
+        runtime: An entry of `RUNTIMES`.
+        precision: One that it has here.
+        high_precision: Name prefixes of the blocks that INT8 leaves in high precision.
+    """
+
+    runtime: str
+    precision: str
+    high_precision: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Standard:
+    """What engines are held to.
+
+    Attributes:
+        pictures: What they are run on.
+        reference: What the FP32 graph gives for them.
+        threshold: The FP32 graph's, as it stands in the bundle.
+        budget: How far an engine may be from it.
+    """
+
+    pictures: GatePictures
+    reference: Outputs
+    threshold: ThresholdRecord
+    budget: Budget
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One that was built.
+
+    Attributes:
+        wanted: What was built.
+        gate: How it compares with the FP32 graph.
+        record: For the manifest; None where its maps are not finite, so that it has no threshold.
+        files: Of the bundle, name to content, as far as it lacks them.
+    """
+
+    wanted: Wanted
+    gate: GateReport
+    record: EngineRecord | None
+    files: dict[str, bytes]
+
+    @property
+    def runtime(self) -> str:
+        """An entry of `RUNTIMES`."""
+        return self.wanted.runtime
+
+    @property
+    def precision(self) -> str:
+        """One that the runtime has here."""
+        return self.wanted.precision
+
+    @property
+    def high_precision(self) -> tuple[str, ...]:
+        """Name prefixes of the blocks that INT8 leaves in high precision."""
+        return self.wanted.high_precision
+
+    @property
+    def name(self) -> str:
+        """As commands print it."""
+        kept = f" with {', '.join(self.high_precision)} in high precision" if self.high_precision else ""
+        return f"{self.runtime} {self.precision}{kept}"
+
+    def __str__(self) -> str:
+        gate = self.gate
+        verdict = "passes the gate" if gate.passed else f"refused: {'; '.join(gate.failures)}"
+        if self.record is None:
+            return f"{self.name}: {verdict}"
+        speed = f"{self.record.median_ms:.1f} ms per picture, " if self.record.median_ms is not None else ""
+        return (
+            f"{self.name}: {speed}maps within {gate.max_map_error:.2e} of FP32, "
+            f"{gate.verdicts_flipped} of {gate.n_pictures} verdicts flipped; {verdict}"
+        )
+
+
+def outputs_of(engine: Engine, pictures: GatePictures, false_alarm_rate: float) -> Outputs:
+    """Run an engine on all of the gate's pictures; their maps are held in memory."""
+    labelled = () if pictures.labelled is None else list(maps_of(engine, pictures.labelled))
+    return Outputs(list(maps_of(engine, pictures.good)), false_alarm_rate, labelled, pictures.labels)
+
+
+def build_candidate(wanted: Wanted, graph_of: GraphSource, standard: Standard) -> tuple[Candidate, Engine]:
+    """Compile one engine, compare it with the FP32 graph, find its own threshold; not timed yet.
+
+    Returns:
+        The candidate, and its engine, which the caller closes.
+
+    Raises:
+        MissingDependencyError: The runtime is not installed.
+        InputError: It cannot run that precision here.
+        BundleError: The graph cannot be made, or not read.
+    """
+    runtime = load_runtime(wanted.runtime)
+    graph = graph_of(wanted.precision, runtime.probe().int8_flavour, wanted.high_precision)
+    key = runtime.key(wanted.precision, graph.sha256)
+    compiled = runtime.build(graph.content, wanted.precision)
+    engine = runtime.load(graph.content, key, compiled)
+    given = outputs_of(engine, standard.pictures, standard.threshold.false_alarm_rate)
+    broken = broken_weights(graph.content)
+    gate = compare(given, standard.reference, standard.threshold.value, standard.budget, broken)
+    if not gate.finite:
+        return Candidate(wanted, gate, None, {}), engine
+    files = {f"engines/{wanted.runtime}-{wanted.precision}/{file}": content for file, content in compiled.items()}
+    record = EngineRecord(
+        key=key,
+        files=tuple(files),
+        graph=graph.file,
+        threshold=given.threshold,
+        gate=gate,
+        high_precision=wanted.high_precision,
+    )
+    return Candidate(wanted, gate, record, files | graph.new_files), engine
+
+
+def broken_weights(graph: bytes) -> tuple[str, ...]:
+    """Names of the constants of an ONNX graph that hold NaN or infinity."""
+    constants = onnx.load_from_string(graph).graph.initializer
+    floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
+    return tuple(
+        constant.name
+        for constant in constants
+        if constant.data_type in floats and not np.isfinite(numpy_helper.to_array(constant)).all()
+    )
+
+
+def timed(candidates: Sequence[Candidate], engines: Sequence[Engine], tiles: UInt8Array) -> list[Candidate]:
+    """Each candidate with its median milliseconds; the engines take turns, so that a busy moment slows all alike.
+
+    Args:
+        candidates: As `build_candidate` gave them.
+        engines: Theirs.
+        tiles: One picture, uint8 (T, H, W, 3).
+    """
+    times_ms: list[list[float]] = [[] for _ in engines]
+    for _ in range(_WARM_UP + _TIMED):
+        for engine, taken in zip(engines, times_ms, strict=True):
+            start = time.perf_counter()
+            engine.infer(tiles)
+            taken.append(1e3 * (time.perf_counter() - start))
+    return [
+        replace(candidate, record=candidate.record and _with_median(candidate.record, taken[_WARM_UP:]))
+        for candidate, taken in zip(candidates, times_ms, strict=True)
+    ]
+
+
+def _with_median(record: EngineRecord, times_ms: list[float]) -> EngineRecord:
+    return record.model_copy(update={"median_ms": round(float(np.median(times_ms)), 3)})

@@ -1,0 +1,127 @@
+"""Write typed graphs into a bundle, so that devices without a quantiser can build from them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from shlex import quote
+
+import numpy as np
+
+from edgerd.building.scores import holdout_pictures, maps_of, scores_of
+from edgerd.building.typed_graph import graphs_for_devices
+from edgerd.bundle import Bundle
+from edgerd.errors import BundleError, GateError
+from edgerd.manifest import GRAPH_FILE
+from edgerd.precision.preset import Preset
+from edgerd.precision.ranges import RANGES_FILE
+from edgerd.runtimes.onnxruntime import OPTIMISED_FILE, OnnxRuntime
+from edgerd.runtimes.protocol import Maps
+from edgerd.types import UInt8Array
+
+_ON_THRESHOLD = 1e-4
+
+
+@dataclass(frozen=True)
+class WrittenGraph:
+    """A typed graph, and how far its numbers are from the FP32 graph's on the held-out good pictures.
+
+    For looking at. Whether an engine that is compiled from it may run is for that engine to show, at the gate.
+
+    Attributes:
+        file: Its name in the bundle.
+        n_bytes: Its size.
+        max_map_error: Largest absolute difference of the maps, in units of the map; NaN where they are not finite.
+        n_flipped: Pictures that the FP32 threshold judges otherwise.
+        n_pictures: Of so many.
+    """
+
+    file: str
+    n_bytes: int
+    max_map_error: float
+    n_flipped: int
+    n_pictures: int
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """What `quantize` did: the new bundle, its typed graphs, and engines that were built from older ones."""
+
+    bundle: Bundle
+    graphs: tuple[WrittenGraph, ...]
+    outdated: tuple[str, ...]
+
+
+def quantize(bundle: Bundle, preset: Preset | None = None, say: Callable[[str], None] = lambda _: None) -> Quantized:
+    """Make every typed graph anew, check and compare each, and store all of them, or none.
+
+    Args:
+        bundle: Calibrated, with pictures.
+        preset: See `graphs_for_devices`.
+        say: Told what is going on, a line at a time.
+
+    Raises:
+        BundleError: It has no threshold or no pictures, or a graph breaks a rule of `edgerd.precision.lint`.
+        GateError: A graph gives NaN or infinity.
+        InputError: The bundle's ranges are of another graph, its graph's opset is too old, or the preset does not fit.
+        MissingDependencyError: ModelOpt is not installed.
+        StorageError: The bundle could not be written.
+    """
+    threshold = bundle.manifest.threshold
+    if threshold is None:
+        raise BundleError(f"{bundle.path} has no threshold yet.", hint=f"edgerd calibrate {quote(str(bundle.path))}")
+    good = holdout_pictures(bundle)
+    reference = maps_as_written(bundle.read(GRAPH_FILE), good)
+    _refuse_broken([GRAPH_FILE] * any(not np.isfinite(maps.anomaly_map).all() for maps in reference))
+    say("Writing graphs for TensorRT and for CPUs.")
+    files = graphs_for_devices(bundle, preset)
+    say(f"Comparing each with FP32 on {len(good)} held-out pictures, its numbers as they are written.")
+    graphs = tuple(
+        _compared(file, content, maps_as_written(content, good), reference, threshold.value)
+        for file, content in files.items()
+        if file != RANGES_FILE
+    )
+    _refuse_broken([graph.file for graph in graphs if not np.isfinite(graph.max_map_error)])
+    new = {file: hashlib.sha256(content).hexdigest() for file, content in files.items()}
+    outdated = [e.name for e in bundle.manifest.engines if new.get(e.graph, e.key.graph_sha256) != e.key.graph_sha256]
+    return Quantized(bundle.save_with(bundle.manifest, files), graphs, tuple(outdated))
+
+
+def _refuse_broken(files: Sequence[str]) -> None:
+    if files:
+        raise GateError(
+            f"{', '.join(files)} gives NaN or infinity.",
+            expected="finite maps on every held-out picture",
+            hint="Train again, or leave parts in high precision with --preset FILE; the bundle is unchanged.",
+        )
+
+
+def _compared(
+    file: str, content: bytes, given: Sequence[Maps], reference: Sequence[Maps], threshold: float
+) -> WrittenGraph:
+    errors = [np.abs(a.anomaly_map - b.anomaly_map).max() for a, b in zip(given, reference, strict=True)]
+    scores, wanted = scores_of(given), scores_of(reference)
+    # the threshold is often one of these very scores: on which side of it that picture falls says nothing
+    apart = ~np.isclose(wanted, threshold, rtol=_ON_THRESHOLD, atol=0.0)
+    flipped = int((((scores > threshold) != (wanted > threshold)) & apart).sum())
+    return WrittenGraph(file, len(content), float(np.max(errors)), flipped, len(errors))
+
+
+def maps_as_written(graph: bytes, pictures: UInt8Array) -> list[Maps]:
+    """What a typed graph's numbers say, whatever this CPU is: nothing fused, no integer kernel.
+
+    ONNX Runtime's optimiser must not touch it: it rounds the float bias of a convolution between Q/DQ nodes to integers
+    (WeightBiasQuantization), in FP16 where the scales are FP16, which spoils the maps of a TensorRT graph (1.32).
+
+    Args:
+        graph: ONNX.
+        pictures: uint8 (n, T, H, W, 3).
+    """
+    runtime = OnnxRuntime()
+    key = runtime.key("fp32", hashlib.sha256(graph).hexdigest())
+    engine = runtime.load(graph, key, {OPTIMISED_FILE: graph})
+    try:
+        return list(maps_of(engine, pictures))
+    finally:
+        engine.close()

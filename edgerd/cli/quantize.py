@@ -1,0 +1,41 @@
+"""`edgerd quantize`: typed graphs for other machines, written on the workstation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from edgerd.building.quantize import WrittenGraph
+from edgerd.building.quantize import quantize as quantize_bundle
+from edgerd.bundle import Bundle
+from edgerd.cli.console import say, warn
+from edgerd.cli.options import bundle_argument
+from edgerd.precision.preset import load_preset
+
+
+@click.command()
+@bundle_argument
+@click.option("--preset", metavar="NAME|FILE", help="How ranges are chosen: a method or a TOML file; default: mse.")
+def quantize(bundle: Path, preset: str | None) -> None:
+    """Write graphs with FP16 and INT8 in them into BUNDLE, for TensorRT and for CPUs.
+
+    On the workstation: it needs `edgerd[quantize]`. Devices build their engines from what is written here and need none
+    of it. The table says how far each graph is from FP32 on the held-out good pictures.
+    """
+    done = quantize_bundle(Bundle.open(bundle), load_preset(preset) if preset else None, say)
+    Console().print(_table(done.graphs))
+    for engine in done.outdated:
+        warn(f"{engine} was built from an older graph. Build it again: edgerd build-engine.")
+
+
+def _table(graphs: tuple[WrittenGraph, ...]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("graph", "MB", "lint hits", "max map error", "verdicts flipped"):
+        table.add_column(heading, justify="left" if heading == "graph" else "right")
+    for graph in graphs:
+        flipped = f"{graph.n_flipped} of {graph.n_pictures}"
+        table.add_row(graph.file, f"{graph.n_bytes / 1e6:.1f}", "0", f"{graph.max_map_error:.4f}", flipped)
+    return table

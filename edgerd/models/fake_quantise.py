@@ -1,0 +1,197 @@
+"""Teacher and student as INT8 computes them, in float and with gradients: fake quantisation.
+
+Each activation and weight that the deployed graph keeps in 8 bits is rounded to the levels it has there; the gradient
+passes the rounding as if it were not there, and is zero where a value was cut off (Jacob et al., "Quantization and
+Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018, section 3; Krishnamoorthi,
+arXiv:1806.08342, section 2.4). BatchNorm computes with its running statistics, as the exported graph does. It is not
+folded: each output channel's weights have a scale of their own, which takes up whatever factor BatchNorm multiplies
+them with.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn import functional as F
+
+from edgerd.errors import InputError
+from edgerd.models.student import Student
+from edgerd.models.teachers import Teacher
+
+N_LEVELS = 256
+WEIGHT_LIMIT = 127
+"""Weights are integers from minus this to this, symmetric, one scale per output channel."""
+
+Features = tuple[Tensor, Tensor, Tensor]
+
+_SMALLEST_SCALE = 1e-12
+_RELUS = (F.relu, F.relu_, torch.relu, torch.relu_)
+_POOLS = (F.max_pool2d, torch.max_pool2d)
+
+
+class Traced:
+    """Teacher and student as one list of operations, whose values and weights can be rounded on the way.
+
+    Nothing is copied: the networks keep their parameters and the names of those, and gradients arrive at them. What is
+    rounded is what ONNX Runtime's graph rounds (`edgerd.precision.quantise`); runtimes that fuse residual sums round
+    less. As there, the first convolution computes on the picture in float, and features are given as they were before
+    they were rounded for the next convolution.
+
+    Args:
+        teacher: In eval mode.
+        student: In eval mode too: its BatchNorm computes with running statistics.
+
+    Attributes:
+        activations: Values that are rounded for those that read them, in the order they are computed.
+
+    Raises:
+        InputError: What a network computes depends on values, so that it is no list of operations.
+    """
+
+    def __init__(self, teacher: Teacher, student: Student) -> None:
+        networks = _Networks(teacher, student)
+        try:
+            graph = fx.Tracer().trace(networks)
+        except fx.proxy.TraceError as error:
+            raise InputError(
+                f"The teacher {teacher.info.name} cannot be computed in INT8 while training: {error}.",
+                expected="a teacher that computes the same operations whatever the picture",
+                hint="Use the INT8 engine without the fine-tune, or train with --teacher resnet18.",
+            ) from error
+        self._module = fx.GraphModule(networks, graph)
+        _drop_identities(self._module)
+        self.activations = tuple(node.name for node in graph.nodes if _is_kept_in_8_bits(node, self._module))
+
+    @torch.no_grad()
+    def features(self, image: Tensor, on_activation: Callable[[str, Tensor], None]) -> tuple[Features, Features]:
+        """What teacher and student give, nothing rounded and without gradients.
+
+        Args:
+            image: Normalised RGB, float32 (N, 3, H, W).
+            on_activation: Told the name and value of each of `activations`.
+        """
+
+        def watched(name: str, value: Tensor) -> Tensor:
+            on_activation(name, value)
+            return value
+
+        return self._run(image, watched, round_weights=False)
+
+    def rounded_features(self, image: Tensor, scales: Tensor) -> tuple[Features, Features]:
+        """What teacher and student give in INT8.
+
+        Args:
+            image: Normalised RGB, float32 (N, 3, H, W).
+            scales: float64 (len(activations), 2): of each, the scale and the zero point, 0 to 255.
+        """
+        qparams = {name: (s, round(z)) for name, (s, z) in zip(self.activations, scales.tolist(), strict=True)}
+
+        def rounded(name: str, value: Tensor) -> Tensor:
+            scale, zero_point = qparams[name]
+            return torch.fake_quantize_per_tensor_affine(value, scale, zero_point, 0, N_LEVELS - 1)
+
+        return self._run(image, rounded, round_weights=True)
+
+    def _run(
+        self, image: Tensor, change: Callable[[str, Tensor], Tensor], *, round_weights: bool
+    ) -> tuple[Features, Features]:
+        interpreter = _Interpreter(self._module, frozenset(self.activations), change, round_weights)
+        t0, t1, t2, s0, s1, s2 = interpreter.run(image)
+        return (t0, t1, t2), (s0, s1, s2)
+
+
+def rounded_weight(layer: nn.Conv2d | nn.ConvTranspose2d) -> Tensor:
+    """A convolution's weights on their 8-bit levels, same shape.
+
+    A transposed convolution has a scale for each output channel and place in its kernel: deployed, it is a 1x1
+    convolution with as many channels.
+    """
+    axis = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
+    rows = layer.weight.flatten(1)
+    scales = (rows.detach().abs().amax(dim=1 - axis) / WEIGHT_LIMIT).clamp_min(_SMALLEST_SCALE)
+    zeros = torch.zeros_like(scales, dtype=torch.int32)
+    rounded = torch.fake_quantize_per_channel_affine(rows, scales, zeros, axis, -WEIGHT_LIMIT, WEIGHT_LIMIT)
+    return rounded.view_as(layer.weight)
+
+
+class _Networks(nn.Module):
+    """What is deployed: the image in, the features of both out."""
+
+    def __init__(self, teacher: Teacher, student: Student) -> None:
+        super().__init__()
+        self.teacher = teacher
+        self.student = student
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        wanted = self.teacher(image)
+        return (*wanted, *self.student(wanted))
+
+
+class _Interpreter(fx.Interpreter):
+    """Computes a traced graph node by node; what reads an activation reads what it was changed to."""
+
+    def __init__(
+        self,
+        module: fx.GraphModule,
+        names: frozenset[str],
+        change: Callable[[str, Tensor], Tensor],
+        round_weights: bool,
+    ) -> None:
+        super().__init__(module)
+        self._names = names
+        self._change = change
+        self._round_weights = round_weights
+        self._changed: dict[fx.Node, Tensor] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        value = self._rounded_convolution(n) if self._is_integer_convolution(n) else super().run_node(n)
+        if n.name in self._names:
+            self._changed[n] = self._change(n.name, value)
+        return value
+
+    def fetch_args_kwargs_from_env(self, n: fx.Node) -> Any:
+        if n.op == "output":
+            return super().fetch_args_kwargs_from_env(n)
+        return fx.map_arg((n.args, n.kwargs), lambda node: self._changed.get(node, self.env[node]))
+
+    def _is_integer_convolution(self, node: fx.Node) -> bool:
+        reads_picture = any(read.op == "placeholder" for read in node.all_input_nodes)
+        return self._round_weights and _layer(node, self.module, nn.Conv2d, nn.ConvTranspose2d) and not reads_picture
+
+    def _rounded_convolution(self, node: fx.Node) -> Any:
+        layer: Any = self.module.get_submodule(str(node.target))
+        args, kwargs = self.fetch_args_kwargs_from_env(node)
+        return torch.func.functional_call(layer, {"weight": rounded_weight(layer)}, args, kwargs)
+
+
+def _drop_identities(module: fx.GraphModule) -> None:
+    """An identity gives what it takes, which is not rounded a second time."""
+    for node in module.graph.nodes:
+        if _layer(node, module, nn.Identity):
+            node.replace_all_uses_with(node.all_input_nodes[0])
+            module.graph.erase_node(node)
+
+
+def _is_kept_in_8_bits(node: fx.Node, module: fx.GraphModule) -> bool:
+    """Whether the networks make it and read it, other than by a Relu: runtimes compute that with the node before it.
+
+    BatchNorm is part of the convolution before it. What a pooling gives is on its input's levels already.
+    """
+    if node.op == "placeholder" or _is_call(node, (*_POOLS, operator.getitem)) or _layer(node, module, nn.MaxPool2d):
+        return False
+    return any(
+        not (reader.op == "output" or _is_call(reader, _RELUS) or _layer(reader, module, nn.ReLU, nn.BatchNorm2d))
+        for reader in node.users
+    )
+
+
+def _is_call(node: fx.Node, functions: tuple[Callable[..., Any], ...]) -> bool:
+    return node.op == "call_function" and node.target in functions
+
+
+def _layer(node: fx.Node, module: nn.Module, *kinds: type[nn.Module]) -> bool:
+    return node.op == "call_module" and isinstance(module.get_submodule(str(node.target)), kinds)

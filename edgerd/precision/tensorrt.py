@@ -1,0 +1,177 @@
+"""From the FP32 graph and its ranges to a Q/DQ graph for TensorRT: INT8 convolutions, all else float.
+
+TensorRT computes a convolution in INT8 if both its input and its weights come out of DequantizeLinear, and takes into
+the same kernel what follows: Relu, and a residual sum whose other input comes out of DequantizeLinear too. So
+convolutions read Q/DQ, and of each residual sum the shortcut; nothing else does. A pair behind a concatenation or a
+pooling is moved before it by the builder, with one scale for all inputs. The head reads features as they are.
+("Explicit Quantization", Q/DQ placement recommendations, in NVIDIA's TensorRT documentation.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import helper, numpy_helper
+
+from edgerd.errors import InputError
+from edgerd.precision.body import is_body, shortcut_input
+from edgerd.precision.lint import MIN_OPSET
+from edgerd.precision.ranges import Ranges, TensorRange
+from edgerd.precision.scales import symmetric_scale
+
+FLAVOUR = "trt"
+"""What `int8_flavour` of a probe, and file names, call these graphs."""
+GRAPH_FILES = {"fp16": "graph.fp16.trt.onnx", "int8": "graph.int8.trt.onnx"}
+"""Precision to the typed graph's name in a bundle. Both are FP16 where they are not INT8 or the FP32 head."""
+
+ScaleOf = Callable[[str, TensorRange], float]
+"""Name and range of an activation -> its scale, float per integer step."""
+
+_OUTPUT_AXIS = {"Conv": 0, "ConvTranspose": 1}
+_LARGEST = 127
+_SMALLEST_SCALE = 2.0**-20
+"""Scales become FP16, whose steps are 2**-24 at the lower end."""
+
+
+def tensorrt_int8_graph(
+    graph: bytes, ranges: Ranges, scale_of: ScaleOf | None = None, high_precision: Collection[str] = ()
+) -> bytes:
+    """Write INT8 into the fused graph, as TensorRT takes it.
+
+    Args:
+        graph: The FP32 fused graph, ONNX.
+        ranges: Of the same graph.
+        scale_of: How a scale is chosen; None for the least mean square error.
+        high_precision: Prefixes of names of nodes that stay as they are: "decoder/stage1".
+
+    Returns:
+        The same interface. Activations int8, zero point 0, one scale per tensor; weights int8, zero point 0, one scale
+        per output channel; biases float32. Scales are float32 that FP16 has too.
+
+    Raises:
+        InputError: The ranges are of another graph or lack an activation, or the graph's opset is older than 19.
+    """
+    _refuse_other_ranges(graph, ranges)
+    model = onnx.load_from_string(graph)
+    _refuse_old_opset(model)
+    chosen = scale_of or (lambda _, found: float(symmetric_scale(found)))
+    _Quantiser(model.graph, ranges, chosen, tuple(high_precision)).rewrite()
+    onnx.checker.check_model(model, full_check=True)
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
+
+
+def _refuse_other_ranges(graph: bytes, ranges: Ranges) -> None:
+    found = hashlib.sha256(graph).hexdigest()
+    if ranges.graph_sha256 != found:
+        raise InputError(
+            f"The ranges were collected on the graph {ranges.graph_sha256[:16]}..., this one is {found[:16]}...",
+            expected="ranges of the same graph",
+            hint="Export the bundle again: edgerd export RUN -o BUNDLE",
+        )
+
+
+def _refuse_old_opset(model: onnx.ModelProto) -> None:
+    found = max((entry.version for entry in model.opset_import if entry.domain == ""), default=0)
+    if found < MIN_OPSET:
+        raise InputError(
+            f"The graph is of ONNX opset {found}.",
+            expected=f"opset {MIN_OPSET} or later, the first with FP16 scales",
+            hint="Export the bundle again with this version: edgerd export RUN -o BUNDLE",
+        )
+
+
+def _range_of(ranges: Ranges, name: str) -> TensorRange:
+    if name not in ranges.tensors:
+        raise InputError(
+            f"The ranges have no activation named {name!r}.",
+            expected="ranges of every activation of the graph",
+            hint="Export the bundle again: edgerd export RUN -o BUNDLE",
+        )
+    return ranges.tensors[name]
+
+
+class _Quantiser:
+    """Goes through a graph once and writes it again with Q/DQ nodes."""
+
+    def __init__(
+        self, graph: onnx.GraphProto, ranges: Ranges, scale_of: ScaleOf, high_precision: tuple[str, ...]
+    ) -> None:
+        self.graph = graph
+        self.constants = {constant.name: numpy_helper.to_array(constant) for constant in graph.initializer}
+        self.made_by = {name: node for node in graph.node for name in node.output}
+        self.integer_inputs = {
+            node.name: index
+            for node in graph.node
+            if is_body(node) and not node.name.startswith(high_precision)
+            for index in self._integer_input(node)
+        }
+        nodes = (node for node in graph.node if node.name in self.integer_inputs)
+        names = dict.fromkeys(node.input[self.integer_inputs[node.name]] for node in nodes)
+        self.scales = {name: _half(scale_of(name, _range_of(ranges, name))) for name in names}
+
+    def rewrite(self) -> None:
+        """Replace the graph's nodes and constants."""
+        nodes = [written for node in list(self.graph.node) for written in self._written(node)]
+        read = {name for node in nodes for name in node.input}
+        kept = {name: value for name, value in self.constants.items() if name in read}
+        for field, values in (
+            (self.graph.node, nodes),
+            (self.graph.initializer, [numpy_helper.from_array(np.asarray(v), name) for name, v in kept.items()]),
+            (self.graph.value_info, []),
+        ):
+            del field[:]
+            field.extend(values)
+
+    def _integer_input(self, node: onnx.NodeProto) -> list[int]:
+        """Which of a node's inputs shall be an integer: a convolution's picture, a residual sum's shortcut."""
+        if node.op_type in _OUTPUT_AXIS and node.input[1] in self.constants:
+            return [0] if is_body(self.made_by[node.input[0]]) else []  # the first convolution reads the picture
+        if node.op_type == "Add" and not any(name in self.constants for name in node.input):
+            return [shortcut_input(node, self.made_by)]
+        return []
+
+    def _written(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
+        """What stands in a node's place: its weights' DQ, itself, Q and DQ of what it gives."""
+        index = self.integer_inputs.get(node.name)
+        if index is not None:
+            if node.op_type in _OUTPUT_AXIS:
+                yield self._dequantised_weights(node)
+            node.input[index] = f"{node.input[index]}/dequantised"
+        yield node
+        for name in node.output:
+            if name in self.scales:
+                pair = [self._constant(f"{name}/scale", self.scales[name]), self._constant(f"{name}/zero", np.int8(0))]
+                yield _node("QuantizeLinear", [name, *pair], f"{name}/quantised")
+                yield _node("DequantizeLinear", [f"{name}/quantised", *pair], f"{name}/dequantised")
+
+    def _dequantised_weights(self, node: onnx.NodeProto) -> onnx.NodeProto:
+        """The weights as integers; the node is made to read what their DQ gives."""
+        axis, name = _OUTPUT_AXIS[node.op_type], f"{node.name}/weight"
+        weight = self.constants[node.input[1]].astype(np.float64)
+        others = tuple(k for k in range(weight.ndim) if k != axis)
+        scales = _half(np.abs(weight).max(axis=others) / _LARGEST)
+        integers = np.rint(weight / np.expand_dims(scales, others)).clip(-_LARGEST, _LARGEST).astype(np.int8)
+        parts = {"integers": integers, "scale": scales, "zero": np.zeros(len(scales), np.int8)}
+        inputs = [self._constant(f"{name}/{part}", value) for part, value in parts.items()]
+        node.input[1] = f"{name}/dequantised"
+        return _node("DequantizeLinear", inputs, node.input[1], axis=axis)
+
+    def _constant(self, name: str, value: Any) -> str:
+        self.constants[name] = value
+        return name
+
+
+def _half(scale: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """float32 that FP16 has too: the integers stay right when the rest of the graph becomes FP16."""
+    half: npt.NDArray[np.float32] = np.maximum(scale, _SMALLEST_SCALE).astype(np.float16).astype(np.float32)
+    return half
+
+
+def _node(operator: str, inputs: list[str], output: str, **attributes: Any) -> onnx.NodeProto:
+    return helper.make_node(operator, inputs, [output], name=output, **attributes)

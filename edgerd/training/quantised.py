@@ -1,0 +1,139 @@
+"""Quantisation-aware fine-tune: a trained student learns to live with 8 bits; the teacher stays as it is.
+
+Teacher and student compute as they will in INT8 (`edgerd.models.fake_quantise`), and the student goes on with its
+method's loss, at a low learning rate that falls to nothing. The result is a student with FP32 weights as before, which
+exports as before, and which loses less when it is quantised. The checkpoint it began from is left as it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edgerd.models.fake_quantise import Traced
+from edgerd.models.normalise import image_from_frames
+from edgerd.models.teachers import TeacherInfo
+from edgerd.precision.flavours import FLAVOURS
+from edgerd.precision.ranges import N_BINS, TensorRange, histogram
+from edgerd.precision.scales import activation_scale
+from edgerd.training.checkpoint import Checkpoint, Progress, save_checkpoint
+from edgerd.training.device import DeviceName, deterministic, torch_device
+from edgerd.training.loop import StepReport, batches, finite, networks_in
+from edgerd.training.methods import make_method
+from edgerd.training.run import RunFolder
+from edgerd.types import UInt8Array
+
+DEFAULT_STEPS = 40
+LEARNING_RATE = 2e-4
+"""Of the first step; a trained student moves by a few levels of its weights, no further."""
+N_RANGE_PICTURES = 32
+_TILES_AT_ONCE = 4
+
+
+@deterministic()
+def tune(
+    run: RunFolder,
+    *,
+    device: DeviceName = "auto",
+    on_step: Callable[[StepReport], None] = lambda _: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Progress:
+    """Fine-tune a run's student for INT8 until the run's tuning steps are done; go on where that was stopped.
+
+    The scales of the activations are found once, on the training pictures that the export will take them from, and
+    stay. Stopped and resumed gives the same weights, bit for bit, as one that was not.
+
+    Args:
+        run: With a checkpoint.
+        device: "auto" takes CUDA where it is; computes in float32 on either.
+        on_step: Told after each step; its progress counts the steps of this fine-tune alone.
+        should_stop: Asked after each step; the tuned checkpoint is written before returning.
+
+    Returns:
+        Where training stands at the end.
+
+    Raises:
+        WeightsError: There is no checkpoint, it cannot be used, or the loss is not finite.
+        InputError: The run's pictures cannot be read.
+        MissingDependencyError: "cuda" without a CUDA device.
+        StorageError: The tuned checkpoint could not be written.
+    """
+    config, method, target = run.record.config, make_method(run.record.config.method), torch_device(device)
+    checkpoint = Checkpoint.open(run.newest_checkpoint_file)
+    teacher, student = networks_in(checkpoint, run)
+    teacher, student = teacher.to(target), student.to(target).eval()
+    traced, progress, scales = Traced(teacher, student), checkpoint.progress, checkpoint.scales
+    optimiser = method.optimiser(student.parameters())
+    if scales is None:
+        scales = activation_scales(traced, run.range_pictures(N_RANGE_PICTURES), teacher.info, target)
+    else:
+        optimiser.load_state_dict(optimiser.state_dict() | {"state": checkpoint.optimiser})
+
+    tiles = run.training_tiles()
+    steps_per_epoch = len(batches(len(tiles), config.batch_size, config.seed, epoch=0))
+    n_steps = config.tuning_steps or DEFAULT_STEPS
+    stop = False
+    while progress.tuning_steps < n_steps and not stop:
+        epoch, first = divmod(progress.tuning_steps, steps_per_epoch)
+        order = batches(len(tiles), config.batch_size, config.seed, progress.epoch + 1 + epoch)
+        for step, batch in enumerate(order[first:], first + 1):
+            for group in optimiser.param_groups:
+                group["lr"] = _learning_rate(progress.tuning_steps, n_steps)
+            image = image_from_frames(torch.from_numpy(tiles[batch]).to(target), teacher.info)
+            loss = method.loss(*traced.rounded_features(image, scales))
+            optimiser.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            optimiser.step()
+            progress = replace(progress, tuning_steps=progress.tuning_steps + 1)
+            shown = Progress(epoch, step, progress.tuning_steps)
+            on_step(StepReport(shown, n_steps, steps_per_epoch, finite(loss, shown)))
+            stop = should_stop()
+            if stop or progress.tuning_steps >= n_steps:
+                break
+        save_checkpoint(run.tuned_file, progress, student.state_dict(), teacher.state_dict(), optimiser, scales)
+    return progress
+
+
+def activation_scales(traced: Traced, pictures: UInt8Array, info: TeacherInfo, device: torch.device) -> Tensor:
+    """The scales that the deployed graph will have, chosen as there from the values on real pictures.
+
+    Args:
+        traced: On `device`.
+        pictures: uint8 (n, T, H, W, 3), BGR; good ones.
+        info: The teacher's.
+        device: Where to compute.
+
+    Returns:
+        float64 (len(traced.activations), 2): scale and zero point, 0 to 255; on the CPU.
+    """
+    tiles = pictures.reshape(-1, *pictures.shape[2:])
+    extremes = dict.fromkeys(traced.activations, (math.inf, -math.inf))
+    counts = {name: np.zeros(N_BINS, np.int64) for name in traced.activations}
+
+    def widen(name: str, value: Tensor) -> None:
+        low, high = extremes[name]
+        extremes[name] = min(low, float(value.min())), max(high, float(value.max()))
+
+    def count(name: str, value: Tensor) -> None:
+        counts[name] += histogram(value.cpu().numpy(), *extremes[name])
+
+    for watch in (widen, count):
+        for first in range(0, len(tiles), _TILES_AT_ONCE):
+            frames = torch.from_numpy(tiles[first : first + _TILES_AT_ONCE]).to(device)
+            traced.features(image_from_frames(frames, info), watch)
+    found = []
+    for name, (low, high) in extremes.items():
+        tensor_range = TensorRange(low=low, high=high, counts=tuple(counts[name].tolist()))
+        scale = activation_scale(tensor_range, FLAVOURS["u8s8"])
+        found.append((float(scale.scale), float(scale.zero_point)))
+    return torch.tensor(found, dtype=torch.float64)
+
+
+def _learning_rate(step: int, n_steps: int) -> float:
+    """A half cosine from `LEARNING_RATE` to almost 0."""
+    return LEARNING_RATE * 0.5 * (1 + math.cos(math.pi * step / n_steps))

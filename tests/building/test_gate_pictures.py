@@ -1,0 +1,82 @@
+"""What the gate judges by: which pictures of a folder, and which of the bundle."""
+
+from __future__ import annotations
+
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from edgerd.building.calibrate import TrainedOnError
+from edgerd.building.gate_pictures import gate_pictures
+from edgerd.building.scores import holdout_pictures
+from edgerd.data.samples import write_dataset
+from edgerd.errors import DatasetError, PictureError
+
+
+@pytest.fixture
+def more(tmp_path):
+    """Parts of the same kind that training never saw, with test pictures and masks."""
+    root = tmp_path / "more"
+    write_dataset(root, "ring", n_train=9, n_test_good=2, n_per_defect=1, size=96, seed=7)
+    return root
+
+
+def test_without_a_folder_the_held_out_ones(bundle):
+    pictures = gate_pictures(bundle)
+    assert np.array_equal(pictures.good, holdout_pictures(bundle))
+    assert pictures.labelled is None
+
+
+def test_a_plain_folder_holds_good_ones(bundle, more):
+    pictures = gate_pictures(bundle, more / "train" / "good")
+    assert pictures.good.shape == (9, 1, 64, 64, 3)
+    assert pictures.labelled is None
+
+
+def test_mvtecs_layout_has_labels_and_masks_and_good_ones_that_training_never_saw(bundle, more):
+    pictures = gate_pictures(bundle, more)
+    n_defective = len(list((more / "test").glob("[!g]*/*.png")))
+    assert pictures.good.shape == (9, 1, 64, 64, 3)
+    assert pictures.labelled.shape == (2 + n_defective, 1, 64, 64, 3)
+    assert pictures.labels.is_good.sum() == 2
+    assert all(mask.shape == (1, 64, 64) for mask in pictures.labels.masks)
+    has_defect = [mask.any() for mask in pictures.labels.masks]
+    assert np.array_equal(has_defect, ~pictures.labels.is_good)
+    assert not pictures.note
+
+
+def test_what_the_student_was_trained_on_gives_labels_and_no_threshold(bundle, parts):
+    pictures = gate_pictures(bundle, parts)
+    assert np.array_equal(pictures.good, holdout_pictures(bundle))
+    assert len(pictures.labelled) == len(pictures.labels.defects) == len(list((parts / "test").glob("*/*.png")))
+    assert "the 10 that the bundle holds out" in pictures.note
+
+
+def test_training_pictures_alone_are_refused(bundle, parts):
+    with pytest.raises(TrainedOnError, match="trained on"):
+        gate_pictures(bundle, parts / "train" / "good")
+
+
+def test_a_test_picture_that_cannot_be_read_is_left_out_and_named(bundle, more):
+    broken = next((more / "test" / "good").iterdir())
+    broken.write_bytes(b"no picture")
+    pictures = gate_pictures(bundle, more)
+    assert list(pictures.skipped) == [str(broken)]
+    assert pictures.labels.is_good.sum() == 1
+
+
+def test_no_test_picture_that_can_be_read(bundle, more):
+    shutil.rmtree(more / "ground_truth")
+    for file in (more / "test").glob("*/*.png"):
+        file.write_bytes(b"no picture")
+    with pytest.raises(DatasetError, match="test pictures can be read"):
+        gate_pictures(bundle, more)
+
+
+def test_a_mask_of_another_size_is_named(bundle, more):
+    mask = next((more / "ground_truth").glob("*/*.png"))
+    cv2.imwrite(str(mask), np.zeros((7, 7), np.uint8))
+    with pytest.raises(PictureError, match=mask.name):
+        gate_pictures(bundle, more)

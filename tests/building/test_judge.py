@@ -1,0 +1,89 @@
+"""A calibration set is judged by what other good pictures show beyond it, by its halves, and by its scores."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edgerd.building.judge import MAX_HALVES_RATIO, Enough, judge
+from edgerd.building.judge_plot import judgement_plot
+from edgerd.building.range_pictures import RangePictures, Suspect, range_pictures_of
+from edgerd.errors import InputError
+from edgerd.manifest import GRAPH_FILE
+from edgerd.precision.features import FeatureReader
+
+
+def first(found: RangePictures, n: int) -> RangePictures:
+    return replace(found, names=found.names[:n], pictures=found.pictures[:n], features=found.features[:n])
+
+
+def changed(bundle, found: RangePictures, factor: float) -> RangePictures:
+    """The same parts in other light."""
+    pictures = np.clip(found.pictures * factor, 0, 255).astype(np.uint8)
+    reader = FeatureReader(bundle.read(GRAPH_FILE))
+    return replace(found, pictures=pictures, features=np.stack([reader.look(tiles)[0] for tiles in pictures]))
+
+
+@pytest.fixture
+def found(bundle):
+    return range_pictures_of(bundle, bundle.manifest.ranges)
+
+
+@pytest.fixture
+def others(bundle):
+    return range_pictures_of(bundle, bundle.manifest.holdout)
+
+
+def test_the_pictures_of_a_bundle_are_enough(bundle, found, others):
+    judged = judge(bundle, found, others)
+    assert judged.lacks() == ()
+    assert judged.verdict is Enough.ENOUGH
+    assert (judged.n_pictures, judged.n_others) == (len(found.pictures), len(others.pictures))
+    assert (judged.outside <= judged.allowed).all()
+    assert judged.halves.max() <= MAX_HALVES_RATIO
+    assert judged.growth[0] > judged.growth[-1]
+
+
+def test_a_set_from_one_shift_is_not_enough_for_another(bundle, found, others):
+    judged = judge(bundle, changed(bundle, found, 0.4), others)
+    assert judged.verdict is Enough.MORE
+    lacks = " ".join(judged.lacks())
+    assert "on other good pictures lie outside the range that the set shows" in lacks
+    assert "other good pictures are like nothing in the set" in lacks
+    assert judged.far[0] in lacks
+
+
+def test_halves_that_differ_are_named(bundle, found, others):
+    odd = first(found, 8)
+    odd = replace(odd, pictures=np.concatenate([changed(bundle, odd, 0.3).pictures[:7], odd.pictures[:1]]))
+    judged = judge(bundle, odd, others)
+    assert judged.halves.max() > MAX_HALVES_RATIO
+    worst = judged.names[int(np.argmax(judged.halves))]
+    assert any(f"Halves of the set do not agree: the range of {worst}" in line for line in judged.lacks())
+
+
+def test_suspects_come_before_everything_else(bundle, found, others):
+    judged = judge(bundle, replace(found, suspects=(Suspect("part.png", 9.0),)), others)
+    assert judged.verdict is Enough.SUSPECTS
+
+
+def test_pictures_that_are_in_the_set_say_nothing_about_it(bundle, found, others):
+    with pytest.raises(InputError, match="are in the set as well"):
+        judge(bundle, found, found)
+    both = replace(
+        others,
+        names=(*others.names, *found.names),
+        pictures=np.concatenate([others.pictures, found.pictures]),
+        features=np.concatenate([others.features, found.features]),
+    )
+    assert judge(bundle, found, both).n_others == len(others.pictures)
+
+
+def test_the_plot_shows_what_is_not_allowed(bundle, found, others):
+    orange = np.array((26, 100, 224))
+    enough, lacking = (judgement_plot(judge(bundle, one, others)) for one in (found, changed(bundle, found, 0.4)))
+    assert enough.shape == lacking.shape
+    assert not (enough == orange).all(axis=2).any()
+    assert (lacking == orange).all(axis=2).sum() > 100

@@ -1,0 +1,40 @@
+"""`edgerd quantize`: a table of what was written, or what is missing."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from edgerd.bundle import Bundle
+
+
+def test_it_prints_a_table_and_the_bundle_has_the_graphs(edgerd, bundle):
+    pytest.importorskip("modelopt", reason="edgerd[quantize] is not installed")
+    result = edgerd("quantize", bundle.path, "--preset", "minmax")
+    assert result.exit_code == 0, result.err
+    assert result.err == ""
+    rows = [line.split() for line in result.out.splitlines() if line.startswith("graph.")]
+    files = ["graph.fp16.trt.onnx", "graph.int8.trt.onnx", "graph.int8.u8s8.onnx", "graph.int8.s8s8.onnx"]
+    assert [row[0] for row in rows] == files
+    assert [row[2] for row in rows] == ["0"] * 4
+    assert all(float(row[3]) < 0.2 for row in rows)
+    assert set(files) < set(Bundle.open(bundle.path).manifest.files)
+
+
+def test_a_preset_that_does_not_exist(edgerd, bundle):
+    result = edgerd("quantize", bundle.path, "--preset", "entropi")
+    assert result.exit_code == 2
+    assert "entropy" in result.err
+
+
+def test_without_modelopt(edgerd, bundle, monkeypatch):
+    for name in ("modelopt", "modelopt.onnx", "modelopt.onnx.autocast"):
+        monkeypatch.setitem(sys.modules, name, None)
+    result = edgerd("quantize", bundle.path)
+    assert result.exit_code == 6
+    assert 'pip install "edgerd[quantize]"' in result.err
+
+
+def test_no_bundle(edgerd, tmp_path):
+    assert edgerd("quantize", tmp_path).exit_code == 3
