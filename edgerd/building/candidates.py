@@ -112,10 +112,10 @@ class Candidate:
         )
 
 
-def outputs_of(engine: Engine, pictures: GatePictures, false_alarm_rate: float) -> Outputs:
+def outputs_of(engine: Engine, pictures: GatePictures, false_alarm_rate: float, fp32: Outputs | None = None) -> Outputs:
     """Run an engine on all of the gate's pictures; their maps are held in memory."""
     labelled = () if pictures.labelled is None else list(maps_of(engine, pictures.labelled))
-    return Outputs(list(maps_of(engine, pictures.good)), false_alarm_rate, labelled, pictures.labels)
+    return Outputs(list(maps_of(engine, pictures.good)), false_alarm_rate, labelled, pictures.labels, fp32)
 
 
 def build_candidate(wanted: Wanted, graph_of: GraphSource, standard: Standard) -> tuple[Candidate, Engine]:
@@ -134,7 +134,7 @@ def build_candidate(wanted: Wanted, graph_of: GraphSource, standard: Standard) -
     key = runtime.key(wanted.precision, graph.sha256)
     compiled = runtime.build(graph.content, wanted.precision)
     engine = runtime.load(graph.content, key, compiled)
-    given = outputs_of(engine, standard.pictures, standard.threshold.false_alarm_rate)
+    given = outputs_of(engine, standard.pictures, standard.threshold.false_alarm_rate, standard.reference)
     broken = broken_weights(graph.content)
     gate = compare(given, standard.reference, standard.threshold.value, standard.budget, broken)
     if not gate.finite:

@@ -15,6 +15,7 @@ from edgerd.building.typed_graph import TypedGraph, typed_graph
 from edgerd.bundle import Bundle
 from edgerd.errors import BundleError, GateError, InputError, MissingDependencyError
 from edgerd.manifest import EngineRecord, ThresholdRecord
+from edgerd.precision.preset import Preset
 from edgerd.runtimes import RUNTIMES, load_runtime
 from edgerd.runtimes.choose import open_engine
 
@@ -41,6 +42,7 @@ def build_engine(
     max_map_error: float | None = None,
     max_auroc_drop: float | None = None,
     force: bool = False,
+    preset: Preset | None = None,
     graph_of: GraphSource | None = None,
     say: Callable[[str], None] = lambda _: None,
     on_candidate: Callable[[Candidate], None] = lambda _: None,
@@ -55,7 +57,8 @@ def build_engine(
         max_map_error: Largest difference of two maps, in units of the map; None for a quarter of the threshold.
         max_auroc_drop: Of image AUROC, pixel AUROC and AUPRO on labelled pictures; None for `MAX_AUROC_DROP`.
         force: Install the fastest even if the gate refuses all; the record says so.
-        graph_of: How the graphs are made; None for `typed_graph` of this bundle.
+        preset: How INT8 ranges are chosen, and which blocks stay out of INT8; None for what is usual.
+        graph_of: How the graphs are made; None for `graphs_of` this bundle and preset.
         say: Told what a person should know, a line at a time.
         on_candidate: Told of each engine once it was built, compared and timed.
 
@@ -63,10 +66,17 @@ def build_engine(
         GateError: None passed; nothing was changed.
         MissingDependencyError: The runtime, or the precision on this machine, is not there.
         BundleError: The bundle has no threshold or no pictures; for "int8" no range pictures.
-        InputError: An AUROC drop is given, and there are no labelled pictures.
+        InputError: An AUROC drop is given, and there are no labelled pictures; or a preset, and nothing is INT8.
     """
     threshold = _threshold_of(bundle)
-    wanted = [Wanted(name, kind) for name, kind in _combinations(runtime, precision)]
+    if preset is not None and precision != "int8":
+        raise InputError(
+            f"A preset says how INT8 ranges are chosen; --precision {precision} has none.",
+            expected="--precision int8",
+            hint="Add it, or leave --preset out.",
+        )
+    kept = preset.high_precision if preset else ()
+    wanted = [Wanted(name, kind, kept) for name, kind in _combinations(runtime, precision)]
     judged_by = gate_pictures(bundle) if pictures is None else pictures
     budget = budget_for(threshold, judged_by, max_map_error, max_auroc_drop)
     if len(judged_by.good) < threshold.n_good:
@@ -75,7 +85,7 @@ def build_engine(
             f"{len(judged_by.good)}; give the same ones with --calibration DATA, or calibrate again afterwards."
         )
     standard = fp32_standard(bundle, judged_by, threshold, budget)
-    candidates = build_candidates(wanted, graph_of or graphs_of(bundle), standard)
+    candidates = build_candidates(wanted, graph_of or graphs_of(bundle, preset), standard)
     for candidate in candidates:
         on_candidate(candidate)
     return install(bundle, fastest(candidates, force=force), candidates)
@@ -106,13 +116,14 @@ def fp32_standard(bundle: Bundle, pictures: GatePictures, threshold: ThresholdRe
     return Standard(pictures, reference, threshold, budget)
 
 
-def graphs_of(bundle: Bundle) -> GraphSource:
-    """The typed graphs of a bundle, each made once."""
+def graphs_of(bundle: Bundle, preset: Preset | None = None) -> GraphSource:
+    """The typed graphs of a bundle, each made once; INT8 ranges are chosen as a preset says."""
+    by_preset = preset.high_precision if preset else ()
 
     @cache
     def graph_of(precision: str, int8_flavour: str, high_precision: tuple[str, ...]) -> TypedGraph:
-        del high_precision
-        return typed_graph(bundle, precision, int8_flavour)
+        beside = tuple(name for name in high_precision if name not in by_preset)
+        return typed_graph(bundle, precision, int8_flavour, preset, beside)
 
     return graph_of
 

@@ -5,7 +5,9 @@ Pure functions of maps, labels and masks. Each check is a row: what was measured
 Verdicts are compared as they will be given: each graph judges with a threshold found with itself, from the same good
 pictures at the same false-alarm rate. An engine never runs with the FP32 graph's threshold, so that a shift of all
 scores alike changes nothing that anyone sees; how many verdicts it would flip at that threshold stands in the report
-too, and is not judged.
+too, and is not judged. An extrapolated threshold moves with the engine's scores (`threshold_like`): with its tail
+fitted again, INT8 of ResNet18 on mtd (70 good pictures for a rate of 0.01) flipped 29 of 714 verdicts, and 4 at FP32's
+threshold.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import numpy.typing as npt
 from edgerd.building.scores import scores_of
 from edgerd.evaluation.metrics import BoolArray, Float64Array, alarm_rate
 from edgerd.evaluation.summary import GOOD, Metrics, evaluate_scores
-from edgerd.evaluation.threshold import threshold_from_scores
+from edgerd.evaluation.threshold import threshold_from_scores, threshold_like
 from edgerd.manifest import GateCheck, GateReport, ThresholdRecord
 from edgerd.runtimes.protocol import Maps
 
@@ -95,12 +97,14 @@ class Outputs:
         false_alarm_rate: For that threshold.
         labelled: Of labelled pictures.
         labels: Theirs.
+        fp32: What the FP32 graph gives for the same pictures; None where this is it.
     """
 
     good: Sequence[Maps]
     false_alarm_rate: float
     labelled: Sequence[Maps] = ()
     labels: Labels = Labels()
+    fp32: Outputs | None = None
 
     @property
     def all(self) -> Iterator[Maps]:
@@ -125,7 +129,10 @@ class Outputs:
         Raises:
             InputError: Fewer than 3 good pictures, or scores that are not finite.
         """
-        return threshold_from_scores(self.scores[: len(self.good)], self.false_alarm_rate)
+        n = len(self.good)
+        if self.fp32 is None:
+            return threshold_from_scores(self.scores[:n], self.false_alarm_rate)
+        return threshold_like(self.scores[:n], self.fp32.scores[:n], self.fp32.threshold)
 
     @cached_property
     def metrics(self) -> Metrics | None:
@@ -222,7 +229,7 @@ def _n_flipped(given: Outputs, reference: Outputs, own: float, wanted: float) ->
 def _flips(given: Outputs, reference: Outputs, flipped: int, threshold: float, budget: Budget) -> Iterator[GateCheck]:
     n = len(given.scores)
     one = f"; one picture is {1 / n:.1%}" if 1 / n > budget.max_flipped else ""
-    yield _at_most("verdicts flipped", flipped / n, budget.max_flipped, f"{flipped} of {n}, own thresholds{one}")
+    yield _at_most("flipped, own thresholds", flipped / n, budget.max_flipped, f"{flipped} of {n}{one}")
     at_fp32 = _n_flipped(given, reference, threshold, threshold)
     yield _not_judged("flipped, FP32 threshold", at_fp32 / n, f"{at_fp32} of {n}; the engine has its own")
 

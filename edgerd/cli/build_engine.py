@@ -13,6 +13,7 @@ from edgerd.bundle import Bundle, find_bundle
 from edgerd.cli.console import say, warn
 from edgerd.cli.gate_table import print_gate
 from edgerd.cli.options import PRECISIONS
+from edgerd.precision.preset import load_preset
 from edgerd.runtimes import RUNTIMES
 
 
@@ -38,6 +39,9 @@ from edgerd.runtimes import RUNTIMES
     type=click.FloatRange(0, 1),
     help="Let AUROC and AUPRO on labelled pictures drop by so much; default: 0.003.",
 )
+@click.option(
+    "--preset", metavar="NAME|FILE", help="How INT8 ranges are chosen: mse, minmax, entropy, ... or a TOML file."
+)
 @click.option("--force", is_flag=True, help="Install the fastest engine even if the gate refuses it.")
 def build_engine(
     bundle: Path | None,
@@ -46,6 +50,7 @@ def build_engine(
     calibration: Path | None,
     max_map_error: float | None,
     max_auroc_drop: float | None,
+    preset: str | None,
     force: bool,
 ) -> None:
     """Build engines for this machine and make the fastest that passes the gate the default of BUNDLE.
@@ -70,6 +75,7 @@ def build_engine(
         pictures=pictures,
         max_map_error=max_map_error,
         max_auroc_drop=max_auroc_drop,
+        preset=load_preset(preset) if preset else None,
         force=force,
         say=say,
         on_candidate=_report,

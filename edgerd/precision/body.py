@@ -57,3 +57,20 @@ def _back(name: str, made_by: Mapping[str, onnx.NodeProto]) -> Iterator[str]:
     while name in made_by and made_by[name].input:
         name = made_by[name].input[0]
         yield name
+
+
+def blocks(graph: onnx.GraphProto) -> tuple[str, ...]:
+    """The blocks of the networks that may be in INT8, in the graph's order: how their nodes' names begin.
+
+    A block is what the network's modules are numbered by: "teacher/layer1.0", "embedding/down2.0", "decoder/stage3.1".
+    The first convolution, which is never in INT8, is none.
+    """
+    convolutions = [node for node in graph.node if is_body(node) and node.op_type in ("Conv", "ConvTranspose")]
+    return tuple(dict.fromkeys(_block_of(node.name) for node in convolutions[1:]))
+
+
+def _block_of(name: str) -> str:
+    network, _, module = name.partition("/")
+    steps = module.split("/")[0].split(".")
+    numbered = next((depth for depth, step in enumerate(steps) if step.isdigit()), 0)
+    return f"{network}/{'.'.join(steps[: numbered + 1])}"

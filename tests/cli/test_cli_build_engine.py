@@ -8,6 +8,7 @@ import pytest
 
 from edgerd.bundle import Bundle
 from edgerd.data.samples import write_dataset
+from edgerd.runtimes import load_runtime
 
 
 def test_without_a_name_it_takes_the_newest_bundle_and_says_so(edgerd, bundle, monkeypatch):
@@ -41,7 +42,7 @@ def test_the_gate_refuses_and_nothing_is_changed(edgerd, bundle):
     assert "openvino fp32: refused by the gate" in refused.out
     rows = {line.split("  ")[0]: line for line in refused.out.splitlines()}
     assert "failed" in rows["largest map error"]
-    assert "passed" in rows["verdicts flipped"]
+    assert "passed" in rows["good pictures"]
     assert "not judged" in rows["AUPRO drop"]
     assert (bundle.path / "bundle.json").read_bytes() == before
 
@@ -85,6 +86,31 @@ def test_labelled_pictures_of_the_training_data(edgerd, bundle, parts):
 
 def test_training_pictures_are_no_calibration(edgerd, bundle, parts):
     assert edgerd("build-engine", bundle.path, "--calibration", parts / "train" / "good").exit_code == 2
+
+
+@pytest.mark.skipif("int8" not in load_runtime("onnxruntime").probe().precisions, reason="this CPU has no fast INT8")
+def test_a_preset_with_a_part_in_high_precision(edgerd, bundle, tmp_path):
+    preset = tmp_path / "line.toml"
+    preset.write_text('method = "minmax"\n[parts."decoder/"]\nprecision = "high"\n')
+    options = ("--runtime", "onnxruntime", "--precision", "int8", "--preset", preset)
+    result = edgerd("build-engine", bundle.path, *options)
+    assert result.exit_code == 0, result.err
+    assert "onnxruntime int8 with decoder/ in high precision: " in result.out
+    (engine,) = Bundle.open(bundle.path).manifest.engines
+    assert engine.high_precision == ("decoder/",)
+    assert "not in INT8  decoder/" in edgerd("show", bundle.path).out
+
+
+def test_a_preset_needs_int8(edgerd, bundle):
+    result = edgerd("build-engine", bundle.path, "--preset", "entropy")
+    assert result.exit_code == 2
+    assert "--precision int8" in result.err
+
+
+def test_a_preset_that_is_not_there(edgerd, bundle):
+    result = edgerd("build-engine", bundle.path, "--precision", "int8", "--preset", "entrpy")
+    assert result.exit_code == 2
+    assert "'entropy'" in result.err
 
 
 def test_an_auroc_drop_without_labels(edgerd, bundle):

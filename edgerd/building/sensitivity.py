@@ -1,0 +1,193 @@
+"""What blocks in high precision are worth: one engine after another, measured where it will run."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from edgerd.building.candidates import GraphSource, Standard, outputs_of
+from edgerd.building.gate import Budget, Labels, Outputs, compare
+from edgerd.building.gate_pictures import GatePictures
+from edgerd.building.scores import maps_of, scores_of
+from edgerd.bundle import Bundle
+from edgerd.data.cutpaste import cut_paste
+from edgerd.data.pictures import load_bundle_pictures
+from edgerd.errors import BundleError
+from edgerd.evaluation.threshold import threshold_from_scores
+from edgerd.manifest import Record
+from edgerd.runtimes import load_runtime
+from edgerd.runtimes.choose import open_engine
+from edgerd.runtimes.protocol import Engine, Maps
+from edgerd.types import UInt8Array
+
+MAX_LABELLED = 64
+"""Labelled pictures that are decided on: each block takes a pass over them."""
+_WARM_UP, _TIMED = 3, 15
+
+
+class Measured(Record):
+    """An assignment of precisions: the INT8 engine with some blocks in high precision."""
+
+    high_precision: tuple[str, ...]
+    """The blocks, sorted."""
+    relative_time: float
+    """Median time of a picture, as a part of the all-INT8 engine's, measured in turns with it."""
+    score_error: float
+    """Standard deviation of the score's difference from FP32, as a part of that of FP32's scores of good pictures."""
+    max_map_error: float
+    """Largest difference of two maps."""
+    auroc_drop: float | None
+    """Of image AUROC, on labelled pictures that have both kinds."""
+    failures: tuple[str, ...]
+    """Checks of the gate that it fails on the pictures it is measured on."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the gate would let it through."""
+        return not self.failures
+
+
+@dataclass(frozen=True, eq=False)
+class Deciding:
+    """What assignments are measured on; thresholds and the gate are for other pictures.
+
+    Attributes:
+        standard: Good pictures, from the bundle's range pictures, and labelled ones; FP32's outputs for them.
+        spoilt: Pictures with pasted patches, uint8 (n, T, H, W, 3): what good pictures alone do not reach.
+        spoilt_reference: FP32's outputs for them.
+    """
+
+    standard: Standard
+    spoilt: UInt8Array
+    spoilt_reference: tuple[Maps, ...]
+
+
+def deciding_pictures(
+    bundle: Bundle, labelled: GatePictures | None, false_alarm_rate: float, budget: Budget
+) -> Deciding:
+    """Run the FP32 graph on the bundle's range pictures, on those with pasted patches, and on labelled ones.
+
+    Args:
+        bundle: With range pictures.
+        labelled: As `split_labelled` gives them; None where there are none.
+        false_alarm_rate: Of the bundle's threshold.
+        budget: As for the gate.
+
+    Raises:
+        BundleError: The bundle was exported without pictures.
+    """
+    manifest = bundle.manifest
+    if not manifest.ranges:
+        raise BundleError(
+            f"{bundle.path} has no pictures to look for a precision on.",
+            expected="range pictures, as edgerd export puts them into the bundle",
+            hint="Export again without --no-pictures, or name a precision: --precision int8",
+        )
+    good = load_bundle_pictures(bundle, manifest.ranges, manifest.preprocess)
+    pictures = GatePictures(good) if labelled is None else replace(labelled, good=good)
+    spoilt = cut_paste(good)
+    with open_engine(bundle, "onnxruntime", "fp32") as opened:
+        reference = outputs_of(opened.engine, pictures, false_alarm_rate)
+        spoilt_reference = tuple(maps_of(opened.engine, spoilt))
+    threshold = threshold_from_scores(scores_of(reference.good), false_alarm_rate)
+    return Deciding(Standard(pictures, reference, threshold, budget), spoilt, spoilt_reference)
+
+
+def split_labelled(pictures: GatePictures) -> tuple[GatePictures, GatePictures]:
+    """Labelled pictures in two: some to decide on, spread over the kinds of defects, and the rest for the gate."""
+    defects = np.array(pictures.labels.defects)
+    step = max(2, int(np.ceil(len(defects) / MAX_LABELLED)))
+    by_kind = np.argsort(defects, kind="stable")
+    is_deciding = np.zeros(len(defects), np.bool_)
+    is_deciding[by_kind[::step]] = True
+    return _those(pictures, is_deciding), _those(pictures, ~is_deciding)
+
+
+def _those(pictures: GatePictures, wanted: npt.NDArray[np.bool_]) -> GatePictures:
+    if pictures.labelled is None:
+        raise ValueError("there are no labelled pictures")
+    indices = np.flatnonzero(wanted)
+    labels = Labels(
+        tuple(pictures.labels.defects[k] for k in indices), tuple(pictures.labels.masks[k] for k in indices)
+    )
+    return replace(pictures, labelled=pictures.labelled[indices], labels=labels)
+
+
+class Sensitivity:
+    """Builds and measures assignments of one runtime; the all-INT8 engine stays open, for its time.
+
+    Attributes:
+        runtime: An entry of `RUNTIMES`.
+    """
+
+    def __init__(self, runtime: str, graph_of: GraphSource, deciding: Deciding) -> None:
+        self.runtime = runtime
+        self._graph_of = graph_of
+        self._deciding = deciding
+        self._all_int8 = self._engine(())
+
+    def measure(self, high_precision: tuple[str, ...]) -> Measured:
+        """Build the engine with these blocks in high precision, and measure it."""
+        standard = self._deciding.standard
+        engine = self._engine(high_precision)
+        try:
+            relative_time = self._relative_time(engine)
+            given = outputs_of(engine, standard.pictures, standard.threshold.false_alarm_rate, standard.reference)
+            spoilt = tuple(maps_of(engine, self._deciding.spoilt))
+        finally:
+            engine.close()
+        gate = compare(given, standard.reference, standard.threshold.value, standard.budget)
+        spoilt_error = max(
+            float(np.abs(ours.anomaly_map - wanted.anomaly_map).max())
+            for ours, wanted in zip(spoilt, self._deciding.spoilt_reference, strict=True)
+        )
+        failures = list(gate.failures)
+        # NaN is above every budget
+        if not spoilt_error <= standard.budget.max_map_error:
+            failures.append(f"maps differ by {spoilt_error:.4f} where patches are pasted")
+        return Measured(
+            high_precision=high_precision,
+            relative_time=relative_time,
+            score_error=self._score_error(given, spoilt) if gate.finite else -1.0,
+            max_map_error=max(gate.max_map_error, spoilt_error) if gate.finite else -1.0,
+            auroc_drop=_auroc_drop(given, standard.reference) if gate.finite else None,
+            failures=tuple(failures),
+        )
+
+    def close(self) -> None:
+        """Free the all-INT8 engine."""
+        self._all_int8.close()
+
+    def _engine(self, high_precision: tuple[str, ...]) -> Engine:
+        runtime = load_runtime(self.runtime)
+        graph = self._graph_of("int8", runtime.probe().int8_flavour, high_precision)
+        key = runtime.key("int8", graph.sha256)
+        return runtime.load(graph.content, key, {})
+
+    def _relative_time(self, engine: Engine) -> float:
+        tiles = self._deciding.standard.pictures.good[0]
+        times: dict[str, list[float]] = {"this": [], "all": []}
+        for _ in range(_WARM_UP + _TIMED):
+            for name, each in (("this", engine), ("all", self._all_int8)):
+                start = time.perf_counter()
+                each.infer(tiles)
+                times[name].append(time.perf_counter() - start)
+        this, all_int8 = (float(np.median(taken[_WARM_UP:])) for taken in times.values())
+        return this / all_int8
+
+    def _score_error(self, given: Outputs, spoilt: tuple[Maps, ...]) -> float:
+        reference = self._deciding.standard.reference
+        ours = np.concatenate([given.scores, scores_of(spoilt)])
+        wanted = np.concatenate([reference.scores, scores_of(self._deciding.spoilt_reference)])
+        spread = float(np.std(reference.scores[: len(reference.good)]))
+        return float(np.std(ours - wanted)) / max(spread, 1e-12)
+
+
+def _auroc_drop(given: Outputs, reference: Outputs) -> float | None:
+    if given.metrics is None or reference.metrics is None:
+        return None
+    ours, wanted = given.metrics.image_auroc, reference.metrics.image_auroc
+    return None if ours is None or wanted is None else wanted - ours
