@@ -45,7 +45,7 @@ class Context:
         """
         self.driver = Driver()
         self.driver.initialise()
-        self.cuda = _import_pycuda()
+        self.cuda = import_pycuda()
         self.is_lost = False
         self._thread = threading.get_ident()
         with self.errors():
@@ -95,7 +95,7 @@ class Context:
         Raises:
             DeviceError: As `errors`, or in another thread than the one that opened the context.
         """
-        self._check_thread()
+        self.check_thread()
         with self.errors():
             return self.cuda.Stream()
 
@@ -112,7 +112,7 @@ class Context:
         """Let go of the GPU; safe to call twice. Free memory, graphs and streams first."""
         if self._context is None:
             return
-        self._check_thread()
+        self.check_thread()
         context, self._context = self._context, None
         # pycuda aborts the process at its end if its stack of contexts is not empty
         with contextlib.suppress(DeviceLostError), self.errors():
@@ -122,7 +122,12 @@ class Context:
         self.is_lost = self.is_lost or isinstance(error, DeviceLostError)
         return error
 
-    def _check_thread(self) -> None:
+    def check_thread(self) -> None:
+        """Refuse another thread than the one that opened the GPU.
+
+        Raises:
+            DeviceError: This is another one.
+        """
         if threading.get_ident() != self._thread:
             raise DeviceError(
                 "A GPU was used from another thread than the one that opened it.",
@@ -130,7 +135,12 @@ class Context:
             )
 
 
-def _import_pycuda() -> Any:
+def import_pycuda() -> Any:
+    """The module `pycuda.driver`.
+
+    Raises:
+        MissingDependencyError: It is not installed.
+    """
     try:
         import pycuda.driver
     except ImportError as error:

@@ -1,0 +1,52 @@
+"""What a GPU is, asked without opening it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgerd.cuda.context import import_pycuda
+from edgerd.cuda.driver import Driver
+from edgerd.errors import MissingDependencyError
+
+
+@dataclass(frozen=True)
+class GpuProperties:
+    """A GPU, as it is found.
+
+    Attributes:
+        name: As the driver gives it.
+        capability: Compute capability, (8, 7).
+        memory_bytes: All of it, in use or not.
+        is_integrated: True where it shares its memory with the CPU (Jetson).
+    """
+
+    name: str
+    capability: tuple[int, int]
+    memory_bytes: int
+    is_integrated: bool
+
+    @property
+    def architecture(self) -> str:
+        """As compilers call it: "sm_87"."""
+        return f"sm_{self.capability[0]}{self.capability[1]}"
+
+
+def gpu_properties(number: int = 0) -> GpuProperties:
+    """Look at a GPU without making a context on it.
+
+    Raises:
+        MissingDependencyError: No driver, GPU, permission or pycuda.
+    """
+    Driver().initialise()
+    cuda = import_pycuda()
+    try:
+        cuda.init()
+        device = cuda.Device(number)
+        return GpuProperties(
+            name=device.name(),
+            capability=device.compute_capability(),
+            memory_bytes=device.total_memory(),
+            is_integrated=bool(device.get_attribute(cuda.device_attribute.INTEGRATED)),
+        )
+    except cuda.Error as error:
+        raise MissingDependencyError(f"GPU {number} cannot be used: {error}.", hint="edgerd doctor") from error
