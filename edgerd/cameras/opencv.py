@@ -15,7 +15,7 @@ import numpy as np
 
 from edgerd.cameras.protocol import LIVE_TIMEOUT_S, silent_camera
 from edgerd.errors import CameraError
-from edgerd.types import Frame, PixelFormat
+from edgerd.types import Frame, PixelFormat, UInt8Array
 
 RETRY_INTERVAL_S = 0.02
 """A driver that fails at once (an unplugged camera) is asked again after this long."""
@@ -42,19 +42,20 @@ class _Capture:
             self._capture.release()
             self._reading.release()
 
-    def _next_frame(self) -> Frame | None:
+    def _next_frame(self, buffer: UInt8Array | None = None) -> Frame | None:
         with self._reading:
-            frame = None if self._closed.is_set() else self._grab()
+            frame = None if self._closed.is_set() else self._grab(buffer)
             if self._closed.is_set():
                 self._capture.release()
                 return None
             return frame
 
-    def _grab(self) -> Frame | None:
+    def _grab(self, buffer: UInt8Array | None) -> Frame | None:
         if not self._capture.grab():
             return None
         captured_at, captured_monotonic_s = time.time(), time.monotonic()
-        decoded, picture = self._capture.retrieve()
+        # fills the array it is given where that has the frame's shape, else makes one of its own
+        decoded, picture = self._capture.retrieve(buffer)
         if not decoded:
             return None
         data = np.asarray(picture, np.uint8)
@@ -84,9 +85,16 @@ class _LiveCapture(_Capture):
         Raises:
             CameraError: Nothing came in time. A driver may block longer than that; `Mailbox` does not wait for it.
         """
+        return self._read(None)
+
+    def read_into(self, buffer: UInt8Array) -> Frame | None:
+        """See `FillingCamera.read_into`."""
+        return self._read(buffer)
+
+    def _read(self, buffer: UInt8Array | None) -> Frame | None:
         deadline = time.monotonic() + self._timeout_s
         while not self._closed.is_set():
-            frame = self._next_frame()
+            frame = self._next_frame(buffer)
             if frame is not None:
                 return frame
             if time.monotonic() >= deadline and not self._closed.is_set():
@@ -179,7 +187,14 @@ class VideoFile(_Capture):
         Raises:
             CameraError: Not even the first frame can be decoded.
         """
-        frame = self._next_frame()
+        return self._read(None)
+
+    def read_into(self, buffer: UInt8Array) -> Frame | None:
+        """See `FillingCamera.read_into`."""
+        return self._read(buffer)
+
+    def _read(self, buffer: UInt8Array | None) -> Frame | None:
+        frame = self._next_frame(buffer)
         if frame is None and self._number == 0 and not self._closed.is_set():
             raise _broken_video(self.uri)
         return frame

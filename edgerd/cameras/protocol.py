@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from edgerd.errors import CameraError, PictureError
-from edgerd.types import Frame
+from edgerd.types import Frame, UInt8Array
 
 LIVE_TIMEOUT_S = 5.0
 """A live camera that gives nothing for so long is lost."""
@@ -54,6 +54,22 @@ class Camera(Protocol):
 
     def close(self) -> None:
         """Let go of the device; safe to call twice, and from another thread, where it does not wait for `read`."""
+        ...
+
+
+@runtime_checkable
+class FillingCamera(Camera, Protocol):
+    """A camera whose driver can write its frames to memory that it is given: pinned memory, which a GPU reads."""
+
+    def read_into(self, buffer: UInt8Array) -> Frame | None:
+        """As `read`.
+
+        Args:
+            buffer: uint8, of the shape of a frame; not read, and written to until the call returns.
+
+        Returns:
+            A frame whose data is the buffer, or an array of its own where the frame has another shape.
+        """
         ...
 
 

@@ -48,6 +48,7 @@ class Context:
         self.cuda = import_pycuda()
         self.is_lost = False
         self._thread = threading.get_ident()
+        self._number = device
         with self.errors():
             self.cuda.init()
             handle = self._device(device)
@@ -57,7 +58,7 @@ class Context:
             self.maps_host_memory = bool(
                 handle.get_attribute(attribute.INTEGRATED) and handle.get_attribute(attribute.CAN_MAP_HOST_MEMORY)
             )
-            self.driver.library.cuDevicePrimaryCtxSetFlags_v2(device, _WAIT_FLAGS[wait])
+            self.wait_by(wait)
             self._context: Any = handle.retain_primary_context()
             self._context.push()
 
@@ -98,6 +99,10 @@ class Context:
         self.check_thread()
         with self.errors():
             return self.cuda.Stream()
+
+    def wait_by(self, wait: Wait) -> None:
+        """Choose how to wait for the GPU. Without effect on a context in use where the driver is older than CUDA 11."""
+        self.driver.library.cuDevicePrimaryCtxSetFlags_v2(self._number, _WAIT_FLAGS[wait])
 
     def synchronise(self, stream: Any) -> None:
         """Wait for everything on a stream; errors of what ran there come up here.

@@ -51,6 +51,21 @@ def bgr_from_frame(frame: Frame, spec: PreprocessSpec) -> UInt8Array:
     Raises:
         SpecError: The data has another dtype or shape than its pixel format.
     """
+    check_layout(frame)
+    data, pixel_format = frame.data, frame.pixel_format
+    if pixel_format is PixelFormat.BGR:
+        return data
+    if pixel_format is PixelFormat.GREY:
+        return np.asarray(cv2.cvtColor(data, cv2.COLOR_GRAY2BGR), np.uint8)
+    return _bgr_from_yuv(data, pixel_format, spec)
+
+
+def check_layout(frame: Frame) -> None:
+    """Refuse a frame whose data is not laid out as its pixel format says.
+
+    Raises:
+        SpecError: The data has another dtype or shape.
+    """
     data, pixel_format = frame.data, frame.pixel_format
     if not _fits(data, pixel_format):
         raise SpecError(
@@ -58,11 +73,6 @@ def bgr_from_frame(frame: Frame, spec: PreprocessSpec) -> UInt8Array:
             expected=_LAYOUTS[pixel_format],
             hint="Set the pixel format that the camera delivers.",
         )
-    if pixel_format is PixelFormat.BGR:
-        return data
-    if pixel_format is PixelFormat.GREY:
-        return np.asarray(cv2.cvtColor(data, cv2.COLOR_GRAY2BGR), np.uint8)
-    return _bgr_from_yuv(data, pixel_format, spec)
 
 
 def prepare(bgr: UInt8Array, spec: PreprocessSpec) -> UInt8Array:

@@ -38,25 +38,40 @@ def exposure_reason(tiles: UInt8Array, limits: PictureLimits) -> str:
 
 
 class FrozenGuard:
-    """For live cameras: the same bytes again and again, which a sensor with its noise never gives."""
+    """For live cameras: the same bytes again and again, which a sensor with its noise never gives.
+
+    Keeps nothing of a frame but copies, because a camera may write the next one to the same memory: a sample of the
+    pixels, which tells real frames apart, and the whole only of one whose sample is that of the frame before.
+    """
 
     def __init__(self, after_frames: int = FROZEN_AFTER_FRAMES, after_s: float = FROZEN_AFTER_S) -> None:
         self._after_frames = after_frames
         self._after_s = after_s
-        self._first: Frame | None = None
+        self._sample: UInt8Array | None = None
+        self._whole: UInt8Array | None = None
+        self._since_s = 0.0
         self._n_same = 0
 
     def reason(self, frame: Frame) -> str:
         """Take the next frame of the camera."""
-        if self._first is None or not _same_bytes(frame.data, self._first.data):
-            self._first = frame
+        if not self._is_same(frame.data):
+            self._sample, self._whole = _sampled(frame.data).copy(), None
+            self._since_s = frame.captured_monotonic_s
             self._n_same = 1
             return ""
         self._n_same += 1
-        same_s = frame.captured_monotonic_s - self._first.captured_monotonic_s
+        same_s = frame.captured_monotonic_s - self._since_s
         if self._n_same < self._after_frames or same_s < self._after_s:
             return ""
         return f"frozen: the same picture for {same_s:.0f} s"
+
+    def _is_same(self, data: UInt8Array) -> bool:
+        if self._sample is None or not np.array_equal(_sampled(data), self._sample):
+            return False
+        if self._whole is None:
+            self._whole = data.copy()
+            return True
+        return np.array_equal(data, self._whole)
 
 
 class SizeGuard:
@@ -85,7 +100,5 @@ def frame_size(frame: Frame) -> tuple[int, int]:
     return width, rows * 2 // 3 if frame.pixel_format is PixelFormat.NV12 else rows
 
 
-def _same_bytes(a: UInt8Array, b: UInt8Array) -> bool:
-    # Real frames differ nearly everywhere: a sample of the pixels tells without a walk through all bytes.
-    step = (slice(None, None, SAMPLE_STEP),) * 2
-    return a.shape == b.shape and np.array_equal(a[step], b[step]) and np.array_equal(a, b)
+def _sampled(data: UInt8Array) -> UInt8Array:
+    return data[::SAMPLE_STEP, ::SAMPLE_STEP]

@@ -1,9 +1,9 @@
-"""What the camera loop asks of an engine on a GPU, beside the synchronous `Engine`: work on its stream, at its addresses."""
+"""What the camera loop asks of an engine on a GPU, beside `Engine`: work on its own stream, at its own addresses."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from edgerd.cuda.context import Context
 from edgerd.runtimes.protocol import Engine
@@ -30,6 +30,7 @@ class Execution(Protocol):
         ...
 
 
+@runtime_checkable
 class DeviceEngine(Engine, Protocol):
     """An engine whose work can be put on a stream."""
 

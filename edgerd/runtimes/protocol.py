@@ -5,9 +5,9 @@ As in Polygraphy, a runtime is a loader (`Runtime`: probes the machine, compiles
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol
 
 from edgerd.manifest import EngineKey
 from edgerd.types import Float32Array, UInt8Array
@@ -66,32 +66,6 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free what the engine holds; safe to call twice."""
-        ...
-
-
-@runtime_checkable
-class DeviceEngine(Engine, Protocol):
-    """An engine on a GPU. Besides `infer` it works between addresses on a stream of the caller's, without a copy."""
-
-    def bind(self, tiles: int, score: int, anomaly_map: int, batch: int) -> Callable[[int], None]:
-        """What enqueues the engine between three device addresses.
-
-        Each call makes a binding that may be under way at the same time as the others. All are freed by `close`.
-
-        Args:
-            tiles: Of uint8 (batch, H, W, 3), BGR, at a multiple of 256 bytes.
-            score: Of float32 (batch,), likewise.
-            anomaly_map: Of float32 (batch, H, W), likewise.
-            batch: Tiles per run.
-
-        Returns:
-            A function that takes the handle of a CUDA stream and only enqueues: it does not wait, and allocates
-            nothing after its first run on that stream.
-
-        Raises:
-            InputError: The engine does not take batches of that size.
-            DeviceError: The GPU refuses, or has not enough memory.
-        """
         ...
 
 
