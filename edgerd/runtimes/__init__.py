@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 RUNTIMES = {
     "onnxruntime": "edgerd.runtimes.onnxruntime:OnnxRuntime",
     "openvino": "edgerd.runtimes.openvino:OpenVino",
+    "tensorrt": "edgerd.runtimes.tensorrt.runtime:TensorRt",
 }
 
 __all__ = ["RUNTIMES", "load_runtime"]

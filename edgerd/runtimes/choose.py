@@ -8,8 +8,9 @@ from types import TracebackType
 
 from edgerd.bundle import Bundle
 from edgerd.errors import EdgerdError, EngineMismatchError, InputError, MissingDependencyError
-from edgerd.manifest import GRAPH_FILE, EngineKey, EngineRecord, ThresholdRecord
+from edgerd.manifest import GRAPH_FILE, EngineRecord, ThresholdRecord
 from edgerd.runtimes import load_runtime
+from edgerd.runtimes.fit import differences
 from edgerd.runtimes.protocol import Engine
 
 REFERENCE_RUNTIME, REFERENCE_PRECISION = "onnxruntime", "fp32"
@@ -112,22 +113,14 @@ def _misfit(bundle: Bundle, record: EngineRecord) -> EdgerdError | None:
         here = load_runtime(key.runtime).key(key.precision, bundle.manifest.files[record.graph].sha256)
     except (InputError, MissingDependencyError) as error:  # a runtime that is not there, or not known to this version
         return error
-    differences = [
-        f"{name.replace('_', ' ')} {_shown(getattr(key, name))} (here {_shown(getattr(here, name))})"
-        for name in EngineKey.model_fields
-        if getattr(key, name) != getattr(here, name)
-    ]
-    if not differences:
+    found = differences(key, here)
+    if not found:
         return None
     return EngineMismatchError(
-        f"The engine {record.name} in {bundle.path} was built for {', '.join(differences)}.",
+        f"The engine {record.name} in {bundle.path} was built for {', '.join(found)}.",
         expected="an engine built on this device, with this runtime version, from this graph",
         hint=f"edgerd build-engine {bundle.path} --runtime {key.runtime} --precision {key.precision}",
     )
-
-
-def _shown(value: str | tuple[str, ...]) -> str:
-    return value if isinstance(value, str) else " ".join(value) or "none"
 
 
 def _not_built(bundle: Bundle, runtime: str | None, precision: str | None) -> EngineMismatchError:

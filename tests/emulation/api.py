@@ -17,6 +17,7 @@ USED: dict[str, tuple[str, ...]] = {
     "IBuilderConfig": (
         "set_flag(flag)",
         "get_flag(flag)",
+        "clear_flag(flag)",
         "set_memory_pool_limit(pool, pool_size)",
         "get_memory_pool_limit(pool)",
         "add_optimization_profile(profile)",

@@ -27,6 +27,12 @@ ORDINARY = {
     "values",
     "stream",
     "path",
+    "file",
+    "append",
+    "pop",
+    "size",
+    "engine",
+    "builder",
 }
 """Names of TensorRT members that other objects have as well: an attribute of that name says nothing."""
 
@@ -91,7 +97,9 @@ def members(trt):
 
 
 def test_the_code_keeps_to_the_contract(members):
-    found = {file.name: list(uses(file.read_text("utf-8"), members)) for file in CODE.rglob("*.py")}
+    files = {file.name: file.read_text("utf-8") for file in CODE.rglob("*.py")}
+    found = {name: list(uses(text, members)) for name, text in files.items() if "import tensorrt as trt" in text}
+    assert len(found) > 5
     assert {name: missing for name, missing in found.items() if missing} == {}
 
 

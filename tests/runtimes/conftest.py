@@ -24,3 +24,44 @@ def frames() -> np.ndarray:
     noise[1] //= 4
     ramp = np.linspace(0, 255, WIDTH).astype(np.uint8)[None, None, :, None]
     return np.concatenate([noise, np.broadcast_to(ramp, (1, HEIGHT, WIDTH, 3))])
+
+
+@pytest.fixture
+def private_cache(tmp_path, monkeypatch):
+    """The user's cache, empty."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "edgerd" / "tensorrt"
+
+
+@pytest.fixture
+def said() -> list[str]:
+    """What the runtime told."""
+    return []
+
+
+@pytest.fixture
+def tensorrt(emulation, private_cache, said):
+    """Makes the runtime: `tensorrt(profile=(1, 2, 4))`, with what options there are."""
+    from edgerd.runtimes.tensorrt.options import BuildOptions
+    from edgerd.runtimes.tensorrt.runtime import TensorRt
+
+    def make(timing_cache=None, on_progress=lambda _: None, **options):
+        return TensorRt(BuildOptions(**options), timing_cache=timing_cache, say=said.append, on_progress=on_progress)
+
+    return make
+
+
+@pytest.fixture
+def loaded(tensorrt, graph, graph_sha256):
+    """Builds and loads the small graph; closed at the end."""
+    opened = []
+
+    def load(precision="fp32", **options):
+        runtime = tensorrt(**options)
+        key = runtime.key(precision, graph_sha256)
+        opened.append(runtime.load(graph, key, runtime.build(graph, precision)))
+        return opened[-1]
+
+    yield load
+    for engine in reversed(opened):
+        engine.close()

@@ -1,0 +1,43 @@
+"""Whether an engine's key fits this machine."""
+
+from __future__ import annotations
+
+import re
+
+from edgerd.manifest import EngineKey
+
+ANY_DEVICE = "any"
+"""As a key's device: it is not looked at."""
+LATER = " or later"
+"""At the end of a key's version or feature: a higher one fits too."""
+
+
+def differences(key: EngineKey, here: EngineKey) -> list[str]:
+    """What keeps an engine from running here, in words; empty where its key fits.
+
+    Args:
+        key: The engine's.
+        here: Of an engine that would be built here and now.
+    """
+    return [
+        f"{name.replace('_', ' ')} {_shown(getattr(key, name))} (here {_shown(getattr(here, name))})"
+        for name in EngineKey.model_fields
+        if not _fits(getattr(key, name), getattr(here, name))
+    ]
+
+
+def _fits(wanted: str | tuple[str, ...], found: str | tuple[str, ...]) -> bool:
+    if isinstance(wanted, tuple) and isinstance(found, tuple):
+        return len(wanted) == len(found) and all(map(_fits, wanted, found))
+    if wanted in (found, ANY_DEVICE):
+        return True
+    text = str(wanted)
+    return text.endswith(LATER) and _numbers(text) <= _numbers(str(found))
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", text)]
+
+
+def _shown(value: str | tuple[str, ...]) -> str:
+    return value if isinstance(value, str) else " ".join(value) or "none"

@@ -1,0 +1,144 @@
+"""From a network to a plan: TensorRT tries kernels on this GPU for seconds to minutes, and can be watched and stopped.
+
+TF32 is off, whatever the precision: it rounds the inputs of FP32 products to 10 bits, and what is FP32 in a typed graph
+is so on purpose (the reference itself, and the head from the cosine on).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, SupportsInt
+
+import tensorrt as trt
+
+from edgerd.errors import InputError
+from edgerd.runtimes.interface import FRAME
+from edgerd.runtimes.tensorrt.log import Log, made, refusal
+from edgerd.runtimes.tensorrt.network import Parsed
+from edgerd.runtimes.tensorrt.options import BuildOptions
+from edgerd.runtimes.tensorrt.values import content_of
+
+
+@dataclass(frozen=True)
+class BuildProgress:
+    """Where a build stands.
+
+    Attributes:
+        phase: TensorRT's name for what it does.
+        step: Steps of it that are done.
+        n_steps: Steps that it has.
+        elapsed_s: Since the build began.
+    """
+
+    phase: str
+    step: int
+    n_steps: int
+    elapsed_s: float
+
+
+def configured(parsed: Parsed, options: BuildOptions, log: Log) -> trt.IBuilderConfig:
+    """The builder's configuration for a network.
+
+    Raises:
+        InputError: The options ask for what this TensorRT or device does not have.
+    """
+    builder = parsed.builder
+    config = made(builder.create_builder_config(), log, "make a configuration")
+    config.clear_flag(trt.BuilderFlag.TF32)
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # names and types for the layer report; costs no time
+    if options.workspace_mib is not None:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mib << 20)
+    if options.opt_level is not None:
+        config.builder_optimization_level = options.opt_level
+    if options.hardware_compatible:
+        config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
+    if options.version_compatible:
+        config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
+    if options.strip:
+        # not REFIT: the weights that come back are the same ones, which leaves the optimiser more freedom
+        config.set_flag(trt.BuilderFlag.STRIP_PLAN)
+    if options.dla_core is not None:
+        _use_dla(builder, config, options.dla_core)
+    profile = made(builder.create_optimization_profile(), log, "make a profile")
+    shapes: list[Any] = [(batch, *parsed.tile_shape) for batch in options.profile]
+    profile.set_shape(FRAME, *shapes)
+    if config.add_optimization_profile(profile) < 0:
+        raise InputError(
+            f"TensorRT refuses the profile {':'.join(map(str, options.profile))}: {log.take()}.",
+            expected="--profile MIN:OPT:MAX, tiles in one run",
+        )
+    return config
+
+
+def _use_dla(builder: trt.Builder, config: trt.IBuilderConfig, core: int) -> None:
+    n_cores = builder.num_DLA_cores
+    if core >= n_cores:
+        raise InputError(
+            f"There is no DLA core {core}: this device and TensorRT {trt.__version__} have {n_cores or 'none'}.",
+            expected=f"0 to {n_cores - 1}"
+            if n_cores
+            else "a Jetson Xavier or Orin, with TensorRT up to 10.7 or from 11.4.1 on",
+            hint="Leave --dla-core out to build for the GPU.",
+        )
+    config.default_device_type = trt.DeviceType.DLA
+    config.DLA_core = core
+    config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
+
+
+def plan_from(
+    parsed: Parsed, config: trt.IBuilderConfig, log: Log, on_progress: Callable[[BuildProgress], None]
+) -> bytes:
+    """Build.
+
+    Args:
+        parsed: The network.
+        config: As `configured`, with a timing cache where there is one.
+        log: Of the builder.
+        on_progress: Told of every step, in another thread; must not raise.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed; the builder has stopped.
+        DeviceError: The builder found no way, or had not enough memory.
+    """
+    monitor = _Monitor(on_progress)
+    config.progress_monitor = monitor
+    # In a thread of its own: while TensorRT works in this one no signal is heard, and none may end in its callbacks.
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="tensorrt build") as pool:
+        future = pool.submit(parsed.builder.build_serialized_network, parsed.network, config)
+        try:
+            plan = future.result()
+        except KeyboardInterrupt:
+            monitor.is_cancelled = True
+            raise
+    if not plan:
+        raise refusal(log.take(), "build the engine")
+    return content_of(plan)
+
+
+class _Monitor(trt.IProgressMonitor):
+    """Hears of each step, and may stop the build after it. Called by TensorRT, in its own threads."""
+
+    def __init__(self, on_progress: Callable[[BuildProgress], None]) -> None:
+        super().__init__()
+        self.is_cancelled = False
+        self._on_progress = on_progress
+        self._started_s = time.monotonic()
+        self._n_steps: dict[str, int] = {}
+
+    def phase_start(self, phase_name: str, parent_phase: str, num_steps: SupportsInt) -> None:  # noqa: ARG002
+        self._n_steps[phase_name] = int(num_steps)
+        self._tell(phase_name, 0)
+
+    def step_complete(self, phase_name: str, step: SupportsInt) -> bool:
+        self._tell(phase_name, int(step) + 1)
+        return not self.is_cancelled
+
+    def phase_finish(self, phase_name: str) -> None:
+        self._n_steps.pop(phase_name, None)
+
+    def _tell(self, phase: str, step: int) -> None:
+        elapsed_s = time.monotonic() - self._started_s
+        self._on_progress(BuildProgress(phase, step, self._n_steps.get(phase, step), elapsed_s))

@@ -1,0 +1,85 @@
+"""Engines that were built before: the same graph, options, GPU and TensorRT give the same engine, minutes sooner."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from edgerd.manifest import EngineKey, Record
+from edgerd.runtimes.tensorrt.options import BuildOptions
+from edgerd.storage import cache_folder, replaced_directory, write_durably
+
+_ENTRY_FILE = "entry.json"
+
+
+class CacheKey(Record):
+    """What an engine depends on."""
+
+    engine: EngineKey
+    options: BuildOptions
+
+    @property
+    def name(self) -> str:
+        """Of the entry's folder. TensorRT's version is left out: an engine of another one makes way for this one's."""
+        unversioned = self.engine.model_copy(update={"runtime_version": ""})
+        text = unversioned.model_dump_json() + self.options.model_dump_json()
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+class _Entry(Record):
+    key: CacheKey
+    files: dict[str, str]
+    """File name to SHA-256."""
+
+
+class EngineCache:
+    """A folder of engines. That it cannot be read or written is said and is no error: the engine is built all the same.
+
+    Args:
+        say: Told why an entry is not used, and where one was.
+        folder: None for the user's cache.
+    """
+
+    def __init__(self, say: Callable[[str], None], folder: Path | None = None) -> None:
+        self._say = say
+        self.folder = folder or cache_folder() / "tensorrt" / "engines"
+
+    def get(self, key: CacheKey) -> dict[str, bytes] | None:
+        """The files of an engine, each with the hash that it was stored with; None where there is none that fits."""
+        folder = self.folder / key.name
+        try:
+            entry = _Entry.model_validate_json((folder / _ENTRY_FILE).read_bytes())
+            files = {name: (folder / name).read_bytes() for name in entry.files if "/" not in name}
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValidationError) as error:
+            self._say(f"The cached engine in {folder} cannot be read ({_first_line(error)}); it is built again.")
+            return None
+        if entry.key != key:
+            there, here = entry.key.engine.runtime_version, key.engine.runtime_version
+            self._say(f"The cached engine is of TensorRT {there}, this is {here}; it is built again.")
+            return None
+        if {name: hashlib.sha256(content).hexdigest() for name, content in files.items()} != entry.files:
+            self._say(f"The cached engine in {folder} was changed; it is built again.")
+            return None
+        self._say(f"The engine was built before and is taken from {folder}.")
+        return files
+
+    def put(self, key: CacheKey, files: Mapping[str, bytes]) -> None:
+        """Keep an engine; one of another TensorRT makes way."""
+        folder = self.folder / key.name
+        entry = _Entry(key=key, files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()})
+        try:
+            with replaced_directory(folder) as stage:
+                for name, content in files.items():
+                    write_durably(stage / name, content)
+                write_durably(stage / _ENTRY_FILE, entry.model_dump_json(indent=1).encode())
+        except OSError as error:
+            self._say(f"The engine is not kept for the next build: {folder} cannot be written ({error.strerror}).")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]

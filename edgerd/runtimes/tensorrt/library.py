@@ -1,0 +1,23 @@
+"""Whether TensorRT is there, without importing it at the top of anything."""
+
+from __future__ import annotations
+
+from edgerd.errors import MissingDependencyError
+
+FIX = (
+    "TensorRT comes with JetPack on a Jetson (sudo apt-get install nvidia-jetpack; a virtual environment sees it if it "
+    'was made with --system-site-packages), elsewhere pip install tensorrt. Then pip install "edgerd[tensorrt]".'
+)
+
+
+def tensorrt_version() -> str:
+    """The version of TensorRT's Python package, "10.3.0".
+
+    Raises:
+        MissingDependencyError: It is not installed, or its libraries are not.
+    """
+    try:
+        import tensorrt
+    except (ImportError, OSError) as error:  # OSError: libnvinfer is not where the package looks for it
+        raise MissingDependencyError(f"tensorrt cannot be imported: {error}.", hint=FIX) from error
+    return str(tensorrt.__version__)

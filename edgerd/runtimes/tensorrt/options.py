@@ -1,0 +1,68 @@
+"""What may be asked of TensorRT's builder."""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import Field, field_validator
+
+from edgerd.errors import InputError
+from edgerd.manifest import Record
+
+Batches = tuple[int, int, int]
+"""Smallest, usual and largest number of tiles in one run; the engine is tuned for the usual one."""
+
+
+class BuildOptions(Record):
+    """How an engine is built; two with the same options, graph, TensorRT and GPU are interchangeable."""
+
+    profile: Batches = (1, 1, 1)
+    workspace_mib: int | None = Field(default=None, ge=1)
+    """Most that a layer may use beside its tensors; None for all the GPU's memory, which is TensorRT's default."""
+    opt_level: int | None = Field(default=None, ge=0, le=5)
+    """How long the builder looks; None for TensorRT's default, 3."""
+    hardware_compatible: bool = False
+    """Runs on every GPU from Ampere on, more slowly; not on a Jetson."""
+    version_compatible: bool = False
+    """Runs with later TensorRTs too, more slowly; the plan carries code of its own for that."""
+    strip: bool = False
+    """The plan is without weights; they are taken from the graph when it is loaded."""
+    dla_core: int | None = Field(default=None, ge=0)
+    """Which deep learning accelerator takes the layers that it can; None for the GPU alone."""
+
+    @field_validator("profile")
+    @classmethod
+    def _rising(cls, profile: Batches) -> Batches:
+        if not 1 <= profile[0] <= profile[1] <= profile[2]:
+            raise ValueError("MIN <= OPT <= MAX, all at least 1")
+        return profile
+
+    @property
+    def flags(self) -> str:
+        """As one types them, as far as they differ from the default."""
+        named = (("workspace", self.workspace_mib), ("opt-level", self.opt_level), ("dla-core", self.dla_core))
+        words = [f"--{name} {value}" for name, value in named if value is not None]
+        if self.profile != (1, 1, 1):
+            words.append("--profile " + ":".join(map(str, self.profile)))
+        switches = ("hardware_compatible", "version_compatible", "strip")
+        words += ["--" + name.replace("_", "-") for name in switches if getattr(self, name)]
+        return " ".join(words)
+
+
+def batches_from(text: str) -> Batches:
+    """Read "MIN:OPT:MAX", or one number for all three.
+
+    Raises:
+        InputError: It is something else.
+    """
+    match = re.fullmatch(r"(\d+)(?::(\d+):(\d+))?", text)
+    if match:
+        low = int(match[1])
+        batches = (low, int(match[2] or low), int(match[3] or low))
+        if 1 <= low <= batches[1] <= batches[2]:
+            return batches
+    raise InputError(
+        f"{text!r} is not a profile.",
+        expected="MIN:OPT:MAX, tiles in one run, 1 <= MIN <= OPT <= MAX",
+        hint="For instance --profile 1:4:8, or --profile 4 for exactly four.",
+    )

@@ -1,0 +1,75 @@
+"""From a plan to an engine: deserialised, and given its weights back where it was stripped of them."""
+
+from __future__ import annotations
+
+import tensorrt as trt
+
+from edgerd.errors import BundleDamagedError, EdgerdError, EngineMismatchError, InputError
+from edgerd.runtimes.interface import unreadable
+from edgerd.runtimes.tensorrt.log import Log, lacks_memory, refusal
+from edgerd.runtimes.tensorrt.options import BuildOptions
+
+PLAN_FILE = "engine.plan"
+
+
+def engine_from(plan: bytes, graph: bytes, options: BuildOptions, log: Log) -> trt.ICudaEngine:
+    """Deserialise a plan whose hash and key were checked: TensorRT trusts what is in it.
+
+    Args:
+        plan: As it was built.
+        graph: What it was built from; read where the plan is stripped.
+        options: What it was built with.
+        log: Stays with the engine.
+
+    Raises:
+        BundleDamagedError: The plan cannot be read, or the graph's weights are not its own.
+        EngineMismatchError: TensorRT finds that the plan is of another GPU or version.
+        DeviceError: There is no memory for it.
+        InputError: The DLA core that it was built for is not there.
+    """
+    if not plan:
+        raise unreadable(PLAN_FILE, ValueError("the file is empty"))
+    runtime = trt.Runtime(log)
+    if options.version_compatible:
+        runtime.engine_host_code_allowed = True  # the plan brings the runtime that it was built with
+    if options.dla_core is not None:
+        if options.dla_core >= runtime.num_DLA_cores:
+            raise InputError(
+                f"The engine was built for DLA core {options.dla_core}, here are {runtime.num_DLA_cores}.",
+                expected="the device that it was built on",
+                hint="Build it again on this device: edgerd build-engine --runtime tensorrt",
+            )
+        runtime.DLA_core = options.dla_core
+    engine = runtime.deserialize_cuda_engine(plan)
+    if not engine:
+        raise _undeserialisable(log.take())
+    if options.strip:
+        _refit(engine, graph, log)
+    return engine
+
+
+def _undeserialisable(reason: str) -> EdgerdError:
+    if lacks_memory(reason):
+        return refusal(reason, "load the engine")
+    if "compatible" in reason:
+        return EngineMismatchError(
+            f"The engine does not fit this GPU or TensorRT: {reason}.",
+            expected="an engine built on this device, with this TensorRT",
+            hint="edgerd build-engine --runtime tensorrt builds it here.",
+        )
+    return unreadable(PLAN_FILE, ValueError(reason))
+
+
+def _refit(engine: trt.ICudaEngine, graph: bytes, log: Log) -> None:
+    refitter = trt.Refitter(engine, log)
+    weights = trt.OnnxParserRefitter(refitter, log)
+    filled = weights.refit_from_bytes(graph) and refitter.refit_cuda_engine()
+    missing = refitter.get_missing_weights()
+    if filled and not missing:
+        return
+    raise BundleDamagedError(
+        f"The stripped engine cannot be given the graph's weights: {log.take()}"
+        + (f"; missing: {', '.join(missing[:5])}." if missing else "."),
+        expected="the graph that it was built from",
+        hint="edgerd build-engine --runtime tensorrt builds it again.",
+    )

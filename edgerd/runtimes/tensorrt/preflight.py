@@ -1,0 +1,53 @@
+"""Whether there is memory to build in, asked before minutes are spent."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from edgerd.cuda.context import Context
+from edgerd.errors import DeviceError
+from edgerd.runtimes.tensorrt.options import BuildOptions
+
+_MEMINFO = Path("/proc/meminfo")
+_MIB = 1 << 20
+_BASE_BYTES = 256 * _MIB
+"""CUDA's and TensorRT's own kernels, and the tensors of a small network: a guess on the low side."""
+_COPIES = 3
+"""Of the weights, while kernels with different layouts of them are tried."""
+
+
+def free_bytes(gpu: Context) -> int:
+    """Memory that a build could have. Where CPU and GPU share it, what the system would give up counts too."""
+    with gpu.errors():
+        free, _ = gpu.cuda.mem_get_info()
+    return max(int(free), _available_bytes()) if gpu.maps_host_memory else int(free)
+
+
+def needed_bytes(graph: bytes, options: BuildOptions) -> int:
+    """What a build takes at least."""
+    return _BASE_BYTES + _COPIES * len(graph) + (options.workspace_mib or 0) * _MIB
+
+
+def check_memory(gpu: Context, graph: bytes, options: BuildOptions) -> None:
+    """Refuse to begin a build that cannot end well.
+
+    Raises:
+        DeviceError: There is too little memory.
+    """
+    free, needed = free_bytes(gpu), needed_bytes(graph, options)
+    if free < needed:
+        raise DeviceError(
+            f"The GPU has not enough memory to build the engine: {free // _MIB} MiB are free.",
+            expected=f"about {needed // _MIB} MiB or more",
+            hint="Stop other programs that use it"
+            + (", or give a smaller --workspace." if options.workspace_mib else "; on a Jetson, the desktop too."),
+        )
+
+
+def _available_bytes() -> int:
+    try:
+        found = re.search(r"^MemAvailable:\s+(\d+) kB", _MEMINFO.read_text(encoding="ascii"), re.MULTILINE)
+    except OSError:
+        return 0
+    return int(found[1]) * 1024 if found else 0

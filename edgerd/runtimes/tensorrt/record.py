@@ -1,0 +1,46 @@
+"""What is kept beside a plan: how it was built, and what became of its layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import ValidationError
+
+from edgerd.errors import BundleDamagedError
+from edgerd.manifest import Record
+from edgerd.runtimes.interface import unreadable
+from edgerd.runtimes.tensorrt.layers import LayerReport
+from edgerd.runtimes.tensorrt.options import BuildOptions
+
+BUILD_FILE = "build.json"
+
+
+class BuildRecord(Record):
+    """How an engine was built; on the GPU and with the version of its key."""
+
+    options: BuildOptions
+    build_s: float
+    """Seconds that the builder took."""
+    layers: LayerReport
+
+    def to_bytes(self) -> bytes:
+        """As it is stored."""
+        return self.model_dump_json(indent=1).encode()
+
+
+def build_record(files: Mapping[str, bytes]) -> BuildRecord:
+    """The record among an engine's files.
+
+    Raises:
+        BundleDamagedError: There is none, or it does not hold together.
+    """
+    if BUILD_FILE not in files:
+        raise BundleDamagedError(
+            f"The engine has no {BUILD_FILE}.",
+            expected="an engine as edgerd build-engine wrote it",
+            hint="Build it again: edgerd build-engine --runtime tensorrt",
+        )
+    try:
+        return BuildRecord.model_validate_json(files[BUILD_FILE])
+    except ValidationError as error:
+        raise unreadable(BUILD_FILE, ValueError(error.errors()[0]["msg"])) from error

@@ -1,0 +1,189 @@
+"""TensorRT: what `edgerd.runtimes.RUNTIMES` names. The library is imported when it is used."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgerd.cuda.context import Context
+from edgerd.cuda.properties import gpu_properties
+from edgerd.errors import EngineMismatchError, MissingDependencyError
+from edgerd.manifest import EngineKey
+from edgerd.runtimes.fit import ANY_DEVICE, LATER, differences
+from edgerd.runtimes.interface import check_precision, thread_count
+from edgerd.runtimes.protocol import Probe
+from edgerd.runtimes.tensorrt.engine_cache import CacheKey, EngineCache
+from edgerd.runtimes.tensorrt.library import FIX, tensorrt_version
+from edgerd.runtimes.tensorrt.options import BuildOptions
+from edgerd.runtimes.tensorrt.record import BUILD_FILE, BuildRecord, build_record
+
+if TYPE_CHECKING:
+    from edgerd.runtimes.tensorrt.build import BuildProgress
+    from edgerd.runtimes.tensorrt.engine import TensorRtEngine
+
+_PRECISIONS = ("fp32", "fp16", "int8")
+_FLAVOUR = "trt"
+"""`edgerd.precision.tensorrt.FLAVOUR`: which graphs are TensorRT's."""
+_OLDEST = (7, 5)
+"""Compute capability that TensorRT 10 and 11 begin with, and the first with INT8 tensor cores."""
+_PROFILED_RUNS = 10
+
+
+class TensorRt:
+    """Builds plans for this machine's GPU and runs them. Precision stands in the graph: networks are strongly typed.
+
+    Args:
+        options: For `build`.
+        timing_cache: A file for the builder's timings; None for one in the user's cache.
+        say: Told what a person should know, a line at a time.
+        on_progress: Told how far a build is, in another thread.
+    """
+
+    name = "tensorrt"
+
+    def __init__(
+        self,
+        options: BuildOptions | None = None,
+        *,
+        timing_cache: Path | None = None,
+        say: Callable[[str], None] = lambda _: None,
+        on_progress: Callable[[BuildProgress], None] = lambda _: None,
+    ) -> None:
+        self.options = options or BuildOptions()
+        self._timing_cache = timing_cache
+        self._say = say
+        self._on_progress = on_progress
+
+    def probe(self) -> Probe:
+        """See `Runtime.probe`."""
+        version = None
+        try:
+            version = tensorrt_version()
+            gpu = gpu_properties()
+        except MissingDependencyError as error:
+            return Probe(version=version, reason=error.what, fix=error.hint or FIX)
+        if gpu.capability < _OLDEST:
+            return Probe(version=version, reason=f"{gpu.name} is too old: {gpu.architecture}, TensorRT needs sm_75")
+        return Probe(version=version, precisions=_PRECISIONS, int8_flavour=_FLAVOUR)
+
+    def key(self, precision: str, graph_sha256: str) -> EngineKey:
+        """See `Runtime.key`; an engine built to be compatible has a key that fits more than this machine."""
+        version, gpu = tensorrt_version(), gpu_properties()
+        return EngineKey(
+            runtime=self.name,
+            runtime_version=version + LATER if self.options.version_compatible else version,
+            precision=precision,
+            device=ANY_DEVICE if self.options.hardware_compatible else gpu.name,
+            features=("sm_80" + LATER,) if self.options.hardware_compatible else (gpu.architecture,),
+            graph_sha256=graph_sha256,
+        )
+
+    def build(self, graph: bytes, precision: str) -> dict[str, bytes]:
+        """See `Runtime.build`; gives the plan, and how it was built. Taken from a cache where it was built before.
+
+        Raises:
+            DeviceError: There is not enough memory, or the builder finds no way.
+            StorageError: A timing cache was named and cannot be written.
+            KeyboardInterrupt: Ctrl-C was pressed; the timings so far are kept.
+        """
+        check_precision(self.name, self.probe(), precision)
+        cache = EngineCache(self._say)
+        key = CacheKey(engine=self.key(precision, hashlib.sha256(graph).hexdigest()), options=self.options)
+        files = cache.get(key)
+        if files is None:
+            with _opened_gpu() as gpu:
+                files = self._built(gpu, graph, key.engine)
+            cache.put(key, files)
+        for line in build_record(files).layers.lines():
+            self._say(f"  {line}")
+        return files
+
+    def dry_run(self, graph: bytes, precision: str) -> list[str]:
+        """What `build` would do, a line each: the graph is parsed and the builder configured, nothing more.
+
+        Raises:
+            As `build`.
+        """
+        check_precision(self.name, self.probe(), precision)
+        from edgerd.runtimes.tensorrt.dry_run import described
+
+        key = CacheKey(engine=self.key(precision, hashlib.sha256(graph).hexdigest()), options=self.options)
+        with _opened_gpu() as gpu:
+            return described(graph, key, gpu, self._timing_cache)
+
+    def load(self, graph: bytes, key: EngineKey, files: Mapping[str, bytes], *, threads: int = 0) -> TensorRtEngine:
+        """See `Runtime.load`. The engine is used from this thread.
+
+        Raises:
+            EngineMismatchError: The key is of another GPU, TensorRT or graph; nothing was deserialised.
+        """
+        thread_count(threads)
+        check_precision(self.name, self.probe(), key.precision)
+        self._check_key(key, graph)
+        files = files or self.build(graph, key.precision)
+        gpu = Context()
+        try:
+            return _loaded(gpu, graph, key, files)
+        except BaseException:
+            gpu.close()
+            raise
+
+    def _check_key(self, key: EngineKey, graph: bytes) -> None:
+        here = TensorRt().key(key.precision, hashlib.sha256(graph).hexdigest())
+        found = differences(key, here)
+        if found:
+            raise EngineMismatchError(
+                f"The engine {key.runtime} {key.precision} was built for {', '.join(found)}.",
+                expected="an engine built on this device, with this TensorRT, from this graph",
+                hint=f"edgerd build-engine --runtime tensorrt --precision {key.precision}",
+            )
+
+    def _built(self, gpu: Context, graph: bytes, key: EngineKey) -> dict[str, bytes]:
+        from edgerd.runtimes.tensorrt.build import configured, plan_from
+        from edgerd.runtimes.tensorrt.layers import layer_report
+        from edgerd.runtimes.tensorrt.log import Log
+        from edgerd.runtimes.tensorrt.network import parsed
+        from edgerd.runtimes.tensorrt.plan import PLAN_FILE
+        from edgerd.runtimes.tensorrt.preflight import check_memory
+        from edgerd.runtimes.tensorrt.timing_cache import TimingCache
+
+        check_memory(gpu, graph, self.options)
+        log = Log()
+        network = parsed(graph, log)
+        config = configured(network, self.options, log)
+        timings = TimingCache(self._timing_cache, gpu_properties(), self._say)
+        timings.give_to(config, log)
+        started_s = time.monotonic()
+        try:
+            plan = plan_from(network, config, log, self._on_progress)
+        finally:
+            timings.take_from(config)
+        build_s = round(time.monotonic() - started_s, 1)
+        del network, config  # before the engine is loaded: they hold the weights once more
+        self._say(f"TensorRT {key.precision}: built in {build_s} s, {len(plan) / 1e6:.1f} MB")
+        empty = BuildRecord(options=self.options, build_s=build_s, layers=layer_report("", key.precision, {}))
+        engine = _loaded(gpu, graph, key, {PLAN_FILE: plan, BUILD_FILE: empty.to_bytes()})
+        report = layer_report(engine.layer_information(), key.precision, engine.profiled(_PROFILED_RUNS))
+        return {PLAN_FILE: plan, BUILD_FILE: empty.model_copy(update={"layers": report}).to_bytes()}
+
+
+@contextmanager
+def _opened_gpu() -> Iterator[Context]:
+    gpu = Context()
+    try:
+        yield gpu
+    finally:
+        gpu.close()
+
+
+def _loaded(gpu: Context, graph: bytes, key: EngineKey, files: Mapping[str, bytes]) -> TensorRtEngine:
+    from edgerd.runtimes.tensorrt.engine import TensorRtEngine
+    from edgerd.runtimes.tensorrt.log import Log
+    from edgerd.runtimes.tensorrt.plan import PLAN_FILE, engine_from
+
+    options, log = build_record(files).options, Log()
+    return TensorRtEngine(engine_from(files.get(PLAN_FILE, b""), graph, options, log), gpu, key, log)
