@@ -1,6 +1,7 @@
 """The values that travel through edgerd: a frame goes in, an inspection comes out, an alert leaves.
 
-All are frozen. Arrays are never copied on the way in: whoever makes a `Frame` must not write to its data afterwards.
+All are frozen. Arrays are never copied on the way in: whoever makes a `Frame` must not write to its data before it is
+judged.
 """
 
 from __future__ import annotations

@@ -12,9 +12,20 @@ import numpy as np
 from edgerd.bundle import Bundle
 from edgerd.cameras.memory import MemoryCamera
 from edgerd.cli.console import counted, speaker, warn, write_json
-from edgerd.cli.options import bundle_argument, json_option, precision_option, runtime_option, threads_option
+from edgerd.cli.options import (
+    bundle_argument,
+    json_option,
+    mode_option,
+    precision_option,
+    runtime_option,
+    slots_option,
+    threads_option,
+    wait_option,
+)
+from edgerd.cuda.context import Wait
 from edgerd.data.pictures import load_bundle_pictures
 from edgerd.errors import InputError
+from edgerd.inspection.device_step import DeviceOptions, Mode
 from edgerd.inspection.inspector import Inspector
 from edgerd.inspection.loop import run_loop
 from edgerd.manifest import RegionSpec
@@ -26,6 +37,9 @@ from edgerd.types import UInt8Array
 @runtime_option
 @precision_option
 @threads_option
+@mode_option
+@slots_option
+@wait_option
 @click.option("--frame-size", default="1024x1024", show_default=True, metavar="WxH", help="Of the frames, px.")
 @click.option("--max-frames", default=200, show_default=True, type=click.IntRange(1), help="How many to measure.")
 @json_option
@@ -34,6 +48,9 @@ def bench(
     runtime: str | None,
     precision: str | None,
     threads: int,
+    mode: Mode,
+    slots: int,
+    wait: Wait,
     frame_size: str,
     max_frames: int,
     json_file: Path | None,
@@ -45,11 +62,13 @@ def bench(
     say = speaker(json_file)
     opened, size = Bundle.open(bundle), _frame_size(frame_size)
     _check_region(opened.manifest.preprocess.region, *size)
-    with Inspector.open(opened, runtime=runtime, precision=precision, threads=threads) as inspector:
+    device = DeviceOptions(mode=mode, slots=slots, wait=wait, profile=True)
+    with Inspector.open(opened, runtime=runtime, precision=precision, threads=threads, device=device) as inspector:
         say(inspector.why)
+        frames = frames_of(opened, *size)
         inspector.warm_up()
-        camera = MemoryCamera(frames_of(opened, *size), max_frames)
-        summary = run_loop(inspector, camera, profile=True)
+        inspector.inspect(frames[0])  # slots and graphs are made for the first frame
+        summary = run_loop(inspector, MemoryCamera(frames, max_frames), profile=True)
     summary.raise_for_error()
     say(f"{counted(max_frames, 'frame')} of {frame_size}, {counted(summary.threads, 'thread')}, {summary.device}")
     for label, figures in (("engine", summary.engine_ms), ("frame in memory to verdict", summary.frame_ms)):

@@ -21,6 +21,23 @@ precision_option = click.option(
 threads_option = click.option(
     "--threads", type=click.IntRange(0), default=0, help="CPU threads for the engine; 0, the default, for all cores."
 )
+mode_option = click.option(
+    "--mode",
+    type=click.Choice(["latency", "throughput"]),
+    default="latency",
+    show_default=True,
+    help="On a GPU: one frame at a time, or the next one's copy during this one's inference.",
+)
+slots_option = click.option(
+    "--slots", type=click.IntRange(1), default=3, show_default=True, help="On a GPU: frames in pinned memory."
+)
+wait_option = click.option(
+    "--wait",
+    type=click.Choice(["blocking", "spinning"]),
+    default="blocking",
+    show_default=True,
+    help="For the GPU: asleep, or spinning, which answers sooner and costs a core.",
+)
 json_option = click.option(
     "--json", "json_file", type=click.Path(path_type=Path), help="Write the figures here; - for stdout."
 )

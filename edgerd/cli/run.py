@@ -14,11 +14,21 @@ from edgerd.bundle import Bundle, find_bundle
 from edgerd.cameras import open_camera
 from edgerd.cli.console import counted, make_room_for, speaker, stop_on_interrupt, warn, write_json
 from edgerd.cli.main import INTERRUPTED
-from edgerd.cli.options import json_option, precision_option, runtime_option, threads_option
+from edgerd.cli.options import (
+    json_option,
+    mode_option,
+    precision_option,
+    runtime_option,
+    slots_option,
+    threads_option,
+    wait_option,
+)
 from edgerd.cli.status import StatusLine
 from edgerd.cli.view import Recorder, Window
+from edgerd.cuda.context import Wait
 from edgerd.errors import CameraError
 from edgerd.inspection.decision import PartPolicy, Policy, StreamPolicy
+from edgerd.inspection.device_step import DeviceOptions, Mode
 from edgerd.inspection.inspector import Inspector
 from edgerd.inspection.loop import Update, run_loop
 from edgerd.inspection.summary import Ended, RunSummary
@@ -33,6 +43,10 @@ from edgerd.sinks.jsonl import JsonlSink
 @runtime_option
 @precision_option
 @threads_option
+@mode_option
+@slots_option
+@wait_option
+@click.option("--keep-warm/--no-keep-warm", default=True, help="Let a GPU that waits for frames keep its clocks up.")
 @click.option("--threshold", type=float, help="Instead of the engine's own.")
 @click.option("--frames", type=click.Choice(["newest", "every"]), help="newest for live cameras, every for files.")
 @click.option("--policy", type=click.Choice(["part", "stream"]), help="part for files, stream for live cameras.")
@@ -52,6 +66,10 @@ def run(
     runtime: str | None,
     precision: str | None,
     threads: int,
+    mode: Mode,
+    slots: int,
+    wait: Wait,
+    keep_warm: bool,
     threshold: float | None,
     frames: Literal["newest", "every"] | None,
     policy: str | None,
@@ -80,8 +98,11 @@ def run(
     stop = threading.Event()
     with ExitStack() as stack:
         views = _views(stack, stop, show, save_video)
+        device = DeviceOptions(mode=mode, slots=slots, wait=wait, keep_warm=keep_warm, profile=profile)
         inspector = stack.enter_context(
-            Inspector.open(bundle, runtime=runtime, precision=precision, threshold=threshold, threads=threads)
+            Inspector.open(
+                bundle, runtime=runtime, precision=precision, threshold=threshold, threads=threads, device=device
+            )
         )
         say(inspector.why)
         say(f"NG is a score above {inspector.threshold:.4f}.")

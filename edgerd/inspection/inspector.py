@@ -14,37 +14,44 @@ from types import TracebackType
 import numpy as np
 
 from edgerd.bundle import Bundle
-from edgerd.data.preprocess import bgr_from_frame, prepare, tile_boxes
+from edgerd.data.preprocess import bgr_from_frame, prepare
 from edgerd.errors import BundleError, InputError
-from edgerd.inspection.guards import exposure_reason
-from edgerd.inspection.regions import find_regions
+from edgerd.inspection.device_step import DeviceOptions
+from edgerd.inspection.judge import Judge, Pending, elapsed_ms
+from edgerd.inspection.on_device import DeviceInspection
+from edgerd.inspection.slots import Buffers
 from edgerd.manifest import ThresholdRecord
 from edgerd.runtimes.choose import open_engine
-from edgerd.runtimes.protocol import Engine, Maps
-from edgerd.types import Frame, Inspection, PixelFormat, UInt8Array, Verdict
+from edgerd.runtimes.device import DeviceEngine
+from edgerd.runtimes.protocol import Engine
+from edgerd.types import Frame, Inspection, PixelFormat, UInt8Array
 
 MAX_SCORE = 6.0
 """What a map is at most where every scale is opposite to the teacher's."""
 
 
 class Inspector:
-    """Judges one frame after another; for one thread at a time.
+    """Judges one frame after another; for one thread at a time, with an engine on a GPU for the one that opened it.
 
     Args:
         bundle: Says the preprocessing and what good pictures look like in the large.
         engine: Runs the bundle's graph.
         threshold: NG is a score above it, strictly.
         why: Which engine this is, and why this one.
+        device: How to use the GPU, where the engine is on one; the defaults where None.
 
     Attributes:
         bundle: As given.
         engine: As given; closed by `close`.
         threshold: As given.
         why: As given, one line.
-        last_engine_ms: Milliseconds in the engine for the last frame; None where it was not asked.
+        last_engine_ms: Milliseconds in the engine for the last frame; None where it was not asked, and on a GPU where
+            it is not measured (`DeviceOptions.profile`).
     """
 
-    def __init__(self, bundle: Bundle, engine: Engine, threshold: float, why: str = "") -> None:
+    def __init__(
+        self, bundle: Bundle, engine: Engine, threshold: float, why: str = "", *, device: DeviceOptions | None = None
+    ) -> None:
         if not math.isfinite(threshold):
             raise InputError(f"The threshold {threshold} is not a number.", expected="a finite number, such as 0.8")
         self.bundle = bundle
@@ -53,7 +60,10 @@ class Inspector:
         self.why = why
         self.last_engine_ms: float | None = None
         self._spec = bundle.manifest.preprocess
-        self._limits = bundle.manifest.limits
+        self._judge = Judge(bundle.manifest, self.threshold)
+        self._on_device: DeviceInspection | None = None
+        if isinstance(engine, DeviceEngine):
+            self._on_device = DeviceInspection(engine, self._judge, self._spec, device)
 
     @classmethod
     def open(
@@ -64,6 +74,7 @@ class Inspector:
         precision: str | None = None,
         threshold: float | None = None,
         threads: int = 0,
+        device: DeviceOptions | None = None,
     ) -> Inspector:
         """Open a bundle, choose an engine in it, load it.
 
@@ -73,11 +84,13 @@ class Inspector:
             precision: "fp32", "bf16", ...; None likewise.
             threshold: To use instead of the engine's own.
             threads: CPU threads; 0 for all the cores this process may use.
+            device: How to use the GPU, where the engine is on one; the defaults where None.
 
         Raises:
             BundleError: There is no bundle, it was damaged or not calibrated, or no engine fits this machine.
             InputError: There is no such runtime or precision here, or the threshold is none that a score can have.
             MissingDependencyError: The runtime is not installed.
+            DeviceError: The GPU has not enough memory.
         """
         if not isinstance(bundle, Bundle):
             bundle = Bundle.open(bundle)
@@ -87,7 +100,7 @@ class Inspector:
                 threshold = _stored_threshold(opened.threshold, bundle)
             else:
                 _check_reachable(threshold)
-            return cls(bundle, opened.engine, threshold, opened.why)
+            return cls(bundle, opened.engine, threshold, opened.why, device=device)
         except BaseException:
             opened.engine.close()
             raise
@@ -104,37 +117,67 @@ class Inspector:
 
         Raises:
             SpecError: The frame is laid out differently, or region and tiles do not fit it.
+            DeviceError: The GPU failed, or is lost.
         """
-        started_s = time.perf_counter()
-        self.last_engine_ms = None
-        bgr = bgr_from_frame(_as_frame(frame), self._spec)
-        tiles = prepare(bgr, self._spec)
-        reason = exposure_reason(tiles, self._limits)
-        if reason:
-            return self._no_decision(reason, started_s)
-        maps = self._infer(tiles)
-        if not (np.isfinite(maps.score).all() and np.isfinite(maps.anomaly_map).all()):
-            return self._no_decision("score is not finite", started_s)
-        score = float(maps.score.max())
-        ng = score > self.threshold
-        boxes = tile_boxes(bgr.shape[0], bgr.shape[1], self._spec) if ng else ()
-        return Inspection(
-            verdict=Verdict.NG if ng else Verdict.OK,
-            score=score,
-            threshold=self.threshold,
-            regions=find_regions(maps.anomaly_map, self.threshold, boxes, self._spec) if ng else (),
-            anomaly_map=maps.anomaly_map,
-            frame_ms=_elapsed_ms(started_s),
-        )
+        pending = self.submit(frame)
+        inspection = pending.result()
+        self.last_engine_ms = pending.engine_ms
+        return inspection
+
+    def submit(self, frame: UInt8Array | Frame) -> Pending:
+        """Begin to judge a frame: on a GPU it is under way then, elsewhere it is judged.
+
+        Args:
+            frame: As for `inspect`; not to be written to until there is a result. At most `depth` frames may be under
+                way.
+
+        Raises:
+            SpecError: As `inspect`.
+            DeviceError: The GPU refuses, or is lost.
+        """
+        frame = _as_frame(frame)
+        if self._on_device:
+            return self._on_device.submit(frame)
+        outcome = self._inspect_here(frame)
+        return Pending(lambda: outcome)
+
+    @property
+    def depth(self) -> int:
+        """Frames that may be under way at once."""
+        return self._on_device.step.options.depth if self._on_device else 1
+
+    @property
+    def buffers(self) -> Buffers | None:
+        """Where the frames of a camera lie best; None where that does not matter."""
+        return self._on_device.step if self._on_device else None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is worth knowing about the way frames take, a sentence each."""
+        return tuple(self._on_device.step.notes) if self._on_device else ()
 
     def warm_up(self, n: int = 3) -> None:
         """Run a grey picture through the engine: the first ones are slow, kernels and memory are made ready in them."""
+        if self._on_device:
+            self._on_device.step.warm_up(n)
+            return
         tiles = np.full((self._spec.n_tiles, self._spec.height, self._spec.width, 3), 128, np.uint8)
         for _ in range(n):
             self.engine.infer(tiles)
 
+    def keep_warm(self) -> None:
+        """Let a GPU that waits for frames work a little, so that it keeps its clocks up; nothing may be under way.
+
+        Raises:
+            DeviceError: The GPU is lost.
+        """
+        if self._on_device:
+            self._on_device.step.keep_warm()
+
     def close(self) -> None:
-        """Free what the engine holds; safe to call twice."""
+        """Free what slots and engine hold; safe to call twice."""
+        if self._on_device:
+            self._on_device.step.close()
         self.engine.close()
 
     def __enter__(self) -> Inspector:
@@ -145,20 +188,16 @@ class Inspector:
     ) -> None:
         self.close()
 
-    def _infer(self, tiles: UInt8Array) -> Maps:
+    def _inspect_here(self, frame: Frame) -> tuple[Inspection, float | None]:
         started_s = time.perf_counter()
+        tiles = prepare(bgr_from_frame(frame, self._spec), self._spec)
+        badly_exposed = self._judge.exposure(tiles, started_s)
+        if badly_exposed:
+            return badly_exposed, None
+        asked_s = time.perf_counter()
         maps = self.engine.infer(tiles)
-        self.last_engine_ms = _elapsed_ms(started_s)
-        return maps
-
-    def _no_decision(self, reason: str, started_s: float) -> Inspection:
-        return Inspection(
-            verdict=Verdict.NO_DECISION,
-            score=None,
-            threshold=self.threshold,
-            reason=reason,
-            frame_ms=_elapsed_ms(started_s),
-        )
+        engine_ms = elapsed_ms(asked_s)
+        return self._judge.decide(maps, frame, started_s), engine_ms
 
 
 def _check_reachable(threshold: float) -> None:
@@ -185,7 +224,3 @@ def _as_frame(frame: UInt8Array | Frame) -> Frame:
     if isinstance(frame, Frame):
         return frame
     return Frame(data=frame, pixel_format=PixelFormat.GREY if frame.ndim == 2 else PixelFormat.BGR)
-
-
-def _elapsed_ms(started_s: float) -> float:
-    return (time.perf_counter() - started_s) * 1000

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NoReturn
 
 from edgerd.cameras.protocol import Camera, UnreadablePictureError
-from edgerd.errors import CameraError, EdgerdError, InputError, StorageError
+from edgerd.errors import CameraError, DeviceLostError, EdgerdError, InputError, StorageError
 from edgerd.inspection.decision import AlertState, PartPolicy, Policy, StreamPolicy
 from edgerd.inspection.events import alert_event, camera_event, verdict_record
 from edgerd.inspection.guards import FrozenGuard, SizeGuard
 from edgerd.inspection.ids import uuid7
 from edgerd.inspection.inspector import Inspector
+from edgerd.inspection.judge import Pending
 from edgerd.inspection.mailbox import Mailbox, Sequential
 from edgerd.inspection.statistics import RunStatistics
 from edgerd.inspection.summary import Ended, RunSummary
@@ -28,7 +31,8 @@ class Update:
     """What a run tells after each frame.
 
     Attributes:
-        frame: The frame; where a picture could not be read its data is empty, uint8 (0, 0, 3).
+        frame: The frame; where a picture could not be read its data is empty, uint8 (0, 0, 3). It may lie in memory
+            that the camera writes to again: copy what is to be kept.
         inspection: What was found in it.
         alert: Raised or cleared by it.
         statistics: Of the run so far; changes with the next frame.
@@ -73,12 +77,14 @@ def run_loop(
         profile: Count `engine_ms`.
 
     Returns:
-        The summary. An error of edgerd (camera lost, disk full, a region outside the camera's frame) and Ctrl-C end the
-        run, not the summary: it names them, and `RunSummary.raise_for_error` raises the error.
+        The summary. An error of edgerd (camera or GPU lost, disk full, a region outside the camera's frame) and Ctrl-C
+        end the run, not the summary: it names them, and `RunSummary.raise_for_error` raises the error. What was sent to
+        the sinks stays; frames that were under way in a GPU that is lost get a line as NO_DECISION.
     """
     run = _Run(inspector, camera, policy or default_policy(camera), tuple(event_sinks), tuple(verdict_sinks), profile)
     newest = camera.live if frames is None else frames == "newest"
-    source = Mailbox(camera) if newest else Sequential(camera)
+    buffers = inspector.buffers
+    source = Mailbox(camera, buffers=buffers) if newest else Sequential(camera, buffers)
     stop = stop or threading.Event()
     ended = Ended.ERROR
     error: EdgerdError | None = None
@@ -92,15 +98,21 @@ def run_loop(
         # A full disk must not hide that the camera was lost first.
         with contextlib.suppress(StorageError):
             run.report_lost(lost)
+    except DeviceLostError as gone:
+        error = gone
+        with contextlib.suppress(StorageError):
+            run.report_undecided(gone)
     except EdgerdError as failure:
         error = failure
+    finally:
+        run.release()
     return RunSummary.of(
         run.statistics,
         inspector,
         camera=camera.uri,
         profiled=profile,
         ended=ended,
-        warnings=_early_end(camera, run.statistics) if ended is Ended.END_OF_SOURCE else (),
+        warnings=inspector.notes + (_early_end(camera, run.statistics) if ended is Ended.END_OF_SOURCE else ()),
         error=error,
     )
 
@@ -130,6 +142,7 @@ class _Run:
         self._guards = [SizeGuard()] * camera.fixed_size + [FrozenGuard()] * camera.live
         self._bundle = inspector.bundle.manifest.id
         self._alert_id = ""
+        self._under_way: deque[tuple[Frame, Pending]] = deque()
 
     def follow(
         self,
@@ -138,20 +151,32 @@ class _Run:
         max_frames: int | None,
         on_update: Callable[[Update], None] | None,
     ) -> Ended:
-        """Frame after frame, until there is a reason to end."""
-        while max_frames is None or self.statistics.frames < max_frames:
-            try:
-                frame = source.take(stop)
-                if frame is None:
-                    return Ended.STOPPED if stop.is_set() else Ended.END_OF_SOURCE
-                inspection = self._judge(frame)
-            except UnreadablePictureError as unreadable:
-                frame, inspection = unreadable.frame, self._no_decision(unreadable.what)
-            self.statistics.dropped = source.dropped
-            alert = self._record(frame, inspection)
-            if on_update:
-                on_update(Update(frame, inspection, alert, self.statistics))
-        return Ended.MAX_FRAMES
+        """Frame after frame, until there is a reason to end; as many under way at once as the inspector may have.
+
+        A frame is begun before those under way are finished only if it is there: no verdict waits for the camera.
+        """
+        ended: Ended | None = None
+        n_taken = 0
+        while ended is None or self._under_way:
+            if n_taken == max_frames:
+                ended = ended or Ended.MAX_FRAMES
+            is_full = len(self._under_way) == self._inspector.depth
+            if self._under_way and (ended or is_full or not source.is_ready()):
+                self._finish(source, on_update)
+            elif ended is None:
+                ended = self._begin(source, stop, on_update)
+                n_taken += 1
+        return ended
+
+    def release(self) -> None:
+        """Give back the buffers of frames that were left under way."""
+        for frame, _ in self._under_way:
+            self._give_back(frame)
+
+    def report_undecided(self, error: DeviceLostError) -> None:
+        """The frames that were under way when the GPU was lost are neither good nor bad."""
+        for frame, _ in self._under_way:
+            self._record(frame, self._no_decision(error.what))
 
     def report_lost(self, error: CameraError) -> None:
         """A lost camera is neither good nor bad: its line says so, and an event."""
@@ -169,25 +194,63 @@ class _Run:
         )
         _send(self._verdict_sinks, line)
 
-    def _judge(self, frame: Frame) -> Inspection:
+    def _begin(
+        self, source: Mailbox | Sequential, stop: threading.Event, on_update: Callable[[Update], None] | None
+    ) -> Ended | None:
+        """Take a frame; why to end where there is none."""
+        try:
+            frame = source.take(stop, self._inspector.keep_warm)
+            if frame is None:
+                return Ended.STOPPED if stop.is_set() else Ended.END_OF_SOURCE
+            pending = self._submit(frame)
+        except UnreadablePictureError as unreadable:
+            frame, pending = unreadable.frame, Pending.done(self._no_decision(unreadable.what))
+        except DeviceLostError:
+            raise
+        except EdgerdError:  # of this frame or the camera: those before it count
+            while self._under_way:
+                self._finish(source, on_update)
+            raise
+        self._under_way.append((frame, pending))
+        return None
+
+    def _submit(self, frame: Frame) -> Pending:
         reasons = [guard.reason(frame) for guard in self._guards]
         if any(reasons):
-            return self._no_decision(next(filter(None, reasons)))
+            return Pending.done(self._no_decision(next(filter(None, reasons))))
         try:
-            return self._inspector.inspect(frame)
+            return self._inspector.submit(frame)
         except InputError as error:
             if self._camera.fixed_size:  # then no other frame will fit either
                 raise
-            return self._no_decision(error.what)
+            return Pending.done(self._no_decision(error.what))
+        except DeviceLostError as lost:
+            return Pending(functools.partial(_fail, lost))
+
+    def _finish(self, source: Mailbox | Sequential, on_update: Callable[[Update], None] | None) -> None:
+        """Wait for the oldest frame under way, and say what was found."""
+        frame, pending = self._under_way[0]
+        inspection = pending.result()
+        self._under_way.popleft()
+        try:
+            self.statistics.dropped = source.dropped
+            alert = self._record(frame, inspection, pending.engine_ms)
+            if on_update:
+                on_update(Update(frame, inspection, alert, self.statistics))
+        finally:
+            self._give_back(frame)
+
+    def _give_back(self, frame: Frame) -> None:
+        if self._inspector.buffers:
+            self._inspector.buffers.give_back(frame.data)
 
     def _no_decision(self, reason: str) -> Inspection:
         return Inspection(Verdict.NO_DECISION, score=None, threshold=self._inspector.threshold, reason=reason)
 
-    def _record(self, frame: Frame, inspection: Inspection) -> Alert | None:
+    def _record(self, frame: Frame, inspection: Inspection, engine_ms: float | None = None) -> Alert | None:
         decided_at = time.time()
         capture_to_verdict_ms = (time.monotonic() - frame.captured_monotonic_s) * 1000
-        engine_ms = self._inspector.last_engine_ms if self._profile else None
-        self.statistics.count(inspection, capture_to_verdict_ms, engine_ms)
+        self.statistics.count(inspection, capture_to_verdict_ms, engine_ms if self._profile else None)
         alert = self._alert(frame, inspection, decided_at)
         if alert:
             _send(self._event_sinks, alert_event(alert))
@@ -223,6 +286,10 @@ class _Run:
             regions=inspection.regions,
             bundle=self._bundle,
         )
+
+
+def _fail(error: EdgerdError) -> NoReturn:
+    raise error
 
 
 def _send(sinks: Iterable[Sink], event: dict[str, object]) -> None:

@@ -1,0 +1,113 @@
+"""From an engine's answer to a verdict: the same on every device."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from edgerd.data.preprocess import tile_boxes
+from edgerd.inspection.guards import exposure_reason, frame_size
+from edgerd.inspection.regions import find_regions
+from edgerd.manifest import Manifest
+from edgerd.runtimes.protocol import Maps
+from edgerd.types import Frame, Inspection, UInt8Array, Verdict
+
+
+class Pending:
+    """A frame that is being judged.
+
+    Args:
+        judge: Waits for the answer; called once.
+
+    Attributes:
+        engine_ms: Milliseconds in the engine, once there is a result; None where it was not asked, or not measured.
+    """
+
+    def __init__(self, judge: Callable[[], tuple[Inspection, float | None]]) -> None:
+        self.engine_ms: float | None = None
+        self._judge = judge
+        self._inspection: Inspection | None = None
+
+    @classmethod
+    def done(cls, inspection: Inspection) -> Pending:
+        """One that was not sent to the engine."""
+        return cls(lambda: (inspection, None))
+
+    @property
+    def is_done(self) -> bool:
+        """True where `result` does not wait."""
+        return self._inspection is not None
+
+    def result(self) -> Inspection:
+        """Wait for what was found.
+
+        Raises:
+            DeviceError: The GPU failed, or is lost.
+        """
+        if self._inspection is None:
+            self._inspection, self.engine_ms = self._judge()
+        return self._inspection
+
+
+class Judge:
+    """Verdicts for the frames of one bundle.
+
+    Args:
+        manifest: The bundle's.
+        threshold: NG is a score above it, strictly.
+    """
+
+    def __init__(self, manifest: Manifest, threshold: float) -> None:
+        self.threshold = threshold
+        self._spec = manifest.preprocess
+        self._limits = manifest.limits
+
+    def exposure(self, tiles: UInt8Array, started_s: float) -> Inspection | None:
+        """NO_DECISION for a picture that is black, or exposed unlike any good one; None for all others.
+
+        Args:
+            tiles: uint8 (tiles, H, W, 3), BGR, as the engine sees them.
+            started_s: When the frame was in memory, on `time.perf_counter`'s clock.
+        """
+        reason = exposure_reason(tiles, self._limits)
+        return self.no_decision(reason, started_s) if reason else None
+
+    def decide(self, maps: Maps, frame: Frame, started_s: float) -> Inspection:
+        """OK or NG; NO_DECISION where the engine gave values that are not finite.
+
+        Args:
+            maps: Of the frame's tiles; the inspection keeps the map.
+            frame: For its size.
+            started_s: As for `exposure`.
+        """
+        if not (np.isfinite(maps.score).all() and np.isfinite(maps.anomaly_map).all()):
+            return self.no_decision("score is not finite", started_s)
+        score = float(maps.score.max())
+        ng = score > self.threshold
+        width, height = frame_size(frame)
+        boxes = tile_boxes(height, width, self._spec) if ng else ()
+        return Inspection(
+            verdict=Verdict.NG if ng else Verdict.OK,
+            score=score,
+            threshold=self.threshold,
+            regions=find_regions(maps.anomaly_map, self.threshold, boxes, self._spec) if ng else (),
+            anomaly_map=maps.anomaly_map,
+            frame_ms=elapsed_ms(started_s),
+        )
+
+    def no_decision(self, reason: str, started_s: float) -> Inspection:
+        """Nothing can be said, and why."""
+        return Inspection(
+            verdict=Verdict.NO_DECISION,
+            score=None,
+            threshold=self.threshold,
+            reason=reason,
+            frame_ms=elapsed_ms(started_s),
+        )
+
+
+def elapsed_ms(started_s: float) -> float:
+    """Milliseconds since then, on `time.perf_counter`'s clock."""
+    return (time.perf_counter() - started_s) * 1000

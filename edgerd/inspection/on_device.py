@@ -1,0 +1,64 @@
+"""Frames judged by an engine on a GPU: submitted in order, several under way at once where the mode allows it."""
+
+from __future__ import annotations
+
+import time
+
+from edgerd.inspection.device_step import DeviceOptions, DeviceStep, Ticket
+from edgerd.inspection.frame_slots import layout_of
+from edgerd.inspection.judge import Judge, Pending
+from edgerd.manifest import PreprocessSpec
+from edgerd.runtimes.device import DeviceEngine
+from edgerd.runtimes.protocol import Maps
+from edgerd.types import Frame, Inspection
+
+
+class DeviceInspection:
+    """The way of a frame over the GPU.
+
+    Args:
+        engine: Open; stays open.
+        judge: Says what the engine's answers mean.
+        spec: The preprocessing.
+        options: How to use the GPU; the defaults where None.
+
+    Attributes:
+        step: Its slots are where frames lie best.
+
+    Raises:
+        InputError: The engine does not take as many tiles as a frame has.
+        DeviceError: The GPU has not enough memory.
+    """
+
+    def __init__(
+        self, engine: DeviceEngine, judge: Judge, spec: PreprocessSpec, options: DeviceOptions | None = None
+    ) -> None:
+        self.step = DeviceStep(engine, spec, options)
+        self._judge = judge
+        self._under_way: list[Pending] = []
+
+    def submit(self, frame: Frame) -> Pending:
+        """See `Inspector.submit`."""
+        layout = layout_of(frame)
+        if not self.step.fits(layout):
+            for pending in self._under_way:
+                pending.result()
+            self.step.prepare_for(layout)
+        started_s = time.perf_counter()
+        ticket = self.step.launch(frame.data)
+        pending = Pending(lambda: self._finish(frame, ticket, started_s))
+        self._under_way = [other for other in self._under_way if not other.is_done] + [pending]
+        return pending
+
+    def _finish(self, frame: Frame, ticket: Ticket, started_s: float) -> tuple[Inspection, float | None]:
+        try:
+            ticket.wait()
+            lane = ticket.lane
+            # on the CPU such a frame does not reach the engine; here it has been through it, which is not counted
+            badly_exposed = self._judge.exposure(lane.tiles, started_s)
+            if badly_exposed:
+                return badly_exposed, None
+            maps = Maps(lane.score, lane.anomaly_map.copy())
+            return self._judge.decide(maps, frame, started_s), lane.engine_ms
+        finally:
+            ticket.release()
