@@ -60,8 +60,8 @@ def typed_graph(
 ) -> TypedGraph:
     """The graph for a precision: the bundle's own where it has one, else made from its range pictures.
 
-    INT8 has a graph of its own, and with TensorRT's flavour FP16 too; a runtime makes the other precisions from the
-    exported one.
+    INT8 has a graph of its own for each flavour, FP16 has one, which TensorRT and ONNX Runtime's CUDA provider take; a
+    runtime makes the other precisions from the exported one.
 
     Args:
         bundle: Opened.
@@ -76,6 +76,8 @@ def typed_graph(
         MissingDependencyError: A TensorRT graph is not in the bundle, and ModelOpt is not here to make it.
     """
     preset = preset or Preset()
+    if precision == "fp16":
+        int8_flavour = tensorrt.FLAVOUR
     file = _graph_file(precision, int8_flavour, _variant(preset, high_precision))
     if file in bundle.manifest.files:
         return TypedGraph(file, bundle.read(file))

@@ -24,6 +24,7 @@ _SIGNATURES = {
     "cuModuleUnload": (c_void_p,),
     "cuLaunchKernel": (c_void_p, *[c_uint] * 7, c_void_p, POINTER(c_void_p), POINTER(c_void_p)),
     "cuStreamBeginCapture_v2": (c_void_p, c_int),
+    "cuStreamIsCapturing": (c_void_p, POINTER(c_int)),
     "cuStreamEndCapture": (c_void_p, POINTER(c_void_p)),
     "cuGraphInstantiateWithFlags": (POINTER(c_void_p), c_void_p, c_ulonglong),
     "cuGraphLaunch": (c_void_p, c_void_p),

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 RUNTIMES = {
     "onnxruntime": "edgerd.runtimes.onnxruntime:OnnxRuntime",
+    "onnxruntime-cuda": "edgerd.runtimes.onnxruntime_cuda:OnnxRuntimeCuda",
     "openvino": "edgerd.runtimes.openvino:OpenVino",
     "tensorrt": "edgerd.runtimes.tensorrt.runtime:TensorRt",
 }

@@ -42,7 +42,7 @@ class OnnxRuntime:
     def probe(self) -> Probe:
         """See `Runtime.probe`."""
         try:
-            ort = _import()
+            ort = import_onnxruntime()
         except MissingDependencyError as error:
             return Probe(version=None, reason=error.what, fix=_FIX)
         flavour = int8_flavour()
@@ -55,7 +55,7 @@ class OnnxRuntime:
         """See `Runtime.key`."""
         return EngineKey(
             runtime=self.name,
-            runtime_version=_import().__version__,
+            runtime_version=import_onnxruntime().__version__,
             precision=precision,
             device=cpu_name(),
             features=cpu_features(),
@@ -65,19 +65,19 @@ class OnnxRuntime:
     def build(self, graph: bytes, precision: str) -> dict[str, bytes]:
         """See `Runtime.build`; gives the optimised graph, ONNX with ONNX Runtime's own operators in it."""
         check_precision(self.name, self.probe(), precision)
-        ort = _import()
+        ort = import_onnxruntime()
         with tempfile.TemporaryDirectory(prefix="edgerd-") as folder:
             file = Path(folder) / OPTIMISED_FILE
-            options = _session_options(ort, threads=1)
+            options = session_options(ort, threads=1)
             options.optimized_model_filepath = str(file)
             _open_session(ort, graph, options, "The graph")
             return {OPTIMISED_FILE: file.read_bytes()}
 
     def load(self, graph: bytes, key: EngineKey, files: Mapping[str, bytes], *, threads: int = 0) -> OnnxRuntimeEngine:
         """See `Runtime.load`."""
-        ort = _import()
+        ort = import_onnxruntime()
         threads = thread_count(threads)
-        options = _session_options(ort, threads)
+        options = session_options(ort, threads)
         if files:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL  # has been through it
             optimised = files.get(OPTIMISED_FILE, b"")
@@ -114,7 +114,12 @@ class OnnxRuntimeEngine:
         self._session = None
 
 
-def _import() -> Any:
+def import_onnxruntime() -> Any:
+    """The module.
+
+    Raises:
+        MissingDependencyError: It is not installed, or does not load.
+    """
     try:
         import onnxruntime
     except ImportError as error:
@@ -122,7 +127,8 @@ def _import() -> Any:
     return onnxruntime
 
 
-def _session_options(ort: Any, threads: int) -> Any:
+def session_options(ort: Any, threads: int) -> Any:
+    """What every session is opened with."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -133,9 +139,10 @@ def _session_options(ort: Any, threads: int) -> Any:
     return options
 
 
-def _open_session(ort: Any, content: bytes, options: Any, what: str) -> Any:
+def refusals(ort: Any) -> tuple[type[Exception], ...]:
+    """What a session raises for a graph, or a run, that it refuses."""
     states = ort.capi.onnxruntime_pybind11_state
-    refusals = (
+    return (
         states.Fail,
         states.InvalidArgument,
         states.InvalidGraph,
@@ -143,7 +150,10 @@ def _open_session(ort: Any, content: bytes, options: Any, what: str) -> Any:
         states.NotImplemented,
         states.RuntimeException,
     )
+
+
+def _open_session(ort: Any, content: bytes, options: Any, what: str) -> Any:
     try:
         return ort.InferenceSession(content, options, providers=_PROVIDERS)
-    except refusals as error:
+    except refusals(ort) as error:
         raise unreadable(what, error) from error

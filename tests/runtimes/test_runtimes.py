@@ -17,7 +17,7 @@ from edgerd.precision.ranges import collect_ranges
 from edgerd.runtimes import RUNTIMES, load_runtime
 from edgerd.runtimes.machine import usable_cores
 
-MAP_TOLERANCE = {"fp32": 1e-3, "bf16": 0.05, "int8": 0.1}
+MAP_TOLERANCE = {"fp32": 1e-3, "fp16": 1e-3, "bf16": 0.05, "int8": 0.1}
 
 
 def combinations() -> list:

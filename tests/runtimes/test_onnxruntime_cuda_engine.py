@@ -1,0 +1,249 @@
+"""The CUDA provider's engine, over the emulated GPU; what only a GPU can tell stands in test_onnxruntime_gpu.py."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import onnx
+import pytest
+from runtime_graphs import HEIGHT, WIDTH, small_fused_graph
+
+from edgerd.cuda.graphs import Step
+from edgerd.cuda.memory import Memory
+from edgerd.errors import BundleDamagedError, DeviceError, DeviceLostError, EdgerdError, InputError
+from edgerd.runtimes.device import DeviceEngine
+from edgerd.runtimes.onnxruntime import OnnxRuntime
+from edgerd.runtimes.onnxruntime_cuda import OnnxRuntimeCuda
+
+pytestmark = pytest.mark.emulated(once=True)
+
+
+@pytest.fixture
+def ort(emulation, expected, monkeypatch):  # expected: from the real package, before it is replaced
+    from emulated_onnxruntime import EmulatedOnnxRuntime
+
+    module = EmulatedOnnxRuntime(emulation)
+    monkeypatch.setitem(sys.modules, "onnxruntime", module)
+    monkeypatch.setattr("edgerd.runtimes.onnxruntime_cuda._reason", lambda _: "")
+    return module
+
+
+@pytest.fixture
+def opened(ort, graph, graph_sha256):
+    """Opens an engine; closed at the end."""
+    engines = []
+
+    def open_(content=graph):
+        runtime = OnnxRuntimeCuda()
+        engines.append(runtime.load(content, runtime.key("fp32", graph_sha256), {}, threads=1))
+        return engines[-1]
+
+    yield open_
+    for engine in engines:
+        engine.close()
+
+
+@pytest.fixture
+def expected(graph, graph_sha256, frames):
+    runtime = OnnxRuntime()
+    engine = runtime.load(graph, runtime.key("fp32", graph_sha256), {}, threads=1)
+    return engine.infer(frames)
+
+
+class Slot:
+    """Buffers of one run, and what copies to and from them."""
+
+    def __init__(self, memory, batch):
+        self.frame = memory.frame(batch * HEIGHT * WIDTH * 3)
+        self.score = memory.result((batch,), np.float32)
+        self.map = memory.result((batch, HEIGHT, WIDTH), np.float32)
+
+    @property
+    def addresses(self):
+        return self.frame.address, self.score.address, self.map.address
+
+    def around(self, stream, enqueue):
+        def work():
+            self.frame.upload(stream)
+            enqueue(stream)
+            self.score.download(stream)
+            self.map.download(stream)
+
+        return work
+
+
+@pytest.fixture
+def memory():
+    """Makes a Memory; freed before its GPU is closed."""
+    made = []
+
+    def make(gpu):
+        made.append(Memory(gpu))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.free()
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_run_on_a_stream_gives_the_maps_of_the_cpu(opened, memory, frames, expected, batch):
+    engine = opened()
+    assert isinstance(engine, DeviceEngine)
+    stream, slot = engine.gpu.stream(), Slot(memory(engine.gpu), batch)
+    step = Step(engine.gpu, stream, slot.around(stream, engine.bind(*slot.addresses, batch)))
+    for first in range(0, 3, batch):
+        slot.frame.host[:] = frames[first : first + batch].ravel()
+        step.launch()
+        engine.gpu.synchronise(stream)
+        np.testing.assert_allclose(slot.map.host, expected.anomaly_map[first : first + batch], atol=1e-5)
+        np.testing.assert_allclose(slot.score.host, expected.score[first : first + batch], atol=1e-5)
+    step.close()
+
+
+def test_it_is_not_captured_by_others_and_says_so(opened, memory):
+    engine = opened()
+    stream, slot = engine.gpu.stream(), Slot(memory(engine.gpu), 1)
+    step = Step(engine.gpu, stream, slot.around(stream, engine.bind(*slot.addresses, 1)))
+    assert not step.is_graph
+    assert "cannot be captured" in step.reason
+
+
+def test_a_run_is_one_call_that_waits_for_nothing(ort, opened, memory):
+    engine = opened()
+    stream, slot = engine.gpu.stream(), Slot(memory(engine.gpu), 1)
+    work = slot.around(stream, engine.bind(*slot.addresses, 1))
+    work()
+    engine.gpu.synchronise(stream)
+    held, driver = ort.emulation.driver.used_bytes, ort.emulation.driver
+    driver.clear()
+    work()
+    engine.gpu.synchronise(stream)
+    assert driver.counts(device=True) == {"copy": 3, "engine": 1}
+    assert driver.counts()["cuStreamSynchronize"] == 1
+    assert driver.used_bytes == held
+
+
+def test_sessions_are_opened_for_the_stream_in_fp32_without_tf32(ort, opened, memory):
+    engine = opened()
+    stream, slot = engine.gpu.stream(), Slot(memory(engine.gpu), 1)
+    engine.bind(*slot.addresses, 1)(stream)
+    host, device = ort.sessions
+    assert "user_compute_stream" not in host.given
+    assert device.given["user_compute_stream"] == str(stream.handle)
+    assert host.given["use_tf32"] == device.given["use_tf32"] == "0"
+    assert device.given["enable_cuda_graph"] == "1"
+    engine.gpu.synchronise(stream)
+
+
+def test_slots_share_a_session_and_each_has_its_own_replay(ort, opened, memory, frames, expected):
+    engine = opened()
+    stream, held = engine.gpu.stream(), memory(engine.gpu)
+    slots, execution = [Slot(held, 1) for _ in range(3)], engine.execution(1)
+    works = [slot.around(stream, execution.bind(*slot.addresses)) for slot in slots]
+    for slot, work, frame, score in zip(slots, works, frames, expected.score, strict=True):
+        slot.frame.host[:] = frame.ravel()
+        work()
+        work()
+        engine.gpu.synchronise(stream)
+        assert slot.score.host[0] == pytest.approx(score, abs=1e-5)
+    assert len(ort.sessions) == 2
+    assert len(ort.sessions[1].runs) == 3
+
+
+def test_without_a_replay_of_its_own_it_runs_once_per_call(ort, opened, memory):
+    engine = opened()
+    stream, slot = engine.gpu.stream(), Slot(memory(engine.gpu), 1)
+    enqueue = engine.execution(1, own_graph=False).bind(*slot.addresses)
+    for _ in range(2):
+        slot.frame.upload(stream)
+        enqueue(stream)
+    engine.gpu.synchronise(stream)
+    assert ort.sessions[1].runs == {"": 2}
+    assert "enable_cuda_graph" not in ort.sessions[1].given
+
+
+def test_a_second_stream_is_refused(opened, memory):
+    engine = opened()
+    stream, slot = engine.gpu.stream(), Slot(memory(engine.gpu), 1)
+    enqueue = engine.bind(*slot.addresses, 1)
+    enqueue(stream)
+    with pytest.raises(DeviceError, match="second stream"):
+        enqueue(engine.gpu.stream())
+    engine.gpu.synchronise(stream)
+
+
+def test_after_close_nothing_runs(opened, memory, frames):
+    engine = opened()
+    held = memory(engine.gpu)
+    stream, slot = engine.gpu.stream(), Slot(held, 1)
+    enqueue = engine.bind(*slot.addresses, 1)
+    held.free()
+    engine.close()
+    engine.close()
+    for attempt in (lambda: enqueue(stream), lambda: engine.infer(frames), lambda: engine.execution(1)):
+        with pytest.raises(EdgerdError, match="closed"):
+            attempt()
+
+
+def test_infer_gives_the_maps_and_refuses_what_does_not_fit(opened, frames, expected):
+    engine = opened()
+    np.testing.assert_allclose(engine.infer(frames).anomaly_map, expected.anomaly_map, atol=1e-5)
+    with pytest.raises(InputError, match=f"{HEIGHT}, {WIDTH}, 3"):
+        engine.infer(frames.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "match"),
+    [
+        ("CUDA failure 700: an illegal memory access was encountered ; GPU=0", DeviceLostError, "illegal memory"),
+        ("CUDA failure 2: out of memory ; GPU=0", DeviceError, "not enough memory"),
+        ("BFCArena::AllocateRawInternal Failed to allocate memory for requested buffer", DeviceError, "enough memory"),
+        ("CUDNN failure 5000: CUDNN_STATUS_EXECUTION_FAILED", DeviceError, "CUDNN failure 5000"),
+    ],
+)
+def test_what_a_run_says_becomes_an_error_of_the_device(ort, opened, memory, frames, said, kind, match):
+    engine = opened()
+    stream, slot = engine.gpu.stream(), Slot(memory(engine.gpu), 1)
+    enqueue = engine.bind(*slot.addresses, 1)
+    ort.failure = said
+    for attempt in (lambda: engine.infer(frames), lambda: enqueue(stream)):
+        with pytest.raises(kind, match=match):
+            attempt()
+
+
+def test_a_graph_of_opset_20_runs_whole_on_the_gpu(opened, graph, frames, expected):
+    model = onnx.load_from_string(graph)
+    model.opset_import[0].version = 20
+    model.ir_version = 9
+    maps = opened(model.SerializeToString()).infer(frames)
+    np.testing.assert_allclose(maps.anomaly_map, expected.anomaly_map, atol=1e-5)
+
+
+def test_a_graph_that_would_be_split_is_refused(opened, graph):
+    model = onnx.load_from_string(graph)
+    model.opset_import[0].version = 21  # newer than what is rewritten
+    with pytest.raises(DeviceError, match="all of this graph"):
+        opened(model.SerializeToString())
+
+
+@pytest.mark.parametrize("content", [b"", b"not ONNX", small_fused_graph()[:2000]], ids=["empty", "junk", "truncated"])
+def test_an_unreadable_graph_is_refused_and_the_gpu_let_go(ort, opened, content):
+    with pytest.raises(BundleDamagedError):
+        opened(content)
+    opened()  # the context was closed again
+
+
+def test_files_are_refused_and_build_keeps_none(ort, graph, graph_sha256):
+    runtime = OnnxRuntimeCuda()
+    assert runtime.build(graph, "fp32") == {}
+    with pytest.raises(BundleDamagedError, match="a file"):
+        runtime.load(graph, runtime.key("fp32", graph_sha256), {"a file": b"x"})
+
+
+def test_the_key_names_the_gpu(ort, graph_sha256):
+    ort.emulation.driver.set_device("Orin", sm=(8, 7), integrated=True)
+    key = OnnxRuntimeCuda().key("fp16", graph_sha256)
+    assert (key.device, key.features, key.runtime_version) == ("Orin", ("sm_87",), "1.31.1")
+    assert OnnxRuntimeCuda().probe().precisions == ("fp32", "fp16")
