@@ -89,8 +89,8 @@ class FrameSlots:
         return self._lanes[number % len(self._lanes)]
 
     def free(self) -> bool:
-        """Give everything back, unless a buffer is in use; whether it was. Nothing may be under way on the lanes."""
-        if self.slots.in_use:
+        """Give everything back, unless a buffer is lent; whether it was. Nothing may be under way on the lanes."""
+        if self.slots.is_lent:
             return False
         self._free()
         return True

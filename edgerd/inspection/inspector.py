@@ -177,7 +177,7 @@ class Inspector:
     def close(self) -> None:
         """Free what slots and engine hold; safe to call twice."""
         if self._on_device:
-            self._on_device.step.close()
+            self._on_device.close()
         self.engine.close()
 
     def __enter__(self) -> Inspector:

@@ -50,6 +50,11 @@ class DeviceInspection:
         self._under_way = [other for other in self._under_way if not other.is_done] + [pending]
         return pending
 
+    def close(self) -> None:
+        """Free the step; safe to call twice. Frames that are under way are dropped."""
+        self._under_way.clear()
+        self.step.close()
+
     def _finish(self, frame: Frame, ticket: Ticket, started_s: float) -> tuple[Inspection, float | None]:
         try:
             ticket.wait()

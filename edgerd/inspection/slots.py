@@ -36,6 +36,8 @@ class _Holder(Enum):
     NOBODY = "nobody"
     CAMERA = "camera"
     RUN = "run"
+    COPY = "copy"
+    """The run, which copied a frame from elsewhere there."""
 
 
 class Slots:
@@ -94,13 +96,13 @@ class Slots:
                     expected="no more frames under way than `Inspector.depth`",
                     hint="Take more --slots.",
                 )
-            return self._take_free(_Holder.RUN), False
+            return self._take_free(_Holder.COPY), False
 
     @property
-    def in_use(self) -> bool:
-        """True while the camera or the run may touch one of them: then the memory must stay."""
+    def is_lent(self) -> bool:
+        """True while somebody outside has one of them, to write to it or to read: then the memory must stay."""
         with self._lock:
-            return any(holder is not _Holder.NOBODY for holder in self._holders)
+            return _Holder.CAMERA in self._holders or _Holder.RUN in self._holders
 
     def _take_free(self, holder: _Holder) -> int:
         number = self._holders.index(_Holder.NOBODY)

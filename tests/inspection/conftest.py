@@ -1,11 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from device_parts import gpu_engine, grey_graph
 from inspection_parts import THRESHOLD, make_bundle
 
+from edgerd.inspection.device_step import DeviceOptions
 from edgerd.inspection.inspector import Inspector
+from edgerd.manifest import PictureLimits, PreprocessSpec
 from edgerd.runtimes.fake import FakeEngine
 
 
@@ -13,3 +17,26 @@ from edgerd.runtimes.fake import FakeEngine
 def inspector() -> Iterator[Inspector]:
     with Inspector(make_bundle(), FakeEngine(), THRESHOLD, "the fake engine") as inspector:
         yield inspector
+
+
+@pytest.fixture(scope="session")
+def _shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def on_gpu(emulation, _shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Inspector]]:
+    """Opens inspectors over the emulated GPU, `on_gpu(spec, mode="throughput", ...)`; closed at the end."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(_shared_cache))
+    opened: list[Inspector] = []
+
+    def open_(spec: PreprocessSpec | None = None, limits: PictureLimits | None = None, **options) -> Inspector:
+        bundle = make_bundle(spec, limits)
+        spec = bundle.manifest.preprocess
+        engine = gpu_engine(grey_graph(spec.height, spec.width), spec.n_tiles)
+        opened.append(Inspector(bundle, engine, THRESHOLD, device=DeviceOptions(**options)))
+        return opened[-1]
+
+    yield open_
+    for inspector in reversed(opened):
+        inspector.close()

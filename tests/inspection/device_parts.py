@@ -1,0 +1,109 @@
+"""An engine on the emulated GPU that scores as the fake one does, and frames in every pixel format."""
+
+from __future__ import annotations
+
+import hashlib
+
+import cv2
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from edgerd.types import Frame, PixelFormat, UInt8Array
+
+
+def grey_graph(height: int, width: int) -> bytes:
+    """A pixel's score is |mean over the channels - 128| / 128; uint8 (N, H, W, 3) -> `anomaly_map`, `score`."""
+    constants = {
+        "channel": np.array([3]),
+        "area": np.array([1, 2]),
+        "mid": np.float32(128),
+        "scale": np.float32(1 / 128),
+    }
+    nodes = [
+        helper.make_node("Cast", ["frame"], ["pixels"], name="input/cast", to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["pixels", "channel"], ["grey"], name="input/grey", keepdims=0),
+        helper.make_node("Sub", ["grey", "mid"], ["centred"], name="input/centred"),
+        helper.make_node("Abs", ["centred"], ["distance"], name="head/distance"),
+        helper.make_node("Mul", ["distance", "scale"], ["anomaly_map"], name="head/map"),
+        helper.make_node("ReduceMax", ["anomaly_map", "area"], ["score"], name="head/score", keepdims=0),
+    ]
+    made = helper.make_graph(
+        nodes,
+        "grey",
+        [helper.make_tensor_value_info("frame", TensorProto.UINT8, ["batch", height, width, 3])],
+        [
+            helper.make_tensor_value_info("anomaly_map", TensorProto.FLOAT, ["batch", height, width]),
+            helper.make_tensor_value_info("score", TensorProto.FLOAT, ["batch"]),
+        ],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def gpu_engine(graph: bytes, batch: int = 1):
+    """A TensorRT engine of a graph, for so many tiles."""
+    from edgerd.runtimes.tensorrt.options import BuildOptions
+    from edgerd.runtimes.tensorrt.runtime import TensorRt
+
+    runtime = TensorRt(BuildOptions(profile=(batch, batch, batch)))
+    key = runtime.key("fp32", hashlib.sha256(graph).hexdigest())
+    return runtime.load(graph, key, runtime.build(graph, "fp32"))
+
+
+def in_format(bgr: UInt8Array, pixel_format: PixelFormat) -> UInt8Array:
+    """A picture as a camera of that format gives it; height and width even."""
+    if pixel_format is PixelFormat.BGR:
+        return bgr
+    if pixel_format is PixelFormat.GREY:
+        return cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
+    if pixel_format is PixelFormat.YUYV:
+        return cv2.cvtColor(bgr, cv2.COLOR_BGR2YUV_YUYV)
+    height, width = bgr.shape[:2]
+    planar = cv2.cvtColor(bgr, cv2.COLOR_BGR2YUV_I420)
+    chroma = planar[height:].reshape(2, height // 2, width // 2)
+    return np.concatenate([planar[:height], np.moveaxis(chroma, 0, 2).reshape(height // 2, width)])
+
+
+class FillingCamera:
+    """Writes its pictures to the memory that it is given, as a driver does.
+
+    Attributes:
+        filled: How many frames it wrote to a buffer; the others are arrays of its own.
+    """
+
+    uri = "filling://"
+    fixed_size = True
+
+    def __init__(self, pictures, live=False, before=lambda number: None):
+        self.live = live
+        self.n_frames = len(pictures)
+        self.filled = 0
+        self._pictures = list(pictures)
+        self._before = before
+        self._number = 0
+        self._closed = False
+
+    def read(self):
+        return self._next(None)
+
+    def read_into(self, buffer):
+        return self._next(buffer)
+
+    def close(self):
+        self._closed = True
+
+    def _next(self, buffer):
+        number = self._number
+        if self._closed or number == self.n_frames:
+            return None
+        self._before(number)
+        self._number += 1
+        data = self._pictures[number]
+        if buffer is not None and buffer.shape == data.shape:
+            buffer[:] = data
+            self.filled += 1
+            data = buffer
+        return Frame(data, number=number, captured_monotonic_s=number / 30, source=self.uri)

@@ -1,0 +1,288 @@
+"""The camera step over the emulated GPU: what is called for a frame, and what comes out of it."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+
+import numpy as np
+import pytest
+from device_parts import gpu_engine, grey_graph, in_format
+from emulation.driver import CAPTURE_UNSUPPORTED, ILLEGAL_ADDRESS, OUT_OF_MEMORY
+from inspection_parts import BLACK, THRESHOLD, make_bundle, picture
+
+from edgerd.data.preprocess import bgr_from_frame, prepare
+from edgerd.errors import DeviceError, DeviceLostError, InputError, SpecError
+from edgerd.inspection.device_step import DeviceOptions, DeviceStep
+from edgerd.inspection.frame_slots import layout_of
+from edgerd.inspection.inspector import Inspector
+from edgerd.manifest import PreprocessSpec, RegionSpec, TileSpec
+from edgerd.runtimes.fake import FakeEngine
+from edgerd.types import Frame, PixelFormat, Verdict
+
+pytestmark = pytest.mark.emulated
+
+SPEC = PreprocessSpec(height=32, width=32)
+GRAPH = {"cuGraphLaunch": 1, "cuStreamSynchronize": 1}
+EAGER = {"cuMemcpyHtoDAsync": 1, "cuLaunchKernel": 1, "cuMemcpyDtoHAsync": 2, "cuStreamSynchronize": 1}
+ONCE = {"kernel": 1, "engine": 1, "copy": 3}
+KINDS = ("device memory", "pinned memory", "stream", "event", "graph", "graph exec", "module")
+
+
+def noise(pixel_format=PixelFormat.BGR, height=64, width=96, seed=0):
+    bgr = np.random.default_rng(seed).integers(90, 170, (height, width, 3), np.uint8)
+    return Frame(in_format(bgr, pixel_format), pixel_format)
+
+
+def live(emulation):
+    gc.collect()
+    return {kind: emulation.driver.live(kind) for kind in KINDS}
+
+
+@pytest.mark.parametrize("mode", ["latency", "throughput"])
+@pytest.mark.parametrize(("capture", "calls"), [(True, GRAPH), (False, EAGER)])
+def test_calls_per_frame(emulation, on_gpu, mode, capture, calls):
+    inspector = on_gpu(mode=mode, capture=capture)
+    for seed in range(4):
+        inspector.inspect(noise(seed=seed))
+        before = live(emulation)
+        emulation.driver.clear()
+        inspector.inspect(noise(seed=seed))
+        assert emulation.driver.counts() == calls
+        done = emulation.driver.counts(device=True)
+        assert {name: done[name] for name in ONCE} == ONCE
+        assert live(emulation) == before
+    assert inspector.notes == ()
+
+
+@pytest.mark.parametrize("spec", [
+    SPEC,
+    PreprocessSpec(height=32, width=160),
+    PreprocessSpec(height=128, width=128),
+    PreprocessSpec(height=32, width=32, region=RegionSpec(x=6, y=2, width=64, height=32)),
+    PreprocessSpec(height=32, width=32, tiles=TileSpec(rows=1, columns=2, overlap=0.2)),
+], ids=["shrinks", "mixed", "enlarges", "region", "tiles"])  # fmt: skip
+@pytest.mark.parametrize("pixel_format", PixelFormat)
+def test_an_inspection_is_that_of_the_cpu(on_gpu, spec, pixel_format):
+    inspector, cpu = on_gpu(spec), Inspector(make_bundle(spec), FakeEngine(), THRESHOLD)
+    may_differ = 1 / 128 + 1e-4  # a pixel may
+    for seed in range(3):
+        frame = noise(pixel_format, seed=seed)
+        here, there = inspector.inspect(frame), cpu.inspect(frame)
+        assert here.score == pytest.approx(there.score, abs=may_differ)
+        assert here.anomaly_map.shape == there.anomaly_map.shape == (spec.n_tiles, spec.height, spec.width)
+        np.testing.assert_allclose(here.anomaly_map, there.anomaly_map, atol=may_differ)
+
+
+def test_a_defect_is_where_it_is_on_the_cpu(on_gpu):
+    frame = picture(0.5, height=64, width=96)
+    here, there = on_gpu().inspect(frame), Inspector(make_bundle(), FakeEngine(), THRESHOLD).inspect(frame)
+    assert here.verdict is Verdict.NG
+    assert here.regions == there.regions
+
+
+def test_a_black_frame_is_not_judged(on_gpu):
+    inspection = on_gpu().inspect(BLACK)
+    assert (inspection.verdict, inspection.reason) == (Verdict.NO_DECISION, "black frame")
+
+
+def test_an_inspection_keeps_its_map(on_gpu):
+    inspector = on_gpu(slots=1)
+    first = inspector.inspect(noise(seed=1))
+    kept = first.anomaly_map.copy()
+    inspector.inspect(noise(seed=2))
+    np.testing.assert_array_equal(first.anomaly_map, kept)
+
+
+def test_frames_of_other_sizes_and_formats_one_after_the_other(emulation, on_gpu):
+    inspector, cpu = on_gpu(), Inspector(make_bundle(), FakeEngine(), THRESHOLD)
+    inspector.inspect(noise())
+    before = live(emulation)
+    for pixel_format in PixelFormat:
+        for height in (64, 96):
+            frame = noise(pixel_format, height=height)
+            assert inspector.inspect(frame).score == pytest.approx(cpu.inspect(frame).score, abs=0.01)
+    inspector.inspect(noise())
+    assert live(emulation) == before
+
+
+def test_in_throughput_the_next_frame_is_sent_before_the_last_one_is_waited_for(emulation, on_gpu):
+    inspector = on_gpu(mode="throughput")
+    assert inspector.depth == 2
+    frames = [noise(seed=seed) for seed in range(6)]
+    alone = [inspector.inspect(frame).score for frame in frames]
+    emulation.driver.clear()
+    scores, under_way = [], []
+    for frame in frames:
+        under_way.append(inspector.submit(frame))
+        if len(under_way) == inspector.depth:
+            scores.append(under_way.pop(0).result().score)
+    scores += [pending.result().score for pending in under_way]
+    assert scores == alone
+
+    calls = [call for call in emulation.driver.calls() if call.name in GRAPH]
+    order = "".join("s" if call.name == "cuStreamSynchronize" else "L" for call in calls)
+    assert order == "LLsLsLsLsLss"
+    launched = [call.stream for call in calls if call.name == "cuGraphLaunch"]
+    waited = [call.stream for call in calls if call.name == "cuStreamSynchronize"]
+    assert launched == waited
+    assert all(a != b for a, b in itertools.pairwise(launched))
+
+
+def test_a_frame_of_another_size_waits_for_those_under_way(on_gpu):
+    inspector = on_gpu(mode="throughput")
+    expected = [inspector.inspect(noise(height=height)).score for height in (64, 96)]
+    first = inspector.submit(noise())
+    second = inspector.submit(noise(height=96))
+    assert [first.result().score, second.result().score] == expected
+
+
+def test_more_frames_under_way_than_slots_are_refused(on_gpu):
+    inspector = on_gpu(mode="throughput", slots=2)
+    under_way = [inspector.submit(noise(seed=seed)) for seed in range(2)]
+    with pytest.raises(DeviceError, match="All 2 slots are in use"):
+        inspector.submit(noise())
+    assert [pending.result().verdict for pending in under_way] == [Verdict.OK] * 2
+
+
+def test_profile_measures_the_engine_with_events_that_are_made_once(emulation, on_gpu):
+    inspector = on_gpu(profile=True)
+    inspector.inspect(noise())
+    before = live(emulation)
+    emulation.driver.clear()
+    inspector.inspect(noise())
+    assert inspector.last_engine_ms is not None
+    counts = emulation.driver.counts()
+    assert (counts["cuGraphLaunch"], counts["cuEventRecord"], counts["cuStreamSynchronize"]) == (3, 2, 1)
+    assert live(emulation) == before
+    assert before["event"] == 2
+
+
+def test_without_profile_there_are_no_events(emulation, on_gpu):
+    inspector = on_gpu()
+    inspector.inspect(noise())
+    assert live(emulation)["event"] == 0
+    assert inspector.last_engine_ms is None
+
+
+@pytest.mark.parametrize("mode", ["latency", "throughput"])
+def test_where_a_capture_fails_the_numbers_are_the_same_and_it_is_said_once(emulation, on_gpu, mode):
+    frames = [noise(seed=seed, height=height) for seed in range(3) for height in (64, 96)]
+    expected = [on_gpu().inspect(frame).score for frame in frames]
+    emulation.driver.fail("cuStreamBeginCapture", CAPTURE_UNSUPPORTED, times=1000)
+    inspector = on_gpu(mode=mode)
+    assert [inspector.inspect(frame).score for frame in frames] == expected
+    (note,) = inspector.notes
+    assert "not as one graph" in note
+    assert "cuStreamBeginCapture" in note
+    emulation.driver.clear()
+    inspector.inspect(frames[-1])
+    assert emulation.driver.counts() == EAGER
+
+
+def test_an_integrated_gpu_copies_nothing(emulation, on_gpu):
+    emulation.driver.set_device("Orin", sm=(8, 7), integrated=True)
+    inspector, cpu = on_gpu(), Inspector(make_bundle(), FakeEngine(), THRESHOLD)
+    emulation.driver.clear()
+    for seed in range(3):
+        assert inspector.inspect(noise(seed=seed)).score == cpu.inspect(noise(seed=seed)).score
+    assert emulation.driver.counts(device=True)["copy"] == 0
+
+
+@pytest.mark.parametrize("wait", ["blocking", "spinning"])
+def test_how_to_wait_is_set_on_the_context(emulation, on_gpu, wait):
+    import ctypes
+
+    on_gpu(wait=wait)
+    flags, active = ctypes.c_uint(), ctypes.c_int()
+    emulation.driver.library.cuDevicePrimaryCtxGetState(0, ctypes.byref(flags), ctypes.byref(active))
+    assert flags.value == {"spinning": 1, "blocking": 4}[wait]
+
+
+def test_keeping_warm_runs_the_engine_alone(emulation, on_gpu):
+    inspector = on_gpu()
+    inspector.inspect(noise())
+    emulation.driver.clear()
+    inspector.keep_warm()
+    assert emulation.driver.counts() == {"cuStreamSynchronize": 1}
+    assert emulation.driver.counts(device=True)["engine"] == 1
+    on_gpu(keep_warm=False).keep_warm()
+    assert inspector.inspect(noise(seed=5)).score is not None
+
+
+def test_two_cameras_are_one_batch(on_gpu):
+    engine = gpu_engine(grey_graph(32, 32), batch=4)
+    spec = PreprocessSpec(height=32, width=32, tiles=TileSpec(rows=2, columns=1))
+    step = DeviceStep(engine, spec, cameras=2)
+    frames = [noise(PixelFormat.NV12, seed=seed) for seed in range(2)]
+    step.prepare_for(layout_of(frames[0]))
+    ticket = step.launch(np.stack([frame.data for frame in frames]))
+    ticket.wait()
+    expected = np.concatenate([prepare(bgr_from_frame(frame, spec), spec) for frame in frames])
+    assert np.abs(ticket.lane.tiles.astype(int) - expected).max() <= 1
+    maps = FakeEngine().infer(ticket.lane.tiles)
+    np.testing.assert_allclose(ticket.lane.score, maps.score, rtol=1e-5)
+    np.testing.assert_allclose(ticket.lane.anomaly_map, maps.anomaly_map, atol=1e-5)
+    ticket.release()
+    step.close()
+    engine.close()
+
+
+def test_closing_frees_everything_and_is_safe_twice(emulation, on_gpu):
+    before = live(emulation), emulation.driver.used_bytes
+    inspector = on_gpu(mode="throughput")
+    inspector.inspect(noise())
+    inspector.submit(noise(seed=1))  # never waited for
+    inspector.close()
+    inspector.close()
+    assert (live(emulation), emulation.driver.used_bytes) == before
+
+
+def test_memory_that_a_camera_may_still_write_to_stays(emulation, on_gpu):
+    inspector = on_gpu()
+    inspector.inspect(noise())
+    lent = inspector.buffers.lend()
+    inspector.inspect(noise(PixelFormat.GREY))  # slots of another shape
+    lent[:] = 7
+    inspector.buffers.give_back(lent)
+    assert inspector.buffers.lend().shape == (64, 96)
+    stuck = inspector.buffers.lend()
+    inspector.close()
+    stuck[:] = 7
+    assert emulation.driver.live("pinned memory") > 0
+
+
+def test_a_gpu_that_is_lost_is_an_error_and_closing_goes_on(emulation, on_gpu):
+    inspector = on_gpu()
+    inspector.inspect(noise())
+    emulation.driver.fail("run:engine", ILLEGAL_ADDRESS)
+    with pytest.raises(DeviceLostError, match="illegal memory access"):
+        inspector.inspect(noise())
+    with pytest.raises(DeviceLostError):
+        inspector.inspect(noise())
+    inspector.close()
+
+
+@pytest.mark.parametrize("after", [0, 2])
+def test_too_little_memory_is_said_and_leaves_nothing(emulation, on_gpu, after):
+    inspector = on_gpu()
+    before = live(emulation)
+    emulation.driver.fail("cuMemAlloc", OUT_OF_MEMORY, after=after, times=2)
+    with pytest.raises(DeviceError, match="not enough memory"):
+        inspector.inspect(noise())
+    assert live(emulation) == before
+    assert inspector.inspect(noise()).score is not None
+
+
+def test_frames_that_do_not_fit_are_refused_as_on_the_cpu(on_gpu):
+    inspector = on_gpu(PreprocessSpec(height=32, width=32, region=RegionSpec(x=0, y=0, width=64, height=48)))
+    with pytest.raises(SpecError, match="leaves the frame"):
+        inspector.inspect(picture(height=20, width=20))
+    with pytest.raises(SpecError, match="nv12 frame"):
+        inspector.inspect(Frame(picture(), PixelFormat.NV12))
+    assert inspector.inspect(noise()).score is not None
+
+
+def test_slots_there_must_be():
+    with pytest.raises(InputError, match="0 slots"):
+        DeviceOptions(slots=0)
