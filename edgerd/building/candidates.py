@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -17,10 +17,14 @@ from edgerd.building.scores import maps_of
 from edgerd.building.typed_graph import TypedGraph
 from edgerd.manifest import EngineRecord, GateReport, ThresholdRecord
 from edgerd.runtimes import load_runtime
-from edgerd.runtimes.protocol import Engine
+from edgerd.runtimes.protocol import Engine, Runtime
 from edgerd.types import UInt8Array
 
 _WARM_UP, _TIMED = 3, 15
+
+
+RuntimeSource = Callable[[str], Runtime]
+"""Name -> runtime: `load_runtime`, or what builds with other options."""
 
 
 class GraphSource(Protocol):
@@ -118,7 +122,9 @@ def outputs_of(engine: Engine, pictures: GatePictures, false_alarm_rate: float, 
     return Outputs(list(maps_of(engine, pictures.good)), false_alarm_rate, labelled, pictures.labels, fp32)
 
 
-def build_candidate(wanted: Wanted, graph_of: GraphSource, standard: Standard) -> tuple[Candidate, Engine]:
+def build_candidate(
+    wanted: Wanted, graph_of: GraphSource, standard: Standard, runtime_of: RuntimeSource = load_runtime
+) -> tuple[Candidate, Engine]:
     """Compile one engine, compare it with the FP32 graph, find its own threshold; not timed yet.
 
     Returns:
@@ -129,7 +135,7 @@ def build_candidate(wanted: Wanted, graph_of: GraphSource, standard: Standard) -
         InputError: It cannot run that precision here.
         BundleError: The graph cannot be made, or not read.
     """
-    runtime = load_runtime(wanted.runtime)
+    runtime = runtime_of(wanted.runtime)
     graph = graph_of(wanted.precision, runtime.probe().int8_flavour, wanted.high_precision)
     key = runtime.key(wanted.precision, graph.sha256)
     compiled = runtime.build(graph.content, wanted.precision)

@@ -8,7 +8,16 @@ from dataclasses import dataclass, replace
 from functools import cache
 from shlex import quote
 
-from edgerd.building.candidates import Candidate, GraphSource, Standard, Wanted, build_candidate, outputs_of, timed
+from edgerd.building.candidates import (
+    Candidate,
+    GraphSource,
+    RuntimeSource,
+    Standard,
+    Wanted,
+    build_candidate,
+    outputs_of,
+    timed,
+)
 from edgerd.building.gate import MAX_AUROC_DROP, Budget
 from edgerd.building.gate_pictures import GatePictures, gate_pictures
 from edgerd.building.typed_graph import TypedGraph, typed_graph
@@ -19,7 +28,7 @@ from edgerd.precision.preset import Preset
 from edgerd.runtimes import RUNTIMES, load_runtime
 from edgerd.runtimes.choose import open_engine
 
-AUTO_PRECISIONS = ("fp32", "bf16")
+AUTO_PRECISIONS = ("fp32", "bf16", "fp16")
 """What "auto" chooses from. Not INT8: a gate on good pictures alone does not see what it costs in AUROC, and on mtd
 that is twice the 0.003 aimed at (benchmarks/results/accuracy_int8.md)."""
 
@@ -44,6 +53,7 @@ def build_engine(
     force: bool = False,
     preset: Preset | None = None,
     graph_of: GraphSource | None = None,
+    runtime_of: RuntimeSource = load_runtime,
     say: Callable[[str], None] = lambda _: None,
     on_candidate: Callable[[Candidate], None] = lambda _: None,
 ) -> Built:
@@ -59,6 +69,7 @@ def build_engine(
         force: Install the fastest even if the gate refuses all; the record says so.
         preset: How INT8 ranges are chosen, and which blocks stay out of INT8; None for what is usual.
         graph_of: How the graphs are made; None for `graphs_of` this bundle and preset.
+        runtime_of: How the runtimes are made; one may be told how to build.
         say: Told what a person should know, a line at a time.
         on_candidate: Told of each engine once it was built, compared and timed.
 
@@ -76,7 +87,7 @@ def build_engine(
             hint="Add it, or leave --preset out.",
         )
     kept = preset.high_precision if preset else ()
-    wanted = [Wanted(name, kind, kept) for name, kind in _combinations(runtime, precision)]
+    wanted = [Wanted(name, kind, kept) for name, kind in combinations(runtime, precision, runtime_of)]
     judged_by = gate_pictures(bundle) if pictures is None else pictures
     budget = budget_for(threshold, judged_by, max_map_error, max_auroc_drop)
     if len(judged_by.good) < threshold.n_good:
@@ -84,11 +95,26 @@ def build_engine(
             f"The bundle was calibrated on {threshold.n_good} good pictures, the engine's own threshold will be from "
             f"{len(judged_by.good)}; give the same ones with --calibration DATA, or calibrate again afterwards."
         )
+    graph_of = graph_of or graphs_of(bundle, preset)
+    if precision == "auto":
+        wanted = [each for each in wanted if _has_graph(each, graph_of, runtime_of, say)]
     standard = fp32_standard(bundle, judged_by, threshold, budget)
-    candidates = build_candidates(wanted, graph_of or graphs_of(bundle, preset), standard)
+    candidates = build_candidates(wanted, graph_of, standard, runtime_of)
     for candidate in candidates:
         on_candidate(candidate)
     return install(bundle, fastest(candidates, force=force), candidates)
+
+
+def _has_graph(wanted: Wanted, graph_of: GraphSource, runtime_of: RuntimeSource, say: Callable[[str], None]) -> bool:
+    """Whether "auto" can build it: TensorRT's FP16 graph is not in every bundle, and not every device can make it."""
+    if wanted.precision != "fp16":
+        return True
+    try:
+        graph_of(wanted.precision, runtime_of(wanted.runtime).probe().int8_flavour, wanted.high_precision)
+    except (BundleError, MissingDependencyError) as error:
+        say(f"{wanted.runtime} {wanted.precision} is left out: {error.what} {error.hint or ''}".rstrip())
+        return False
+    return True
 
 
 def budget_for(
@@ -128,7 +154,9 @@ def graphs_of(bundle: Bundle, preset: Preset | None = None) -> GraphSource:
     return graph_of
 
 
-def build_candidates(wanted: Sequence[Wanted], graph_of: GraphSource, standard: Standard) -> tuple[Candidate, ...]:
+def build_candidates(
+    wanted: Sequence[Wanted], graph_of: GraphSource, standard: Standard, runtime_of: RuntimeSource = load_runtime
+) -> tuple[Candidate, ...]:
     """Build, compare and time all that are wanted; their engines are closed again.
 
     Raises:
@@ -137,7 +165,7 @@ def build_candidates(wanted: Sequence[Wanted], graph_of: GraphSource, standard: 
     with ExitStack() as stack:
         candidates, engines = [], []
         for each in wanted:
-            candidate, engine = build_candidate(each, graph_of, standard)
+            candidate, engine = build_candidate(each, graph_of, standard, runtime_of)
             stack.callback(engine.close)
             candidates.append(candidate)
             engines.append(engine)
@@ -200,9 +228,14 @@ def _threshold_of(bundle: Bundle) -> ThresholdRecord:
     return bundle.manifest.threshold
 
 
-def _combinations(runtime: str, precision: str) -> list[tuple[str, str]]:
+def combinations(runtime: str, precision: str, runtime_of: RuntimeSource = load_runtime) -> list[tuple[str, str]]:
+    """Every runtime and precision that "auto" stands for on this machine.
+
+    Raises:
+        MissingDependencyError: There is none.
+    """
     names = list(RUNTIMES) if runtime == "auto" else [runtime]
-    probes = {name: load_runtime(name).probe() for name in names}
+    probes = {name: runtime_of(name).probe() for name in names}
     wanted = AUTO_PRECISIONS if precision == "auto" else (precision,)
     found = [(n, p) for n, probe in probes.items() for p in probe.precisions if p in wanted]
     if found:

@@ -13,6 +13,7 @@ from edgerd.bundle import Bundle, find_bundle
 from edgerd.cli.console import say, warn
 from edgerd.cli.gate_table import print_gate
 from edgerd.cli.options import PRECISIONS
+from edgerd.cli.tensorrt_options import TensorRtChoice, print_dry_run, print_target, runtimes_for, tensorrt_options
 from edgerd.precision.preset import load_preset
 from edgerd.runtimes import RUNTIMES
 
@@ -25,7 +26,7 @@ from edgerd.runtimes import RUNTIMES
     type=click.Choice(["auto", *PRECISIONS]),
     default="auto",
     show_default=True,
-    help="auto: the fastest of fp32 and bf16 that passes the gate.",
+    help="auto: the fastest of fp32, bf16 and fp16 that passes the gate.",
 )
 @click.option(
     "--calibration",
@@ -43,6 +44,7 @@ from edgerd.runtimes import RUNTIMES
     "--preset", metavar="NAME|FILE", help="How INT8 ranges are chosen: mse, minmax, entropy, ... or a TOML file."
 )
 @click.option("--force", is_flag=True, help="Install the fastest engine even if the gate refuses it.")
+@tensorrt_options
 def build_engine(
     bundle: Path | None,
     runtime: str,
@@ -52,6 +54,7 @@ def build_engine(
     max_auroc_drop: float | None,
     preset: str | None,
     force: bool,
+    tensorrt: TensorRtChoice,
 ) -> None:
     """Build engines for this machine and make the fastest that passes the gate the default of BUNDLE.
 
@@ -63,23 +66,33 @@ def build_engine(
         bundle = find_bundle()
         say(f"Bundle: {bundle}, the newest here.")
     opened = Bundle.open(bundle)
+    tensorrt.check(runtime)
+    tensorrt = tensorrt.for_bundle(opened)
+    if tensorrt.target:
+        print_target(opened, precision, tensorrt, tensorrt.target)
+        return
+    if tensorrt.dry_run:
+        print_dry_run(opened, runtime, precision, tensorrt)
+        return
     pictures = gate_pictures(opened, calibration)
     if pictures.note:
         say(pictures.note)
     for file, reason in pictures.skipped.items():
         warn(f"left out {file}: {reason}")
-    built = build(
-        opened,
-        runtime=runtime,
-        precision=precision,
-        pictures=pictures,
-        max_map_error=max_map_error,
-        max_auroc_drop=max_auroc_drop,
-        preset=load_preset(preset) if preset else None,
-        force=force,
-        say=say,
-        on_candidate=_report,
-    )
+    with runtimes_for(tensorrt) as runtime_of:
+        built = build(
+            opened,
+            runtime=runtime,
+            precision=precision,
+            pictures=pictures,
+            max_map_error=max_map_error,
+            max_auroc_drop=max_auroc_drop,
+            preset=load_preset(preset) if preset else None,
+            force=force,
+            runtime_of=runtime_of,
+            say=say,
+            on_candidate=_report,
+        )
     chosen = built.chosen
     if chosen.gate.forced:
         warn(f"{chosen.name} was refused by the gate and is installed because of --force.")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgerd.cuda.context import Context
 from edgerd.cuda.properties import gpu_properties
-from edgerd.errors import EngineMismatchError, MissingDependencyError
+from edgerd.errors import EngineMismatchError, InputError, MissingDependencyError
 from edgerd.manifest import EngineKey
 from edgerd.runtimes.fit import ANY_DEVICE, LATER, differences
 from edgerd.runtimes.interface import check_precision, thread_count
@@ -90,7 +90,7 @@ class TensorRt:
             StorageError: A timing cache was named and cannot be written.
             KeyboardInterrupt: Ctrl-C was pressed; the timings so far are kept.
         """
-        check_precision(self.name, self.probe(), precision)
+        self._check_wanted(precision)
         cache = EngineCache(self._say)
         key = CacheKey(engine=self.key(precision, hashlib.sha256(graph).hexdigest()), options=self.options)
         files = cache.get(key)
@@ -108,7 +108,7 @@ class TensorRt:
         Raises:
             As `build`.
         """
-        check_precision(self.name, self.probe(), precision)
+        self._check_wanted(precision)
         from edgerd.runtimes.tensorrt.dry_run import described
 
         key = CacheKey(engine=self.key(precision, hashlib.sha256(graph).hexdigest()), options=self.options)
@@ -131,6 +131,15 @@ class TensorRt:
         except BaseException:
             gpu.close()
             raise
+
+    def _check_wanted(self, precision: str) -> None:
+        check_precision(self.name, self.probe(), precision)
+        if precision == "fp32" and self.options.dla_core is not None:
+            raise InputError(
+                "A DLA computes in fp16 and int8 only.",
+                expected="one of these with --dla-core",
+                hint="Add --precision fp16, or leave --dla-core out.",
+            )
 
     def _check_key(self, key: EngineKey, graph: bytes) -> None:
         here = TensorRt().key(key.precision, hashlib.sha256(graph).hexdigest())
@@ -166,8 +175,8 @@ class TensorRt:
         del network, config  # before the engine is loaded: they hold the weights once more
         self._say(f"TensorRT {key.precision}: built in {build_s} s, {len(plan) / 1e6:.1f} MB")
         empty = BuildRecord(options=self.options, build_s=build_s, layers=layer_report("", key.precision, {}))
-        engine = _loaded(gpu, graph, key, {PLAN_FILE: plan, BUILD_FILE: empty.to_bytes()})
-        report = layer_report(engine.layer_information(), key.precision, engine.profiled(_PROFILED_RUNS))
+        with closing(_loaded(gpu, graph, key, {PLAN_FILE: plan, BUILD_FILE: empty.to_bytes()})) as engine:
+            report = layer_report(engine.layer_information(), key.precision, engine.profiled(_PROFILED_RUNS))
         return {PLAN_FILE: plan, BUILD_FILE: empty.model_copy(update={"layers": report}).to_bytes()}
 
 

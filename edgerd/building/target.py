@@ -1,0 +1,167 @@
+"""What to do on another device to get its engine: engines are not portable, typed graphs are."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+
+from pydantic import Field, ValidationError
+
+from edgerd.building.typed_graph import typed_graph
+from edgerd.bundle import Bundle
+from edgerd.errors import InputError
+from edgerd.manifest import GRAPH_FILE, Record
+from edgerd.precision import tensorrt
+from edgerd.storage import storage_errors
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PRECISIONS = ("fp32", "fp16", "int8")
+_OLDEST = (7, 5)
+_NO_DLA_FROM, _DLA_AGAIN_FROM = (10, 8), (11, 4)
+"""TensorRT 10.7 was the last 10.x with DLA, 11.4.1 is the next that has it on a Jetson ("Working with DLA", 11.4.1)."""
+
+_EXPECTED = "a TOML file with name, compute_capability and tensorrt; if known memory_gb, dla_cores"
+_EXAMPLE = (
+    'For instance name = "Orin NX", compute_capability = "8.7", tensorrt = "10.3.0", a line each; on the device '
+    "`edgerd build-engine --runtime tensorrt --dry-run` prints them."
+)
+
+
+class Target(Record):
+    """Another device, as its TOML file says."""
+
+    name: str = Field(min_length=1)
+    """For people: "line 3, Orin NX"."""
+    compute_capability: str = Field(pattern=r"^\d+\.\d$")
+    """Of its GPU: "8.7"."""
+    tensorrt: str = Field(pattern=r"^\d+\.\d+(\.\d+)*$")
+    """Version that is installed there: "10.3.0"."""
+    memory_gb: float | None = Field(default=None, gt=0)
+    """Of the GPU; on a Jetson all of it."""
+    dla_cores: int = Field(default=0, ge=0)
+
+
+@dataclass(frozen=True)
+class TargetSteps:
+    """What has to run where.
+
+    Attributes:
+        bundle: With the typed graphs in it.
+        graphs: Their file names.
+        copy: Commands for here.
+        there: Commands for the device.
+        notes: What a person should know before.
+    """
+
+    bundle: Bundle
+    graphs: tuple[str, ...]
+    copy: tuple[str, ...]
+    there: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def load_target(file: Path) -> Target:
+    """Read a device's properties.
+
+    Raises:
+        InputError: The file is not TOML, or says something else.
+        StorageError: It cannot be read.
+    """
+    if not file.is_file():
+        raise InputError(f"There is no file {file}.", expected=_EXPECTED, hint=_EXAMPLE)
+    with storage_errors(file, "Check its permissions."):
+        content = file.read_bytes()
+    try:
+        return Target.model_validate(tomllib.loads(content.decode()))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{file}: {where}: {first['msg']}.", expected=_EXPECTED, hint=_EXAMPLE) from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{file} is not TOML: {error}.", expected=_EXPECTED, hint=_EXAMPLE) from error
+
+
+def steps_for(
+    bundle: Bundle, target: Target, precision: str, flags: Sequence[str] = (), dla_core: int | None = None
+) -> TargetSteps:
+    """Put the typed graphs that a device needs into a bundle, and say what to do with it.
+
+    Args:
+        bundle: Calibrated; saved anew where a graph was missing.
+        target: The device.
+        precision: One of `PRECISIONS`, or "auto".
+        flags: Of `edgerd build-engine`, to be repeated there.
+        dla_core: Among them.
+
+    Raises:
+        InputError: The device cannot do what the flags ask for.
+        BundleError: A graph can neither be found nor made.
+        MissingDependencyError: What makes typed graphs is not installed.
+        StorageError: The bundle cannot be written.
+    """
+    _check(target, precision, dla_core)
+    precisions = ("fp32", "fp16") if precision == "auto" else (precision,)
+    graphs = [typed_graph(bundle, kind, tensorrt.FLAVOUR) for kind in precisions]
+    new_files = {name: content for graph in graphs for name, content in graph.new_files.items()}
+    if new_files:
+        bundle = bundle.save_with(bundle.manifest, new_files)
+    path = quote(str(bundle.path))
+    name = quote(bundle.path.resolve().name)
+    command = " ".join(["edgerd build-engine", name, "--runtime tensorrt", f"--precision {precision}", *flags])
+    return TargetSteps(
+        bundle=bundle,
+        graphs=tuple(dict.fromkeys([GRAPH_FILE, *(graph.file for graph in graphs)])),
+        copy=(f"rsync -a --exclude engines {path}/ DEVICE:{name}/",),
+        there=('pip install "edgerd[tensorrt]"', "edgerd doctor", command),
+        notes=_notes(bundle, target),
+    )
+
+
+def _check(target: Target, precision: str, dla_core: int | None) -> None:
+    if precision not in (*PRECISIONS, "auto"):
+        raise InputError(
+            f"TensorRT graphs have no {precision}.",
+            expected=f"one of {', '.join(PRECISIONS)}",
+            hint="Give it with --precision.",
+        )
+    major, minor = (int(part) for part in target.compute_capability.split("."))
+    if (major, minor) < _OLDEST:
+        raise InputError(
+            f"{target.name} has compute capability {target.compute_capability}.",
+            expected="7.5 or later, as TensorRT 10 and 11 need it",
+            hint="Use --runtime onnxruntime there.",
+        )
+    if dla_core is not None and dla_core >= target.dla_cores:
+        raise InputError(
+            f"{target.name} has no DLA core {dla_core}: its file says {target.dla_cores}.",
+            expected="--dla-core below that number",
+            hint="Leave --dla-core out, or set dla_cores in the file.",
+        )
+    version = tuple(int(part) for part in target.tensorrt.split("."))
+    if version < (10,):
+        raise InputError(
+            f"{target.name} has TensorRT {target.tensorrt}.",
+            expected="10.3 or later: JetPack 6 or later on a Jetson",
+            hint="Update JetPack, or use --runtime onnxruntime there.",
+        )
+    if dla_core is not None and _NO_DLA_FROM <= version[:2] < _DLA_AGAIN_FROM:
+        raise InputError(
+            f"TensorRT {target.tensorrt} has no DLA.",
+            expected="up to 10.7, or from 11.4.1 on",
+            hint="Leave --dla-core out to build for the GPU.",
+        )
+
+
+def _notes(bundle: Bundle, target: Target) -> tuple[str, ...]:
+    size = f", {target.memory_gb:g} GB" if target.memory_gb else ""
+    device = f"{target.name}: compute capability {target.compute_capability}, TensorRT {target.tensorrt}{size}"
+    if bundle.manifest.holdout:
+        return (device,)
+    return (device, "The bundle has no pictures: add --calibration DATA there, the gate judges the engine on them.")

@@ -1,0 +1,85 @@
+"""What must run on another device."""
+
+import pytest
+
+from edgerd.building.target import load_target, steps_for
+from edgerd.errors import InputError
+from edgerd.precision.tensorrt import GRAPH_FILES
+
+ORIN = 'name = "Orin NX"\ncompute_capability = "8.7"\ntensorrt = "10.3.0"\nmemory_gb = 16\ndla_cores = 2\n'
+
+
+@pytest.fixture
+def target(tmp_path):
+    """Reads a target file."""
+
+    def read(text=ORIN):
+        file = tmp_path / "target.toml"
+        file.write_text(text)
+        return load_target(file)
+
+    return read
+
+
+@pytest.fixture
+def with_graphs(bundle):
+    graph = bundle.read("graph.fp32.onnx")
+    return bundle.save_with(bundle.manifest, dict.fromkeys(GRAPH_FILES.values(), graph))
+
+
+def test_it_names_graphs_and_commands(with_graphs, target):
+    steps = steps_for(with_graphs, target(), "int8", ["--opt-level", "4", "--dla-core", "1"], dla_core=1)
+    assert steps.graphs == ("graph.fp32.onnx", GRAPH_FILES["int8"])
+    assert all((steps.bundle.path / name).is_file() for name in steps.graphs)
+    assert steps.copy == (f"rsync -a --exclude engines {with_graphs.path}/ DEVICE:bundle/",)
+    command = "edgerd build-engine bundle --runtime tensorrt --precision int8 --opt-level 4 --dla-core 1"
+    assert steps.there[-1] == command
+    assert "Orin NX: compute capability 8.7, TensorRT 10.3.0, 16 GB" in steps.notes
+
+
+def test_a_graph_that_is_missing_is_made_and_kept(bundle, target):
+    pytest.importorskip("modelopt")
+    steps = steps_for(bundle, target(), "fp16")
+    assert GRAPH_FILES["fp16"] in steps.bundle.manifest.files
+    steps.bundle.verify()
+
+
+@pytest.mark.parametrize(
+    ("change", "precision", "dla_core", "text"),
+    [
+        (("8.7", "6.1"), "fp16", None, "compute capability 6.1"),
+        (("10.3.0", "8.6.1"), "fp16", None, "TensorRT 8.6.1"),
+        (("10.3.0", "10.13"), "fp16", 0, "TensorRT 10.13 has no DLA"),
+        (("", ""), "fp16", 2, "no DLA core 2"),
+        (("", ""), "bf16", None, "no bf16"),
+    ],
+)
+def test_what_it_cannot_do(with_graphs, target, change, precision, dla_core, text):
+    with pytest.raises(InputError, match=text):
+        steps_for(with_graphs, target(ORIN.replace(*change)), precision, (), dla_core)
+
+
+@pytest.mark.parametrize("text", ["name =", "", ORIN + "colour = 1\n", ORIN.replace('"8.7"', "8.7"), "\xff"])
+def test_files_that_say_something_else(target, text):
+    with pytest.raises(InputError, match="Orin NX") as caught:
+        target(text)
+    assert caught.value.hint
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(InputError, match="There is no file"):
+        load_target(tmp_path / "nowhere.toml")
+
+
+def test_on_the_command_line(with_graphs, tmp_path):
+    from click.testing import CliRunner
+
+    from edgerd.cli.build_engine import build_engine
+
+    file = tmp_path / "orin.toml"
+    file.write_text(ORIN)
+    words = [str(with_graphs.path), "--target", str(file), "--precision", "int8", "--strip"]
+    result = CliRunner().invoke(build_engine, words)
+    assert result.exit_code == 0, result.output
+    assert GRAPH_FILES["int8"] in result.output
+    assert "--runtime tensorrt --precision int8 --strip" in result.output

@@ -1,0 +1,150 @@
+"""TensorRT on the command line, over the emulated GPU."""
+
+import json
+
+import numpy as np
+import pytest
+
+from edgerd.bundle import Bundle
+from edgerd.precision.tensorrt import GRAPH_FILES
+
+pytestmark = pytest.mark.emulated(once=True)
+
+
+@pytest.fixture(autouse=True)
+def private_cache(emulation, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def with_graphs(bundle):
+    """A bundle with typed graphs, as a workstation makes them; what is in them is the FP32 graph."""
+    graph = bundle.read("graph.fp32.onnx")
+    return bundle.save_with(bundle.manifest, dict.fromkeys(GRAPH_FILES.values(), graph))
+
+
+@pytest.fixture
+def device(monkeypatch):
+    """Neither torch nor what makes typed graphs."""
+    import sys
+
+    for name in ("torch", "modelopt", "modelopt.onnx"):
+        monkeypatch.setitem(sys.modules, name, None)
+
+
+@pytest.mark.emulated
+def test_the_whole_way_on_a_device(edgerd, with_graphs, parts, device, tmp_path):
+    path = with_graphs.path
+    built = edgerd("build-engine", path, "--runtime", "tensorrt", "--precision", "int8")
+    assert built.exit_code == 0, built.err
+    assert "TensorRT int8: built in " in built.out
+    assert "convolutions are not INT8" in built.out
+    assert "tensorrt int8: " in built.out
+    (record,) = Bundle.open(path).manifest.engines
+    assert record.graph == GRAPH_FILES["int8"]
+    assert {file.rsplit("/")[-1] for file in record.files} == {"engine.plan", "build.json"}
+
+    figures = {}
+    for runtime, precision in (("tensorrt", "int8"), ("onnxruntime", "fp32")):
+        options = ("--runtime", runtime, "--precision", precision)
+        evaluated = edgerd("evaluate", path, parts, *options, "--json", tmp_path / "e.json")
+        assert evaluated.exit_code == 0, evaluated.err
+        figures[runtime] = json.loads((tmp_path / "e.json").read_text())
+    assert figures["tensorrt"]["image_auroc"] == figures["onnxruntime"]["image_auroc"]
+    assert figures["tensorrt"]["runtime"] == "tensorrt"
+
+    picture = next((parts / "test" / "good").glob("*.png"))
+    assert "NG" in edgerd("inspect", path, *sorted((parts / "test").glob("*/*.png"))).out
+    assert edgerd("inspect", path, picture).exit_code == 0
+    assert "tensorrt int8" in edgerd("bench", path, "--frame-size", "96x96", "--max-frames", 2).out
+
+
+def test_fp32_without_a_build(edgerd, bundle, parts, tmp_path):
+    picture = next((parts / "test" / "good").glob("*.png"))
+    found = []
+    for runtime in ("tensorrt", "onnxruntime"):
+        options = ("--runtime", runtime, "--precision", "fp32", "--json", tmp_path / "i.json")
+        assert edgerd("inspect", bundle.path, picture, *options).exit_code == 0
+        found.append(json.loads((tmp_path / "i.json").read_text()))
+    scores = [one["pictures"][0]["score"] for one in found]
+    np.testing.assert_allclose(scores[0], scores[1], atol=1e-4)
+
+
+def test_auto_takes_fp16_where_its_graph_is_in_the_bundle(edgerd, with_graphs, device):
+    tried = edgerd("build-engine", with_graphs.path, "--runtime", "tensorrt")
+    assert tried.exit_code == 0, tried.err
+    assert "tensorrt fp16: " in tried.out
+
+
+def test_auto_leaves_fp16_out_where_its_graph_cannot_be_had(edgerd, bundle, device):
+    tried = edgerd("build-engine", bundle.path, "--runtime", "tensorrt")
+    assert tried.exit_code == 0, tried.err
+    assert "tensorrt fp16 is left out: " in tried.out
+    assert "tensorrt fp32: " in tried.out
+
+
+def test_an_engine_of_another_gpu_is_not_opened(edgerd, with_graphs, parts, emulation):
+    path = with_graphs.path
+    assert edgerd("build-engine", path, "--runtime", "tensorrt", "--precision", "fp16").exit_code == 0
+    emulation.driver.set_device("Another GPU", sm=(9, 0))
+    picture = next((parts / "test" / "good").glob("*.png"))
+    refused = edgerd("inspect", path, picture, "--runtime", "tensorrt", "--precision", "fp16")
+    assert refused.exit_code == 3
+    assert "(here Another GPU)" in refused.err
+    assert f"edgerd build-engine {path} --runtime tensorrt --precision fp16" in refused.err
+    falls_back = edgerd("inspect", path, picture)
+    assert "onnxruntime fp32: instead of the default engine" in falls_back.out
+
+
+@pytest.mark.parametrize("damage", ["truncated", "manifest"])
+def test_a_damaged_engine_is_not_opened(edgerd, with_graphs, parts, damage, emulation):
+    path = with_graphs.path
+    assert edgerd("build-engine", path, "--runtime", "tensorrt", "--precision", "fp32").exit_code == 0
+    plan = path / "engines" / "tensorrt-fp32" / "engine.plan"
+    if damage == "truncated":
+        plan.write_bytes(plan.read_bytes()[:-5])
+    else:
+        manifest = path / "bundle.json"
+        manifest.write_text(manifest.read_text().replace('"tensorrt"', '"tensorrt" ', 1))
+    used = emulation.driver.used_bytes
+    refused = edgerd("inspect", path, next((parts / "test" / "good").glob("*.png")))
+    assert refused.exit_code == 3
+    assert "was changed" in refused.err
+    assert emulation.driver.used_bytes == used
+
+
+# without building
+
+
+def test_a_dry_run(edgerd, with_graphs):
+    before = (with_graphs.path / "bundle.json").read_bytes()
+    result = edgerd("build-engine", with_graphs.path, "--runtime", "tensorrt", "--dry-run", "--opt-level", 2)
+    assert result.exit_code == 0, result.err
+    assert "tensorrt fp16: from graph.fp16.trt.onnx, from the bundle" in result.out
+    assert "--opt-level 2" in result.out
+    assert result.out.splitlines()[-1] == "Nothing was built."
+    assert (with_graphs.path / "bundle.json").read_bytes() == before
+
+
+def test_ctrl_c(edgerd, with_graphs, emulation):
+    import os
+    import signal
+    import threading
+
+    emulation.settings.build_step_s = 0.02
+    before = (with_graphs.path / "bundle.json").read_bytes()
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    result = edgerd("build-engine", with_graphs.path, "--runtime", "tensorrt", "--precision", "fp16")
+    assert result.exit_code == 130
+    assert (with_graphs.path / "bundle.json").read_bytes() == before
+
+
+def test_options_of_tensorrt_for_another_runtime(edgerd, bundle):
+    result = edgerd("build-engine", bundle.path, "--runtime", "onnxruntime", "--strip")
+    assert result.exit_code == 2
+    assert "--strip is for TensorRT" in result.err
+
+
+@pytest.mark.parametrize("options", [("--profile", "3:2:1"), ("--dla-core", "0", "--precision", "fp16")])
+def test_options_that_cannot_be(edgerd, with_graphs, options):
+    assert edgerd("build-engine", with_graphs.path, "--runtime", "tensorrt", *options).exit_code == 2

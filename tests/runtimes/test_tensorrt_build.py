@@ -1,0 +1,211 @@
+"""Building TensorRT engines over the emulated GPU: options, progress, cancelling, what a build says."""
+
+import json
+import os
+import signal
+import threading
+
+import numpy as np
+import onnx
+import pytest
+from emulation.driver import LOST, NO_DEVICE
+
+from edgerd.errors import BundleDamagedError, DeviceError, EdgerdError, InputError, MissingDependencyError
+
+pytestmark = pytest.mark.emulated
+
+
+def settings_of(plan):
+    """What the emulated builder was told."""
+    text = plan.split(b"\n", 1)[1]
+    return json.loads(text[16 : 16 + int.from_bytes(text[:8], "little")])
+
+
+def test_the_builder_is_told_what_was_asked(tensorrt, graph, emulation):
+    options = {"workspace_mib": 64, "opt_level": 5, "hardware_compatible": True, "version_compatible": True}
+    plan = tensorrt(profile=(1, 2, 4), **options).build(graph, "fp32")["engine.plan"]
+    told = settings_of(plan)
+    trt = emulation.trt
+    assert told["settings"]["pools"] == {str(int(trt.MemoryPoolType.WORKSPACE)): 64 << 20}
+    assert told["settings"]["builder_optimization_level"] == 5
+    assert told["settings"]["hardware_compatibility_level"] == int(trt.HardwareCompatibilityLevel.AMPERE_PLUS)
+    assert told["settings"]["flags"] == ["VERSION_COMPATIBLE"]
+    assert [shape[0] for shape in told["profiles"][0]["frame"]] == [1, 2, 4]
+    assert told["settings"]["network_flags"] == 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+
+
+def test_tf32_is_off_and_the_batch_is_one_if_nothing_is_said(tensorrt, graph):
+    told = settings_of(tensorrt().build(graph, "fp32")["engine.plan"])
+    assert told["settings"]["flags"] == []
+    assert [shape[0] for shape in told["profiles"][0]["frame"]] == [1, 1, 1]
+
+
+def test_a_stripped_engine_is_small_and_gets_its_weights_from_the_graph(tensorrt, loaded, graph, frames):
+    whole = tensorrt().build(graph, "fp32")["engine.plan"]
+    stripped = tensorrt(strip=True).build(graph, "fp32")["engine.plan"]
+    assert len(stripped) < 0.5 * len(whole)
+    np.testing.assert_array_equal(loaded(strip=True).infer(frames).score, loaded().infer(frames).score)
+
+
+def test_a_version_compatible_engine_may_bring_its_runtime(loaded, frames):
+    assert loaded(version_compatible=True).infer(frames).score.shape == (3,)
+
+
+def test_layers_are_reported_with_their_times(tensorrt, graph, said):
+    files = tensorrt().build(graph, "fp32")
+    layers = json.loads(files["build.json"])["layers"]["layers"]
+    assert [layer["name"] for layer in layers] == [node.name for node in onnx.load_from_string(graph).graph.node]
+    assert all(layer["ms"] > 0 for layer in layers)
+    assert any(line.strip().startswith(f"{len(layers)} layers: ") for line in said)
+
+
+# progress
+
+
+def test_progress_has_phase_steps_and_time(tensorrt, graph, emulation):
+    told = []
+    emulation.settings.build_step_s = 0.001
+    tensorrt(on_progress=told.append).build(graph, "fp32")
+    steps = [progress for progress in told if progress.phase == "Timing graph nodes"]
+    assert (steps[0].step, steps[-1].step) == (0, steps[-1].n_steps)
+    assert [progress.elapsed_s for progress in told] == sorted(progress.elapsed_s for progress in told)
+
+
+def test_ctrl_c_stops_the_build_and_keeps_what_was_timed(tensorrt, graph, private_cache, emulation, frames):
+    emulation.settings.build_step_s = 0.02
+    n_steps = []
+
+    def press(progress):
+        n_steps.append(progress.step)
+        if progress.step == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    used = emulation.driver.used_bytes
+    with pytest.raises(KeyboardInterrupt):
+        tensorrt(on_progress=press).build(graph, "fp32")
+    assert 5 <= max(n_steps) < 20
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("tensorrt")]
+    assert emulation.driver.used_bytes == used
+    assert list(private_cache.glob("*.timing"))
+    assert not (private_cache / "engines").exists()
+    assert tensorrt().build(graph, "fp32")
+
+
+# dry run
+
+
+def test_a_dry_run_says_what_would_be_built_and_builds_nothing(tensorrt, graph, private_cache, emulation):
+    emulation.driver.set_device("Orin NX", sm=(8, 7))
+    lines = tensorrt(profile=(1, 2, 4), opt_level=4).dry_run(graph, "fp16")
+    text = "\n".join(lines)
+    assert f"TensorRT {emulation.trt.__version__} on Orin NX (sm_87)" in text
+    assert "tiles in one run: 1:2:4" in text
+    assert "--opt-level 4" in text
+    assert "MiB free" in text
+    assert "it would be built" in text
+    assert not private_cache.exists()
+    tensorrt().build(graph, "fp16")
+    assert "is taken from" in "\n".join(tensorrt().dry_run(graph, "fp16"))
+
+
+# what cannot be done
+
+
+def test_every_node_that_tensorrt_cannot_parse_is_named(tensorrt, graph):
+    model = onnx.load_from_string(graph)
+    model.opset_import.append(onnx.helper.make_opsetid("com.example", 1))
+    for node in model.graph.node[3:5]:
+        node.domain = "com.example"
+    with pytest.raises(BundleDamagedError) as caught:
+        tensorrt().build(model.SerializeToString(), "fp32")
+    names = [f"node {index} {model.graph.node[index].name!r}" for index in (3, 4)]
+    assert "2 errors" in caught.value.what
+    assert all(name in caught.value.what for name in names)
+
+
+@pytest.mark.parametrize("content", [b"", b"no ONNX"])
+def test_what_is_no_graph_is_refused(tensorrt, content):
+    with pytest.raises(BundleDamagedError, match="cannot be read by TensorRT"):
+        tensorrt().build(content, "fp32")
+
+
+def test_another_kind_of_graph_is_refused(tensorrt):
+    value = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in "xy"]
+    other = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["x"], ["y"])], "other", value[:1], value[1:])
+    model = onnx.helper.make_model(other, opset_imports=[onnx.helper.make_opsetid("", 19)], ir_version=9)
+    with pytest.raises(BundleDamagedError, match="not a fused graph"):
+        tensorrt().build(model.SerializeToString(), "fp32")
+
+
+def test_too_little_memory_is_said_before_the_build(tensorrt, graph, emulation):
+    emulation.driver.set_memory(emulation.driver.used_bytes + (100 << 20))
+    with pytest.raises(DeviceError, match="100 MiB are free") as caught:
+        tensorrt().build(graph, "fp32")
+    assert "MiB or more" in caught.value.expected
+    emulation.driver.set_memory(emulation.driver.used_bytes + (300 << 20))
+    with pytest.raises(DeviceError, match="not enough memory to build"):
+        tensorrt(workspace_mib=1024).build(graph, "fp32")
+
+
+def test_memory_that_runs_out_in_the_build(tensorrt, graph, emulation):
+    emulation.settings.build_bytes = 16 << 30
+    with pytest.raises(DeviceError, match="not enough memory to build the engine") as caught:
+        tensorrt().build(graph, "fp32")
+    assert "--workspace" in caught.value.hint
+
+
+def test_dla_where_there_is_some_and_where_there_is_none(tensorrt, graph, emulation):
+    with pytest.raises(InputError, match="no DLA core 0") as caught:
+        tensorrt(dla_core=0).build(graph, "fp16")
+    assert "Leave --dla-core out" in caught.value.hint
+    emulation.settings.dla_cores = 2
+    told = settings_of(tensorrt(dla_core=1).build(graph, "fp16")["engine.plan"])["settings"]
+    assert (told["DLA_core"], told["default_device_type"]) == (1, int(emulation.trt.DeviceType.DLA))
+    assert told["flags"] == ["GPU_FALLBACK"]
+    assert any("DLA core 1: takes" in line for line in tensorrt(dla_core=1).dry_run(graph, "fp16"))
+    with pytest.raises(InputError, match="no DLA core 2"):
+        tensorrt(dla_core=2).build(graph, "fp16")
+
+
+def test_fp32_is_nothing_for_a_dla(tensorrt, graph, emulation):
+    emulation.settings.dla_cores = 1
+    with pytest.raises(InputError, match="fp16 and int8"):
+        tensorrt(dla_core=0).build(graph, "fp32")
+
+
+def test_no_permission(tensorrt, emulation, monkeypatch, tmp_path):
+    from edgerd.cuda import driver
+
+    (tmp_path / "nvidiactl").touch()
+    monkeypatch.setattr(driver, "_DEV", tmp_path)
+    monkeypatch.setattr(driver.os, "access", lambda file, mode: False)
+    emulation.driver.fail("cuInit", LOST)
+    probe = tensorrt().probe()
+    assert not probe.usable
+    assert "nvidiactl cannot be opened" in probe.reason
+    assert "usermod" in probe.fix
+
+
+@pytest.mark.parametrize("attempt", ["build", "key"])
+def test_no_driver(tensorrt, graph, graph_sha256, emulation, attempt):
+    emulation.driver.fail("cuInit", NO_DEVICE, times=9)
+    runtime = tensorrt()
+    probe = runtime.probe()
+    assert not probe.usable
+    assert probe.version == emulation.trt.__version__
+    assert "finds no GPU" in probe.reason
+    assert "nvidia-smi" in probe.fix
+    with pytest.raises(EdgerdError, match=r"finds no GPU|cannot run fp32"):
+        runtime.build(graph, "fp32") if attempt == "build" else runtime.key("fp32", graph_sha256)
+
+
+def test_without_tensorrt_it_says_where_to_get_it(tensorrt, graph, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    probe = tensorrt().probe()
+    assert (probe.version, probe.usable) == (None, False)
+    with pytest.raises(MissingDependencyError, match="tensorrt cannot be imported") as caught:
+        tensorrt().build(graph, "fp32")
+    assert "JetPack" in caught.value.hint
+    assert "edgerd[tensorrt]" in caught.value.hint

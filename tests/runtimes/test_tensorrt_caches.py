@@ -1,0 +1,233 @@
+"""Engines and timings that are kept, and those that cannot be used."""
+
+import json
+import time
+
+import pytest
+
+from edgerd.errors import BundleDamagedError, DeviceError, EngineMismatchError, StorageError
+
+pytestmark = pytest.mark.emulated
+
+
+def build_seconds(runtime, graph, precision="fp32"):
+    started_s = time.monotonic()
+    runtime.build(graph, precision)
+    return time.monotonic() - started_s
+
+
+def entry(private_cache):
+    (folder,) = (private_cache / "engines").glob("[!.]*")
+    return folder
+
+
+# engines
+
+
+def test_the_same_engine_is_not_built_twice(tensorrt, graph, said, emulation):
+    first = tensorrt().build(graph, "fp32")
+    said.clear()
+    emulation.driver.clear()
+    assert tensorrt().build(graph, "fp32") == first
+    assert "built before" in said[0]
+    assert not emulation.driver.counts(device=True)["engine"]
+
+
+@pytest.mark.parametrize("change", ["options", "precision", "device", "graph"])
+def test_another_one_is(tensorrt, graph, said, emulation, change):
+    tensorrt().build(graph, "fp32")
+    said.clear()
+    if change == "device":
+        emulation.driver.set_device("Another", sm=(9, 0))
+    options = {"opt_level": 2} if change == "options" else {}
+    other = graph + b"" if change != "graph" else _renamed(graph)
+    tensorrt(**options).build(other, "fp16" if change == "precision" else "fp32")
+    assert "built in" in said[0]
+
+
+def _renamed(graph):
+    import onnx
+
+    model = onnx.load_from_string(graph)
+    model.graph.name = "another"
+    return model.SerializeToString()
+
+
+def test_an_engine_of_another_tensorrt_is_explained_and_replaced(tensorrt, graph, said, private_cache):
+    tensorrt().build(graph, "fp32")
+    file = entry(private_cache) / "entry.json"
+    content = json.loads(file.read_text())
+    here = content["key"]["engine"]["runtime_version"]
+    content["key"]["engine"]["runtime_version"] = "9.9.0"
+    file.write_text(json.dumps(content))
+    said.clear()
+    tensorrt().build(graph, "fp32")
+    assert said[0] == f"The cached engine is of TensorRT 9.9.0, this is {here}; it is built again."
+    said.clear()
+    tensorrt().build(graph, "fp32")
+    assert "built before" in said[0]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "junk", "gone"])
+def test_a_damaged_entry_is_built_again(tensorrt, graph, said, private_cache, damage):
+    first = tensorrt().build(graph, "fp32")
+    folder = entry(private_cache)
+    if damage == "truncated":
+        (folder / "engine.plan").write_bytes(first["engine.plan"][:-1])
+    elif damage == "junk":
+        (folder / "entry.json").write_text("{}")
+    else:
+        (folder / "engine.plan").unlink()
+    said.clear()
+    assert tensorrt().build(graph, "fp32")["engine.plan"] == first["engine.plan"]
+    assert any("built in" in line for line in said)
+
+
+def test_a_cache_that_cannot_be_written_is_said_and_does_no_harm(tensorrt, graph, said, private_cache):
+    private_cache.parent.mkdir(parents=True)
+    private_cache.write_text("a file where the folder should be")
+    assert tensorrt().build(graph, "fp32")
+    text = "\n".join(said)
+    assert "not kept for the next build" in text
+    assert text.count("cannot be written") == 2
+
+
+# timings
+
+
+def test_timings_save_the_next_build_time(tensorrt, graph, emulation, private_cache):
+    emulation.settings.build_step_s = 0.005
+    slow = build_seconds(tensorrt(), graph)
+    assert build_seconds(tensorrt(opt_level=4), graph) < 0.6 * slow
+    (file,) = private_cache.glob("*.timing")
+    assert emulation.trt.__version__ in file.name
+
+
+def test_a_named_timing_file(tensorrt, graph, emulation, tmp_path):
+    file = tmp_path / "shared" / "timings"
+    tensorrt(timing_cache=file).build(graph, "fp32")
+    assert file.stat().st_size
+    emulation.settings.build_step_s = 0.005
+    assert build_seconds(tensorrt(timing_cache=file, opt_level=4), graph) < 0.15
+
+
+@pytest.mark.parametrize("damage", ["junk", "another device"])
+def test_timings_that_do_not_fit_are_explained(tensorrt, graph, said, emulation, tmp_path, damage):
+    file = tmp_path / "timings"
+    tensorrt(timing_cache=file).build(graph, "fp32")
+    if damage == "junk":
+        file.write_bytes(b"junk")
+    else:
+        emulation.driver.set_device("Another", sm=(9, 0))
+    tensorrt(timing_cache=file, opt_level=1).build(graph, "fp32")
+    assert f"{file} is damaged, or of another GPU or TensorRT; timing starts anew." in said
+    assert file.stat().st_size > 10
+
+
+def test_a_named_timing_file_that_cannot_be_written_is_refused_before_the_build(tensorrt, graph, tmp_path, emulation):
+    (tmp_path / "file").write_text("")
+    emulation.driver.clear()
+    with pytest.raises(StorageError, match=r"could not be written(.|\n)*--timing-cache"):
+        tensorrt(timing_cache=tmp_path / "file" / "timings").build(graph, "fp32")
+    assert not emulation.driver.counts(device=True)["engine"]
+
+
+# plans that do not fit
+
+
+@pytest.fixture
+def load(tensorrt, graph, graph_sha256):
+    """Loads files under a key, both as changed by a test."""
+
+    def load(change_files=lambda files: None, **change_key):
+        runtime = tensorrt()
+        files = runtime.build(graph, "fp32")
+        change_files(files)
+        return runtime.load(graph, runtime.key("fp32", graph_sha256).model_copy(update=change_key), files)
+
+    return load
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"device": "NVIDIA L4"}, "device NVIDIA L4 [(]here"),
+        ({"features": ("sm_75",)}, "features sm_75 [(]here"),
+        ({"runtime_version": "9.0"}, "runtime version 9.0 [(]here"),
+        ({"graph_sha256": "0" * 64}, "graph sha256 000"),
+    ],
+)
+def test_an_engine_of_another_kind_is_refused_before_it_is_read(load, emulation, change, text):
+    used = emulation.driver.used_bytes
+    with pytest.raises(EngineMismatchError, match=text) as caught:
+        load(lambda files: files.update({"engine.plan": b"never looked at"}), **change)
+    assert "edgerd build-engine --runtime tensorrt" in caught.value.hint
+    assert emulation.driver.used_bytes == used
+
+
+@pytest.mark.parametrize("cut", [0, 5, 100, -1])
+def test_a_truncated_plan(load, cut):
+    with pytest.raises(BundleDamagedError, match=r"engine.plan cannot be read"):
+        load(lambda files: files.update({"engine.plan": files["engine.plan"][:cut]}))
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"options": {}}'])
+def test_a_damaged_record(load, content):
+    with pytest.raises(BundleDamagedError, match=r"build.json cannot be read"):
+        load(lambda files: files.update({"build.json": content}))
+
+
+def test_files_that_are_missing(load):
+    for name in ("engine.plan", "build.json"):
+        with pytest.raises(BundleDamagedError, match=name):
+            load(lambda files, name=name: files.pop(name))
+
+
+def test_tensorrt_itself_finds_a_plan_of_another_device(load, emulation):
+    def swap(files):
+        files["engine.plan"] = files["engine.plan"].replace(b" sm_", b" sn_", 1)
+
+    with pytest.raises(EngineMismatchError, match="incompatible device"):
+        load(swap)
+
+
+def test_no_memory_to_load(load, emulation):
+    def fill(files):
+        emulation.driver.set_memory(emulation.driver.used_bytes + 1000)
+
+    with pytest.raises(DeviceError, match="not enough memory to load the engine"):
+        load(fill)
+
+
+def test_a_stripped_plan_and_another_graph(tensorrt, graph, graph_sha256):
+    from runtime_graphs import small_fused_graph
+
+    runtime = tensorrt(strip=True)
+    files = runtime.build(graph, "fp32")
+    other = small_fused_graph(head="brow/")
+    import hashlib
+
+    key = runtime.key("fp32", hashlib.sha256(other).hexdigest())
+    with pytest.raises(BundleDamagedError, match="cannot be given the graph's weights"):
+        runtime.load(other, key, files)
+
+
+# keys that fit more than one machine
+
+
+def test_a_compatible_engine_runs_on_later_gpus_and_versions(tensorrt, graph, graph_sha256, frames, emulation):
+    emulation.driver.set_device("A2", sm=(8, 6))
+    runtime = tensorrt(hardware_compatible=True, version_compatible=True)
+    key, files = runtime.key("fp32", graph_sha256), runtime.build(graph, "fp32")
+    assert (key.device, key.features) == ("any", ("sm_80 or later",))
+    older = key.model_copy(update={"runtime_version": "10.0.1 or later"})
+    emulation.driver.set_device("H200", sm=(9, 0))
+    engine = tensorrt().load(graph, older, files)
+    assert engine.infer(frames).score.shape == (3,)
+    engine.close()
+    newer = key.model_copy(update={"runtime_version": "99.0 or later"})
+    with pytest.raises(EngineMismatchError, match=r"runtime version 99.0 or later"):
+        tensorrt().load(graph, newer, files)
+    emulation.driver.set_device("T4", sm=(7, 5))
+    with pytest.raises(EngineMismatchError, match=r"features sm_80 or later [(]here sm_75[)]"):
+        tensorrt().load(graph, key, files)
