@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from functools import cache
@@ -14,6 +15,7 @@ from edgerd.errors import BundleDamagedError, EdgerdError, InputError, MissingDe
 from edgerd.precision.flavours import FLAVOURS
 from edgerd.precision.quantise import quantised_graph
 from edgerd.precision.ranges import collect_ranges
+from edgerd.precision.tensorrt import FLAVOUR, tensorrt_int8_graph
 from edgerd.runtimes import RUNTIMES, load_runtime
 from edgerd.runtimes.machine import usable_cores
 
@@ -27,7 +29,10 @@ def combinations() -> list:
         probe = load_runtime(name).probe()
         if not probe.usable:
             found.append(pytest.param(name, "fp32", id=name, marks=pytest.mark.skip(reason=probe.reason)))
-        found += [pytest.param(name, precision, id=f"{name}-{precision}") for precision in probe.precisions]
+        marks = [pytest.mark.emulated] if name == "tensorrt" and "emulation.loading" in sys.modules else []
+        found += [
+            pytest.param(name, precision, id=f"{name}-{precision}", marks=marks) for precision in probe.precisions
+        ]
     return found
 
 
@@ -35,15 +40,22 @@ every_engine = pytest.mark.parametrize(("name", "precision"), combinations())
 every_runtime = pytest.mark.parametrize("name", RUNTIMES)
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch):
+    """Engines and timings of these tests, apart from the user's."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
 @pytest.fixture
-def open_engine(graph_for, graph_sha256: str):
+def open_engine(graph_for):
     """Opens engines and closes them after the test."""
     opened = []
 
     def opener(name: str, precision: str, files: dict[str, bytes] | None = None, threads: int = 1):
         runtime = load_runtime(name)
         graph = graph_for(name, precision)
-        opened.append(runtime.load(graph, runtime.key(precision, graph_sha256), files or {}, threads=threads))
+        key = runtime.key(precision, hashlib.sha256(graph).hexdigest())
+        opened.append(runtime.load(graph, key, files or {}, threads=threads))
         return opened[-1]
 
     yield opener
@@ -55,7 +67,10 @@ def open_engine(graph_for, graph_sha256: str):
 def graph_for(graph: bytes, frames: np.ndarray):
     """The graph that a runtime takes for a precision."""
     ranges = collect_ranges(graph, np.concatenate([frames] * 3)[:, None])
-    quantised = cache(lambda flavour: quantised_graph(graph, ranges, flavour))
+
+    @cache
+    def quantised(flavour: str) -> bytes:
+        return tensorrt_int8_graph(graph, ranges) if flavour == FLAVOUR else quantised_graph(graph, ranges, flavour)
 
     def graph_for(name: str, precision: str) -> bytes:
         return quantised(load_runtime(name).probe().int8_flavour) if precision == "int8" else graph
@@ -228,7 +243,7 @@ def test_int8_is_the_fastest_and_names_its_flavour_or_says_what_it_needs(name):
         pytest.skip(probe.reason)
     if probe.int8_flavour:
         assert probe.precisions[-1] == "int8"
-        assert probe.int8_flavour in FLAVOURS
+        assert probe.int8_flavour in (*FLAVOURS, FLAVOUR)
     else:
         assert "int8" not in probe.precisions
         assert "int8 needs" in probe.reason

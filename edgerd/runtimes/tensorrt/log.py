@@ -11,7 +11,7 @@ from edgerd.errors import DeviceError
 _Made = TypeVar("_Made")
 
 _KEPT = 50
-_SIGNS_OF_NO_MEMORY = ("outofmemory", "out of memory", "insufficient memory")
+_SIGNS_OF_NO_MEMORY = ("outofmemory", "out of memory", "insufficient memory", "could not be allocated", "bad_alloc")
 
 
 class Log(trt.ILogger):

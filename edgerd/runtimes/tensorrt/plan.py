@@ -45,6 +45,7 @@ def engine_from(plan: bytes, graph: bytes, options: BuildOptions, log: Log) -> t
         raise _undeserialisable(log.take())
     if options.strip:
         _refit(engine, graph, log)
+    log.take()  # what it complained of and got over is nothing to a run
     return engine
 
 

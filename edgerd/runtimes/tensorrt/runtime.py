@@ -123,8 +123,10 @@ class TensorRt:
         """
         thread_count(threads)
         check_precision(self.name, self.probe(), key.precision)
-        self._check_key(key, graph)
-        files = files or self.build(graph, key.precision)
+        if files:
+            self._check_key(key, graph)
+        else:
+            files = self.build(graph, key.precision)
         gpu = Context()
         try:
             return _loaded(gpu, graph, key, files)
