@@ -34,7 +34,8 @@ class DeviceOptions:
 
     Attributes:
         mode: "latency": one frame at a time. "throughput": a frame is uploaded while the one before is inferred.
-        slots: Frames in pinned memory: those under way, and those that the camera writes.
+        slots: Frames in pinned memory: those under way, the one that the camera writes, and the one that waits. With
+            fewer the camera's thread copies.
         wait: Sleep until the GPU is done, or turn in a loop, which answers sooner and costs a core.
         keep_warm: While no frame comes, run the engine now and then, so that the GPU keeps its clocks up.
         capture: False to enqueue each frame's work anew, without graphs.
@@ -54,12 +55,12 @@ class DeviceOptions:
 
     @property
     def depth(self) -> int:
-        """Frames that may be under way at once; one slot is left to the camera where there are three."""
+        """Frames that may be under way at once; from three slots on, one is left to the camera."""
         return max(min(self.slots, 2), self.slots - 1) if self.mode == "throughput" else 1
 
 
 class DeviceStep:
-    """Slots and lanes over an engine. Everything but `lend`, `holds` and `give_back` in the engine's thread.
+    """Slots and lanes over an engine. Everything but what `Buffers` has in the engine's thread.
 
     Attributes:
         options: As given.
@@ -112,6 +113,10 @@ class DeviceStep:
         """See `Buffers.holds`."""
         return any(frames.slots.holds(data) for frames in self._all_frames())
 
+    def has_room(self, data: UInt8Array) -> bool:
+        """See `Buffers.has_room`."""
+        return self._frames is None or self._frames.slots.has_room(data)
+
     def give_back(self, data: UInt8Array) -> None:
         """See `Buffers.give_back`."""
         for frames in self._all_frames():
@@ -137,7 +142,6 @@ class DeviceStep:
             layout,
             self._spec,
             n_slots=self.options.slots,
-            for_camera=self.options.slots - self.options.depth,
             cameras=self._cameras,
             capture=self.options.capture and not self.notes,
             profile=self.options.profile,

@@ -36,7 +36,6 @@ class FrameSlots:
         spec: PreprocessSpec,
         *,
         n_slots: int,
-        for_camera: int,
         cameras: int = 1,
         capture: bool = True,
         profile: bool = False,
@@ -49,7 +48,6 @@ class FrameSlots:
             layout: Of the frames.
             spec: The preprocessing.
             n_slots: How many.
-            for_camera: How many of them the camera may hold.
             cameras: Frames per slot.
             capture: False to enqueue each frame's work anew.
             profile: Let the lanes measure the engine.
@@ -82,7 +80,7 @@ class FrameSlots:
             self._free()
             raise
         shape = (cameras,) * (cameras > 1) + frame_shape(layout)
-        self.slots = Slots([frame.host.reshape(shape) for frame in frames], for_camera)
+        self.slots = Slots([frame.host.reshape(shape) for frame in frames])
 
     def lane_of(self, number: int) -> Lane:
         """The lane through which a slot's frame goes."""

@@ -83,8 +83,7 @@ def run_loop(
     """
     run = _Run(inspector, camera, policy or default_policy(camera), tuple(event_sinks), tuple(verdict_sinks), profile)
     newest = camera.live if frames is None else frames == "newest"
-    buffers = inspector.buffers
-    source = Mailbox(camera, buffers=buffers) if newest else Sequential(camera, buffers)
+    source = Mailbox(camera, buffers=inspector.buffers) if newest else Sequential(camera, inspector.buffers)
     stop = stop or threading.Event()
     ended = Ended.ERROR
     error: EdgerdError | None = None
@@ -134,6 +133,7 @@ class _Run:
     ) -> None:
         self.statistics = RunStatistics()
         self._inspector = inspector
+        self._buffers = inspector.buffers
         self._camera = camera
         self._policy = policy
         self._event_sinks = event_sinks
@@ -202,6 +202,8 @@ class _Run:
             frame = source.take(stop, self._inspector.keep_warm)
             if frame is None:
                 return Ended.STOPPED if stop.is_set() else Ended.END_OF_SOURCE
+            while self._under_way and self._buffers and not self._buffers.has_room(frame.data):
+                self._finish(source, on_update)
             pending = self._submit(frame)
         except UnreadablePictureError as unreadable:
             frame, pending = unreadable.frame, Pending.done(self._no_decision(unreadable.what))
@@ -241,8 +243,8 @@ class _Run:
             self._give_back(frame)
 
     def _give_back(self, frame: Frame) -> None:
-        if self._inspector.buffers:
-            self._inspector.buffers.give_back(frame.data)
+        if self._buffers:
+            self._buffers.give_back(frame.data)
 
     def _no_decision(self, reason: str) -> Inspection:
         return Inspection(Verdict.NO_DECISION, score=None, threshold=self._inspector.threshold, reason=reason)

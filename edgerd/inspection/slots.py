@@ -27,6 +27,10 @@ class Buffers(Protocol):
         """Whether this data lies in one of them."""
         ...
 
+    def has_room(self, data: UInt8Array) -> bool:
+        """Whether a frame can be judged now: it lies in one of them, or one is free for it."""
+        ...
+
     def give_back(self, data: UInt8Array) -> None:
         """The buffer in which this data lies is free again; nothing where it lies elsewhere."""
         ...
@@ -40,19 +44,22 @@ class _Holder(Enum):
     """The run, which copied a frame from elsewhere there."""
 
 
+_CAMERA_NEEDS = 2
+"""Buffers: one that it writes to, and one with the newest frame, which waits."""
+
+
 class Slots:
     """Buffers of one shape, and who holds each.
 
     Args:
         buffers: uint8, all of the shape of a frame; they stay as long as this.
-        for_camera: The camera holds so many at most, so that the run always finds one for a frame from elsewhere.
     """
 
-    def __init__(self, buffers: Sequence[UInt8Array], for_camera: int) -> None:
+    def __init__(self, buffers: Sequence[UInt8Array]) -> None:
         self._buffers = tuple(buffers)
         self._numbers = {address_of(buffer): number for number, buffer in enumerate(buffers)}
         self._holders = [_Holder.NOBODY] * len(buffers)
-        self._for_camera = for_camera
+        self._for_camera = min(_CAMERA_NEEDS, len(buffers) - 1)
         self._lock = threading.Lock()
 
     def __getitem__(self, number: int) -> UInt8Array:
@@ -75,6 +82,11 @@ class Slots:
             number = self._numbers.get(address_of(data))
             if number is not None:
                 self._holders[number] = _Holder.NOBODY
+
+    def has_room(self, data: UInt8Array) -> bool:
+        """Whether `claim` has a buffer for this frame."""
+        with self._lock:
+            return address_of(data) in self._numbers or _Holder.NOBODY in self._holders
 
     def claim(self, data: UInt8Array) -> tuple[int, bool]:
         """Take a frame into the run.

@@ -33,6 +33,22 @@ def test_video_gives_every_frame_in_order_and_ends(video: Path) -> None:
     assert camera.read() is None
 
 
+def test_video_writes_to_memory_that_fits_and_makes_its_own_otherwise(video: Path) -> None:
+    camera = VideoFile(str(video))
+    fitting, other = np.zeros((48, 64, 3), np.uint8), np.zeros((20, 64, 3), np.uint8)
+    for number in range(3):
+        frame = camera.read_into(fitting)
+        assert frame is not None
+        assert frame.data.ctypes.data == fitting.ctypes.data
+        assert round(fitting.mean(), -1) == 10 * number
+    frame = camera.read_into(other)
+    assert frame is not None
+    assert frame.data.shape == (48, 64, 3)
+    assert not other.any()
+    assert round(camera.read().data.mean(), -1) == 40
+    assert round(fitting.mean(), -1) == 20
+
+
 def test_video_cut_short_ends_early_but_says_how_many_there_should_be(tmp_path: Path) -> None:
     path = tmp_path / "cut.mkv"
     content = write_mjpeg(path, 40)

@@ -32,6 +32,16 @@ def test_one_pixel_that_changes_is_a_living_camera() -> None:
     assert not any(guard.reason(frame) for frame in frames([picture(number=number) for number in range(100)]))
 
 
+def test_a_camera_that_writes_to_the_same_memory_again_is_living_or_frozen_by_what_it_writes() -> None:
+    buffer = picture(height=480, width=640)
+    living, frozen = FrozenGuard(), FrozenGuard()
+    for number in range(40):
+        buffer[401, 403] = number  # no pixel of the sample
+        assert not living.reason(Frame(buffer, number=number, captured_monotonic_s=number / 10))
+    reasons = [frozen.reason(Frame(buffer, captured_monotonic_s=number / 10)) for number in range(40)]
+    assert [bool(reason) for reason in reasons] == [False] * 20 + [True] * 20
+
+
 def test_the_first_size_is_the_one() -> None:
     guard = SizeGuard()
     small, large = picture(height=48, width=64), picture(height=96, width=128)

@@ -6,13 +6,16 @@ import threading
 import time
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
-from inspection_parts import GOOD
+from device_parts import FillingCamera
+from inspection_parts import DEFECTIVE, GOOD, picture
 
 from edgerd.cameras.fake import FakeCamera
 from edgerd.cameras.protocol import UnreadablePictureError
 from edgerd.errors import CameraError, PictureError
 from edgerd.inspection.mailbox import Mailbox, Sequential
+from edgerd.inspection.slots import Slots
 from edgerd.types import Frame, UInt8Array
 
 NEVER = threading.Event()
@@ -168,3 +171,84 @@ def test_sequential_reads_nothing_after_a_stop() -> None:
     stop.set()
     with Sequential(FakeCamera([GOOD])) as source:
         assert source.take(stop) is None
+
+
+def buffers() -> Slots:
+    return Slots([np.zeros(GOOD.shape, np.uint8) for _ in range(3)])
+
+
+def is_buffered(frame: Frame | None, held: Slots) -> bool:
+    return frame is not None and held.holds(frame.data)
+
+
+@pytest.mark.parametrize("source", [Mailbox, Sequential])
+def test_a_camera_that_can_writes_to_a_buffer_and_the_frames_of_others_are_copied_there(source: type) -> None:
+    for camera in (FillingCamera([GOOD, DEFECTIVE]), FakeCamera([GOOD, DEFECTIVE])):
+        held = buffers()
+        with source(camera, buffers=held) as opened:
+            frame = opened.take(NEVER)
+            assert is_buffered(frame, held)
+            assert np.array_equal(frame.data, GOOD if frame.number == 0 else DEFECTIVE)
+            held.give_back(frame.data)
+        assert not held.is_lent
+
+
+@pytest.mark.parametrize("source", [Mailbox, Sequential])
+def test_a_frame_of_another_shape_stays_where_it_is_and_keeps_no_buffer(source: type) -> None:
+    larger = picture(height=96, width=128)
+    for camera in (FillingCamera([larger]), FakeCamera([larger])):
+        held = buffers()
+        with source(camera, buffers=held) as opened:
+            frame = opened.take(NEVER)
+            assert not is_buffered(frame, held)
+            assert frame.data is larger
+        assert not held.is_lent
+
+
+def test_frames_that_nobody_took_give_their_buffers_back() -> None:
+    held, stepped = buffers(), SteppedCamera(n_frames=9)
+    with Mailbox(FakeCamera(stepped.script(), live=True), buffers=held) as mailbox:
+        stepped.idle.acquire()
+        stepped.step(1)
+        taken = mailbox.take(NEVER)
+        stepped.step(8)
+        assert is_buffered(mailbox.take(NEVER), held)
+        stepped.may_read.release()
+        assert mailbox.take(NEVER) is None
+        assert mailbox.dropped == 7
+    assert is_buffered(taken, held)
+    assert np.array_equal(taken.data, GOOD)
+
+
+def test_a_camera_that_fails_gives_its_buffer_back() -> None:
+    def unplugged(number: int) -> None:
+        if number == 1:
+            raise CameraError("The camera was unplugged.")
+
+    held = buffers()
+    with Sequential(FillingCamera([GOOD] * 2, before=unplugged), buffers=held) as source:
+        held.give_back(source.take(NEVER).data)
+        with pytest.raises(CameraError, match="unplugged"):
+            source.take(NEVER)
+    assert not held.is_lent
+
+
+def test_who_waits_may_do_something_meanwhile() -> None:
+    calls: list[float] = []
+    with Mailbox(FakeCamera([], live=True, stall=True), silence_s=0.35) as mailbox, pytest.raises(CameraError):
+        mailbox.take(NEVER, idle=lambda: calls.append(time.monotonic()))
+    assert len(calls) == 3
+
+
+def test_ready_is_whoever_has_a_frame_or_none_any_more() -> None:
+    stepped = SteppedCamera(n_frames=1)
+    with Mailbox(FakeCamera(stepped.script(), live=True)) as mailbox:
+        stepped.idle.acquire()
+        assert not mailbox.is_ready()
+        stepped.step(1)
+        assert mailbox.is_ready()
+        mailbox.take(NEVER)
+        assert not mailbox.is_ready()
+        stepped.may_read.release()
+        assert mailbox.take(NEVER) is None
+        assert mailbox.is_ready()

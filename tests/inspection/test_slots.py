@@ -9,8 +9,8 @@ from edgerd.errors import DeviceError
 from edgerd.inspection.slots import Slots
 
 
-def slots(n: int = 3, for_camera: int = 2) -> Slots:
-    return Slots([np.zeros((4, 6, 3), np.uint8) for _ in range(n)], for_camera)
+def slots(n: int = 3) -> Slots:
+    return Slots([np.zeros((4, 6, 3), np.uint8) for _ in range(n)])
 
 
 def test_a_camera_gets_its_share_and_no_more() -> None:
@@ -22,6 +22,14 @@ def test_a_camera_gets_its_share_and_no_more() -> None:
     assert held.lend() is None
     held.give_back(second)
     assert held.lend() is second
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_one_buffer_is_always_left_for_a_frame_from_elsewhere(n: int) -> None:
+    held = slots(n)
+    while held.lend() is not None:
+        pass
+    assert held.has_room(np.zeros((4, 6, 3), np.uint8))
 
 
 def test_a_frame_that_lies_in_a_slot_is_not_copied() -> None:
@@ -40,6 +48,8 @@ def test_a_frame_from_elsewhere_finds_a_slot_while_the_camera_has_its_share() ->
     number, is_there = held.claim(np.zeros((4, 6, 3), np.uint8))
     assert not is_there
     assert all(held[number] is not buffer for buffer in lent)
+    assert held.has_room(lent[0])
+    assert not held.has_room(np.zeros((4, 6, 3), np.uint8))
     with pytest.raises(DeviceError, match="All 3 slots are in use"):
         held.claim(np.zeros((4, 6, 3), np.uint8))
 

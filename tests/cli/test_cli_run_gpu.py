@@ -1,0 +1,88 @@
+"""`edgerd run` and `edgerd bench` over the emulated GPU."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from emulation.driver import CAPTURE_UNSUPPORTED, ILLEGAL_ADDRESS
+
+pytestmark = pytest.mark.emulated
+
+LINE = "sample://ring?n=12&defective=0.5&size=96"
+TENSORRT = ("--runtime", "tensorrt", "--precision", "fp32")
+
+
+def lines_of(file):
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def _shared_cache(cache, monkeypatch):
+    """One for all, so that kernels are compiled once."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+
+
+@pytest.fixture
+def run(edgerd, emulation, bundle, tmp_path):
+    """Runs a camera; gives the command's result and the verdicts."""
+
+    def start(*options):
+        verdicts = tmp_path / "verdicts.jsonl"
+        verdicts.unlink(missing_ok=True)
+        result = edgerd("run", "--camera", LINE, "--bundle", bundle.path, "--verdicts", verdicts, *options)
+        return result, lines_of(verdicts) if verdicts.exists() else []
+
+    return start
+
+
+@pytest.mark.parametrize("options", [(), ("--mode", "throughput", "--slots", 4, "--wait", "spinning", "--profile")])
+def test_a_run_on_the_gpu_gives_the_verdicts_of_the_cpu(run, tmp_path, options):
+    _, on_cpu = run()
+    result, on_gpu = run(*TENSORRT, *options, "--json", tmp_path / "summary.json")
+    assert result.exit_code == 0, result.err
+    assert [line["verdict"] for line in on_gpu] == [line["verdict"] for line in on_cpu]
+    assert [line["score"] for line in on_gpu] == pytest.approx([line["score"] for line in on_cpu], abs=1e-3)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert (summary["runtime"], summary["frames"], summary["warnings"]) == ("tensorrt", 12, [])
+    assert (summary["engine_ms"] is not None) == ("--profile" in options)
+
+
+def test_a_lost_gpu_ends_with_its_exit_code_and_the_alerts_before_are_on_the_disk(run, emulation, tmp_path):
+    _, on_cpu = run()
+    threshold = sorted(line["score"] for line in on_cpu)[3]
+    expected = [line["frame"] for line in on_cpu if line["score"] > threshold and line["frame"] < 8]
+    emulation.driver.fail("run:kernel", ILLEGAL_ADDRESS, after=4 + 8)  # three slots and a frame before; then eight
+    result, lines = run(*TENSORRT, "--threshold", threshold, "--events", tmp_path / "events.jsonl")
+    assert result.exit_code == 1
+    assert "The GPU is lost: an illegal memory access" in result.err
+    assert "Next: Start again" in result.err
+    assert "Traceback" not in result.err
+    judged = [line for line in lines if line["verdict"] != "NO_DECISION"]
+    assert lines[len(judged)]["reason"].startswith("The GPU is lost")
+    events = lines_of(tmp_path / "events.jsonl")
+    assert [event["frame"] for event in events] == [frame for frame in expected if frame < len(judged)]
+    assert events
+
+
+def test_work_that_is_no_graph_is_said_once(run, emulation):
+    emulation.driver.fail("cuStreamBeginCapture", CAPTURE_UNSUPPORTED, times=100)
+    result, lines = run(*TENSORRT)
+    assert result.exit_code == 0
+    assert len(lines) == 12
+    assert result.err.count("not as one graph") == 1
+
+
+@pytest.mark.parametrize("mode", ["latency", "throughput"])
+def test_bench_measures_the_gpu(edgerd, emulation, bundle, tmp_path, mode):
+    options = ("--frame-size", "128x96", "--max-frames", 20, "--mode", mode, "--json", tmp_path / "bench.json")
+    result = edgerd("bench", bundle.path, *TENSORRT, *options)
+    assert result.exit_code == 0, result.err
+    figures = json.loads((tmp_path / "bench.json").read_text())
+    assert figures["engine_ms"]["n"] == figures["frame_ms"]["n"] == 20
+    assert figures["engine_ms"]["p50"] < figures["frame_ms"]["p50"]

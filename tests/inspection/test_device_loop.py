@@ -1,0 +1,223 @@
+"""The loop over the emulated GPU: the same verdicts, alerts and ends as on the CPU."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+
+import numpy as np
+import pytest
+from device_parts import FillingCamera, gpu_engine, in_format
+from emulation.driver import ILLEGAL_ADDRESS
+from inspection_parts import BLACK, DEFECTIVE, GOOD, THRESHOLD, make_bundle, picture
+
+from edgerd.cameras.fake import FakeCamera
+from edgerd.data.samples import line_parts
+from edgerd.errors import CameraError, DeviceLostError, SpecError
+from edgerd.inspection.decision import StreamPolicy
+from edgerd.inspection.device_step import DeviceOptions
+from edgerd.inspection.inspector import Inspector
+from edgerd.inspection.loop import run_loop
+from edgerd.inspection.slots import address_of
+from edgerd.inspection.summary import Ended
+from edgerd.manifest import GRAPH_FILE, PreprocessSpec, RegionSpec
+from edgerd.runtimes.fake import FakeEngine
+from edgerd.sinks.fake import FakeSink
+from edgerd.types import Frame, PixelFormat
+
+pytestmark = pytest.mark.emulated(once=True)
+
+N_FRAMES = 500
+TOLERANCE = {PixelFormat.BGR: 1e-4, PixelFormat.GREY: 1e-4, PixelFormat.NV12: 1e-3, PixelFormat.YUYV: 1e-3}
+MODES = ("latency", "throughput")
+SAME = ("verdict", "reason", "frame", "source")
+
+
+def cpu():
+    return Inspector(make_bundle(), FakeEngine(), THRESHOLD)
+
+
+def judged(inspector, camera, **options):
+    """Verdict lines, events and the summary of a run."""
+    verdicts, events = FakeSink(), FakeSink()
+    summary = run_loop(inspector, camera, verdict_sinks=[verdicts], event_sinks=[events], **options)
+    return verdicts.events, events.events, summary
+
+
+def told(lines):
+    return [tuple(line[name] for name in SAME) for line in lines]
+
+
+def alerts(events):
+    return [(event["kind"], event["state"], event.get("frame")) for event in events]
+
+
+def line_frames(pixel_format, n):
+    """Frames of a live camera: parts of the line, some of them defective, each a little brighter or darker."""
+    parts = [part.part.picture for part in line_parts("ring", 100, 0.3, seed=1, size=128)]
+    for number in range(n):
+        light = np.random.default_rng(number).uniform(0.95, 1.05)
+        bgr = np.clip(parts[number % len(parts)] * light, 0, 255).astype(np.uint8)
+        yield Frame(in_format(bgr, pixel_format), pixel_format, number, captured_monotonic_s=number / 30)
+
+
+@pytest.mark.parametrize(("pixel_format", "mode"), [*zip(PixelFormat, MODES * 2, strict=True)])
+def test_500_frames_give_the_alerts_of_the_cpu(emulation, on_gpu, bundle, pixel_format, mode):
+    with Inspector.open(bundle, threads=1) as reference:
+        scores = sorted(reference.inspect(frame).score for frame in line_frames(pixel_format, 60))
+    threshold = max(itertools.pairwise(scores[36:54]), key=lambda pair: pair[1] - pair[0])
+    threshold = sum(threshold) / 2
+
+    runs = []
+    engine = gpu_engine(bundle.read(GRAPH_FILE))
+    for inspector in (
+        Inspector.open(bundle, threshold=threshold, threads=1),
+        Inspector(bundle, engine, threshold, device=DeviceOptions(mode=mode)),
+    ):
+        with inspector:
+            camera = FakeCamera(line_frames(pixel_format, N_FRAMES), live=True)
+            runs.append(judged(inspector, camera, policy=StreamPolicy(clear_ratio=1.0), frames="every"))
+    (here, here_events, here_summary), (there, there_events, _) = runs
+    assert len(here) == N_FRAMES
+    assert here_summary.ng > 50
+    assert told(here) == told(there)
+    assert alerts(here_events) == alerts(there_events)
+    assert len(here_events) > 20
+    difference = max(abs(one["score"] - other["score"]) for one, other in zip(here, there, strict=True))
+    assert difference <= TOLERANCE[pixel_format]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_guards_and_sizes_are_those_of_the_cpu(on_gpu, mode):
+    larger = picture(0.5, height=96, width=128)
+    script = [GOOD, DEFECTIVE, BLACK, larger, DEFECTIVE, GOOD]
+    for fixed_size in (True, False):
+        here = judged(on_gpu(mode=mode), FakeCamera(script, fixed_size=fixed_size))
+        there = judged(cpu(), FakeCamera(script, fixed_size=fixed_size))
+        assert told(here[0]) == told(there[0])
+        assert alerts(here[1]) == alerts(there[1])
+    assert here[2].ng == 3  # of pictures, each may have its size
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_frozen_camera_is_not_judged_although_its_frames_share_a_few_buffers(on_gpu, mode):
+    pictures = [picture(number=number) for number in range(5)] + [GOOD] * 80
+    camera = FillingCamera(pictures, live=True)
+    lines, _, summary = judged(on_gpu(mode=mode), camera, frames="every")
+    assert (summary.ok, summary.no_decision) == (64, 21)
+    assert "frozen" in lines[-1]["reason"]
+    assert camera.filled == 84  # all but the first, whose size was not known yet
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_live_camera_writes_to_pinned_memory_and_nothing_is_copied_on_the_host(emulation, on_gpu, mode):
+    taken = threading.Semaphore(1)
+    inspector = on_gpu(mode=mode)
+    slots: list[int] = []
+
+    def next_please(update):
+        slots.append(address_of(update.frame.data))
+        taken.release()
+
+    pictures = [picture(0.1 * (number % 5), number=number) for number in range(30)]
+    camera = FillingCamera(pictures, live=True, before=lambda _: taken.acquire(timeout=10))
+    lines, _, summary = judged(inspector, camera, on_update=next_please)
+    assert (summary.frames, summary.dropped) == (30, 0)
+    assert camera.filled >= 28  # all but those that were read before the size was known
+    assert len(set(slots[2:])) <= 3
+    reference, _, _ = judged(cpu(), FakeCamera(pictures))
+    assert [line["score"] for line in lines] == pytest.approx([line["score"] for line in reference])
+    assert "pageable" not in emulation.driver.counts()
+
+
+def test_a_camera_that_is_faster_drops_frames_and_every_verdict_is_of_its_own_frame(on_gpu):
+    """Frame n has the grey level that says n: a buffer that is written while it is read would show."""
+    pictures = [np.full((48, 64, 3), 60 + number, np.uint8) for number in range(150)]
+    for mode in MODES:
+        seen: list[tuple[int, float]] = []
+
+        def slow(update, seen=seen):
+            seen.append((update.frame.number, update.inspection.score))
+            time.sleep(0.002)
+
+        camera = FillingCamera(pictures, live=True, before=lambda _: time.sleep(0.0005))
+        summary = run_loop(on_gpu(mode=mode), camera, on_update=slow)
+        assert summary.frames + summary.dropped == 150
+        assert summary.dropped > 0
+        assert [score for _, score in seen] == [abs(60 + number - 128) / 128 for number, _ in seen]
+        assert camera.filled > 30
+
+
+def test_a_gpu_that_waits_for_frames_is_kept_warm(emulation, on_gpu):
+    for keep_warm in (True, False):
+        inspector = on_gpu(keep_warm=keep_warm)
+        inspector.inspect(GOOD)
+        emulation.driver.clear()
+        camera = FillingCamera([GOOD, DEFECTIVE], live=True, before=lambda number: time.sleep(0.35 * number))
+        run_loop(inspector, camera)
+        assert (emulation.driver.counts(device=True)["engine"] > 2) is keep_warm
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_frames_before_a_lost_camera_are_judged_first(on_gpu, mode):
+    script = [GOOD, DEFECTIVE, GOOD, CameraError("The camera was unplugged.")]
+    lines, events, summary = judged(on_gpu(mode=mode), FakeCamera(script))
+    assert [line["verdict"] for line in lines] == ["OK", "NG", "OK", "NO_DECISION"]
+    assert alerts(events)[0] == ("alert", "raised", 1)
+    assert events[-1]["kind"] == "camera"
+    assert summary.ended is Ended.ERROR
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_region_outside_of_the_frame_ends_the_run_of_a_camera(on_gpu, mode):
+    inspector = on_gpu(PreprocessSpec(height=32, width=32, region=RegionSpec(x=0, y=0, width=64, height=48)), mode=mode)
+    small = picture(height=20, width=20)
+    assert judged(inspector, FakeCamera([GOOD, small, GOOD], fixed_size=False))[2].no_decision == 1
+    summary = judged(inspector, FakeCamera([small, small]))[2]
+    with pytest.raises(SpecError, match="leaves the frame"):
+        summary.raise_for_error()
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("what", ["run:engine", "run:copy", "cuGraphLaunch"])
+def test_a_gpu_that_is_lost_in_mid_stream_keeps_what_was_said_before(emulation, on_gpu, mode, what):
+    inspector = on_gpu(mode=mode)
+
+    def break_it(update):
+        if update.statistics.frames == 20:
+            emulation.driver.fail(what, ILLEGAL_ADDRESS, sticks=True)
+
+    frames = (picture(0.5 * (number % 2), number=number) for number in range(60))
+    lines, events, summary = judged(inspector, FakeCamera(frames), on_update=break_it)
+    assert summary.ended is Ended.ERROR
+    with pytest.raises(DeviceLostError, match="illegal memory access"):
+        summary.raise_for_error()
+    assert [line["frame"] for line in lines] == list(range(len(lines)))
+    assert summary.ok + summary.ng >= 20
+    undecided = [line for line in lines if line["verdict"] == "NO_DECISION"]
+    assert 1 <= len(undecided) <= 2
+    assert lines[-1]["reason"].startswith("The GPU is lost")
+    assert [event["frame"] for event in events] == [line["frame"] for line in lines if line["verdict"] == "NG"]
+    inspector.close()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_ctrl_c_and_stop_leave_all_buffers_free(on_gpu, mode):
+    inspector = on_gpu(mode=mode)
+
+    def interrupt(update):
+        raise KeyboardInterrupt
+
+    camera = FillingCamera([GOOD] * 10, live=False)
+    assert run_loop(inspector, camera, on_update=interrupt).ended is Ended.INTERRUPTED
+    stop = threading.Event()
+    summary = run_loop(inspector, FillingCamera([GOOD] * 10), on_update=lambda _: stop.set(), stop=stop)
+    assert summary.ended is Ended.STOPPED
+    assert summary.frames <= 2  # what was under way is finished
+    summary = run_loop(inspector, FillingCamera([GOOD, DEFECTIVE] * 5), max_frames=5)
+    assert (summary.frames, summary.ok, summary.ng) == (5, 3, 2)
+    lent = [inspector.buffers.lend() for _ in range(2)]
+    assert all(buffer is not None for buffer in lent)
+    for buffer in lent:
+        inspector.buffers.give_back(buffer)
