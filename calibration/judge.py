@@ -20,7 +20,7 @@ from edgerd.building.judge import MAX_HALVES_RATIO, Enough, Judgement, judge
 from edgerd.building.judge_plot import judgement_plot
 from edgerd.building.range_pictures import range_pictures_from_folder, range_pictures_of, threshold_of
 from edgerd.bundle import Bundle
-from edgerd.data.pictures import write_png
+from edgerd.data.pictures import load_bundle_pictures, write_png
 from edgerd.errors import EdgerdError, GateError
 
 
@@ -51,7 +51,8 @@ def _judged(given: argparse.Namespace) -> Judgement:
     bundle = Bundle.open(given.bundle)
     manifest, threshold = bundle.manifest, threshold_of(bundle)
     if given.folder:
-        found = range_pictures_from_folder(bundle, given.folder, None)
+        held_out = load_bundle_pictures(bundle, manifest.holdout, manifest.preprocess)
+        found = range_pictures_from_folder(bundle, given.folder, None, held_out)
     else:
         found = range_pictures_of(bundle, manifest.ranges)
     if given.against:
