@@ -13,6 +13,7 @@ from edgerd.bundle import Bundle, find_bundle
 from edgerd.cli.console import say, warn
 from edgerd.cli.gate_table import print_gate
 from edgerd.cli.options import PRECISIONS
+from edgerd.cli.search_table import print_search, report_measured
 from edgerd.precision.preset import load_preset
 from edgerd.runtimes import RUNTIMES
 
@@ -25,7 +26,7 @@ from edgerd.runtimes import RUNTIMES
     type=click.Choice(["auto", *PRECISIONS]),
     default="auto",
     show_default=True,
-    help="auto: the fastest of fp32 and bf16 that passes the gate.",
+    help="auto: the fastest that passes the gate; with --max-map-error or --max-auroc-drop, block by block.",
 )
 @click.option(
     "--calibration",
@@ -79,6 +80,8 @@ def build_engine(
         force=force,
         say=say,
         on_candidate=_report,
+        on_measured=report_measured,
+        on_searched=print_search,
     )
     chosen = built.chosen
     if chosen.gate.forced:

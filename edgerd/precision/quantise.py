@@ -18,7 +18,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from edgerd.errors import InputError
-from edgerd.precision.body import is_body, shortcut_input
+from edgerd.precision.body import is_body, readers_of, shortcut_input
 from edgerd.precision.flavours import FLAVOURS, Flavour
 from edgerd.precision.preset import Preset
 from edgerd.precision.ranges import Ranges
@@ -26,6 +26,7 @@ from edgerd.precision.rewrite import without_transposed_convolutions
 from edgerd.precision.scales import Scale, activation_scale
 
 _SMALLEST_SCALE = 1e-12
+_MOVING = ("Concat", "DepthToSpace", "MaxPool")
 _LARGEST_BIAS = 2.0**30
 """A bias is an int32 in steps of activation scale times weight scale; half of the range is left to the sum."""
 
@@ -88,6 +89,7 @@ class _Quantiser:
         self.kept = kept
         self.constants = {constant.name: numpy_helper.to_array(constant) for constant in graph.initializer}
         self.made_by = {name: node for node in graph.node for name in node.output}
+        self.readers = readers_of(graph)
         self.integer_inputs = {node.name: self._integer_inputs(node) for node in graph.node}
         read = dict.fromkeys(node.input[k] for node in graph.node for k in self.integer_inputs[node.name])
         self.scales = _scales(graph, read, scale_of)
@@ -107,12 +109,19 @@ class _Quantiser:
 
     def _integer_inputs(self, node: onnx.NodeProto) -> tuple[int, ...]:
         """Which activations a node reads as integers: none in high precision, nor of what is not the networks'."""
-        if not is_body(node) or node.op_type == "Relu" or node.name.startswith(self.kept):
+        if not is_body(node) or node.op_type == "Relu" or self._is_kept(node):
             return ()
         if node.op_type == "Add" and self.flavour.fused_sums:
             return (shortcut_input(node, self.made_by),)
         made = (k for k, name in enumerate(node.input) if name in self.made_by)
         return tuple(k for k in made if is_body(self.made_by[node.input[k]]))
+
+    def _is_kept(self, node: onnx.NodeProto) -> bool:
+        """Whether it stays in high precision; what only moves values does where one of its readers does."""
+        if node.op_type not in _MOVING:
+            return node.name.startswith(self.kept)
+        readers = (reader for name in node.output for reader in self.readers[name] if is_body(reader))
+        return any(self._is_kept(reader) for reader in readers)
 
     def _written(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
         """What stands in a node's place: its weights' DQ, itself, Q and DQ of what it gives."""
