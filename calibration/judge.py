@@ -30,9 +30,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("bundle", metavar="BUNDLE", help="calibrated")
     parser.add_argument("folder", metavar="FOLDER", type=Path, nargs="?", help="the set; default: the bundle's own")
     parser.add_argument("--against", metavar="OTHERS", type=Path, help="other good pictures; default: held-out ones")
-    parser.add_argument(
-        "--preset", metavar="NAME|FILE", default="mse", help="how ranges are chosen; default %(default)s"
-    )
     parser.add_argument("--plot", metavar="FILE", type=Path, default=Path("judged.png"), help="default %(default)s")
     given = parser.parse_args(arguments)
     try:
