@@ -3,72 +3,109 @@
     python benchmarks/accuracy.py --bundle metal_nut=BUNDLE=DATA --bundle mtd=BUNDLE=DATA > results/accuracy.md
 
 Each bundle is evaluated with every engine that this machine can run, on the same pictures; INT8 takes its ranges from
-the bundle's. "flipped" counts verdicts that differ from the reference's at its threshold for a false-alarm rate. How
-the student was trained stands in the table.
+the bundle's. TensorRT's typed graphs are run by ONNX Runtime as they are written, node by node: their numbers, not
+their speed. "flipped" counts verdicts that differ from the reference's at a false-alarm rate: each with its own
+threshold, as engines are installed, and in brackets with the reference's threshold. "ms" is the engine's median for a
+picture, all engines taking turns; "MB" is what is stored of it. How the student was trained stands in the table.
 """
 
 from __future__ import annotations
 
 import argparse
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from engines import engines_of
+from engines import BenchmarkEngine, engines_of, tensorrt_numerics_of
 from machine import print_results
 
 from edgerd.building.evaluate import Evaluation, evaluate
 from edgerd.building.scores import holdout_pictures, maps_of, scores_of
 from edgerd.bundle import Bundle
 from edgerd.data.dataset import Dataset
-from edgerd.evaluation.threshold import threshold_from_scores
-from edgerd.runtimes.choose import OpenedEngine, open_engine
+from edgerd.evaluation.metrics import Float64Array
+from edgerd.evaluation.threshold import threshold_from_scores, threshold_like
+from edgerd.runtimes.choose import OpenedEngine
+from edgerd.runtimes.protocol import Engine
+from edgerd.types import UInt8Array
 
 FALSE_ALARM_RATES = (0.05, 0.01)
+_WARM_UP, _TIMED = 3, 20
 
 
-def evaluations_of(bundle: Bundle, dataset: Dataset, threads: int) -> dict[tuple[str, str], Evaluation]:
-    """By runtime and precision; ONNX Runtime FP32, the reference, first. All are judged with the FP32 threshold."""
-    found = {}
-    for engine in engines_of(bundle, threads):
-        with OpenedEngine(engine, bundle.manifest.threshold, "") as opened:
-            found[engine.key.runtime, engine.key.precision] = evaluate(bundle, opened, dataset)
-    return found
+@dataclass(frozen=True, eq=False)
+class Result:
+    """An engine on the held-out good pictures and on the test set."""
+
+    engine: BenchmarkEngine
+    good_scores: Float64Array
+    evaluation: Evaluation
 
 
-def thresholds_of(bundle: Bundle, threads: int) -> dict[float, float]:
-    """The FP32 graph's threshold for each false-alarm rate, from the bundle's held-out pictures."""
-    with open_engine(bundle, "onnxruntime", "fp32", threads) as opened:
-        scores = scores_of(maps_of(opened.engine, holdout_pictures(bundle)))
-    return {rate: threshold_from_scores(scores, rate).value for rate in FALSE_ALARM_RATES}
+def results_of(bundle: Bundle, dataset: Dataset, engines: Sequence[BenchmarkEngine]) -> Iterator[Result]:
+    """One after another: the maps of a large test set are large."""
+    good = holdout_pictures(bundle)
+    for each in engines:
+        scores = scores_of(maps_of(each.engine, good))
+        opened = OpenedEngine(each.engine, bundle.manifest.threshold, "")
+        yield Result(each, scores, evaluate(bundle, opened, dataset))
 
 
-def rows_of(
-    name: str, bundle: Bundle, found: dict[tuple[str, str], Evaluation], thresholds: dict[float, float]
-) -> list[dict[str, Any]]:
-    """A row per engine."""
-    training, reference = bundle.manifest.training, next(iter(found.values()))
-    return [
-        {
-            "data": name,
-            "teacher": bundle.manifest.model.teacher,
-            "method": f"{training.method}, {training.epochs} epochs, seed {training.seed}",
-            "trained on": training.n_train,
-            "runtime": runtime,
-            "precision": precision,
-            "image AUROC": evaluation.metrics.image_auroc,
-            "pixel AUROC": evaluation.metrics.pixel_auroc,
-            "AUPRO": evaluation.metrics.aupro,
-            "PRO per image": evaluation.metrics.pro_per_image,
-            "max map error": float(np.abs(evaluation.maps - reference.maps).max()),
-            **{
-                f"flipped at {rate:.0%}": int(((evaluation.scores > value) != (reference.scores > value)).sum())
-                for rate, value in thresholds.items()
-            },
-            "pictures": len(evaluation.scores),
-        }
-        for (runtime, precision), evaluation in found.items()
-    ]
+def rows_of(name: str, bundle: Bundle, dataset: Dataset, threads: int) -> tuple[list[dict[str, Any]], str]:
+    """A row per engine, and a line about the kinds of defects."""
+    engines = [*engines_of(bundle, threads), *tensorrt_numerics_of(bundle, threads)]
+    times_ms = iter(medians_ms([each.engine for each in engines if each.is_timed], holdout_pictures(bundle)[0]))
+    rows: list[dict[str, Any]] = []
+    reference: Result | None = None
+    for result in results_of(bundle, dataset, engines):
+        reference = reference or result
+        each, metrics = result.engine, result.evaluation.metrics
+        rows.append(
+            {
+                "data": name,
+                "student": _student(bundle),
+                "runtime": each.runtime,
+                "precision": each.precision,
+                "image AUROC": metrics.image_auroc,
+                "pixel AUROC": metrics.pixel_auroc,
+                "AUPRO": metrics.aupro,
+                "max map error": float(np.abs(result.evaluation.maps - reference.evaluation.maps).max()),
+                **{f"flipped at {rate:.0%}": _flipped(result, reference, rate) for rate in FALSE_ALARM_RATES},
+                "pictures": len(result.evaluation.scores),
+                "ms": next(times_ms) if each.is_timed else None,
+                "MB": each.n_bytes / 1e6,
+            }
+        )
+    return rows, per_defect(name, reference.evaluation) if reference else ""
+
+
+def medians_ms(engines: Sequence[Engine], tiles: UInt8Array) -> list[float]:
+    """The median milliseconds of each for one picture, in turns."""
+    times: list[list[float]] = [[] for _ in engines]
+    for _ in range(_WARM_UP + _TIMED):
+        for engine, taken in zip(engines, times, strict=True):
+            start = time.perf_counter()
+            engine.infer(tiles)
+            taken.append(1e3 * (time.perf_counter() - start))
+    return [float(np.median(taken[_WARM_UP:])) for taken in times]
+
+
+def _flipped(result: Result, reference: Result, rate: float) -> str:
+    wanted = threshold_from_scores(reference.good_scores, rate)
+    own = threshold_like(result.good_scores, reference.good_scores, wanted)
+    verdicts = reference.evaluation.scores > wanted.value
+    at_own, at_wanted = (
+        int(((result.evaluation.scores > value) != verdicts).sum()) for value in (own.value, wanted.value)
+    )
+    return f"{at_own} ({at_wanted})"
+
+
+def _student(bundle: Bundle) -> str:
+    model, training = bundle.manifest.model, bundle.manifest.training
+    return f"{model.teacher}, {training.method}, {training.epochs} epochs on {training.n_train}, seed {training.seed}"
 
 
 def per_defect(name: str, evaluation: Evaluation) -> str:
@@ -87,10 +124,9 @@ def main() -> None:
     rows, notes = [], []
     for entry in arguments.bundle:
         name, path, data = entry.split("=")
-        bundle = Bundle.open(path)
-        found = evaluations_of(bundle, Dataset.open(Path(data)), arguments.threads)
-        rows += rows_of(name, bundle, found, thresholds_of(bundle, arguments.threads))
-        notes.append(per_defect(name, next(iter(found.values()))))
+        more, note = rows_of(name, Bundle.open(path), Dataset.open(Path(data)), arguments.threads)
+        rows += more
+        notes.append(note)
     print_results("Accuracy", rows, notes, arguments.json)
 
 

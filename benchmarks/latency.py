@@ -29,7 +29,7 @@ def inspectors_of(bundle: Bundle, threads: int) -> list[Inspector]:
     threshold = bundle.manifest.threshold
     if threshold is None:
         raise SystemExit(f"{bundle.path} is not calibrated: edgerd calibrate {bundle.path}")
-    return [Inspector(bundle, engine, threshold.value) for engine in engines_of(bundle, threads)]
+    return [Inspector(bundle, each.engine, threshold.value) for each in engines_of(bundle, threads)]
 
 
 def measure(inspectors: list[Inspector], bundle: Bundle, size: tuple[int, int], n: int) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from edgerd.building.collect import COLLECTED_FILE, SUSPECTS_FOLDER, collect
 from edgerd.bundle import Bundle
 from edgerd.errors import EdgerdError
-from edgerd.precision.preset import USUAL_PICTURES
+from edgerd.precision.ranges import USUAL_PICTURES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -20,7 +20,7 @@ from edgerd.building.judge import MAX_HALVES_RATIO, Enough, Judgement, judge
 from edgerd.building.judge_plot import judgement_plot
 from edgerd.building.range_pictures import range_pictures_from_folder, range_pictures_of, threshold_of
 from edgerd.bundle import Bundle
-from edgerd.data.pictures import write_png
+from edgerd.data.pictures import load_bundle_pictures, write_png
 from edgerd.errors import EdgerdError, GateError
 
 
@@ -30,9 +30,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("bundle", metavar="BUNDLE", help="calibrated")
     parser.add_argument("folder", metavar="FOLDER", type=Path, nargs="?", help="the set; default: the bundle's own")
     parser.add_argument("--against", metavar="OTHERS", type=Path, help="other good pictures; default: held-out ones")
-    parser.add_argument(
-        "--preset", metavar="NAME|FILE", default="mse", help="how ranges are chosen; default %(default)s"
-    )
     parser.add_argument("--plot", metavar="FILE", type=Path, default=Path("judged.png"), help="default %(default)s")
     given = parser.parse_args(arguments)
     try:
@@ -51,7 +48,8 @@ def _judged(given: argparse.Namespace) -> Judgement:
     bundle = Bundle.open(given.bundle)
     manifest, threshold = bundle.manifest, threshold_of(bundle)
     if given.folder:
-        found = range_pictures_from_folder(bundle, given.folder, None)
+        held_out = load_bundle_pictures(bundle, manifest.holdout, manifest.preprocess)
+        found = range_pictures_from_folder(bundle, given.folder, None, held_out)
     else:
         found = range_pictures_of(bundle, manifest.ranges)
     if given.against:

@@ -2,9 +2,10 @@
 
     bundle.json          the manifest (`edgerd.manifest.Manifest`)
     graph.fp32.onnx      the fused graph
-    ranges.json          of its activations, once an INT8 engine was installed
-    graph.int8.*.onnx    the fused graph with Q/DQ nodes, likewise; other devices compile from it
-    engines/...          compiled models, each under a key
+    graph.fp16.trt.onnx  typed graphs, which devices compile from: FP16 for TensorRT, and Q/DQ nodes for TensorRT
+    graph.int8.*.onnx    (`trt`) and for CPUs (`u8s8`, ...), where `edgerd quantize` or an INT8 engine put them
+    ranges.json          of the activations, which the INT8 ones were made from
+    engines/...          compiled models, each under a key; older typed graphs that some of them were compiled from
     pictures/...         held-out and range pictures, PNG at graph size
 
 Nothing in it is ever unpickled. A file is read through `Bundle.read`, which returns bytes only if they have the hash
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -155,7 +156,12 @@ class Bundle:
 
 
 def save_bundle(
-    path: str | Path, manifest: Manifest, new_files: Mapping[str, bytes], *, base: Bundle | None = None
+    path: str | Path,
+    manifest: Manifest,
+    new_files: Mapping[str, bytes],
+    *,
+    base: Bundle | None = None,
+    without: Collection[str] = (),
 ) -> Bundle:
     """Write a bundle atomically and return it opened.
 
@@ -163,8 +169,9 @@ def save_bundle(
         path: Directory of the bundle; replaced as a whole if it is one already.
         manifest: `files` in it is filled in here.
         new_files: Name to content.
-        base: A bundle whose files are taken over by hard link or copy, unless `new_files` has them too and as long as
-            `manifest` names them.
+        base: A bundle whose files are taken over by hard link or copy, unless `new_files` has them too: those in no
+            folder, and those that `manifest` names.
+        without: Files of `base` that are left out all the same.
 
     Raises:
         BundleDamagedError: A file to be taken over from `base` is missing.
@@ -172,7 +179,7 @@ def save_bundle(
         BundleError: `path` holds something that is not a bundle, or is no longer the `base` that was opened there.
     """
     path = Path(path)
-    kept = _kept_files(manifest, new_files, base) if base else {}
+    kept = _kept_files(manifest, {*new_files, *without}, base) if base else {}
     files = {name: FileRecord(sha256=hashlib.sha256(c).hexdigest(), n_bytes=len(c)) for name, c in new_files.items()}
     files |= {name: base.manifest.files[name] for name in kept} if base else {}
     manifest = Manifest.model_validate(manifest.model_dump() | {"files": {n: r.model_dump() for n, r in files.items()}})
@@ -280,9 +287,9 @@ def _refuse_to_undo_others(base: Bundle) -> None:
         )
 
 
-def _kept_files(manifest: Manifest, new_files: Mapping[str, bytes], base: Bundle) -> dict[str, Path]:
+def _kept_files(manifest: Manifest, left_out: Collection[str], base: Bundle) -> dict[str, Path]:
     top_level = {name for name in base.manifest.files if "/" not in name}
-    kept = (manifest.named_files | top_level) & set(base.manifest.files) - set(new_files)
+    kept = (manifest.named_files | top_level) & set(base.manifest.files) - set(left_out)
     sources = {name: base.path / name for name in sorted(kept)}
     for source in sources.values():
         if not source.is_file():

@@ -10,7 +10,7 @@ from pathlib import Path
 from edgerd.building.range_pictures import threshold_of
 from edgerd.bundle import Bundle
 from edgerd.cameras import Camera, UnreadablePictureError, open_camera
-from edgerd.data.pictures import write_png
+from edgerd.data.pictures import load_bundle_pictures, write_png
 from edgerd.data.preprocess import bgr_from_frame, prepare
 from edgerd.errors import CameraError, InputError
 from edgerd.inspection.guards import exposure_reason
@@ -108,7 +108,7 @@ def collect(
 
     A frame is written when it is taken and removed when a more different one takes its place, so that an interrupted
     collection leaves what it had; in memory are the features of those kept. Frames that a run would not judge are left
-    out, and so are those above the bundle's threshold, which are written apart to be looked at.
+    out, so are the bundle's held-out pictures, and those above its threshold, which are written apart to be looked at.
 
     Args:
         bundle: With a threshold.
@@ -158,6 +158,7 @@ def _watch(
     say: Callable[[str], None],
 ) -> None:
     spec = bundle.manifest.preprocess
+    held_out = {picture.tobytes() for picture in load_bundle_pictures(bundle, bundle.manifest.holdout, spec)}
     start = said = time.monotonic()
     while not camera.live or time.monotonic() - start < minutes * 60.0:
         try:
@@ -175,6 +176,9 @@ def _watch(
         reason = exposure_reason(tiles, bundle.manifest.limits)
         if reason:
             found.leave_out(reason)
+            continue
+        if tiles.tobytes() in held_out:
+            found.leave_out("held out for gate and threshold")
             continue
         feature, score = reader.look(tiles)
         if score > threshold:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from shlex import quote
 
+from edgerd.building.assignment import Searched, search_assignments
 from edgerd.building.candidates import (
     Candidate,
     GraphSource,
@@ -20,17 +21,19 @@ from edgerd.building.candidates import (
 )
 from edgerd.building.gate import MAX_AUROC_DROP, Budget
 from edgerd.building.gate_pictures import GatePictures, gate_pictures
-from edgerd.building.typed_graph import TypedGraph, typed_graph
+from edgerd.building.sensitivity import Measured
+from edgerd.building.typed_graph import TypedGraph, typed_graph, usually_kept
 from edgerd.bundle import Bundle
-from edgerd.errors import BundleError, GateError, InputError, MissingDependencyError
-from edgerd.manifest import EngineRecord, ThresholdRecord
+from edgerd.errors import BundleDamagedError, BundleError, GateError, InputError, MissingDependencyError
+from edgerd.manifest import GRAPH_FILE, EngineRecord, ThresholdRecord
 from edgerd.precision.preset import Preset
 from edgerd.runtimes import RUNTIMES, load_runtime
 from edgerd.runtimes.choose import open_engine
 
-AUTO_PRECISIONS = ("fp32", "bf16", "fp16")
-"""What "auto" chooses from. Not INT8: a gate on good pictures alone does not see what it costs in AUROC, and on mtd
-that is twice the 0.003 aimed at (benchmarks/results/accuracy_int8.md)."""
+AUTO_PRECISIONS = ("fp32", "bf16", "fp16", "int8")
+"""What "auto" chooses from, where a runtime has it."""
+_NOT_SEARCHED = ("tensorrt",)
+"""A build takes TensorRT minutes, and a search some twenty: its INT8 goes to the gate as it is."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,12 @@ def build_engine(
     runtime_of: RuntimeSource = load_runtime,
     say: Callable[[str], None] = lambda _: None,
     on_candidate: Callable[[Candidate], None] = lambda _: None,
+    on_measured: Callable[[str, Measured], None] = lambda _, __: None,
+    on_searched: Callable[[Searched], None] = lambda _: None,
 ) -> Built:
     """Build engines, compare each with the FP32 graph, and install the fastest that passes as the default.
+
+    With "auto" and a budget, the precision of each block of INT8 is searched for first (`edgerd.building.search`).
 
     Args:
         bundle: Calibrated.
@@ -72,6 +79,8 @@ def build_engine(
         runtime_of: How the runtimes are made; one may be told how to build.
         say: Told what a person should know, a line at a time.
         on_candidate: Told of each engine once it was built, compared and timed.
+        on_measured: Told of a runtime and each assignment that was measured on it.
+        on_searched: Told of each search that has ended.
 
     Raises:
         GateError: None passed; nothing was changed.
@@ -86,31 +95,50 @@ def build_engine(
             expected="--precision int8",
             hint="Add it, or leave --preset out.",
         )
-    kept = preset.high_precision if preset else ()
-    wanted = [Wanted(name, kind, kept) for name, kind in combinations(runtime, precision, runtime_of)]
+    wanted = [
+        _wanted(bundle, name, kind, preset, runtime_of) for name, kind in combinations(runtime, precision, runtime_of)
+    ]
     judged_by = gate_pictures(bundle) if pictures is None else pictures
     budget = budget_for(threshold, judged_by, max_map_error, max_auroc_drop)
+    graph_of = graph_of or graphs_of(bundle, preset)
+    if precision == "auto":
+        wanted = [each for each in wanted if _has_graph(each, graph_of, runtime_of, say)]
+    searched: list[Searched] = []
+    able = tuple(each.runtime for each in wanted if each.precision == "int8" and each.runtime not in _NOT_SEARCHED)
+    if able and precision == "auto" and (max_map_error is not None or max_auroc_drop is not None):
+        rate = threshold.false_alarm_rate
+        searched, judged_by = search_assignments(bundle, able, graph_of, judged_by, budget, rate, on_measured)
+        wanted = _with_assignments(wanted, searched)
+    for each in searched:
+        on_searched(each)
     if len(judged_by.good) < threshold.n_good:
         say(
             f"The bundle was calibrated on {threshold.n_good} good pictures, the engine's own threshold will be from "
             f"{len(judged_by.good)}; give the same ones with --calibration DATA, or calibrate again afterwards."
         )
-    graph_of = graph_of or graphs_of(bundle, preset)
-    if precision == "auto":
-        wanted = [each for each in wanted if _has_graph(each, graph_of, runtime_of, say)]
     standard = fp32_standard(bundle, judged_by, threshold, budget)
     candidates = build_candidates(wanted, graph_of, standard, runtime_of)
     for candidate in candidates:
         on_candidate(candidate)
-    return install(bundle, fastest(candidates, force=force), candidates)
+    built = install(bundle, fastest(candidates, force=force), candidates)
+    for each in searched:
+        each.log.unlink(missing_ok=True)
+    return built
+
+
+def _with_assignments(wanted: Sequence[Wanted], searched: Sequence[Searched]) -> list[Wanted]:
+    """INT8 as the search found it; where nothing passed, the rest alone."""
+    chosen = {each.runtime: each.found.chosen for each in searched}
+    found = [Wanted(name, "int8", best.high_precision) for name, best in chosen.items() if best is not None]
+    return [each for each in wanted if each.precision != "int8" or each.runtime not in chosen] + found
 
 
 def _has_graph(wanted: Wanted, graph_of: GraphSource, runtime_of: RuntimeSource, say: Callable[[str], None]) -> bool:
-    """Whether "auto" can build it: TensorRT's FP16 graph is not in every bundle, and not every device can make it."""
-    if wanted.precision != "fp16":
-        return True
+    """Whether "auto" can build it: INT8 needs ranges, TensorRT's graphs ModelOpt if the bundle does not carry them."""
     try:
         graph_of(wanted.precision, runtime_of(wanted.runtime).probe().int8_flavour, wanted.high_precision)
+    except BundleDamagedError:
+        raise
     except (BundleError, MissingDependencyError) as error:
         say(f"{wanted.runtime} {wanted.precision} is left out: {error.what} {error.hint or ''}".rstrip())
         return False
@@ -144,14 +172,20 @@ def fp32_standard(bundle: Bundle, pictures: GatePictures, threshold: ThresholdRe
 
 def graphs_of(bundle: Bundle, preset: Preset | None = None) -> GraphSource:
     """The typed graphs of a bundle, each made once; INT8 ranges are chosen as a preset says."""
-    by_preset = preset.high_precision if preset else ()
 
     @cache
     def graph_of(precision: str, int8_flavour: str, high_precision: tuple[str, ...]) -> TypedGraph:
-        beside = tuple(name for name in high_precision if name not in by_preset)
-        return typed_graph(bundle, precision, int8_flavour, preset, beside)
+        return typed_graph(bundle, precision, int8_flavour, preset, high_precision)
 
     return graph_of
+
+
+def _wanted(bundle: Bundle, runtime: str, precision: str, preset: Preset | None, runtime_of: RuntimeSource) -> Wanted:
+    """INT8 with the blocks in high precision that usually are, and those of a preset."""
+    if precision != "int8":
+        return Wanted(runtime, precision)
+    usual = usually_kept(bundle.read(GRAPH_FILE), runtime_of(runtime).probe().int8_flavour)
+    return Wanted(runtime, precision, tuple(dict.fromkeys((*usual, *(preset.high_precision if preset else ())))))
 
 
 def build_candidates(

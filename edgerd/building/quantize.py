@@ -9,6 +9,7 @@ from shlex import quote
 
 import numpy as np
 
+from edgerd.building.new_ranges import engines_of_older_graphs, with_older_graphs
 from edgerd.building.scores import holdout_pictures, maps_of, scores_of
 from edgerd.building.typed_graph import graphs_for_devices
 from edgerd.bundle import Bundle
@@ -46,7 +47,7 @@ class WrittenGraph:
 
 @dataclass(frozen=True)
 class Quantized:
-    """What `quantize` did: the new bundle, its typed graphs, and engines that were built from older ones."""
+    """What `quantize` did: the new bundle, its typed graphs, and engines that go on with older ones."""
 
     bundle: Bundle
     graphs: tuple[WrittenGraph, ...]
@@ -55,6 +56,8 @@ class Quantized:
 
 def quantize(bundle: Bundle, preset: Preset | None = None, say: Callable[[str], None] = lambda _: None) -> Quantized:
     """Make every typed graph anew, check and compare each, and store all of them, or none.
+
+    Engines that were compiled from a graph which is no longer the same keep it, under another name, and stay valid.
 
     Args:
         bundle: Calibrated, with pictures.
@@ -83,9 +86,10 @@ def quantize(bundle: Bundle, preset: Preset | None = None, say: Callable[[str], 
         if file != RANGES_FILE
     )
     _refuse_broken([graph.file for graph in graphs if not np.isfinite(graph.max_map_error)])
-    new = {file: hashlib.sha256(content).hexdigest() for file, content in files.items()}
-    outdated = [e.name for e in bundle.manifest.engines if new.get(e.graph, e.key.graph_sha256) != e.key.graph_sha256]
-    return Quantized(bundle.save_with(bundle.manifest, files), graphs, tuple(outdated))
+    there = bundle.manifest.files
+    changed = [f for f, c in files.items() if f in there and there[f].sha256 != hashlib.sha256(c).hexdigest()]
+    manifest, older = with_older_graphs(bundle, changed)
+    return Quantized(bundle.save_with(manifest, files | older), graphs, engines_of_older_graphs(manifest))
 
 
 def _refuse_broken(files: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -19,13 +19,13 @@ from edgerd.errors import BundleError, DatasetError, PictureError, SpecError
 from edgerd.inspection.guards import exposure_reason
 from edgerd.manifest import GRAPH_FILE, ThresholdRecord
 from edgerd.precision.features import FeatureReader, farthest_first
-from edgerd.precision.preset import USUAL_PICTURES
-from edgerd.precision.ranges import MIN_PICTURES
+from edgerd.precision.ranges import MIN_PICTURES, USUAL_PICTURES
 from edgerd.runtimes.machine import usable_cores
 from edgerd.types import Float32Array, UInt8Array
 
 _NAMED = 5
 """Pictures that a message names; of the others it says how many."""
+_HELD_OUT = "gate and threshold are judged on them"
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class RangePictures:
         suspects: Above the bundle's threshold; not among the pictures.
         unusual: Among the pictures, but above every good one that the threshold was found from.
         skipped: Unreadable, or exposed as no good picture is; not among the pictures.
+        held_out: Pictures that gate and threshold are judged on; not among the pictures.
         n_found: All that were there.
         sizes: (width, height) in pixels to how many pictures have it; empty for those of the bundle.
         odd_sizes: Of those whose size is not the most frequent one, the names.
@@ -58,6 +59,7 @@ class RangePictures:
     suspects: tuple[Suspect, ...] = ()
     unusual: tuple[Suspect, ...] = ()
     skipped: tuple[SkippedPicture, ...] = ()
+    held_out: tuple[str, ...] = ()
     n_found: int = 0
     sizes: tuple[tuple[tuple[int, int], int], ...] = ()
     odd_sizes: tuple[str, ...] = ()
@@ -83,6 +85,8 @@ class RangePictures:
         if self.skipped:
             reasons = [f"{one.path}: {one.reason}" for one in self.skipped]
             notes.append(f"{len(reasons)} of {self.n_found} pictures cannot be used: {_some(reasons)}")
+        if self.held_out:
+            notes.append(f"{len(self.held_out)} of {self.n_found} pictures are left out: {_HELD_OUT}.")
         if self.odd_sizes:
             (width, height), n = self.sizes[0]
             notes.append(
@@ -93,7 +97,11 @@ class RangePictures:
 
 
 def range_pictures_from_folder(
-    bundle: Bundle, folder: Path, n: int | None = USUAL_PICTURES, on_picture: Callable[[], None] = lambda: None
+    bundle: Bundle,
+    folder: Path,
+    n: int | None = USUAL_PICTURES,
+    held_out: Iterable[UInt8Array] = (),
+    on_picture: Callable[[], None] = lambda: None,
 ) -> RangePictures:
     """The most different good pictures of a folder, by the bundle's own features.
 
@@ -101,6 +109,7 @@ def range_pictures_from_folder(
         bundle: With a threshold; pictures above it are left out and named.
         folder: Good pictures; or a data set in MVTec's layout, whose training pictures are taken.
         n: How many at most; None for all.
+        held_out: Pictures, prepared, uint8 (T, H, W, 3), that are left out where the folder has them too.
         on_picture: Told after each picture.
 
     Raises:
@@ -110,7 +119,8 @@ def range_pictures_from_folder(
     """
     spec, threshold = bundle.manifest.preprocess, threshold_of(bundle)
     reader = FeatureReader(bundle.read(GRAPH_FILE), usable_cores())
-    paths = Dataset.open(folder).train_good
+    paths, not_these = Dataset.open(folder).train_good, {picture.tobytes() for picture in held_out}
+    kept_back: list[str] = []
     good: list[tuple[Path, Float32Array, float]] = []
     suspects, skipped, sizes = [], [], {}
     for path in paths:
@@ -124,6 +134,9 @@ def range_pictures_from_folder(
             raise SpecError(f"{path}: {error.what}", expected=error.expected, hint=error.hint) from error
         finally:
             on_picture()
+        if tiles.tobytes() in not_these:
+            kept_back.append(str(path))
+            continue
         sizes[path] = (frame.shape[1], frame.shape[0])
         feature, score = reader.look(tiles)
         reason = exposure_reason(tiles, bundle.manifest.limits)
@@ -134,7 +147,7 @@ def range_pictures_from_folder(
         else:
             good.append((path, feature, score))
     if len(good) < MIN_PICTURES:
-        raise _too_few(folder, len(paths), len(good), suspects, skipped)
+        raise _too_few(folder, len(paths), len(good), suspects, skipped, len(kept_back))
     features = np.stack([feature for _, feature, _ in good])
     chosen = sorted(farthest_first(features, len(good) if n is None else n))
     counted = tuple(Counter(sizes.values()).most_common())
@@ -145,6 +158,7 @@ def range_pictures_from_folder(
         suspects=_worst_first(suspects),
         unusual=_unusual([Suspect(str(good[index][0]), good[index][2]) for index in chosen], threshold),
         skipped=tuple(skipped),
+        held_out=tuple(kept_back),
         n_found=len(paths),
         sizes=counted,
         odd_sizes=tuple(f"{p} ({w}x{h})" for p, (w, h) in sizes.items() if (w, h) != counted[0][0]),
@@ -211,7 +225,12 @@ def _with_scores(scored: Sequence[Suspect]) -> list[str]:
 
 
 def _too_few(
-    folder: Path, n_found: int, n_good: int, suspects: Sequence[Suspect], skipped: Sequence[SkippedPicture]
+    folder: Path,
+    n_found: int,
+    n_good: int,
+    suspects: Sequence[Suspect],
+    skipped: Sequence[SkippedPicture],
+    n_held_out: int,
 ) -> DatasetError:
     reasons = []
     if suspects:
@@ -220,6 +239,8 @@ def _too_few(
         )
     if skipped:
         reasons.append(f"{len(skipped)} cannot be used: {_some([f'{s.path}: {s.reason}' for s in skipped])}")
+    if n_held_out:
+        reasons.append(f"{n_held_out} are not for ranges: {_HELD_OUT}")
     return DatasetError(
         f"{folder} holds {n_found} pictures, of which {n_good} can be used to find INT8 ranges from."
         + "".join(f" {reason}." for reason in reasons),

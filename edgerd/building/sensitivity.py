@@ -121,6 +121,7 @@ class Sensitivity:
 
     Attributes:
         runtime: An entry of `RUNTIMES`.
+        graph_sha256: Of the all-INT8 graph.
     """
 
     def __init__(self, runtime: str, graph_of: GraphSource, deciding: Deciding) -> None:
@@ -128,6 +129,7 @@ class Sensitivity:
         self._graph_of = graph_of
         self._deciding = deciding
         self._all_int8 = self._engine(())
+        self.graph_sha256 = self._all_int8.key.graph_sha256
 
     def measure(self, high_precision: tuple[str, ...]) -> Measured:
         """Build the engine with these blocks in high precision, and measure it."""
@@ -164,8 +166,7 @@ class Sensitivity:
     def _engine(self, high_precision: tuple[str, ...]) -> Engine:
         runtime = load_runtime(self.runtime)
         graph = self._graph_of("int8", runtime.probe().int8_flavour, high_precision)
-        key = runtime.key("int8", graph.sha256)
-        return runtime.load(graph.content, key, {})
+        return runtime.load(graph.content, runtime.key("int8", graph.sha256), {})
 
     def _relative_time(self, engine: Engine) -> float:
         tiles = self._deciding.standard.pictures.good[0]

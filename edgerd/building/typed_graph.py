@@ -17,6 +17,7 @@ from edgerd.data.pictures import load_bundle_pictures
 from edgerd.errors import BundleDamagedError, BundleError
 from edgerd.manifest import GRAPH_FILE
 from edgerd.precision import tensorrt
+from edgerd.precision.body import first_block, first_stage
 from edgerd.precision.flavours import FLAVOURS
 from edgerd.precision.half import half_graph
 from edgerd.precision.lint import Target, assert_clean
@@ -56,7 +57,7 @@ def typed_graph(
     precision: str,
     int8_flavour: str,
     preset: Preset | None = None,
-    high_precision: tuple[str, ...] = (),
+    high_precision: tuple[str, ...] | None = None,
 ) -> TypedGraph:
     """The graph for a precision: the bundle's own where it has one, else made from its range pictures.
 
@@ -68,20 +69,22 @@ def typed_graph(
         precision: "fp32", "int8", ...
         int8_flavour: An entry of `edgerd.precision.flavours.FLAVOURS`, or `edgerd.precision.tensorrt.FLAVOUR`.
         preset: How INT8 ranges are chosen; None for `Preset()`.
-        high_precision: Beginnings of the names of nodes that INT8 leaves out, beside the preset's.
+        high_precision: Blocks that INT8 leaves out, beside the preset's; None for `usually_kept`.
 
     Raises:
         BundleError: The bundle has neither such a graph nor pictures to make it from, or the graph breaks a rule.
         InputError: Its ranges are of another graph, or the preset names a part that is not in the graph.
         MissingDependencyError: A TensorRT graph is not in the bundle, and ModelOpt is not here to make it.
     """
-    preset = preset or Preset()
+    preset, graph = preset or Preset(), bundle.read(GRAPH_FILE)
     if precision == "fp16":
         int8_flavour = tensorrt.FLAVOUR
-    file = _graph_file(precision, int8_flavour, _variant(preset, high_precision))
+    usual = usually_kept(graph, int8_flavour)
+    is_usual = preset == Preset() and high_precision in (None, usual)
+    high_precision = usual if high_precision is None else high_precision
+    file = _graph_file(precision, int8_flavour, "" if is_usual else _variant(preset, high_precision))
     if file in bundle.manifest.files:
         return TypedGraph(file, bundle.read(file))
-    graph = bundle.read(GRAPH_FILE)
     if int8_flavour == tensorrt.FLAVOUR:
         halves = _tensorrt_graphs(bundle, graph, {precision: file}, preset, high_precision)
         return TypedGraph(file, halves[file], halves)
@@ -110,18 +113,27 @@ def graphs_for_devices(bundle: Bundle, preset: Preset | None = None) -> dict[str
         MissingDependencyError: ModelOpt is not installed.
     """
     graph, preset = bundle.read(GRAPH_FILE), preset or Preset()
-    files = _tensorrt_graphs(bundle, graph, tensorrt.GRAPH_FILES, preset, ())
+    kept = usually_kept(graph, tensorrt.FLAVOUR)
+    files = _tensorrt_graphs(bundle, graph, tensorrt.GRAPH_FILES, preset, kept)
     ranges = Ranges.model_validate_json(files[RANGES_FILE])
     for flavour in DEVICE_FLAVOURS:
         file = int8_graph_file(flavour)
-        files[file] = _checked(file, quantised_graph(graph, ranges, flavour, preset), FLAVOURS[flavour].target)
+        files[file] = _checked(
+            file,
+            quantised_graph(graph, ranges, flavour, preset, usually_kept(graph, flavour)),
+            FLAVOURS[flavour].target,
+        )
     return files
 
 
+def usually_kept(graph: bytes, int8_flavour: str) -> tuple[str, ...]:
+    """The blocks that an INT8 graph leaves in high precision where nobody says which."""
+    parsed = onnx.load_from_string(graph).graph
+    return first_stage(parsed) if int8_flavour == tensorrt.FLAVOUR else first_block(parsed)
+
+
 def _variant(preset: Preset, high_precision: tuple[str, ...]) -> str:
-    """What tells an INT8 graph from others of its flavour; empty for the usual one."""
-    if preset == Preset() and not high_precision:
-        return ""
+    """What tells an INT8 graph from others of its flavour."""
     said = preset.model_dump_json() + json.dumps(sorted(high_precision))
     return hashlib.sha256(said.encode()).hexdigest()[:8]
 

@@ -12,8 +12,11 @@ from edgerd.building.gate_pictures import gate_pictures
 from edgerd.bundle import Bundle, find_bundle
 from edgerd.cli.console import say, warn
 from edgerd.cli.gate_table import print_gate
+from edgerd.cli.new_ranges import bundle_with_ranges, ranges_option, say_what_became_of_older_graphs
 from edgerd.cli.options import PRECISIONS
+from edgerd.cli.search_table import print_search, report_measured
 from edgerd.cli.tensorrt_options import TensorRtChoice, print_dry_run, print_target, runtimes_for, tensorrt_options
+from edgerd.errors import InputError
 from edgerd.precision.preset import load_preset
 from edgerd.runtimes import RUNTIMES
 
@@ -26,7 +29,7 @@ from edgerd.runtimes import RUNTIMES
     type=click.Choice(["auto", *PRECISIONS]),
     default="auto",
     show_default=True,
-    help="auto: the fastest of fp32, bf16 and fp16 that passes the gate.",
+    help="auto: the fastest that passes the gate; with --max-map-error or --max-auroc-drop, block by block.",
 )
 @click.option(
     "--calibration",
@@ -41,8 +44,11 @@ from edgerd.runtimes import RUNTIMES
     help="Let AUROC and AUPRO on labelled pictures drop by so much; default: 0.003.",
 )
 @click.option(
-    "--preset", metavar="NAME|FILE", help="How INT8 ranges are chosen: mse, minmax, entropy, ... or a TOML file."
+    "--preset",
+    metavar="NAME|FILE",
+    help="How INT8 ranges are chosen: minmax, percentile, mse, entropy or a TOML file; default: minmax.",
 )
+@ranges_option
 @click.option("--force", is_flag=True, help="Install the fastest engine even if the gate refuses it.")
 @tensorrt_options
 def build_engine(
@@ -53,6 +59,7 @@ def build_engine(
     max_map_error: float | None,
     max_auroc_drop: float | None,
     preset: str | None,
+    ranges: Path | None,
     force: bool,
     tensorrt: TensorRtChoice,
 ) -> None:
@@ -62,6 +69,8 @@ def build_engine(
     held-out good pictures, and with --calibration AUROC and AUPRO on labelled ones; nothing is installed unless it
     passes.
     """
+    if ranges:
+        _refuse_without_int8(precision)
     if bundle is None:
         bundle = find_bundle()
         say(f"Bundle: {bundle}, the newest here.")
@@ -79,6 +88,9 @@ def build_engine(
         say(pictures.note)
     for file, reason in pictures.skipped.items():
         warn(f"left out {file}: {reason}")
+    chosen_preset = load_preset(preset) if preset else None
+    if ranges:
+        opened = bundle_with_ranges(opened, ranges, chosen_preset, pictures.good)
     with runtimes_for(tensorrt) as runtime_of:
         built = build(
             opened,
@@ -87,17 +99,30 @@ def build_engine(
             pictures=pictures,
             max_map_error=max_map_error,
             max_auroc_drop=max_auroc_drop,
-            preset=load_preset(preset) if preset else None,
+            preset=chosen_preset,
             force=force,
             runtime_of=runtime_of,
             say=say,
             on_candidate=_report,
+            on_measured=report_measured,
+            on_searched=print_search,
         )
     chosen = built.chosen
     if chosen.gate.forced:
         warn(f"{chosen.name} was refused by the gate and is installed because of --force.")
     why = "the fastest that passed" if len(built.candidates) > 1 else "as asked"
     say(f"Default engine of {bundle}: {chosen.name} ({why}), threshold {chosen.threshold.value:.4f}.")
+    if ranges:
+        say_what_became_of_older_graphs(opened, built.bundle)
+
+
+def _refuse_without_int8(precision: str) -> None:
+    if precision not in ("auto", "int8"):
+        raise InputError(
+            f"Range pictures are for INT8; --precision {precision} has no use for them.",
+            expected="--precision int8 or auto",
+            hint="Change it, or leave --ranges out.",
+        )
 
 
 def _report(candidate: Candidate) -> None:

@@ -11,24 +11,28 @@ from rich.table import Table
 from edgerd.building.quantize import WrittenGraph
 from edgerd.building.quantize import quantize as quantize_bundle
 from edgerd.bundle import Bundle
-from edgerd.cli.console import say, warn
+from edgerd.cli.console import say
+from edgerd.cli.new_ranges import bundle_with_ranges, ranges_option, say_what_became_of_older_graphs
 from edgerd.cli.options import bundle_argument
 from edgerd.precision.preset import load_preset
 
 
 @click.command()
 @bundle_argument
-@click.option("--preset", metavar="NAME|FILE", help="How ranges are chosen: a method or a TOML file; default: mse.")
-def quantize(bundle: Path, preset: str | None) -> None:
+@click.option("--preset", metavar="NAME|FILE", help="How ranges are chosen: a method or a TOML file; default: minmax.")
+@ranges_option
+def quantize(bundle: Path, preset: str | None, ranges: Path | None) -> None:
     """Write graphs with FP16 and INT8 in them into BUNDLE, for TensorRT and for CPUs.
 
     On the workstation: it needs `edgerd[quantize]`. Devices build their engines from what is written here and need none
     of it. The table says how far each graph is from FP32 on the held-out good pictures.
     """
-    done = quantize_bundle(Bundle.open(bundle), load_preset(preset) if preset else None, say)
+    opened, chosen = Bundle.open(bundle), load_preset(preset) if preset else None
+    if ranges:
+        opened = bundle_with_ranges(opened, ranges, chosen)
+    done = quantize_bundle(opened, chosen, say)
     Console().print(_table(done.graphs))
-    for engine in done.outdated:
-        warn(f"{engine} was built from an older graph. Build it again: edgerd build-engine.")
+    say_what_became_of_older_graphs(opened, done.bundle)
 
 
 def _table(graphs: tuple[WrittenGraph, ...]) -> Table:

@@ -119,6 +119,24 @@ def write_png(path: Path, array: npt.NDArray[np.uint8] | npt.NDArray[np.bool_]) 
         path.write_bytes(content)
 
 
+def bundle_pictures(kind: str, pictures: UInt8Array) -> dict[str, bytes]:
+    """Prepared pictures as files of a bundle, in the order in which its manifest lists them.
+
+    Args:
+        kind: "holdout" or "ranges".
+        pictures: uint8 (n, tiles, H, W, 3), BGR.
+
+    Returns:
+        File name to PNG, one per tile, as `load_bundle_pictures` reads them.
+    """
+    files = {}
+    for index, tiles in enumerate(pictures):
+        for tile, picture in enumerate(tiles):
+            suffix = f"_{tile}" if len(tiles) > 1 else ""
+            files[f"pictures/{kind}/{index:04d}{suffix}.png"] = encode_png(picture)
+    return files
+
+
 def load_bundle_pictures(bundle: Bundle, names: Sequence[str], spec: PreprocessSpec) -> UInt8Array:
     """Read prepared pictures out of a bundle, each file verified.
 

@@ -9,16 +9,14 @@ from pathlib import Path
 
 from edgerd import __version__
 from edgerd.bundle import Bundle, bundle_id, save_bundle
-from edgerd.data.pictures import encode_png
+from edgerd.data.pictures import bundle_pictures
 from edgerd.export.check import check_against_networks
 from edgerd.export.graph import graph_from_networks
 from edgerd.manifest import GRAPH_FILE, Manifest, ModelRecord, TrainingRecord
 from edgerd.models.weights import tensors_sha256
 from edgerd.training.loop import networks_of
 from edgerd.training.run import RunFolder
-from edgerd.types import UInt8Array
 
-N_RANGE_PICTURES = 32
 N_CHECK_PICTURES = 4
 
 
@@ -46,9 +44,8 @@ def bundle_from_run(
     frames = holdout.reshape(-1, *holdout.shape[2:])[:N_CHECK_PICTURES]
     error = check_against_networks(graph, teacher, student, frames)
     say(f"ONNX Runtime against PyTorch on {len(frames)} pictures: the maps differ by {error:.1e} at most")
-    files = {GRAPH_FILE: graph}
-    holdout_names = _add_pictures(files, "holdout", holdout) if pictures else ()
-    range_names = _add_pictures(files, "ranges", run.range_pictures(N_RANGE_PICTURES)) if pictures else ()
+    held_out = bundle_pictures("holdout", holdout) if pictures else {}
+    for_ranges = bundle_pictures("ranges", run.range_pictures()) if pictures else {}
     manifest = Manifest(
         id=bundle_id(hashlib.sha256(graph).hexdigest(), spec),
         created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -70,17 +67,7 @@ def bundle_from_run(
         ),
         preprocess=spec,
         limits=run.record.limits,
-        holdout=holdout_names,
-        ranges=range_names,
+        holdout=tuple(held_out),
+        ranges=tuple(for_ranges),
     )
-    return save_bundle(path, manifest, files)
-
-
-def _add_pictures(files: dict[str, bytes], kind: str, pictures: UInt8Array) -> tuple[str, ...]:
-    names = []
-    for index, tiles in enumerate(pictures):
-        for tile, picture in enumerate(tiles):
-            suffix = f"_{tile}" if len(tiles) > 1 else ""
-            names.append(f"pictures/{kind}/{index:04d}{suffix}.png")
-            files[names[-1]] = encode_png(picture)
-    return tuple(names)
+    return save_bundle(path, manifest, {GRAPH_FILE: graph, **held_out, **for_ranges})

@@ -38,8 +38,8 @@ class Traced:
 
     Nothing is copied: the networks keep their parameters and the names of those, and gradients arrive at them. What is
     rounded is what ONNX Runtime's graph rounds (`edgerd.precision.quantise`); runtimes that fuse residual sums round
-    less. As there, the first convolution computes on the picture in float, and features are given as they were before
-    they were rounded for the next convolution.
+    less. As deployed, the first convolution and the teacher's first block compute in float, and features are given as
+    they were before they were rounded for the next convolution.
 
     Args:
         teacher: In eval mode.
@@ -64,7 +64,9 @@ class Traced:
             ) from error
         self._module = fx.GraphModule(networks, graph)
         _drop_identities(self._module)
-        self.activations = tuple(node.name for node in graph.nodes if _is_kept_in_8_bits(node, self._module))
+        in_float = _first_block(self._module)
+        self.activations = tuple(node.name for node in graph.nodes if _is_kept_in_8_bits(node, self._module, in_float))
+        self._integers = frozenset(node.name for node in graph.nodes if _is_integer(node, self._module, in_float))
 
     @torch.no_grad()
     def features(self, image: Tensor, on_activation: Callable[[str, Tensor], None]) -> tuple[Features, Features]:
@@ -99,7 +101,8 @@ class Traced:
     def _run(
         self, image: Tensor, change: Callable[[str, Tensor], Tensor], *, round_weights: bool
     ) -> tuple[Features, Features]:
-        interpreter = _Interpreter(self._module, frozenset(self.activations), change, round_weights)
+        integers = self._integers if round_weights else frozenset()
+        interpreter = _Interpreter(self._module, frozenset(self.activations), change, integers)
         t0, t1, t2, s0, s1, s2 = interpreter.run(image)
         return (t0, t1, t2), (s0, s1, s2)
 
@@ -139,16 +142,16 @@ class _Interpreter(fx.Interpreter):
         module: fx.GraphModule,
         names: frozenset[str],
         change: Callable[[str, Tensor], Tensor],
-        round_weights: bool,
+        integers: frozenset[str],
     ) -> None:
         super().__init__(module)
         self._names = names
         self._change = change
-        self._round_weights = round_weights
+        self._integers = integers
         self._changed: dict[fx.Node, Tensor] = {}
 
     def run_node(self, n: fx.Node) -> Any:
-        value = self._rounded_convolution(n) if self._is_integer_convolution(n) else super().run_node(n)
+        value = self._rounded_convolution(n) if n.name in self._integers else super().run_node(n)
         if n.name in self._names:
             self._changed[n] = self._change(n.name, value)
         return value
@@ -157,10 +160,6 @@ class _Interpreter(fx.Interpreter):
         if n.op == "output":
             return super().fetch_args_kwargs_from_env(n)
         return fx.map_arg((n.args, n.kwargs), lambda node: self._changed.get(node, self.env[node]))
-
-    def _is_integer_convolution(self, node: fx.Node) -> bool:
-        reads_picture = any(read.op == "placeholder" for read in node.all_input_nodes)
-        return self._round_weights and _layer(node, self.module, nn.Conv2d, nn.ConvTranspose2d) and not reads_picture
 
     def _rounded_convolution(self, node: fx.Node) -> Any:
         layer: Any = self.module.get_submodule(str(node.target))
@@ -176,17 +175,43 @@ def _drop_identities(module: fx.GraphModule) -> None:
             module.graph.erase_node(node)
 
 
-def _is_kept_in_8_bits(node: fx.Node, module: fx.GraphModule) -> bool:
-    """Whether the networks make it and read it, other than by a Relu: runtimes compute that with the node before it.
+def _first_block(module: fx.GraphModule) -> str:
+    """The module path of the teacher's first block, up to its number: that of the second convolution."""
+    paths = [str(node.target) for node in module.graph.nodes if _layer(node, module, nn.Conv2d, nn.ConvTranspose2d)]
+    steps = paths[1].split(".")
+    numbered = next((depth for depth, step in enumerate(steps) if step.isdigit()), 0)
+    return ".".join(steps[: numbered + 1])
+
+
+def _is_in(node: fx.Node, path: str) -> bool:
+    """Whether a module at this path, or one within it, computes a node."""
+    return any(name == path or name.startswith(f"{path}.") for name in node.meta.get("nn_module_stack", ()))
+
+
+def _is_integer(node: fx.Node, module: fx.GraphModule, in_float: str) -> bool:
+    """Whether a node is a convolution with 8-bit weights: not the first, which reads the picture."""
+    reads_picture = any(read.op == "placeholder" for read in node.all_input_nodes)
+    return _layer(node, module, nn.Conv2d, nn.ConvTranspose2d) and not reads_picture and not _is_in(node, in_float)
+
+
+def _is_kept_in_8_bits(node: fx.Node, module: fx.GraphModule, in_float: str) -> bool:
+    """Whether INT8 layers read it, other than a Relu: runtimes compute that with the node before it.
 
     BatchNorm is part of the convolution before it. What a pooling gives is on its input's levels already.
     """
-    if node.op == "placeholder" or _is_call(node, (*_POOLS, operator.getitem)) or _layer(node, module, nn.MaxPool2d):
+    moves = (*_POOLS, operator.getitem)
+    if node.op == "placeholder" or _is_call(node, moves) or _layer(node, module, nn.MaxPool2d):
         return False
-    return any(
-        not (reader.op == "output" or _is_call(reader, _RELUS) or _layer(reader, module, nn.ReLU, nn.BatchNorm2d))
-        for reader in node.users
-    )
+    return any(_rounds(reader, module, in_float) for reader in node.users)
+
+
+def _rounds(reader: fx.Node, module: fx.GraphModule, in_float: str) -> bool:
+    """Whether a node reads integers; a pooling does if what reads it does."""
+    if reader.op == "output" or _is_call(reader, _RELUS) or _layer(reader, module, nn.ReLU, nn.BatchNorm2d):
+        return False
+    if _is_call(reader, (*_POOLS, operator.getitem)) or _layer(reader, module, nn.MaxPool2d):
+        return any(_rounds(other, module, in_float) for other in reader.users)
+    return not _is_in(reader, in_float)
 
 
 def _is_call(node: fx.Node, functions: tuple[Callable[..., Any], ...]) -> bool:

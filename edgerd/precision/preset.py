@@ -25,7 +25,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from edgerd.errors import InputError
 from edgerd.manifest import Record
-from edgerd.precision.ranges import MIN_PICTURES
+from edgerd.precision.ranges import MIN_PICTURES, USUAL_PICTURES
 from edgerd.precision.scales import DEFAULT_CHOICE, RANGE_METHODS, RangeChoice
 from edgerd.tables import did_you_mean
 
@@ -34,7 +34,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-USUAL_PICTURES = 32
 _PERCENTILE = "percentile"
 
 

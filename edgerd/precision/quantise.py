@@ -8,24 +8,21 @@ high precision read the values as they were before.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Collection, Iterator
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
-from onnx import helper, numpy_helper
 
-from edgerd.errors import InputError
-from edgerd.precision.body import is_body, shortcut_input
+from edgerd.precision.body import is_body, readers_of, shortcut_input
 from edgerd.precision.flavours import FLAVOURS, Flavour
 from edgerd.precision.preset import Preset
+from edgerd.precision.qdq import QdqWriter, integer_weights, largest_by_channel, refuse_ranges_of_another_graph
 from edgerd.precision.ranges import Ranges
 from edgerd.precision.rewrite import without_transposed_convolutions
 from edgerd.precision.scales import Scale, activation_scale
 
 _SMALLEST_SCALE = 1e-12
+_MOVING = ("Concat", "DepthToSpace", "MaxPool")
 _LARGEST_BIAS = 2.0**30
 """A bias is an int32 in steps of activation scale times weight scale; half of the range is left to the sum."""
 
@@ -55,13 +52,7 @@ def quantised_graph(
     Raises:
         InputError: The ranges are of another graph, or the preset names a part that is not in it.
     """
-    found = hashlib.sha256(graph).hexdigest()
-    if ranges.graph_sha256 != found:
-        raise InputError(
-            f"The ranges were collected on the graph {ranges.graph_sha256[:16]}..., this one is {found[:16]}...",
-            expected="ranges of the same graph",
-            hint="Export the bundle again: edgerd export RUN -o BUNDLE",
-        )
+    refuse_ranges_of_another_graph(graph, ranges)
     preset = preset or Preset()
     model = onnx.load_from_string(graph)
     choices = preset.choices(model.graph)
@@ -77,44 +68,37 @@ def quantised_graph(
     return content
 
 
-class _Quantiser:
-    """Goes through a graph once and writes it again with Q/DQ nodes."""
+class _Quantiser(QdqWriter):
+    """Every activation between two INT8 nodes is rounded to integers."""
 
     def __init__(
         self, graph: onnx.GraphProto, scale_of: Callable[[str], Scale], flavour: Flavour, kept: tuple[str, ...]
     ) -> None:
-        self.graph = graph
+        super().__init__(graph)
         self.flavour = flavour
         self.kept = kept
-        self.constants = {constant.name: numpy_helper.to_array(constant) for constant in graph.initializer}
-        self.made_by = {name: node for node in graph.node for name in node.output}
+        self.readers = readers_of(graph)
         self.integer_inputs = {node.name: self._integer_inputs(node) for node in graph.node}
         read = dict.fromkeys(node.input[k] for node in graph.node for k in self.integer_inputs[node.name])
         self.scales = _scales(graph, read, scale_of)
 
-    def rewrite(self) -> None:
-        """Replace the graph's nodes and constants."""
-        nodes = [written for node in self.graph.node for written in self._written(node)]
-        read = {name for node in nodes for name in node.input}
-        kept = {name: value for name, value in self.constants.items() if name in read}
-        for field, values in (
-            (self.graph.node, nodes),
-            (self.graph.initializer, [numpy_helper.from_array(np.asarray(v), name) for name, v in kept.items()]),
-            (self.graph.value_info, []),
-        ):
-            del field[:]
-            field.extend(values)
-
     def _integer_inputs(self, node: onnx.NodeProto) -> tuple[int, ...]:
         """Which activations a node reads as integers: none in high precision, nor of what is not the networks'."""
-        if not is_body(node) or node.op_type == "Relu" or node.name.startswith(self.kept):
+        if not is_body(node) or node.op_type == "Relu" or self._is_kept(node):
             return ()
         if node.op_type == "Add" and self.flavour.fused_sums:
             return (shortcut_input(node, self.made_by),)
         made = (k for k, name in enumerate(node.input) if name in self.made_by)
         return tuple(k for k in made if is_body(self.made_by[node.input[k]]))
 
-    def _written(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
+    def _is_kept(self, node: onnx.NodeProto) -> bool:
+        """Whether it stays in high precision; what only moves values does where one of its readers does."""
+        if node.op_type not in _MOVING:
+            return node.name.startswith(self.kept)
+        readers = (reader for name in node.output for reader in self.readers[name] if is_body(reader))
+        return any(self._is_kept(reader) for reader in readers)
+
+    def written(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
         """What stands in a node's place: its weights' DQ, itself, Q and DQ of what it gives."""
         integer_inputs = self.integer_inputs[node.name]
         if node.op_type == "Conv" and integer_inputs:
@@ -125,37 +109,23 @@ class _Quantiser:
         for name in node.output:
             if name in self.scales:
                 scale = self.scales[name]
-                pair = [self._constant(f"{name}/scale", scale.scale), self._constant(f"{name}/zero", scale.zero_point)]
-                yield _node("QuantizeLinear", [name, *pair], f"{name}/quantised")
-                yield _node("DequantizeLinear", [f"{name}/quantised", *pair], f"{name}/dequantised")
+                yield from self.there_and_back(name, scale.scale, scale.zero_point)
 
     def _dequantised_weights(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
         """Weights and bias as integers; the node is made to read what their DQ nodes give."""
         weight = self.constants[node.input[1]].astype(np.float64)
         bias = self.constants[node.input[2]].astype(np.float64) if len(node.input) > 2 else np.zeros(len(weight))
         step = float(self.scales[node.input[0]].scale)
-        largest = np.abs(weight).max(axis=(1, 2, 3))
         # a channel that BatchNorm switched off has weights near zero and a bias: its steps must not be as small
-        scales = np.maximum(largest / self.flavour.weight_limit, np.abs(bias) / (step * _LARGEST_BIAS))
+        scales = np.maximum(
+            largest_by_channel(weight, 0) / self.flavour.weight_limit, np.abs(bias) / (step * _LARGEST_BIAS)
+        )
         scales = np.maximum(scales, _SMALLEST_SCALE).astype(np.float32)
-        integers = np.rint(weight / scales[:, None, None, None]).astype(np.int8)
-        yield self._dequantised_constant(node, 1, integers, scales)
+        integers = integer_weights(weight, scales, 0)
+        yield self.dequantised_constant(_redirected(node, 1), integers, scales, 0)
         if len(node.input) > 2:
             steps = (scales * np.float32(step)).astype(np.float32)
-            yield self._dequantised_constant(node, 2, np.rint(bias / steps).astype(np.int32), steps)
-
-    def _dequantised_constant(
-        self, node: onnx.NodeProto, index: int, integers: npt.NDArray[Any], scales: npt.NDArray[np.float32]
-    ) -> onnx.NodeProto:
-        name = node.input[index]
-        node.input[index] = f"{name}/dequantised"
-        parts = {"integers": integers, "scale": scales, "zero": np.zeros(len(scales), integers.dtype)}
-        inputs = [self._constant(f"{name}/{part}", value) for part, value in parts.items()]
-        return _node("DequantizeLinear", inputs, node.input[index], axis=0)
-
-    def _constant(self, name: str, value: Any) -> str:
-        self.constants[name] = value
-        return name
+            yield self.dequantised_constant(_redirected(node, 2), np.rint(bias / steps).astype(np.int32), steps, 0)
 
 
 def _scales(graph: onnx.GraphProto, names: Collection[str], scale_of: Callable[[str], Scale]) -> dict[str, Scale]:
@@ -168,5 +138,8 @@ def _scales(graph: onnx.GraphProto, names: Collection[str], scale_of: Callable[[
     return scales
 
 
-def _node(operator: str, inputs: list[str], output: str, **attributes: Any) -> onnx.NodeProto:
-    return helper.make_node(operator, inputs, [output], name=output, **attributes)
+def _redirected(node: onnx.NodeProto, index: int) -> str:
+    """The name of an input, instead of which the node is made to read its dequantised one."""
+    name: str = node.input[index]
+    node.input[index] = f"{name}/dequantised"
+    return name

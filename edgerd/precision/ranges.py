@@ -21,6 +21,7 @@ from edgerd.types import Float32Array, UInt8Array
 
 RANGES_FILE = "ranges.json"
 N_BINS = 1024
+USUAL_PICTURES = 32
 MIN_PICTURES = 8
 """Fewer say too little of what an activation may reach: the first unusual part would saturate it."""
 
@@ -66,7 +67,7 @@ def collect_ranges(graph: bytes, pictures: UInt8Array, threads: int = 1) -> Rang
     if len(pictures) < MIN_PICTURES:
         raise InputError(
             f"{len(pictures)} pictures are too few to find INT8 ranges from.",
-            expected=f"{MIN_PICTURES} at least; 32 are usual",
+            expected=f"{MIN_PICTURES} at least; {USUAL_PICTURES} are usual",
             hint="Train on more good pictures, then export again.",
         )
     tiles = pictures.reshape(-1, *pictures.shape[2:])

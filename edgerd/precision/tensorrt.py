@@ -9,18 +9,16 @@ pooling is moved before it by the builder, with one scale for all inputs. The he
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Collection, Iterator
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import helper, numpy_helper
 
 from edgerd.errors import InputError
 from edgerd.precision.body import is_body, shortcut_input
 from edgerd.precision.lint import MIN_OPSET
+from edgerd.precision.qdq import QdqWriter, integer_weights, largest_by_channel, refuse_ranges_of_another_graph
 from edgerd.precision.ranges import Ranges, TensorRange
 from edgerd.precision.scales import symmetric_scale
 
@@ -46,7 +44,7 @@ def tensorrt_int8_graph(
     Args:
         graph: The FP32 fused graph, ONNX.
         ranges: Of the same graph.
-        scale_of: How a scale is chosen; None for the least mean square error.
+        scale_of: How a scale is chosen; None for `edgerd.precision.scales.symmetric_scale`.
         high_precision: Prefixes of names of nodes that stay as they are: "decoder/stage1".
 
     Returns:
@@ -56,7 +54,7 @@ def tensorrt_int8_graph(
     Raises:
         InputError: The ranges are of another graph or lack an activation, or the graph's opset is older than 19.
     """
-    _refuse_other_ranges(graph, ranges)
+    refuse_ranges_of_another_graph(graph, ranges)
     model = onnx.load_from_string(graph)
     _refuse_old_opset(model)
     chosen = scale_of or (lambda _, found: float(symmetric_scale(found)))
@@ -64,16 +62,6 @@ def tensorrt_int8_graph(
     onnx.checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString(deterministic=True)
     return content
-
-
-def _refuse_other_ranges(graph: bytes, ranges: Ranges) -> None:
-    found = hashlib.sha256(graph).hexdigest()
-    if ranges.graph_sha256 != found:
-        raise InputError(
-            f"The ranges were collected on the graph {ranges.graph_sha256[:16]}..., this one is {found[:16]}...",
-            expected="ranges of the same graph",
-            hint="Export the bundle again: edgerd export RUN -o BUNDLE",
-        )
 
 
 def _refuse_old_opset(model: onnx.ModelProto) -> None:
@@ -96,15 +84,13 @@ def _range_of(ranges: Ranges, name: str) -> TensorRange:
     return ranges.tensors[name]
 
 
-class _Quantiser:
-    """Goes through a graph once and writes it again with Q/DQ nodes."""
+class _Quantiser(QdqWriter):
+    """Convolutions and residual sums read integers."""
 
     def __init__(
         self, graph: onnx.GraphProto, ranges: Ranges, scale_of: ScaleOf, high_precision: tuple[str, ...]
     ) -> None:
-        self.graph = graph
-        self.constants = {constant.name: numpy_helper.to_array(constant) for constant in graph.initializer}
-        self.made_by = {name: node for node in graph.node for name in node.output}
+        super().__init__(graph)
         self.integer_inputs = {
             node.name: index
             for node in graph.node
@@ -115,19 +101,6 @@ class _Quantiser:
         names = dict.fromkeys(node.input[self.integer_inputs[node.name]] for node in nodes)
         self.scales = {name: _half(scale_of(name, _range_of(ranges, name))) for name in names}
 
-    def rewrite(self) -> None:
-        """Replace the graph's nodes and constants."""
-        nodes = [written for node in list(self.graph.node) for written in self._written(node)]
-        read = {name for node in nodes for name in node.input}
-        kept = {name: value for name, value in self.constants.items() if name in read}
-        for field, values in (
-            (self.graph.node, nodes),
-            (self.graph.initializer, [numpy_helper.from_array(np.asarray(v), name) for name, v in kept.items()]),
-            (self.graph.value_info, []),
-        ):
-            del field[:]
-            field.extend(values)
-
     def _integer_input(self, node: onnx.NodeProto) -> list[int]:
         """Which of a node's inputs shall be an integer: a convolution's picture, a residual sum's shortcut."""
         if node.op_type in _OUTPUT_AXIS and node.input[1] in self.constants:
@@ -136,7 +109,7 @@ class _Quantiser:
             return [shortcut_input(node, self.made_by)]
         return []
 
-    def _written(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
+    def written(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
         """What stands in a node's place: its weights' DQ, itself, Q and DQ of what it gives."""
         index = self.integer_inputs.get(node.name)
         if index is not None:
@@ -146,32 +119,18 @@ class _Quantiser:
         yield node
         for name in node.output:
             if name in self.scales:
-                pair = [self._constant(f"{name}/scale", self.scales[name]), self._constant(f"{name}/zero", np.int8(0))]
-                yield _node("QuantizeLinear", [name, *pair], f"{name}/quantised")
-                yield _node("DequantizeLinear", [f"{name}/quantised", *pair], f"{name}/dequantised")
+                yield from self.there_and_back(name, self.scales[name], np.int8(0))
 
     def _dequantised_weights(self, node: onnx.NodeProto) -> onnx.NodeProto:
         """The weights as integers; the node is made to read what their DQ gives."""
         axis, name = _OUTPUT_AXIS[node.op_type], f"{node.name}/weight"
         weight = self.constants[node.input[1]].astype(np.float64)
-        others = tuple(k for k in range(weight.ndim) if k != axis)
-        scales = _half(np.abs(weight).max(axis=others) / _LARGEST)
-        integers = np.rint(weight / np.expand_dims(scales, others)).clip(-_LARGEST, _LARGEST).astype(np.int8)
-        parts = {"integers": integers, "scale": scales, "zero": np.zeros(len(scales), np.int8)}
-        inputs = [self._constant(f"{name}/{part}", value) for part, value in parts.items()]
+        scales = _half(largest_by_channel(weight, axis) / _LARGEST)
         node.input[1] = f"{name}/dequantised"
-        return _node("DequantizeLinear", inputs, node.input[1], axis=axis)
-
-    def _constant(self, name: str, value: Any) -> str:
-        self.constants[name] = value
-        return name
+        return self.dequantised_constant(name, integer_weights(weight, scales, axis), scales, axis)
 
 
 def _half(scale: npt.ArrayLike) -> npt.NDArray[np.float32]:
     """float32 that FP16 has too: the integers stay right when the rest of the graph becomes FP16."""
     half: npt.NDArray[np.float32] = np.maximum(scale, _SMALLEST_SCALE).astype(np.float16).astype(np.float32)
     return half
-
-
-def _node(operator: str, inputs: list[str], output: str, **attributes: Any) -> onnx.NodeProto:
-    return helper.make_node(operator, inputs, [output], name=output, **attributes)

@@ -31,7 +31,6 @@ from edgerd.types import UInt8Array
 DEFAULT_STEPS = 40
 LEARNING_RATE = 2e-4
 """Of the first step; a trained student moves by a few levels of its weights, no further."""
-N_RANGE_PICTURES = 32
 _TILES_AT_ONCE = 4
 
 
@@ -70,7 +69,7 @@ def tune(
     traced, progress, scales = Traced(teacher, student), checkpoint.progress, checkpoint.scales
     optimiser = method.optimiser(student.parameters())
     if scales is None:
-        scales = activation_scales(traced, run.range_pictures(N_RANGE_PICTURES), teacher.info, target)
+        scales = activation_scales(traced, run.range_pictures(), teacher.info, target)
     else:
         optimiser.load_state_dict(optimiser.state_dict() | {"state": checkpoint.optimiser})
 

@@ -24,6 +24,7 @@ from edgerd.data.dataset import Dataset, fingerprint, split_holdout
 from edgerd.data.prepared import read_prepared
 from edgerd.errors import InputError, SpecError
 from edgerd.manifest import PictureLimits, PreprocessSpec, Record
+from edgerd.precision.ranges import USUAL_PICTURES
 from edgerd.storage import replaced_file, storage_errors
 from edgerd.types import UInt8Array
 
@@ -199,8 +200,8 @@ class RunFolder:
         """
         return np.array(self._pictures(HOLDOUT_FILE))
 
-    def range_pictures(self, n: int) -> UInt8Array:
-        """`n` training pictures spread evenly, uint8 (n, T, H, W, 3): what quantisation takes its ranges from.
+    def range_pictures(self, n: int = USUAL_PICTURES) -> UInt8Array:
+        """Up to `n` training pictures spread evenly, uint8 (n, T, H, W, 3): what quantisation takes its ranges from.
 
         Raises:
             InputError: They are missing or damaged.

@@ -48,6 +48,12 @@ def test_different_good_pictures_are_kept_and_suspects_put_aside(bundle, line, t
     assert Collected.model_validate_json((tmp_path / "set" / COLLECTED_FILE).read_text()) == found
 
 
+def test_pictures_that_the_gate_is_judged_on_are_not_taken(bundle, parts, tmp_path):
+    found = collect(bundle, str(parts / "train" / "good"), tmp_path / "set", 40)
+    assert found.left_out == {"held out for gate and threshold": len(bundle.manifest.holdout)}
+    assert found.n_seen == 40
+
+
 def test_whole_frames_are_written(bundle, line, tmp_path):
     found = collect(bundle, str(line), tmp_path / "set", 8)
     kept = found.pictures[0]

@@ -42,9 +42,19 @@ def test_it_passes_the_gate_is_installed_and_used(bundle, runtime):
         assert opened.threshold == built.chosen.threshold
 
 
-def test_auto_leaves_it_to_whoever_asks_for_it(bundle):
+def test_auto_tries_it_with_the_first_block_left_as_it_is(bundle):
     built = build_engine(bundle)
-    assert {candidate.precision for candidate in built.candidates} <= {"fp32", "bf16"}
+    tried = {c.runtime: c for c in built.candidates if c.precision == "int8"}
+    assert set(tried) == set(WITH_INT8)
+    assert all(c.high_precision == c.record.high_precision == ("teacher/layer1.0",) for c in tried.values())
+
+
+def test_auto_does_without_it_where_there_are_no_pictures_for_ranges(bundle):
+    lines: list[str] = []
+    bare = bundle.save_with(bundle.manifest.model_copy(update={"ranges": ()}))
+    built = build_engine(bare, runtime="onnxruntime", say=lines.append)
+    assert built.chosen.key.precision == "fp32"
+    assert any("onnxruntime int8 is left out" in line and "no pictures" in line for line in lines)
 
 
 def test_another_device_builds_from_the_graph_in_the_bundle(bundle):

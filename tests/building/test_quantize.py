@@ -25,6 +25,7 @@ from edgerd.precision.flavours import FLAVOURS
 from edgerd.precision.lint import lint
 from edgerd.precision.preset import PartPreset, Preset
 from edgerd.precision.ranges import RANGES_FILE, Ranges
+from edgerd.runtimes.choose import open_engine
 from edgerd.runtimes.machine import int8_flavour
 
 TENSORRT = {"graph.fp16.trt.onnx", "graph.int8.trt.onnx"}
@@ -127,7 +128,7 @@ def test_a_preset_decides_on_ranges_pictures_and_parts(bundle):
     assert scales["teacher_0"] == pytest.approx(max(-found.low, found.high) / 127, rel=1e-3)
 
 
-def test_done_again_it_uses_the_ranges_and_names_engines_of_older_graphs(quantized):
+def test_done_again_it_uses_the_ranges_and_engines_of_older_graphs_go_on_with_them(quantized):
     if int8_flavour() not in DEVICE_FLAVOURS:
         pytest.skip("no INT8 graph of this CPU's flavour travels")
     stored = f"graph.int8.{int8_flavour()}.onnx"
@@ -139,6 +140,8 @@ def test_done_again_it_uses_the_ranges_and_names_engines_of_older_graphs(quantiz
     assert again.outdated == ("onnxruntime int8",)
     for file in (RANGES_FILE, *TENSORRT, *CPU):
         assert again.bundle.read(file) == quantized.read(file)
+    with open_engine(again.bundle) as opened:
+        assert opened.why == "onnxruntime int8: the default engine"
 
 
 def unchanged(bundle: Bundle, before: bytes) -> bool:

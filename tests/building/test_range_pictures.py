@@ -11,7 +11,7 @@ import pytest
 
 from edgerd.building.range_pictures import RangePictures, range_pictures_from_folder, range_pictures_of
 from edgerd.bundle import Bundle
-from edgerd.data.pictures import read_picture, write_png
+from edgerd.data.pictures import load_bundle_pictures, read_picture, write_png
 from edgerd.data.samples import write_dataset
 from edgerd.errors import BundleError, DatasetError
 from edgerd.precision.features import distances
@@ -93,6 +93,29 @@ def test_pictures_that_cannot_be_used_are_named_with_the_reason(bundle, good):
     assert "2 of 14 pictures cannot be used" in note
     assert "cut.png is damaged or was cut short" in note
     assert "black.png: black frame" in note
+
+
+def held_out_of(bundle: Bundle) -> np.ndarray:
+    return load_bundle_pictures(bundle, bundle.manifest.holdout, bundle.manifest.preprocess)
+
+
+def test_pictures_of_the_gate_are_left_out(bundle, parts):
+    held_out = held_out_of(bundle)
+    everything = range_pictures_from_folder(bundle, parts, None)
+    found = range_pictures_from_folder(bundle, parts, None, held_out)
+    assert len(found.names) == len(everything.names) - len(held_out)
+    assert not {picture.tobytes() for picture in found.pictures} & {picture.tobytes() for picture in held_out}
+    assert len(found.held_out) == len(held_out)
+    assert f"{len(held_out)} of 40 pictures are left out: gate and threshold are judged on them." in found.notes(
+        bundle.manifest.threshold
+    )
+
+
+def test_too_few_that_are_not_the_gates(bundle, tmp_path):
+    for index, picture in enumerate(held_out_of(bundle)):
+        write_png(tmp_path / "held" / f"{index}.png", picture[0])
+    with pytest.raises(DatasetError, match="10 are not for ranges: gate and threshold are judged on them"):
+        range_pictures_from_folder(bundle, tmp_path / "held", None, held_out_of(bundle))
 
 
 def test_a_folder_without_pictures_is_refused(bundle, tmp_path):

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from edgerd.building.typed_graph import DEVICE_FLAVOURS
 from edgerd.bundle import Bundle
 
 
@@ -15,9 +16,10 @@ def test_it_prints_a_table_and_the_bundle_has_the_graphs(edgerd, bundle):
     assert result.exit_code == 0, result.err
     assert result.err == ""
     rows = [line.split() for line in result.out.splitlines() if line.startswith("graph.")]
-    files = ["graph.fp16.trt.onnx", "graph.int8.trt.onnx", "graph.int8.u8s8.onnx", "graph.int8.s8s8.onnx"]
+    for_cpus = [f"graph.int8.{flavour}.onnx" for flavour in DEVICE_FLAVOURS]
+    files = ["graph.fp16.trt.onnx", "graph.int8.trt.onnx", *for_cpus]
     assert [row[0] for row in rows] == files
-    assert [row[2] for row in rows] == ["0"] * 4
+    assert [row[2] for row in rows] == ["0"] * len(files)
     assert all(float(row[3]) < 0.2 for row in rows)
     assert set(files) < set(Bundle.open(bundle.path).manifest.files)
 

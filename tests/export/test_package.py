@@ -15,7 +15,7 @@ from edgerd.data.preprocess import parse_tiles
 from edgerd.errors import BundleError, GateError, StorageError, WeightsError
 from edgerd.export import package
 from edgerd.export.check import reference_maps
-from edgerd.export.package import N_RANGE_PICTURES, bundle_from_run
+from edgerd.export.package import bundle_from_run
 from edgerd.manifest import GRAPH_FILE, PreprocessSpec
 from edgerd.models.weights import load_teacher, tensors_sha256
 from edgerd.training.checkpoint import Checkpoint, save_checkpoint
@@ -83,7 +83,7 @@ def test_its_pictures_are_the_held_out_and_some_training_ones(fresh, run):
     holdout = load_bundle_pictures(bundle, bundle.manifest.holdout, spec)
     assert np.array_equal(holdout, run.holdout_pictures())
     ranges = load_bundle_pictures(bundle, bundle.manifest.ranges, spec)
-    assert np.array_equal(ranges, run.range_pictures(N_RANGE_PICTURES))
+    assert np.array_equal(ranges, run.range_pictures())
     assert all(name.startswith("pictures/holdout/") for name in bundle.manifest.holdout)
     assert all(name.startswith("pictures/ranges/") for name in bundle.manifest.ranges)
 

@@ -9,7 +9,7 @@ import pytest
 from onnx import numpy_helper
 
 from edgerd.errors import InputError
-from edgerd.precision.body import is_body
+from edgerd.precision.body import blocks, first_block, first_stage, is_body
 from edgerd.precision.flavours import FLAVOURS
 from edgerd.precision.preset import PartPreset, Preset
 from edgerd.precision.quantise import quantised_graph
@@ -109,6 +109,28 @@ def test_blocks_in_high_precision_read_and_compute_in_float(flavour, graph, rang
     frames = pictures[:4, 0]
     expected, all_int8 = maps(graph, frames)[1], maps(quantised_graph(graph, ranges, flavour), frames)[1]
     assert np.abs(maps(content, frames)[1] - expected).mean() < np.abs(all_int8 - expected).mean()
+
+
+@every_flavour
+def test_what_only_moves_values_goes_with_what_reads_them(flavour, graph, ranges):
+    """A pooling or concatenation in INT8 before a block in high precision would round what it is given."""
+    parsed = Parsed(
+        quantised_graph(graph, ranges, flavour, high_precision=("teacher/layer1.0", "embedding/embedding.0"))
+    )
+    assert not any(parsed.integers_at(node)[0] for node in (*parsed.of("MaxPool"), *parsed.of("Concat")))
+    usual = Parsed(quantised_graph(graph, ranges, flavour))
+    assert all(usual.integers_at(node)[0] for node in (*usual.of("MaxPool"), *usual.of("Concat")))
+
+
+def test_blocks_are_the_numbered_modules_but_for_the_first_convolution(graph):
+    model = onnx.load_from_string(graph).graph
+    found = blocks(model)
+    assert found[0] == "teacher/layer1.0"
+    assert {"embedding/down2.0", "decoder/stage3.0", "decoder/stage1.0"} <= set(found)
+    convolutions = [n for n in model.node if is_body(n) and n.op_type in ("Conv", "ConvTranspose")]
+    assert [n.name for n in convolutions if not n.name.startswith(found)] == [convolutions[0].name]
+    assert first_block(model) == found[:1]
+    assert first_stage(model) == ("teacher/layer1",)
 
 
 @every_flavour

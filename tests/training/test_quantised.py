@@ -14,6 +14,7 @@ from edgerd.export.package import bundle_from_run
 from edgerd.models.fake_quantise import Traced
 from edgerd.models.normalise import image_from_frames
 from edgerd.models.teachers import make_teacher
+from edgerd.precision.body import first_block
 from edgerd.precision.quantise import quantised_graph
 from edgerd.precision.ranges import collect_ranges
 from edgerd.training.checkpoint import Checkpoint, Progress
@@ -41,7 +42,8 @@ def int8_graph(tiny_run):
     run, _, _ = tiny_run
     teacher, student, _ = networks_of(run)
     graph = graph_from_networks(teacher, student, 64, 64)
-    return quantised_graph(graph, collect_ranges(graph, run.range_pictures(N_PICTURES)), "u8s8")
+    ranges = collect_ranges(graph, run.range_pictures(N_PICTURES))
+    return quantised_graph(graph, ranges, "u8s8", high_precision=first_block(load_from_string(graph).graph))
 
 
 def test_the_scales_are_those_that_will_be_deployed(tiny_run, int8_graph):
@@ -74,8 +76,10 @@ def test_it_computes_what_the_int8_graph_computes(tiny_run, int8_graph):
         (np.linalg.norm(ours - int8), np.linalg.norm(fp32 - int8))
         for int8, ours, fp32 in zip(deployed, as_arrays(rounded), as_arrays(exact), strict=True)
     ]
-    assert all(from_ours < from_fp32 for from_ours, from_fp32 in distances)
-    assert distances[0][0] < 0.25 * distances[0][1]
+    first, *others = distances
+    assert max(first) < 1e-3  # the teacher's first block is in float, in either
+    assert all(from_ours < from_fp32 for from_ours, from_fp32 in others), distances
+    assert others[0][0] < 0.25 * others[0][1]
 
 
 def image_of(pictures, teacher):

@@ -1,0 +1,98 @@
+"""The precision of each block on this machine: what to measure it on, where the search keeps its log."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+import onnx
+
+from edgerd.building.candidates import GraphSource
+from edgerd.building.gate import Budget
+from edgerd.building.gate_pictures import GatePictures
+from edgerd.building.search import Found, Remembered, search
+from edgerd.building.sensitivity import Deciding, Measured, Sensitivity, deciding_pictures, split_labelled
+from edgerd.bundle import Bundle
+from edgerd.manifest import GRAPH_FILE
+from edgerd.precision.body import blocks
+from edgerd.runtimes import load_runtime
+
+
+@dataclass(frozen=True)
+class Searched:
+    """A search on one runtime: what it found, and its log, to be removed when an engine was installed."""
+
+    runtime: str
+    found: Found
+    log: Path
+
+
+def search_assignments(
+    bundle: Bundle,
+    runtimes: tuple[str, ...],
+    graph_of: GraphSource,
+    pictures: GatePictures,
+    budget: Budget,
+    false_alarm_rate: float,
+    on_measured: Callable[[str, Measured], None] = lambda _, __: None,
+) -> tuple[list[Searched], GatePictures]:
+    """Search on each runtime that has INT8 here; go on with searches that were stopped.
+
+    Args:
+        bundle: With range pictures; they are decided on, never the held-out ones.
+        runtimes: Entries of `RUNTIMES`.
+        graph_of: How typed graphs are made.
+        pictures: For the gate. Where there are labelled ones, some of them are decided on, and not for the gate.
+        budget: As for the gate.
+        false_alarm_rate: Of the bundle's threshold.
+        on_measured: Told of the runtime and each measurement.
+
+    Returns:
+        What was found, and the pictures that are left for the gate.
+
+    Raises:
+        BundleError: The bundle was exported without pictures.
+        StorageError: The log beside the bundle cannot be written.
+    """
+    labelled, rest = (None, pictures) if pictures.labelled is None else split_labelled(pictures)
+    deciding = deciding_pictures(bundle, labelled, false_alarm_rate, budget)
+    searched = [_search(bundle, name, graph_of, deciding, on_measured) for name in runtimes]
+    return searched, rest
+
+
+def _search(
+    bundle: Bundle,
+    runtime: str,
+    graph_of: GraphSource,
+    deciding: Deciding,
+    on_measured: Callable[[str, Measured], None],
+) -> Searched:
+    graph = bundle.read(GRAPH_FILE)
+    log = bundle.path.with_name(f"{bundle.path.name}.search-{runtime}.json")
+    sensitivity = Sensitivity(runtime, graph_of, deciding)
+    try:
+        measure = Remembered(
+            sensitivity.measure, log, _key(runtime, sensitivity, deciding), lambda each: on_measured(runtime, each)
+        )
+        return Searched(runtime, search(measure, blocks(onnx.load_from_string(graph).graph)), log)
+    finally:
+        sensitivity.close()
+
+
+def _key(runtime: str, sensitivity: Sensitivity, deciding: Deciding) -> str:
+    """What measurements depend on: the machine, the graph and its ranges, the pictures, the budget."""
+    digest = hashlib.sha256()
+    for part in _parts(runtime, sensitivity, deciding):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _parts(runtime: str, sensitivity: Sensitivity, deciding: Deciding) -> Iterator[bytes]:
+    pictures = deciding.standard.pictures
+    yield load_runtime(runtime).key("int8", sensitivity.graph_sha256).model_dump_json().encode()
+    yield pictures.good.tobytes()
+    if pictures.labelled is not None:
+        yield pictures.labelled.tobytes()
+    yield repr(astuple(deciding.standard.budget)).encode()

@@ -1,0 +1,116 @@
+"""What every Q/DQ graph is written with, whichever runtime it is for."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import helper, numpy_helper
+
+from edgerd.errors import InputError
+from edgerd.precision.ranges import Ranges
+
+_LARGEST = 127
+
+
+def refuse_ranges_of_another_graph(graph: bytes, ranges: Ranges) -> None:
+    """Raise InputError unless the ranges were collected on this FP32 graph, ONNX."""
+    found = hashlib.sha256(graph).hexdigest()
+    if ranges.graph_sha256 != found:
+        raise InputError(
+            f"The ranges were collected on the graph {ranges.graph_sha256[:16]}..., this one is {found[:16]}...",
+            expected="ranges of the same graph",
+            hint="Export the bundle again: edgerd export RUN -o BUNDLE",
+        )
+
+
+class QdqWriter(ABC):
+    """Goes through a graph once and writes it again with Q/DQ nodes.
+
+    Attributes:
+        graph: Changed by `rewrite`.
+        constants: Name to value; those that no node reads in the end are left out.
+        made_by: Name of a tensor to the node that gives it.
+    """
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self.graph = graph
+        self.constants: dict[str, npt.NDArray[Any]] = {
+            constant.name: numpy_helper.to_array(constant) for constant in graph.initializer
+        }
+        self.made_by = {name: node for node in graph.node for name in node.output}
+
+    @abstractmethod
+    def written(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
+        """What stands in a node's place."""
+
+    def rewrite(self) -> None:
+        """Replace the graph's nodes and constants."""
+        nodes = [written for node in self.graph.node for written in self.written(node)]
+        read = {name for node in nodes for name in node.input}
+        kept = {name: value for name, value in self.constants.items() if name in read}
+        for field, values in (
+            (self.graph.node, nodes),
+            (self.graph.initializer, [numpy_helper.from_array(np.asarray(v), name) for name, v in kept.items()]),
+            (self.graph.value_info, []),
+        ):
+            del field[:]
+            field.extend(values)
+
+    def there_and_back(self, name: str, scale: Any, zero_point: Any) -> Iterator[onnx.NodeProto]:
+        """Q and DQ of an activation, which then is there as "<name>/dequantised" too.
+
+        Args:
+            name: The activation.
+            scale: float32.
+            zero_point: int8 or uint8, which is what the activation is rounded to.
+        """
+        pair = [self._constant(f"{name}/scale", scale), self._constant(f"{name}/zero", zero_point)]
+        yield _node("QuantizeLinear", [name, *pair], f"{name}/quantised")
+        yield _node("DequantizeLinear", [f"{name}/quantised", *pair], f"{name}/dequantised")
+
+    def dequantised_constant(
+        self, name: str, integers: npt.NDArray[Any], scales: npt.NDArray[np.float32], axis: int
+    ) -> onnx.NodeProto:
+        """A constant as integers, zero point 0, and the DQ node that gives it as "<name>/dequantised".
+
+        Args:
+            name: What it is called.
+            integers: Any shape.
+            scales: float32, one for each index of the axis.
+            axis: Of the output channels.
+        """
+        parts = {"integers": integers, "scale": scales, "zero": np.zeros(len(scales), integers.dtype)}
+        inputs = [self._constant(f"{name}/{part}", value) for part, value in parts.items()]
+        return _node("DequantizeLinear", inputs, f"{name}/dequantised", axis=axis)
+
+    def _constant(self, name: str, value: Any) -> str:
+        self.constants[name] = value
+        return name
+
+
+def largest_by_channel(weight: npt.NDArray[np.float64], axis: int) -> npt.NDArray[np.float64]:
+    """The largest absolute weight of each index of the axis."""
+    largest: npt.NDArray[np.float64] = np.abs(weight).max(axis=_others(weight, axis))
+    return largest
+
+
+def integer_weights(
+    weight: npt.NDArray[np.float64], scales: npt.NDArray[np.float32], axis: int
+) -> npt.NDArray[np.int8]:
+    """Weights in steps of a scale for each index of the axis, to the nearest, -127 to 127."""
+    steps = weight / np.expand_dims(scales, _others(weight, axis))
+    return np.rint(steps).clip(-_LARGEST, _LARGEST).astype(np.int8)
+
+
+def _others(weight: npt.NDArray[np.float64], axis: int) -> tuple[int, ...]:
+    return tuple(k for k in range(weight.ndim) if k != axis)
+
+
+def _node(operator: str, inputs: list[str], output: str, **attributes: Any) -> onnx.NodeProto:
+    return helper.make_node(operator, inputs, [output], name=output, **attributes)

@@ -1,0 +1,101 @@
+"""`--precision auto` with a budget: blocks are measured here, on pictures that neither gate nor threshold see."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from edgerd.building.assignment import search_assignments
+from edgerd.building.engine import build_engine, graphs_of
+from edgerd.building.gate import Budget, Labels
+from edgerd.building.gate_pictures import GatePictures
+from edgerd.building.scores import holdout_pictures
+from edgerd.building.sensitivity import split_labelled
+from edgerd.errors import BundleError
+from edgerd.runtimes.machine import int8_flavour
+
+pytestmark = pytest.mark.skipif(not int8_flavour(), reason="this CPU has no fast INT8")
+GENEROUS, TIGHT = 0.5, 1e-5
+
+
+def log_of(bundle):
+    return bundle.path.with_name(f"{bundle.path.name}.search-onnxruntime.json")
+
+
+def test_a_generous_budget_takes_what_is_fastest_and_says_what_each_block_is_worth(bundle):
+    searched, told = [], []
+    built = build_engine(
+        bundle,
+        runtime="onnxruntime",
+        max_map_error=GENEROUS,
+        on_searched=searched.append,
+        on_measured=lambda runtime, measured: told.append((runtime, measured)),
+    )
+    found = searched[0].found
+    assert set(found.alone) >= {"teacher/layer1.0", "embedding/down2.0", "decoder/stage1.0"}
+    assert [measured for _, measured in told] == [found.all_int8, *found.alone.values(), *found.combined]
+    assert all(each.relative_time > 0 for each in found.alone.values())
+    assert found.chosen.relative_time <= found.all_int8.relative_time + 0.03
+    candidate = next(c for c in built.candidates if c.precision == "int8")
+    assert candidate.high_precision == found.chosen.high_precision
+    assert not log_of(bundle).exists()  # its work is in the bundle
+
+
+@pytest.mark.slow
+def test_a_budget_that_int8_cannot_keep_leaves_the_rest(bundle):
+    searched = []
+    built = build_engine(bundle, runtime="onnxruntime", max_map_error=TIGHT, on_searched=searched.append)
+    found = searched[0].found
+    assert not found.all_int8.passed
+    # with every block in high precision nothing is rounded at all
+    assert found.chosen.high_precision == tuple(sorted(found.alone))
+    assert not found.combined[-1].passed
+    assert built.chosen.gate.max_map_error <= TIGHT
+
+
+def test_a_search_that_was_stopped_goes_on(bundle):
+    pictures, budget = GatePictures(holdout_pictures(bundle)), Budget(GENEROUS)
+    seen: list[tuple[str, ...]] = []
+
+    def stop_after_three(_, measured):
+        seen.append(measured.high_precision)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    def stop_at_once(_, __):
+        raise KeyboardInterrupt
+
+    arguments = (bundle, ("onnxruntime",), graphs_of(bundle), pictures, budget, 0.01)
+    with pytest.raises(KeyboardInterrupt):
+        search_assignments(*arguments, stop_after_three)
+    before = json.loads(log_of(bundle).read_text())["measured"]
+    assert [tuple(each["high_precision"]) for each in before] == seen
+    (searched,), _ = search_assignments(*arguments)
+    after = json.loads(log_of(bundle).read_text())["measured"]
+    assert after[:3] == before
+    assert len(after) == 1 + len(searched.found.alone) + len({m.high_precision for m in searched.found.combined})
+    other = (bundle, ("onnxruntime",), graphs_of(bundle), pictures, Budget(GENEROUS / 2), 0.01)
+    with pytest.raises(KeyboardInterrupt):
+        search_assignments(*other, stop_at_once)
+    assert len(json.loads(log_of(bundle).read_text())["measured"]) == 1  # another budget is another search
+
+
+def test_labelled_pictures_are_shared_out_between_search_and_gate():
+    defects = ("good",) * 5 + ("crack",) * 200 + ("hole",) * 2
+    pictures = np.arange(len(defects), dtype=np.uint8)[:, None, None, None, None] * np.ones((1, 1, 2, 2, 3), np.uint8)
+    whole = GatePictures(pictures[:3], pictures, Labels(defects, (None,) * len(defects)))
+    deciding, gate = split_labelled(whole)
+    assert 0 < len(deciding.labelled) <= 64
+    assert len(deciding.labelled) + len(gate.labelled) == len(defects)
+    both = [int(p.flat[0]) for part in (deciding, gate) for p in part.labelled]
+    assert sorted(both) == list(range(len(defects)))
+    assert set(deciding.labels.defects) >= {"good", "crack"}
+    assert len(deciding.labels.defects) == len(deciding.labels.masks) == len(deciding.labelled)
+
+
+def test_a_bundle_without_range_pictures_cannot_be_searched(bundle):
+    bare = bundle.save_with(bundle.manifest.model_copy(update={"ranges": ()}))
+    with pytest.raises(BundleError, match="no pictures to look for a precision on"):
+        search_assignments(bare, (), graphs_of(bare), GatePictures(holdout_pictures(bare)), Budget(1.0), 0.01)
