@@ -119,9 +119,15 @@ class Context:
             return
         self.check_thread()
         context, self._context = self._context, None
-        # pycuda aborts the process at its end if its stack of contexts is not empty
         with contextlib.suppress(DeviceLostError), self.errors():
-            context.pop()
+            if not self.is_lost:
+                # pycuda aborts the process at its end if its stack of contexts is not empty
+                context.pop()
+                return
+        # A lost context cannot be made current again, and pycuda would end the process over that when it frees what is
+        # left (a traceback may hold a stream until the end). Of a detached context it frees nothing.
+        with contextlib.suppress(DeviceLostError), self.errors():
+            context.detach()
 
     def _noted(self, error: EdgerdError) -> EdgerdError:
         self.is_lost = self.is_lost or isinstance(error, DeviceLostError)
@@ -151,3 +157,16 @@ def import_pycuda() -> Any:
     except ImportError as error:
         raise MissingDependencyError(f"pycuda cannot be imported: {error}.", hint=_PYCUDA_FIX) from error
     return pycuda.driver
+
+
+def pycuda_version() -> str:
+    """Version of pycuda, and of the CUDA that it was compiled with: "2025.1, compiled with CUDA 12.6".
+
+    Raises:
+        MissingDependencyError: It is not installed, or does not load.
+    """
+    driver = import_pycuda()
+    import pycuda
+
+    major, minor, *_ = driver.get_version()
+    return f"{pycuda.VERSION_TEXT}, compiled with CUDA {major}.{minor}"

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
-from emulation.driver import CAPTURE_UNSUPPORTED, ILLEGAL_ADDRESS
+from emulation.driver import CAPTURE_UNSUPPORTED
 
-pytestmark = pytest.mark.emulated
+pytestmark = pytest.mark.emulated(once=True)
 
+TESTS = Path(__file__).parents[1]
 LINE = "sample://ring?n=12&defective=0.5&size=96"
 TENSORRT = ("--runtime", "tensorrt", "--precision", "fp32")
 
@@ -53,19 +57,42 @@ def test_a_run_on_the_gpu_gives_the_verdicts_of_the_cpu(run, tmp_path, options):
     assert (summary["engine_ms"] is not None) == ("--profile" in options)
 
 
-def test_a_lost_gpu_ends_with_its_exit_code_and_the_alerts_before_are_on_the_disk(run, emulation, tmp_path):
+IN_A_PROCESS = """
+import sys
+sys.path.insert(0, {tests!r})
+from emulation.driver import ILLEGAL_ADDRESS
+from emulation.install import install
+from emulation.loading import load
+load({version!r}, install()).driver.fail({what!r}, ILLEGAL_ADDRESS, after={after}, sticks=True)
+from edgerd.cli.main import main
+main({arguments!r})
+"""
+
+
+@pytest.mark.parametrize(("what", "after", "mode"), [("run:kernel", 14, "latency"), ("run:copy", 40, "throughput")])
+def test_a_lost_gpu_ends_the_process_with_its_exit_code_and_what_was_said_is_on_the_disk(
+    run, emulation, bundle, tmp_path, what, after, mode
+):
     _, on_cpu = run()
     threshold = sorted(line["score"] for line in on_cpu)[3]
-    expected = [line["frame"] for line in on_cpu if line["score"] > threshold and line["frame"] < 8]
-    emulation.driver.fail("run:kernel", ILLEGAL_ADDRESS, after=4 + 8)  # three slots and a frame before; then eight
-    result, lines = run(*TENSORRT, "--threshold", threshold, "--events", tmp_path / "events.jsonl")
-    assert result.exit_code == 1
-    assert "The GPU is lost: an illegal memory access" in result.err
-    assert "Next: Start again" in result.err
-    assert "Traceback" not in result.err
+    expected = [line["frame"] for line in on_cpu if line["score"] > threshold]
+    files = {name: tmp_path / f"{mode}-{name}.jsonl" for name in ("events", "verdicts")}
+    arguments = ["run", "--camera", LINE, "--bundle", str(bundle.path), *TENSORRT, "--mode", mode]
+    arguments += ["--threshold", str(threshold), "--events", str(files["events"]), "--verdicts", str(files["verdicts"])]
+    script = IN_A_PROCESS.format(
+        tests=str(TESTS), version=emulation.version.name, what=what, after=after, arguments=arguments
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=TESTS.parent)
+    assert ended.returncode == 1, ended.stderr
+    assert ended.stderr.count("The GPU is lost: an illegal memory access") == 1
+    assert "Next: Start again" in ended.stderr
+    assert not {"pycuda", "traceback"} & set(ended.stderr.lower().split())
+
+    lines = lines_of(files["verdicts"])
     judged = [line for line in lines if line["verdict"] != "NO_DECISION"]
-    assert lines[len(judged)]["reason"].startswith("The GPU is lost")
-    events = lines_of(tmp_path / "events.jsonl")
+    assert 4 < len(judged) < len(lines) < 12
+    assert lines[-1]["reason"].startswith("The GPU is lost")
+    events = lines_of(files["events"])
     assert [event["frame"] for event in events] == [frame for frame in expected if frame < len(judged)]
     assert events
 
