@@ -16,7 +16,7 @@ from edgerd.cli.main import COMMANDS, edgerd
 REPOSITORY = Path(__file__).parents[1]
 PAGES = sorted(
     file
-    for pattern in ("*.md", "docs/**/*.md", "benchmarks/**/*.md", "calibration/**/*.md", "edgerd/**/*.md")
+    for pattern in ("*.md", "docs/**/*.md", "benchmarks/**/*.md", "calibration/**/*.md", "deploy/*.md", "edgerd/**/*.md")
     for file in REPOSITORY.glob(pattern)
 )
 SHELL = {"bash", "console", "sh", "shell"}

@@ -107,7 +107,7 @@ def steps_for(
         StorageError: The bundle cannot be written.
     """
     _check(target, precision, dla_core)
-    precisions = ("fp32", "fp16") if precision == "auto" else (precision,)
+    precisions = PRECISIONS if precision == "auto" else (precision,)
     graphs = [typed_graph(bundle, kind, tensorrt.FLAVOUR) for kind in precisions]
     new_files = {name: content for graph in graphs for name, content in graph.new_files.items()}
     if new_files:

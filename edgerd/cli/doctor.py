@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edgerd import __version__
+from edgerd.cli.doctor_gpu import gpu_checks
 from edgerd.errors import MissingDependencyError
 from edgerd.runtimes import RUNTIMES, load_runtime
 from edgerd.runtimes.machine import cpu_features, cpu_name, usable_cores
@@ -35,7 +36,11 @@ def doctor() -> None:
         probe = load_runtime(name).probe()
         able |= probe.usable
         found = f"{probe.version}: {', '.join(probe.precisions)}" if probe.usable else ""
-        table.add_row(name, _mark(probe.usable), "; ".join(filter(None, [found, probe.reason, _next(probe.fix)])))
+        table.add_row(
+            name, _mark(probe.usable), "; ".join(filter(None, [found, probe.reason.rstrip("."), _next(probe.fix)]))
+        )
+    for check in gpu_checks():
+        table.add_row(check.label, _mark(check.ok), check.text.rstrip(".") + _next(check.fix, "; "))
     ok, text = _opencv()
     able &= ok
     table.add_row("opencv", _mark(ok), text)

@@ -15,11 +15,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from edgerd.building.candidates import RuntimeSource
-from edgerd.building.engine import combinations, graphs_of
+from edgerd.building.engine import combinations
 from edgerd.building.target import load_target, steps_for
+from edgerd.building.typed_graph import typed_graph
 from edgerd.bundle import Bundle
 from edgerd.cli.console import say
-from edgerd.errors import InputError
+from edgerd.errors import BundleError, InputError, MissingDependencyError
 from edgerd.runtimes import load_runtime
 from edgerd.runtimes.protocol import Runtime
 from edgerd.runtimes.tensorrt.options import BuildOptions, batches_from
@@ -142,11 +143,16 @@ def print_dry_run(bundle: Bundle, runtime: str, precision: str, choice: TensorRt
     Raises:
         As `edgerd.building.engine.build_engine`.
     """
-    graph_of = graphs_of(bundle)
     with runtimes_for(choice) as runtime_of:
         for name, kind in combinations(runtime, precision, runtime_of):
             made = runtime_of(name)
-            graph = graph_of(kind, made.probe().int8_flavour, ())
+            try:
+                graph = typed_graph(bundle, kind, made.probe().int8_flavour)
+            except (BundleError, MissingDependencyError) as error:
+                if precision != "auto":
+                    raise
+                say(f"{name} {kind}: would be left out. {error.what}")
+                continue
             origin = "which would be made" if graph.file in graph.new_files else "from the bundle"
             say(f"{name} {kind}: from {graph.file}, {origin}")
             for line in made.dry_run(graph.content, kind) if isinstance(made, TensorRt) else ():

@@ -116,7 +116,7 @@ class Driver:
         code = self.library.cuInit(0)
         if code == _SUCCESS:
             return
-        node = _forbidden_node()
+        node = forbidden_node()
         if node:
             raise MissingDependencyError(
                 f"This user may not use the GPU: {node} cannot be opened.",
@@ -159,6 +159,11 @@ class Driver:
         return text.value.decode(errors="replace") if text.value else f"error {code}"
 
 
-def _forbidden_node() -> Path | None:
-    nodes = (node for pattern in _DEVICE_NODES for node in sorted(_DEV.glob(pattern)))
-    return next((node for node in nodes if not os.access(node, os.R_OK | os.W_OK)), None)
+def device_nodes() -> list[Path]:
+    """The files through which the driver reaches GPUs; empty where there are none."""
+    return [node for pattern in _DEVICE_NODES for node in sorted(_DEV.glob(pattern))]
+
+
+def forbidden_node() -> Path | None:
+    """The first of them that this user may not open."""
+    return next((node for node in device_nodes() if not os.access(node, os.R_OK | os.W_OK)), None)

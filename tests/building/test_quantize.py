@@ -74,7 +74,7 @@ def test_typed_graphs_are_taken_from_the_bundle(quantized):
         ("int8", "trt", "graph.int8.trt.onnx"),
         ("int8", "u8s8", "graph.int8.u8s8.onnx"),
         ("fp32", "trt", GRAPH_FILE),
-        ("fp16", "u8s8", GRAPH_FILE),
+        ("fp16", "u8s8", "graph.fp16.trt.onnx"),
     ]:
         graph = typed_graph(quantized, precision, flavour)
         assert (graph.file, graph.content, graph.new_files) == (file, quantized.read(file), {})

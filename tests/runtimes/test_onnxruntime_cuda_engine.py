@@ -20,9 +20,10 @@ pytestmark = pytest.mark.emulated(once=True)
 
 
 @pytest.fixture
-def ort(emulation, expected, monkeypatch):  # expected: from the real package, before it is replaced
+def ort(emulation, expected, monkeypatch, tmp_path):  # expected: from the real package, before it is replaced
     from emulated_onnxruntime import EmulatedOnnxRuntime
 
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     module = EmulatedOnnxRuntime(emulation)
     monkeypatch.setitem(sys.modules, "onnxruntime", module)
     monkeypatch.setattr("edgerd.runtimes.onnxruntime_cuda._reason", lambda _: "")
@@ -247,3 +248,29 @@ def test_the_key_names_the_gpu(ort, graph_sha256):
     key = OnnxRuntimeCuda().key("fp16", graph_sha256)
     assert (key.device, key.features, key.runtime_version) == ("Orin", ("sm_87",), "1.31.1")
     assert OnnxRuntimeCuda().probe().precisions == ("fp32", "fp16")
+
+
+@pytest.fixture
+def on_cpu(bundle):
+    """Frames of the bundle's good pictures, and the CPU's scores for them; before the package is replaced."""
+    from edgerd.cli.bench import frames_of
+    from edgerd.inspection.inspector import Inspector
+
+    frames = frames_of(bundle, 160, 96)
+    with Inspector.open(bundle, runtime="onnxruntime", precision="fp32") as inspector:
+        return frames, [inspector.inspect(frame).score for frame in frames]
+
+
+@pytest.mark.parametrize("mode", ["latency", "throughput"])
+def test_the_camera_step_runs_on_it_call_by_call(on_cpu, ort, bundle, mode):
+    from edgerd.inspection.device_step import DeviceOptions
+    from edgerd.inspection.inspector import Inspector
+
+    frames, scores = on_cpu
+    runtime, graph = OnnxRuntimeCuda(), bundle.read("graph.fp32.onnx")
+    engine = runtime.load(graph, runtime.key("fp32", ""), {}, threads=1)
+    options = DeviceOptions(mode=mode, wait="spinning")
+    with Inspector(bundle, engine, bundle.manifest.threshold.value, device=options) as inspector:
+        got = [inspector.inspect(frame).score for frame in frames]
+        assert "cannot be captured" in " ".join(inspector.notes)
+    np.testing.assert_allclose(got, scores, atol=1e-4)

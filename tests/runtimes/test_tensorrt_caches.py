@@ -92,6 +92,16 @@ def test_a_cache_that_cannot_be_written_is_said_and_does_no_harm(tensorrt, graph
     assert text.count("cannot be written") == 2
 
 
+def test_only_the_last_engines_are_kept(tensorrt, graph, private_cache, monkeypatch):
+    from edgerd.runtimes.tensorrt import engine_cache
+
+    monkeypatch.setattr(engine_cache, "_N_KEPT", 2)
+    for level in range(4):
+        tensorrt(opt_level=level).build(graph, "fp32")
+    kept = [json.loads(file.read_text()) for file in (private_cache / "engines").glob("*/entry.json")]
+    assert {entry["key"]["options"]["opt_level"] for entry in kept} == {2, 3}
+
+
 # timings
 
 

@@ -33,10 +33,11 @@ _NVRTC_SIGNATURES = {
     "nvrtcDestroyProgram": (POINTER(c_void_p),),
 }
 """nvrtc.h (https://docs.nvidia.com/cuda/nvrtc/); cubins since CUDA 11.1. All return 0 for success."""
-_INSTALL = (
+INSTALL = (
     "Install the CUDA toolkit's compiler (on a Jetson: sudo apt install cuda-nvcc-12-6, or the version of your "
     "JetPack), or: pip install nvidia-cuda-nvrtc-cu12"
 )
+"""What to do where there is no compiler."""
 
 
 def compile_cubin(source: str, architecture: str) -> bytes:
@@ -57,13 +58,18 @@ def compile_cubin(source: str, architecture: str) -> bytes:
             refusals.append(f"{name}: {error}")
     if not refusals:
         raise MissingDependencyError(
-            "There is no compiler for the GPU's kernels.", expected="nvcc or libnvrtc", hint=_INSTALL
+            "There is no compiler for the GPU's kernels.", expected="nvcc or libnvrtc", hint=INSTALL
         )
     raise MissingDependencyError(
         f"The GPU's kernels do not compile for {architecture}.\n" + "\n".join(refusals),
         expected=f"a CUDA toolkit that knows {architecture}",
-        hint=_INSTALL,
+        hint=INSTALL,
     )
+
+
+def found_compilers() -> tuple[str, ...]:
+    """What `compile_cubin` would try, in order: the path of nvcc, "NVRTC"; empty where there is none."""
+    return tuple(name for name, _ in _compilers())
 
 
 class _RefusedError(Exception):

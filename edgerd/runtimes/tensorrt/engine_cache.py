@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from edgerd.runtimes.tensorrt.options import BuildOptions
 from edgerd.storage import cache_folder, replaced_directory, write_durably
 
 _ENTRY_FILE = "entry.json"
+_N_KEPT = 16
 
 
 class CacheKey(Record):
@@ -36,7 +38,9 @@ class _Entry(Record):
 
 
 class EngineCache:
-    """A folder of engines. That it cannot be read or written is said and is no error: the engine is built all the same.
+    """A folder of the engines that were built last.
+
+    That it cannot be read or written is said and is no error: the engine is built all the same.
 
     Args:
         say: Told why an entry is not used, and where one was.
@@ -77,8 +81,14 @@ class EngineCache:
                 for name, content in files.items():
                     write_durably(stage / name, content)
                 write_durably(stage / _ENTRY_FILE, entry.model_dump_json(indent=1).encode())
+            self._forget_oldest()
         except OSError as error:
             self._say(f"The engine is not kept for the next build: {folder} cannot be written ({error.strerror}).")
+
+    def _forget_oldest(self) -> None:
+        entries = sorted(self.folder.glob(f"*/{_ENTRY_FILE}"), key=lambda file: file.stat().st_mtime, reverse=True)
+        for file in entries[_N_KEPT:]:
+            shutil.rmtree(file.parent, ignore_errors=True)
 
 
 def _first_line(error: Exception) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+
 from edgerd.errors import MissingDependencyError
 
 FIX = (
@@ -21,3 +23,17 @@ def tensorrt_version() -> str:
     except (ImportError, OSError) as error:  # OSError: libnvinfer is not where the package looks for it
         raise MissingDependencyError(f"tensorrt cannot be imported: {error}.", hint=FIX) from error
     return str(tensorrt.__version__)
+
+
+def library_version(bindings: str) -> str:
+    """The version of libnvinfer itself, "10.3.0"; empty where it cannot be asked.
+
+    Args:
+        bindings: Version of the Python package, which has imported the library.
+    """
+    try:
+        library = ctypes.CDLL(f"libnvinfer.so.{bindings.partition('.')[0]}")
+        number = int(library.getInferLibVersion())
+    except (OSError, AttributeError):
+        return ""
+    return f"{number // 10000}.{number // 100 % 100}.{number % 100}"

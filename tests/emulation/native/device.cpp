@@ -90,6 +90,10 @@ void emulation_reset() {
     d.faults.clear();
     d.attributes.clear();
     d.log.clear();
+    if (d.stuck != CUDA_SUCCESS) {
+        // They went with the GPU, and whoever made them could not free them any more.
+        for (const char *kind : {"module", "graph", "graph exec"}) d.live[kind] = 0;
+    }
     d.stuck = CUDA_SUCCESS;
     d.total_bytes = size_t(8) << 30;
     d.name = "Emulated GPU";

@@ -1,0 +1,147 @@
+"""The camera step: with and without graphs, in both modes; and the whole frame against the engine alone."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgerd.cli.bench import frames_of
+from edgerd.inspection.device_step import DeviceOptions
+from edgerd.inspection.inspector import MAX_SCORE, Inspector
+from edgerd.inspection.judge import Pending
+from edgerd.runtimes.device import DeviceEngine
+from edgerd.types import Frame, UInt8Array, Verdict
+from gpu.engines import BuiltEngine, Stages
+from gpu.measure import percentiles, upload_bytes_per_s
+from gpu.sections import Bar, Section
+from gpu.subject import Subject
+
+_OVERHEAD_MS = 0.08
+_TAIL = 1.3
+_WARM_UP = 100
+MODES = (
+    DeviceOptions(mode="latency", wait="spinning"),
+    DeviceOptions(mode="latency", wait="spinning", capture=False),
+    DeviceOptions(mode="latency", wait="blocking"),
+    DeviceOptions(mode="throughput", wait="spinning"),
+    DeviceOptions(mode="throughput", wait="spinning", capture=False),
+)
+
+
+def fill(section: Section, subject: Subject, engines: list[BuiltEngine], n: int, frame_size: tuple[int, int]) -> None:
+    """A row per engine, mode and way to wait."""
+    for built in engines:
+        for options in MODES:
+            with built.opened() as engine, closing(Loop(engine, subject, options, frame_size)) as loop:
+                times, elapsed_s = loop.run(n)
+                section.rows.append(
+                    {
+                        "engine": built.name,
+                        "mode": options.mode,
+                        "wait": options.wait,
+                        "graph": "no" if not options.capture else loop.graph,
+                        **{f"frame {name} ms": value for name, value in percentiles(times).items()},
+                        "frames per s": len(times) / elapsed_s,
+                    }
+                )
+    section.notes.append(
+        f"{subject.origin}; {frame_size[0]}x{frame_size[1]} BGR, {n} frames each, from the frame in its pinned slot to "
+        "the verdict. In mode throughput several frames are under way, and a frame's time holds its wait."
+    )
+
+
+def fill_whole_frame(
+    section: Section, subject: Subject, engines: list[BuiltEngine], n: int, frame_size: tuple[int, int]
+) -> None:
+    """A row per engine, and the bars: what may be added to engine and upload, and how long the tail may be."""
+    n_bytes = 3 * frame_size[0] * frame_size[1]
+    for built in engines:
+        with built.opened() as engine, closing(Stages(engine, subject, frame_size)) as stages:
+            engine.gpu.wait_by("spinning")
+            upload = upload_bytes_per_s(engine.gpu, n_bytes)
+            alone = stages.engine_wall_ms(max(200, n // 10))["p50"]
+        with built.opened() as engine, closing(Loop(engine, subject, MODES[0], frame_size)) as loop:
+            whole = percentiles(loop.run(n)[0])
+        upload_ms = 1e3 * n_bytes / upload
+        allowed = alone + upload_ms + _OVERHEAD_MS
+        section.rows.append(
+            {
+                "engine": built.name,
+                "engine p50 ms": alone,
+                "upload ms": upload_ms,
+                "upload GB/s": upload / 1e9,
+                "frame p50 ms": whole["p50"],
+                "frame p99 ms": whole["p99"],
+                "added ms": whole["p50"] - alone - upload_ms,
+                "graph": loop.graph,
+            }
+        )
+        section.bars.append(Bar(f"{built.name}, frame p50 ms", whole["p50"], allowed))
+        section.bars.append(Bar(f"{built.name}, frame p99 / p50", whole["p99"] / whole["p50"], _TAIL))
+    section.notes.append(f"{subject.origin}; {frame_size[0]}x{frame_size[1]} BGR, {n} frames, mode latency, spinning.")
+
+
+class Loop:
+    """An inspector whose frames lie in its own slots, as a camera puts them there."""
+
+    def __init__(
+        self, engine: DeviceEngine, subject: Subject, options: DeviceOptions, frame_size: tuple[int, int]
+    ) -> None:
+        # every frame is OK, so that the way of a good part is measured
+        self._inspector = Inspector(subject.bundle, engine, MAX_SCORE, device=options)
+        pictures = frames_of(subject.bundle, *frame_size)
+        self._inspector.inspect(pictures[0])  # makes the slots
+        self.graph = "; ".join(self._inspector.notes) or "yes"
+        self._slots = self._lent(pictures)
+
+    def run(self, n: int) -> tuple[npt.NDArray[np.float64], float]:
+        """Judge n frames after a warm-up.
+
+        Returns:
+            Milliseconds of each, and seconds of all.
+        """
+        self._judged(_WARM_UP)
+        started_s = time.perf_counter()
+        times = self._judged(n)
+        return times, time.perf_counter() - started_s
+
+    def close(self) -> None:
+        """Give the slots back, and free them; the engine stays."""
+        step: Any = self._inspector.buffers
+        for data in self._slots:
+            step.give_back(data)
+        step.close()
+
+    def _lent(self, pictures: list[UInt8Array]) -> list[UInt8Array]:
+        buffers: Any = self._inspector.buffers
+        lent: list[UInt8Array] = []
+        while (data := buffers.lend()) is not None:
+            data[...] = pictures[len(lent) % len(pictures)]
+            lent.append(data)
+        return lent or pictures
+
+    def _judged(self, n: int) -> npt.NDArray[np.float64]:
+        times: list[float] = []
+        under_way: deque[Pending] = deque()
+        depth = min(self._inspector.depth, len(self._slots))
+
+        def finish(pending: Pending) -> None:
+            inspection = pending.result()
+            if inspection.verdict is not Verdict.OK:
+                raise RuntimeError(f"a frame was not judged OK: {inspection.verdict.value} {inspection.reason}")
+            times.append(inspection.frame_ms)
+
+        submit: Callable[[Frame], Pending] = self._inspector.submit
+        for index in range(n):
+            if len(under_way) == depth:
+                finish(under_way.popleft())
+            under_way.append(submit(Frame(self._slots[index % len(self._slots)])))
+        while under_way:
+            finish(under_way.popleft())
+        return np.array(times)

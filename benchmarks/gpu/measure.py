@@ -1,0 +1,79 @@
+"""Times on the host and on the GPU, and what the GPU's memory and bus can do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgerd.cuda.context import Context
+from edgerd.cuda.memory import Memory
+
+_WARM_UP = 20
+
+
+def percentiles(times_ms: Sequence[float] | npt.NDArray[np.float64]) -> dict[str, float]:
+    """p50, p95, p99 and max."""
+    values = np.asarray(times_ms, np.float64)
+    quantiles = {f"p{share}": float(np.percentile(values, share)) for share in (50, 95, 99)}
+    return quantiles | {"max": float(values.max())}
+
+
+def host_times_ms(work: Callable[[], None], n: int, warm_up: int = _WARM_UP) -> npt.NDArray[np.float64]:
+    """Wall time of each call; `work` waits for what it started.
+
+    Returns:
+        float64 (n,).
+    """
+    times = np.empty(warm_up + n)
+    for index in range(warm_up + n):
+        start = time.perf_counter()
+        work()
+        times[index] = 1e3 * (time.perf_counter() - start)
+    return times[warm_up:]
+
+
+def device_times_ms(
+    gpu: Context, stream: Any, enqueue: Callable[[], None], n: int, warm_up: int = _WARM_UP
+) -> npt.NDArray[np.float64]:
+    """Time between two events around the work, on the GPU's own clock.
+
+    Returns:
+        float64 (n,).
+    """
+    begin, end = gpu.cuda.Event(), gpu.cuda.Event()
+    times = np.empty(warm_up + n)
+    for index in range(warm_up + n):
+        begin.record(stream)
+        enqueue()
+        end.record(stream)
+        gpu.synchronise(stream)
+        times[index] = end.time_since(begin)
+    return times[warm_up:]
+
+
+def copy_bytes_per_s(gpu: Context, n: int, size: int) -> float:
+    """What a copy on the device reaches: bytes read and bytes written, per second."""
+    memory, stream = Memory(gpu), gpu.stream()
+    try:
+        source, target = memory.device(size), memory.device(size)
+        times = device_times_ms(gpu, stream, lambda: gpu.cuda.memcpy_dtod_async(target, source, size, stream), n)
+        return 2e3 * size / float(np.median(times))
+    finally:
+        memory.free()
+
+
+def upload_bytes_per_s(gpu: Context, n_bytes: int, n: int = 200) -> float:
+    """What a copy of so many bytes from pinned memory reaches; infinite where host and GPU share their memory."""
+    if gpu.maps_host_memory:
+        return float("inf")
+    memory, stream = Memory(gpu), gpu.stream()
+    try:
+        frame = memory.frame(n_bytes)
+        times = device_times_ms(gpu, stream, lambda: frame.upload(stream), n)
+        return 1e3 * n_bytes / float(np.median(times))
+    finally:
+        memory.free()

@@ -1,0 +1,110 @@
+"""What `edgerd doctor` says of the GPU path: driver, permissions, pycuda, TensorRT's parts, a compiler of kernels."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from edgerd.cuda.context import pycuda_version
+from edgerd.cuda.driver import Driver, device_nodes, forbidden_node
+from edgerd.cuda.kernels.compilers import INSTALL, found_compilers
+from edgerd.cuda.kernels.cubins import cubin_file
+from edgerd.cuda.properties import GpuProperties, gpu_properties
+from edgerd.errors import MissingDependencyError
+from edgerd.runtimes.tensorrt.library import library_version, tensorrt_version
+
+
+@dataclass(frozen=True)
+class Check:
+    """One row.
+
+    Attributes:
+        label: What was looked at.
+        ok: Whether it is as it should be.
+        text: What was found.
+        fix: What to type; empty where all is well.
+    """
+
+    label: str
+    ok: bool
+    text: str
+    fix: str = ""
+
+
+def gpu_checks() -> Iterator[Check]:
+    """Each part of the GPU path, in the order in which they need each other."""
+    yield _driver()
+    if device_nodes():
+        yield _permissions()
+    yield _pycuda()
+    yield from _tensorrt_libraries()
+    yield _kernels()
+
+
+def _driver() -> Check:
+    try:
+        driver = Driver()
+        driver.initialise()
+    except MissingDependencyError as error:
+        return Check("gpu driver", False, error.what, error.hint or "")
+    number = ctypes.c_int()
+    driver.library.cuDriverGetVersion(ctypes.byref(number))
+    gpu = _properties()
+    name = f", {gpu.name} ({gpu.architecture}, {gpu.memory_bytes / 2**30:.0f} GiB)" if gpu else ""
+    return Check("gpu driver", True, f"for CUDA {number.value // 1000}.{number.value % 1000 // 10}{name}")
+
+
+def _permissions() -> Check:
+    node = forbidden_node()
+    if node is None:
+        return Check("gpu permissions", True, f"{len(device_nodes())} device files can be opened")
+    fix = "sudo usermod -aG video,render $USER, then log in again; in a container add the device"
+    return Check("gpu permissions", False, f"{node} cannot be opened by this user", fix)
+
+
+def _pycuda() -> Check:
+    try:
+        return Check("pycuda", True, pycuda_version())
+    except MissingDependencyError as error:
+        fix = (
+            'pip install "edgerd[tensorrt]"; it is compiled, with g++, Python\'s headers and cuda.h: apt-get install '
+            "build-essential python3-dev, and export PATH=/usr/local/cuda/bin:$PATH"
+        )
+        return Check("pycuda", False, error.what, fix)
+
+
+def _tensorrt_libraries() -> Iterator[Check]:
+    """Nothing where the bindings are missing: the runtime's own row says so."""
+    try:
+        bindings = tensorrt_version()
+    except MissingDependencyError:
+        return
+    library = library_version(bindings)
+    if bindings.split(".")[:3] == library.split("."):
+        yield Check("libnvinfer", True, f"{library}, as the Python bindings {bindings}")
+        return
+    found = f"is {library}" if library else "cannot be loaded or gives no version"
+    fix = (
+        "install both from one place: on a Jetson apt-get install --reinstall python3-libnvinfer libnvinfer10 (of your "
+        "JetPack), elsewhere pip install --force-reinstall tensorrt; a pip package hides JetPack's"
+    )
+    yield Check("libnvinfer", False, f"{found}, the Python bindings are {bindings}", fix)
+
+
+def _kernels() -> Check:
+    compilers = found_compilers()
+    if compilers:
+        return Check("kernel compiler", True, ", ".join(compilers))
+    gpu = _properties()
+    kept = cubin_file(gpu.capability) if gpu else None
+    if kept and kept.is_file():
+        return Check("kernel compiler", True, f"none, and none is needed: {kept}")
+    return Check("kernel compiler", False, "neither nvcc nor NVRTC", INSTALL)
+
+
+def _properties() -> GpuProperties | None:
+    try:
+        return gpu_properties()
+    except MissingDependencyError:
+        return None
