@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -34,20 +37,26 @@ def engine_of(bundle: Bundle, graph: str, runtime: str, default: bool = False) -
     return EngineRecord(key=key, files=(), graph=graph, threshold=threshold, gate=report, default=default)
 
 
-@pytest.fixture
-def used(bundle) -> Bundle:
-    """With the ranges of its own pictures, two INT8 graphs and an FP16 one, and a default engine of the first."""
+@pytest.fixture(scope="module")
+def _used(_exported, tmp_path_factory) -> Path:
+    bundle = Bundle.open(shutil.copytree(_exported, tmp_path_factory.mktemp("used") / "bundle"))
     graph = typed_graph(bundle, "int8", "u8s8")
     files = {**graph.new_files, "graph.int8.trt.onnx": b"for TensorRT", ANOTHER: b"FP16"}
     saved = bundle.save_with(bundle.manifest, files)
     engines = (engine_of(saved, graph.file, "onnxruntime", default=True), engine_of(saved, ANOTHER, "tensorrt"))
-    return saved.save_with(saved.manifest.model_copy(update={"engines": engines}))
+    return saved.save_with(saved.manifest.model_copy(update={"engines": engines})).path
 
 
 @pytest.fixture
-def found(bundle) -> RangePictures:
+def used(_used, tmp_path) -> Bundle:
+    """With the ranges of its own pictures, two INT8 graphs and an FP16 one, and a default engine of the first."""
+    return Bundle.open(shutil.copytree(_used, tmp_path / "used"))
+
+
+@pytest.fixture
+def found(used) -> RangePictures:
     """The bundle's first ten range pictures, a little brighter."""
-    own = load_bundle_pictures(bundle, bundle.manifest.ranges, bundle.manifest.preprocess)[:10]
+    own = load_bundle_pictures(used, used.manifest.ranges, used.manifest.preprocess)[:10]
     pictures = np.clip(own.astype(int) + 9, 0, 255).astype(np.uint8)
     return RangePictures(tuple(f"{k}.png" for k in range(10)), pictures, np.zeros((10, 4), np.float32))
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,19 @@ FLAVOUR = load_runtime("onnxruntime").probe().int8_flavour
 needs_int8 = pytest.mark.skipif(not FLAVOUR, reason="this CPU has no fast INT8")
 
 Edit = Callable[[onnx.GraphProto], None]
+
+
+@pytest.fixture(scope="module")
+def _with_ranges(_exported, tmp_path_factory) -> Path:
+    """Ranges are collected once; graphs are made from them in each test."""
+    bundle = Bundle.open(shutil.copytree(_exported, tmp_path_factory.mktemp("ranges") / "bundle"))
+    graph = graphs_of(bundle)("int8", "u8s8", ())
+    return bundle.save_with(bundle.manifest, {RANGES_FILE: graph.new_files[RANGES_FILE]}).path
+
+
+@pytest.fixture
+def bundle(_with_ranges, tmp_path) -> Bundle:
+    return Bundle.open(shutil.copytree(_with_ranges, tmp_path / "bundle"))
 
 
 def digests(bundle: Bundle) -> dict[str, str]:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from edgerd.building.new_ranges import engines_of_older_graphs
+from edgerd.building.typed_graph import typed_graph
 from edgerd.bundle import Bundle
 from edgerd.data.pictures import load_bundle_pictures, read_picture, write_png
 from edgerd.data.samples import write_dataset
@@ -148,13 +149,16 @@ def test_fp32_has_no_ranges(edgerd, bundle, good):
     assert "--precision int8 or auto" in result.err
 
 
-def test_quantize_writes_the_graphs_of_the_new_pictures(edgerd, bundle, good):
-    pytest.importorskip("modelopt", reason="edgerd[quantize] is not installed")
+def test_quantize_writes_the_graphs_of_the_new_pictures(edgerd, bundle, good, monkeypatch):
+    def one_graph(bundle, preset):
+        return typed_graph(bundle, "int8", "u8s8", preset).new_files
+
+    monkeypatch.setattr("edgerd.building.quantize.graphs_for_devices", one_graph)
     result = edgerd("quantize", bundle.path, "--ranges", good)
     assert result.exit_code == 0, result.err
     quantized = Bundle.open(bundle.path)
     assert Ranges.model_validate_json(quantized.read(RANGES_FILE)).n_pictures == len(quantized.manifest.ranges) == 12
-    assert {"graph.int8.trt.onnx", "graph.fp16.trt.onnx"} <= set(quantized.manifest.files)
+    assert "graph.int8.u8s8.onnx" in quantized.manifest.files
 
 
 def test_quantize_without_modelopt_changes_nothing(edgerd, bundle, good, monkeypatch):

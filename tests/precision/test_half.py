@@ -93,6 +93,7 @@ def test_the_numbers_stay(graphs, pictures, precision):
     assert np.abs(after - before).max() < {"fp16": 0.005, "int8": 0.05}[precision] * before.max()
 
 
+@pytest.mark.slow
 def test_the_same_input_gives_the_same_bytes_in_every_process(graphs, pictures, tmp_path):
     """AutoCast goes through sets of names, whose order is another in every process."""
     (tmp_path / "graph.onnx").write_bytes(graphs["int8"][0])

@@ -112,13 +112,13 @@ def test_blocks_in_high_precision_read_and_compute_in_float(flavour, graph, rang
 
 
 @every_flavour
-def test_what_only_moves_values_goes_with_what_reads_them(flavour, graph, ranges):
+def test_what_only_moves_values_goes_with_what_reads_them(flavour, quantised, graph, ranges):
     """A pooling or concatenation in INT8 before a block in high precision would round what it is given."""
     parsed = Parsed(
         quantised_graph(graph, ranges, flavour, high_precision=("teacher/layer1.0", "embedding/embedding.0"))
     )
     assert not any(parsed.integers_at(node)[0] for node in (*parsed.of("MaxPool"), *parsed.of("Concat")))
-    usual = Parsed(quantised_graph(graph, ranges, flavour))
+    usual = quantised[flavour]
     assert all(usual.integers_at(node)[0] for node in (*usual.of("MaxPool"), *usual.of("Concat")))
 
 

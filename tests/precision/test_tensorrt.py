@@ -131,7 +131,7 @@ def test_scales_come_from_the_function_given(graph, ranges):
     assert asked == {node.input[0]: ranges.tensors[node.input[0]] for node in some.of("QuantizeLinear")}
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(factor=st.floats(2.0**-12, 64.0), channel=st.integers(0, 15))
 def test_any_weights_are_rounded_by_half_a_step_at_most(graph, ranges, factor, channel):
     model = onnx.load_from_string(graph)
