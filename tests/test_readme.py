@@ -14,10 +14,9 @@ import pytest
 from edgerd.cli.main import COMMANDS, edgerd
 
 REPOSITORY = Path(__file__).parents[1]
+FOLDERS = ("docs", "benchmarks", "calibration", "deploy", "edgerd")
 PAGES = sorted(
-    file
-    for pattern in ("*.md", "docs/**/*.md", "benchmarks/**/*.md", "calibration/**/*.md", "deploy/*.md", "edgerd/**/*.md")
-    for file in REPOSITORY.glob(pattern)
+    file for pattern in ("*.md", *(f"{folder}/**/*.md" for folder in FOLDERS)) for file in REPOSITORY.glob(pattern)
 )
 SHELL = {"bash", "console", "sh", "shell"}
 

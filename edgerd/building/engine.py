@@ -127,10 +127,21 @@ def build_engine(
 
 
 def _with_assignments(wanted: Sequence[Wanted], searched: Sequence[Searched]) -> list[Wanted]:
-    """INT8 as the search found it; where nothing passed, the rest alone."""
-    chosen = {each.runtime: each.found.chosen for each in searched}
-    found = [Wanted(name, "int8", best.high_precision) for name, best in chosen.items() if best is not None]
-    return [each for each in wanted if each.precision != "int8" or each.runtime not in chosen] + found
+    """INT8 as the search found it, and all in INT8 if that is within budget; where nothing was, the rest alone.
+
+    The engines are timed once more, all in turns: what a busy moment made look faster is then not taken.
+    """
+    runtimes = {each.runtime for each in searched}
+    found = [
+        Wanted(each.runtime, "int8", high_precision)
+        for each in searched
+        for high_precision in dict.fromkeys(
+            measured.high_precision
+            for measured in (each.found.all_int8, each.found.chosen)
+            if measured is not None and measured.passed
+        )
+    ]
+    return [each for each in wanted if each.precision != "int8" or each.runtime not in runtimes] + found
 
 
 def _has_graph(wanted: Wanted, graph_of: GraphSource, runtime_of: RuntimeSource, say: Callable[[str], None]) -> bool:

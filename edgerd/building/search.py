@@ -18,7 +18,7 @@ from edgerd.manifest import Record
 from edgerd.storage import replaced_file, storage_errors
 
 Measure = Callable[[tuple[str, ...]], Measured]
-NOISE = 0.02
+NOISE = 0.03
 """Relative time within which two engines are as fast."""
 _LEAST_COST = 0.002
 

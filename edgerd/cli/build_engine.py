@@ -70,7 +70,7 @@ def build_engine(
     passes.
     """
     if ranges:
-        _refuse_without_int8(precision)
+        _refuse_useless_ranges(precision, builds=not (tensorrt.dry_run or tensorrt.target))
     if bundle is None:
         bundle = find_bundle()
         say(f"Bundle: {bundle}, the newest here.")
@@ -116,12 +116,18 @@ def build_engine(
         say_what_became_of_older_graphs(opened, built.bundle)
 
 
-def _refuse_without_int8(precision: str) -> None:
+def _refuse_useless_ranges(precision: str, *, builds: bool) -> None:
     if precision not in ("auto", "int8"):
         raise InputError(
             f"Range pictures are for INT8; --precision {precision} has no use for them.",
             expected="--precision int8 or auto",
             hint="Change it, or leave --ranges out.",
+        )
+    if not builds:
+        raise InputError(
+            "--ranges puts pictures into the bundle together with an engine; --dry-run and --target build none.",
+            expected="one or the other",
+            hint="edgerd quantize BUNDLE --ranges DIR writes the graphs for another device.",
         )
 
 
