@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from edgerd.bundle import Bundle
 from edgerd.manifest import GRAPH_FILE
 from edgerd.precision.body import blocks
 from edgerd.runtimes import load_runtime
+from edgerd.runtimes.machine import usable_cores
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ def _search(
     on_measured: Callable[[str, Measured], None],
 ) -> Searched:
     graph = bundle.read(GRAPH_FILE)
-    log = bundle.path.with_name(f"{bundle.path.name}.search-{runtime}.json")
+    path = Path(os.path.realpath(bundle.path))  # the bundle may be "."
+    log = path.with_name(f"{path.name}.search-{runtime}.json")
     sensitivity = Sensitivity(runtime, graph_of, deciding)
     try:
         measure = Remembered(
@@ -95,4 +98,7 @@ def _parts(runtime: str, sensitivity: Sensitivity, deciding: Deciding) -> Iterat
     yield pictures.good.tobytes()
     if pictures.labelled is not None:
         yield pictures.labelled.tobytes()
-    yield repr(astuple(deciding.standard.budget)).encode()
+    yield repr((pictures.labels.defects, astuple(deciding.standard.budget), usable_cores())).encode()
+    yield deciding.standard.threshold.model_dump_json().encode()
+    for mask in pictures.labels.masks:
+        yield b"" if mask is None else mask.tobytes()

@@ -22,11 +22,12 @@ from edgerd.building.candidates import (
 from edgerd.building.gate import MAX_AUROC_DROP, Budget
 from edgerd.building.gate_pictures import GatePictures, gate_pictures
 from edgerd.building.sensitivity import Measured
-from edgerd.building.typed_graph import TypedGraph, typed_graph, usually_kept
+from edgerd.building.typed_graph import TypedGraph, bundle_ranges, typed_graph, usually_kept
 from edgerd.bundle import Bundle
 from edgerd.errors import BundleDamagedError, BundleError, GateError, InputError, MissingDependencyError
 from edgerd.manifest import GRAPH_FILE, EngineRecord, ThresholdRecord
 from edgerd.precision.preset import Preset
+from edgerd.precision.ranges import Ranges
 from edgerd.runtimes import RUNTIMES, load_runtime
 from edgerd.runtimes.choose import open_engine
 
@@ -101,8 +102,8 @@ def build_engine(
     judged_by = gate_pictures(bundle) if pictures is None else pictures
     budget = budget_for(threshold, judged_by, max_map_error, max_auroc_drop)
     graph_of = graph_of or graphs_of(bundle, preset)
-    if precision == "auto":
-        wanted = [each for each in wanted if _has_graph(each, graph_of, runtime_of, say)]
+    if len(wanted) > 1:
+        wanted = [each for each in wanted if _has_graph(each, graph_of, runtime_of, say)] or wanted[:1]
     searched: list[Searched] = []
     able = tuple(each.runtime for each in wanted if each.precision == "int8" and each.runtime not in _NOT_SEARCHED)
     if able and precision == "auto" and (max_map_error is not None or max_auroc_drop is not None):
@@ -145,7 +146,7 @@ def _with_assignments(wanted: Sequence[Wanted], searched: Sequence[Searched]) ->
 
 
 def _has_graph(wanted: Wanted, graph_of: GraphSource, runtime_of: RuntimeSource, say: Callable[[str], None]) -> bool:
-    """Whether "auto" can build it: INT8 needs ranges, TensorRT's graphs ModelOpt if the bundle does not carry them."""
+    """Whether there is a graph: INT8 needs ranges, TensorRT's graphs ModelOpt if the bundle does not carry them."""
     try:
         graph_of(wanted.precision, runtime_of(wanted.runtime).probe().int8_flavour, wanted.high_precision)
     except BundleDamagedError:
@@ -164,9 +165,11 @@ def budget_for(
     Raises:
         InputError: An AUROC drop is given, and there are no labelled pictures.
     """
-    if max_auroc_drop is not None and pictures.labelled is None:
+    is_good = pictures.labels.is_good
+    can_tell = bool(is_good.any() and not is_good.all()) or any(mask is not None for mask in pictures.labels.masks)
+    if max_auroc_drop is not None and not can_tell:
         raise InputError(
-            "An AUROC drop can only be judged on labelled pictures.",
+            "An AUROC drop can only be judged on labelled pictures, good and defective ones, or on masks.",
             expected="--calibration DATA in MVTec's layout: train/good, test/good, test/<defect>",
             hint="Give such a folder, or leave --max-auroc-drop out.",
         )
@@ -185,8 +188,12 @@ def graphs_of(bundle: Bundle, preset: Preset | None = None) -> GraphSource:
     """The typed graphs of a bundle, each made once; INT8 ranges are chosen as a preset says."""
 
     @cache
+    def ranges_of(n_pictures: int) -> Ranges:
+        return bundle_ranges(bundle, bundle.read(GRAPH_FILE), n_pictures)
+
+    @cache
     def graph_of(precision: str, int8_flavour: str, high_precision: tuple[str, ...]) -> TypedGraph:
-        return typed_graph(bundle, precision, int8_flavour, preset, high_precision)
+        return typed_graph(bundle, precision, int8_flavour, preset, high_precision, ranges_of)
 
     return graph_of
 
@@ -239,12 +246,12 @@ def _next_steps(candidates: Sequence[Candidate]) -> str:
     steps = []
     if any(candidate.precision == "int8" for candidate in candidates):
         steps = [
-            "--precision auto looks for the blocks to leave in higher precision",
+            "--precision auto with --max-map-error X or --max-auroc-drop X looks for blocks to leave in high precision",
             "more, and more different, range pictures make better INT8 (calibration/collect.py)",
             "edgerd train DATA -o RUN --resume --quantize trains the student for INT8",
         ]
     if any(candidate.record is not None for candidate in candidates):
-        steps.append("--max-map-error X or --max-auroc-drop X allows more, --force installs it all the same")
+        steps.append("--max-map-error X or --max-auroc-drop X allows more of these, --force installs it all the same")
     else:
         steps.append("edgerd show BUNDLE --verify tells whether the bundle is damaged; if not, export it again")
     return "; ".join(steps) + "."

@@ -146,6 +146,6 @@ class Remembered:
 def _read(file: Path, key: str) -> tuple[Measured, ...]:
     try:
         log = _Log.model_validate_json(file.read_bytes())
-    except (FileNotFoundError, ValidationError):
-        return ()
+    except (OSError, ValidationError):
+        return ()  # nothing to go on with; what cannot be written is said then
     return log.measured if log.key == key else ()

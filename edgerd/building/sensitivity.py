@@ -142,10 +142,12 @@ class Sensitivity:
         finally:
             engine.close()
         gate = compare(given, standard.reference, standard.threshold.value, standard.budget)
-        spoilt_error = max(
-            float(np.abs(ours.anomaly_map - wanted.anomaly_map).max())
+        differences = [
+            np.abs(ours.anomaly_map - wanted.anomaly_map).max()
             for ours, wanted in zip(spoilt, self._deciding.spoilt_reference, strict=True)
-        )
+        ]
+        spoilt_error = float(np.max(differences))
+        finite = gate.finite and bool(np.isfinite(spoilt_error))
         failures = list(gate.failures)
         # NaN is above every budget
         if not spoilt_error <= standard.budget.max_map_error:
@@ -153,8 +155,8 @@ class Sensitivity:
         return Measured(
             high_precision=high_precision,
             relative_time=relative_time,
-            score_error=self._score_error(given, spoilt) if gate.finite else -1.0,
-            max_map_error=max(gate.max_map_error, spoilt_error) if gate.finite else -1.0,
+            score_error=self._score_error(given, spoilt) if finite else -1.0,
+            max_map_error=max(gate.max_map_error, spoilt_error) if finite else -1.0,
             auroc_drop=_auroc_drop(given, standard.reference) if gate.finite else None,
             failures=tuple(failures),
         )

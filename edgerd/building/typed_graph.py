@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from shlex import quote
 
@@ -58,6 +58,7 @@ def typed_graph(
     int8_flavour: str,
     preset: Preset | None = None,
     high_precision: tuple[str, ...] | None = None,
+    ranges_of: Callable[[int], Ranges] | None = None,
 ) -> TypedGraph:
     """The graph for a precision: the bundle's own where it has one, else made from its range pictures.
 
@@ -70,6 +71,7 @@ def typed_graph(
         int8_flavour: An entry of `edgerd.precision.flavours.FLAVOURS`, or `edgerd.precision.tensorrt.FLAVOUR`.
         preset: How INT8 ranges are chosen; None for `Preset()`.
         high_precision: Blocks that INT8 leaves out, beside the preset's; None for `usually_kept`.
+        ranges_of: Number of pictures -> ranges, where many graphs are made from the same; None for the bundle's.
 
     Raises:
         BundleError: The bundle has neither such a graph nor pictures to make it from, or the graph breaks a rule.
@@ -88,7 +90,7 @@ def typed_graph(
     if int8_flavour == tensorrt.FLAVOUR:
         halves = _tensorrt_graphs(bundle, graph, {precision: file}, preset, high_precision)
         return TypedGraph(file, halves[file], halves)
-    ranges = _ranges_of(bundle, graph, preset.n_pictures)
+    ranges = ranges_of(preset.n_pictures) if ranges_of else bundle_ranges(bundle, graph, preset.n_pictures)
     content = quantised_graph(graph, ranges, int8_flavour, preset, high_precision)
     _checked(file, content, FLAVOURS[int8_flavour].target)
     return TypedGraph(file, content, {file: content, RANGES_FILE: ranges.model_dump_json().encode()})
@@ -154,7 +156,7 @@ def _tensorrt_graphs(
     for precision, file in names.items():
         content = graph
         if precision == "int8":
-            ranges = _ranges_of(bundle, graph, preset.n_pictures)
+            ranges = bundle_ranges(bundle, graph, preset.n_pictures)
             files[RANGES_FILE] = ranges.model_dump_json().encode()
             content = _tensorrt_int8(graph, ranges, preset, high_precision)
         files[file] = _checked(file, half_graph(content, pictures), "tensorrt")
@@ -187,7 +189,7 @@ def _range_pictures(bundle: Bundle) -> UInt8Array:
     return load_bundle_pictures(bundle, manifest.ranges, manifest.preprocess)
 
 
-def _ranges_of(bundle: Bundle, graph: bytes, n_pictures: int) -> Ranges:
+def bundle_ranges(bundle: Bundle, graph: bytes, n_pictures: int) -> Ranges:
     """The bundle's ranges; collected where it has none, or none from as many pictures as are asked for."""
     if RANGES_FILE in bundle.manifest.files:
         ranges = _stored_ranges(bundle)

@@ -90,7 +90,8 @@ def build_engine(
         warn(f"left out {file}: {reason}")
     chosen_preset = load_preset(preset) if preset else None
     if ranges:
-        opened = bundle_with_ranges(opened, ranges, chosen_preset, pictures.good)
+        labelled = () if pictures.labelled is None else pictures.labelled
+        opened = bundle_with_ranges(opened, ranges, chosen_preset, [*pictures.good, *labelled])
     with runtimes_for(tensorrt) as runtime_of:
         built = build(
             opened,

@@ -80,7 +80,13 @@ def first_block(graph: onnx.GraphProto) -> tuple[str, ...]:
 
 def first_stage(graph: onnx.GraphProto) -> tuple[str, ...]:
     """The teacher's first stage, "teacher/layer1": left out where activations have no zero point, and so 128 levels."""
-    return tuple(block.rpartition(".")[0] or block for block in first_block(graph))
+    return tuple(_stage_of(block) for block in first_block(graph))
+
+
+def _stage_of(block: str) -> str:
+    """Of "teacher/layer1.0" its numbered stage, "teacher/layer1"; "teacher/blocks.0" is a stage of its own."""
+    stage = block.rpartition(".")[0]
+    return stage if stage[-1:].isdigit() else block
 
 
 def _block_of(name: str) -> str:

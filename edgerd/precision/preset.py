@@ -7,7 +7,7 @@
     [parts."decoder/stage1"]    # all whose name begins so; of several such parts, the longest counts
     method = "minmax"
 
-    [parts."teacher/conv1"]
+    [parts."teacher/layer2"]
     precision = "high"          # no INT8 here
 
 A part is named by its nodes' names in the graph, which are those of the network's modules.

@@ -46,8 +46,8 @@ def test_a_generous_budget_takes_what_is_fastest_and_says_what_each_block_is_wor
     assert [measured for _, measured in told] == [found.all_int8, *found.alone.values(), *found.combined]
     assert all(each.relative_time > 0 for each in found.alone.values())
     assert found.chosen.relative_time <= found.all_int8.relative_time + 0.03
-    candidate = next(c for c in built.candidates if c.precision == "int8")
-    assert candidate.high_precision == found.chosen.high_precision
+    tried = {c.high_precision for c in built.candidates if c.precision == "int8"}
+    assert tried == {(), found.chosen.high_precision}  # timed once more, side by side
     assert not log_of(small).exists()  # its work is in the bundle
 
 
