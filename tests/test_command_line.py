@@ -89,7 +89,7 @@ def test_defaults(name, parameter):
 def test_every_command_has_help(result_of, name):
     for flag in ("--help", "-h"):
         code, out, err = result_of(name, flag)
-        assert code == 0
+        assert code == 0, err
         assert out.startswith(f"Usage: edgerd {name} ")
         assert not err
 
