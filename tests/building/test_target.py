@@ -71,15 +71,14 @@ def test_no_file(tmp_path):
         load_target(tmp_path / "nowhere.toml")
 
 
-def test_on_the_command_line(with_graphs, tmp_path):
-    from click.testing import CliRunner
-
-    from edgerd.cli.build_engine import build_engine
+def test_on_the_command_line(with_graphs, tmp_path, capfd):
+    from edgerd.cli.main import main
 
     file = tmp_path / "orin.toml"
     file.write_text(ORIN)
-    words = [str(with_graphs.path), "--target", str(file), "--precision", "int8", "--strip"]
-    result = CliRunner().invoke(build_engine, words)
-    assert result.exit_code == 0, result.output
-    assert GRAPH_FILES["int8"] in result.output
-    assert "--runtime tensorrt --precision int8 --strip" in result.output
+    with pytest.raises(SystemExit) as ended:
+        main(["build-engine", str(with_graphs.path), "--target", str(file), "--precision", "int8", "--strip"])
+    printed = capfd.readouterr().out
+    assert not ended.value.code, printed
+    assert GRAPH_FILES["int8"] in printed
+    assert "--runtime tensorrt --precision int8 --strip" in printed
