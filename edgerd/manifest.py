@@ -197,7 +197,7 @@ class EngineRecord(Record):
     graph: str = GRAPH_FILE
     """What it was compiled from: the exported graph, or one that a lower precision was written into."""
     high_precision: tuple[str, ...] = ()
-    """Name prefixes of the blocks that an INT8 engine leaves in high precision."""
+    """Blocks that an INT8 engine leaves in high precision, named as the networks' modules: "teacher/layer1.0"."""
     threshold: ThresholdRecord
     gate: GateReport
     default: bool = False

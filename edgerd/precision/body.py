@@ -15,6 +15,16 @@ def is_body(node: onnx.NodeProto) -> bool:
     return not node.name.startswith((FRONT_PREFIX, HEAD_PREFIX))
 
 
+def lies_in(name: str, part: str) -> bool:
+    """Whether a name is that of a part of the networks, or of something within it.
+
+    "teacher/layer3.1/Conv" and "teacher/layer3.1.conv1/Conv" lie in "teacher/layer3.1", "teacher/layer3.10/Conv" does
+    not. A "/" or "." at the part's end says nothing.
+    """
+    part = part.rstrip("/.")
+    return name == part or name.startswith((f"{part}/", f"{part}."))
+
+
 def readers_of(graph: onnx.GraphProto) -> dict[str, list[onnx.NodeProto]]:
     """Tensor name to the nodes that read it, each once."""
     found: dict[str, list[onnx.NodeProto]] = {}
@@ -60,7 +70,7 @@ def _back(name: str, made_by: Mapping[str, onnx.NodeProto]) -> Iterator[str]:
 
 
 def blocks(graph: onnx.GraphProto) -> tuple[str, ...]:
-    """The blocks of the networks that may be in INT8, in the graph's order: how their nodes' names begin.
+    """The blocks of the networks that may be in INT8, in the graph's order.
 
     A block is what the network's modules are numbered by: "teacher/layer1.0", "embedding/down2.0", "decoder/stage3.1".
     The first convolution, which is never in INT8, is none.

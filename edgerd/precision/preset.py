@@ -4,13 +4,14 @@
     percentile = 99.99          # for the method of that name
     n_pictures = 32             # how many pictures the ranges are found from
 
-    [parts."decoder/stage1"]    # all whose name begins so; of several such parts, the longest counts
+    [parts."decoder/stage1"]    # it and all within it; of several such parts, the longest counts
     method = "minmax"
 
     [parts."teacher/layer2"]
     precision = "high"          # no INT8 here
 
-A part is named by its nodes' names in the graph, which are those of the network's modules.
+A part is named by its nodes' names in the graph, which are those of the network's modules: "decoder",
+"decoder/stage1", "decoder/stage1.0". "teacher/layer3.1" is not a part of "teacher/layer3.10", nor the other way round.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from edgerd.errors import InputError
 from edgerd.manifest import Record
+from edgerd.precision.body import lies_in
 from edgerd.precision.ranges import MIN_PICTURES, USUAL_PICTURES
 from edgerd.precision.scales import DEFAULT_CHOICE, RANGE_METHODS, RangeChoice
 from edgerd.tables import did_you_mean
@@ -59,7 +61,7 @@ class Preset(Record):
     n_pictures: int = Field(default=USUAL_PICTURES, ge=MIN_PICTURES)
     """How many pictures the ranges are found from, where there are so many."""
     parts: dict[str, PartPreset] = Field(default_factory=dict)
-    """By the beginning of the names of their nodes."""
+    """By the name that the names of their nodes begin with, as `edgerd.precision.body.lies_in` has it."""
 
     @field_validator("method")
     @classmethod
@@ -74,14 +76,14 @@ class Preset(Record):
         for name, part in self.parts.items():
             if part.percentile is not None and (part.method or self.method) != _PERCENTILE:
                 raise ValueError(f'parts."{name}".percentile has no effect: write method = "percentile" beside it')
-            above = [high for high in self.high_precision if name.startswith(high)]
+            above = [high for high in self.high_precision if lies_in(name, high)]
             if above and part.precision != "high":
                 raise ValueError(f'parts."{name}" lies in parts."{above[0]}", which stays in high precision')
         return self
 
     @property
     def high_precision(self) -> tuple[str, ...]:
-        """How the names of the nodes begin that stay out of INT8."""
+        """Names of the parts that stay out of INT8."""
         return tuple(name for name, part in self.parts.items() if part.precision == "high")
 
     def choice(self, *names: str) -> RangeChoice:
@@ -91,7 +93,7 @@ class Preset(Record):
             names: What it is known by: its own name and that of the node that gives it. Whichever is in the part with
                 the longest name counts.
         """
-        matching = [part for part in self.parts if any(name.startswith(part) for name in names)]
+        matching = [part for part in self.parts if any(lies_in(name, part) for name in names)]
         part = self.parts[max(matching, key=len)] if matching else PartPreset()
         percentile = self.percentile if part.percentile is None else part.percentile
         return RangeChoice(part.method or self.method, percentile)
@@ -108,11 +110,11 @@ class Preset(Record):
     def _refuse_unknown_parts(self, graph: onnx.GraphProto) -> None:
         names = [name for node in graph.node for name in (node.name, *node.output)]
         for part in self.parts:
-            if not any(name.startswith(part) for name in names):
+            if not any(lies_in(name, part) for name in names):
                 known = _parts_of(node.name for node in graph.node)
                 raise InputError(
                     f"The preset's part {part!r} names nothing in the graph.",
-                    expected="how node names of the graph begin, such as " + ", ".join(sorted(known, key=len)[:6]),
+                    expected="a part of the graph's networks, such as " + ", ".join(sorted(known, key=len)[:6]),
                     hint=did_you_mean(part, known),
                 )
 

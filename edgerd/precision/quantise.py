@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator
 import numpy as np
 import onnx
 
-from edgerd.precision.body import is_body, readers_of, shortcut_input
+from edgerd.precision.body import is_body, lies_in, readers_of, shortcut_input
 from edgerd.precision.flavours import FLAVOURS, Flavour
 from edgerd.precision.preset import Preset
 from edgerd.precision.qdq import QdqWriter, integer_weights, largest_by_channel, refuse_ranges_of_another_graph
@@ -42,8 +42,8 @@ def quantised_graph(
         ranges: Of the same graph.
         flavour: An entry of `FLAVOURS`.
         preset: How the ranges are chosen; None for `Preset()`.
-        high_precision: Blocks that stay as they are, beginnings of node names ("decoder/stage1.0"), beside those of the
-            preset.
+        high_precision: Blocks that stay as they are ("decoder/stage1.0", see `edgerd.precision.body.lies_in`), beside
+            those of the preset.
 
     Returns:
         The same interface. Activations 8-bit with a zero point, one scale per tensor; weights int8, symmetric, one
@@ -94,7 +94,7 @@ class _Quantiser(QdqWriter):
     def _is_kept(self, node: onnx.NodeProto) -> bool:
         """Whether it stays in high precision; what only moves values does where one of its readers does."""
         if node.op_type not in _MOVING:
-            return node.name.startswith(self.kept)
+            return any(lies_in(node.name, part) for part in self.kept)
         readers = (reader for name in node.output for reader in self.readers[name] if is_body(reader))
         return any(self._is_kept(reader) for reader in readers)
 

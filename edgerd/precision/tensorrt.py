@@ -16,7 +16,7 @@ import numpy.typing as npt
 import onnx
 
 from edgerd.errors import InputError
-from edgerd.precision.body import is_body, shortcut_input
+from edgerd.precision.body import is_body, lies_in, shortcut_input
 from edgerd.precision.lint import MIN_OPSET
 from edgerd.precision.qdq import QdqWriter, integer_weights, largest_by_channel, refuse_ranges_of_another_graph
 from edgerd.precision.ranges import Ranges, TensorRange
@@ -45,7 +45,7 @@ def tensorrt_int8_graph(
         graph: The FP32 fused graph, ONNX.
         ranges: Of the same graph.
         scale_of: How a scale is chosen; None for `edgerd.precision.scales.symmetric_scale`.
-        high_precision: Prefixes of names of nodes that stay as they are: "decoder/stage1".
+        high_precision: Blocks that stay as they are ("decoder/stage1", see `edgerd.precision.body.lies_in`).
 
     Returns:
         The same interface. Activations int8, zero point 0, one scale per tensor; weights int8, zero point 0, one scale
@@ -94,7 +94,7 @@ class _Quantiser(QdqWriter):
         self.integer_inputs = {
             node.name: index
             for node in graph.node
-            if is_body(node) and not node.name.startswith(high_precision)
+            if is_body(node) and not any(lies_in(node.name, part) for part in high_precision)
             for index in self._integer_input(node)
         }
         nodes = (node for node in graph.node if node.name in self.integer_inputs)

@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from edgerd.errors import InputError
-from edgerd.precision.preset import Preset, load_preset
+from edgerd.precision.preset import PartPreset, Preset, load_preset
 from edgerd.precision.scales import RANGE_METHODS, RangeChoice
 
 PRESETS = Path(__file__).parents[2] / "calibration" / "presets"
@@ -78,7 +78,7 @@ def test_a_method_is_a_preset_by_its_name():
         ('method = "percentile"\npercentile = 101', "percentile: .* 100", None),
         ('method = "mse"\npercentile = 99.9', "percentile has no effect with the method 'mse'", None),
         ('[parts."decoder"]\npercentile = 99.9', r'parts."decoder".percentile has no effect', None),
-        ('[parts.a]\nprecision = "high"\n[parts.ab]\nmethod = "mse"', r'parts."ab" lies in parts."a"', None),
+        ('[parts.a]\nprecision = "high"\n[parts."a.b"]\nmethod = "mse"', r'parts."a.b" lies in parts."a"', None),
         ("method = mse", "preset.toml is not TOML", None),
     ],
 )
@@ -107,3 +107,21 @@ def test_the_examples_in_the_presets_work_as_they_stand(method, write, graph):
     preset = load_preset(write(example))
     assert preset.parts
     preset.choices(onnx.load_from_string(graph).graph)
+
+
+def test_a_part_ends_where_a_name_does():
+    preset = Preset(
+        method="mse",
+        parts={"teacher/layer3.1": PartPreset(method="minmax"), "decoder/": PartPreset(precision="high")},
+    )
+    for name in ("teacher/layer3.1/Add", "teacher/layer3.1.conv1/Conv", "teacher/layer3.1"):
+        assert preset.choice(name).method == "minmax"
+    assert preset.choice("teacher/layer3.10.conv1/Conv").method == "mse"
+    # beside a part in high precision, not in it
+    Preset(parts={"teacher/layer3.1": PartPreset(precision="high"), "teacher/layer3.10": PartPreset(method="mse")})
+
+
+def test_half_a_name_is_no_part(write, graph):
+    preset = load_preset(write('[parts."decoder/stage"]\nmethod = "mse"\n'))
+    with pytest.raises(InputError, match="'decoder/stage' names nothing in the graph"):
+        preset.choices(onnx.load_from_string(graph).graph)

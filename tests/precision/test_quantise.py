@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -109,6 +111,24 @@ def test_blocks_in_high_precision_read_and_compute_in_float(flavour, graph, rang
     frames = pictures[:4, 0]
     expected, all_int8 = maps(graph, frames)[1], maps(quantised_graph(graph, ranges, flavour), frames)[1]
     assert np.abs(maps(content, frames)[1] - expected).mean() < np.abs(all_int8 - expected).mean()
+
+
+@every_flavour
+def test_a_block_whose_number_begins_alike_is_another(flavour, graph, ranges):
+    """teacher/layer1.0 in high precision takes nothing of teacher/layer1.01 with it."""
+    model = onnx.load_from_string(graph)
+    for node in model.graph.node:
+        node.name = node.name.replace("teacher/layer2.0", "teacher/layer1.01")
+    renamed = model.SerializeToString()
+    own = ranges.model_copy(update={"graph_sha256": hashlib.sha256(renamed).hexdigest()})
+    parsed = Parsed(quantised_graph(renamed, own, flavour, high_precision=("teacher/layer1.0",)))
+    computing = {
+        kept: [n for n in parsed.of("Conv") if n.name.startswith(kept)]
+        for kept in ("teacher/layer1.0.", "teacher/layer1.01.")
+    }
+    assert all(computing.values())
+    assert not any(any(parsed.integers_at(node)) for node in computing["teacher/layer1.0."])
+    assert all(all(parsed.integers_at(node)[:2]) for node in computing["teacher/layer1.01."])
 
 
 @every_flavour

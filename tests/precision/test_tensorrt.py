@@ -119,6 +119,19 @@ def test_nodes_of_high_precision_stay_as_they_are(graph, ranges, pictures):
     np.testing.assert_array_equal(maps(everything, pictures[:2, 0])[1], maps(graph, pictures[:2, 0])[1])
 
 
+def test_a_block_whose_number_begins_alike_is_another(graph, ranges):
+    model = onnx.load_from_string(graph)
+    for node in model.graph.node:
+        node.name = node.name.replace("teacher/layer2.0", "teacher/layer1.01")
+    renamed = model.SerializeToString()
+    own = ranges.model_copy(update={"graph_sha256": sha256(renamed).hexdigest()})
+    some = Parsed(tensorrt_int8_graph(renamed, own, high_precision=("teacher/layer1.0",)))
+    convolutions = [node for node in some.of("Conv") if node.name.startswith("teacher/layer1.0")]
+    quantised = {node.name: any(some.quantised(node)) for node in convolutions}
+    assert quantised == {name: name.startswith("teacher/layer1.01.") for name in quantised}
+    assert set(quantised.values()) == {True, False}
+
+
 def test_scales_come_from_the_function_given(graph, ranges):
     asked = {}
 
