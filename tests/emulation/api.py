@@ -92,8 +92,12 @@ USED: dict[str, tuple[str, ...]] = {
         "infer_shapes()",
         "execute_async_v3(stream_handle)",
         "profiler",
+        "nvtx_verbosity",
     ),
-    "EngineInspector": ("get_engine_information(format)",),
+    "EngineInspector": (
+        "execution_context",
+        "get_engine_information(format)",
+    ),
     "ILogger": (
         "log(severity, msg)",
         "Severity",
@@ -116,7 +120,10 @@ USED: dict[str, tuple[str, ...]] = {
     ),
     "MemoryPoolType": ("WORKSPACE",),
     "HardwareCompatibilityLevel": ("AMPERE_PLUS",),
-    "ProfilingVerbosity": ("DETAILED",),
+    "ProfilingVerbosity": (
+        "DETAILED",
+        "NONE",
+    ),
     "LayerInformationFormat": ("JSON",),
     "TensorIOMode": ("INPUT",),
     "DeviceType": (

@@ -173,6 +173,7 @@ class Inspector(StandIn):
     def __init__(self, engine: Engine) -> None:
         super().__init__()
         self.engine = engine
+        self.context: int | None = None
 
     def _layers(self) -> list[Any]:
         model = self.engine.plan.model
@@ -182,6 +183,8 @@ class Inspector(StandIn):
         inferred = onnx.shape_inference.infer_shapes(model).graph
         for item in (*inferred.value_info, *inferred.input, *inferred.output):
             dtypes[item.name] = onnx.TensorProto.DataType.Name(item.type.tensor_type.elem_type)
+        if not self.context:  # the batch is dynamic, and formats depend on shapes that only a context has
+            dtypes = dict.fromkeys(dtypes, "N/A due to dynamic shapes")
         return [
             {
                 "Name": node.name,
@@ -204,7 +207,8 @@ class Inspector(StandIn):
         return json.dumps(self._layers()[index])
 
     @answers(lambda inspector: setattr(inspector, "execution_context", None))
-    def set_execution_context(self, _context: Long) -> bool:
+    def set_execution_context(self, context: Long) -> bool:
+        self.context = context
         return True
 
 

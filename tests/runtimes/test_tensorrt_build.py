@@ -59,6 +59,13 @@ def test_layers_are_reported_with_their_times(tensorrt, graph, said):
     assert any(line.strip().startswith(f"{len(layers)} layers: ") for line in said)
 
 
+def test_layers_have_their_types_though_the_batch_is_free(tensorrt, graph):
+    layers = json.loads(tensorrt(profile=(1, 2, 4)).build(graph, "fp32")["build.json"])["layers"]["layers"]
+    types = {found for layer in layers for found in (*layer["inputs"], *layer["outputs"])}
+    assert "fp32" in types
+    assert "?" not in types
+
+
 # progress
 
 

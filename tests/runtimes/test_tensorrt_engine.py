@@ -168,6 +168,11 @@ def test_a_batch_outside_of_the_profile_says_how_to_build_for_it(loaded):
     assert "--profile 1:5:5" in caught.value.hint
 
 
+def test_runs_are_not_marked_for_a_profiler(loaded, emulation):
+    verbosity = loaded().execution(1).context.nvtx_verbosity
+    assert verbosity == emulation.trt.ProfilingVerbosity.NONE  # each mark takes time in every run
+
+
 def test_what_tensorrt_logs_becomes_an_error(loaded, emulation):
     engine = loaded()
     enqueue = engine.bind(0, 0, 0, 1)

@@ -48,7 +48,7 @@ def configured(parsed: Parsed, options: BuildOptions, log: Log) -> trt.IBuilderC
     builder = parsed.builder
     config = made(builder.create_builder_config(), log, "make a configuration")
     config.clear_flag(trt.BuilderFlag.TF32)
-    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # names and types for the layer report; costs no time
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # names and types, for the layer report
     if options.workspace_mib is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mib << 20)
     if options.opt_level is not None:
