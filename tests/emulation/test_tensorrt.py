@@ -334,11 +334,14 @@ def test_the_inspector_and_the_profiler_name_the_layers(built, trt, cuda, wired)
             self.layers[layer] = ms
 
     engine = built(tiny_graph(), profiling_verbosity=trt.ProfilingVerbosity.DETAILED)
-    report = json.loads(engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON))
-    names = ["/cast", "/transpose", "/conv", "/map", "/score"]
-    assert [layer["Name"] for layer in report["Layers"]] == names
-    assert report["Layers"][0]["Inputs"][0]["Format/Datatype"] == "UINT8"
     context, stream = engine.create_execution_context(), cuda.Stream()
+    inspector, names, formats = engine.create_engine_inspector(), ["/cast", "/transpose", "/conv", "/map", "/score"], []
+    for inspected in (None, context):
+        inspector.execution_context = inspected
+        layers = json.loads(inspector.get_engine_information(trt.LayerInformationFormat.JSON))["Layers"]
+        assert [layer["Name"] for layer in layers] == names
+        formats.append(layers[0]["Inputs"][0]["Format/Datatype"])
+    assert formats == ["N/A due to dynamic shapes", "UINT8"]
     context.profiler = profiler = Profiler()
     wired(context, stream)[2]()
     stream.synchronize()
