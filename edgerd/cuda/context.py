@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from edgerd.cuda.driver import Driver
+from edgerd.cuda.primary import PrimaryContext, primary_context
 from edgerd.errors import DeviceError, DeviceLostError, EdgerdError, InputError, MissingDependencyError
 
 Wait = Literal["blocking", "spinning"]
@@ -15,7 +16,13 @@ Wait = Literal["blocking", "spinning"]
 
 _WAIT_FLAGS: dict[Wait, int] = {"spinning": 0x01, "blocking": 0x04}
 """CU_CTX_SCHED_SPIN, CU_CTX_SCHED_BLOCKING_SYNC."""
+_NON_BLOCKING = 1
+"""CU_STREAM_NON_BLOCKING: independent of the default stream, which libraries in this process may use."""
 _PYCUDA_FIX = 'pip install "edgerd[tensorrt]"'
+_PYCUDA_REBUILD = (
+    "It was compiled with a newer CUDA than the driver's: update the driver, or compile it with an older toolkit, "
+    "pip install --force-reinstall --no-cache-dir --no-deps pycuda"
+)
 
 
 class Context:
@@ -35,8 +42,7 @@ class Context:
 
         Args:
             device: Its number among those that CUDA sees.
-            wait: How to wait for it. Without effect where something else in this process has begun to use the GPU
-                and the driver is older than CUDA 11.
+            wait: How to wait for it; holds for everything in this process that uses the GPU.
 
         Raises:
             MissingDependencyError: No driver, GPU, permission or pycuda.
@@ -59,8 +65,8 @@ class Context:
                 handle.get_attribute(attribute.INTEGRATED) and handle.get_attribute(attribute.CAN_MAP_HOST_MEMORY)
             )
             self.wait_by(wait)
-            self._context: Any = handle.retain_primary_context()
-            self._context.push()
+            self._primary: PrimaryContext | None = primary_context(self.cuda, device)
+            self._primary.enter()
 
     def _device(self, number: int) -> Any:
         count = self.cuda.Device.count()
@@ -91,17 +97,19 @@ class Context:
             raise self._noted(self.driver.error(code, call))
 
     def stream(self) -> Any:
-        """A new `pycuda.driver.Stream`.
+        """A new `pycuda.driver.Stream`, which neither waits for the default stream nor lets it wait.
+
+        So somebody else's copy does not break a capture on it, and a capture on it does not break their copy.
 
         Raises:
             DeviceError: As `errors`, or in another thread than the one that opened the context.
         """
         self.check_thread()
         with self.errors():
-            return self.cuda.Stream()
+            return self.cuda.Stream(_NON_BLOCKING)
 
     def wait_by(self, wait: Wait) -> None:
-        """Choose how to wait for the GPU. Without effect on a context in use where the driver is older than CUDA 11."""
+        """Choose how to wait for the GPU; where the driver does not want it, the wait stays as it is."""
         self.driver.library.cuDevicePrimaryCtxSetFlags_v2(self._number, _WAIT_FLAGS[wait])
 
     def synchronise(self, stream: Any) -> None:
@@ -115,19 +123,16 @@ class Context:
 
     def close(self) -> None:
         """Let go of the GPU; safe to call twice. Free memory, graphs and streams first."""
-        if self._context is None:
+        if self._primary is None:
             return
         self.check_thread()
-        context, self._context = self._context, None
-        with contextlib.suppress(DeviceLostError), self.errors():
-            if not self.is_lost:
-                # pycuda aborts the process at its end if its stack of contexts is not empty
-                context.pop()
+        primary, self._primary = self._primary, None
+        if not self.is_lost:
+            with contextlib.suppress(DeviceLostError), self.errors():
+                primary.leave()
                 return
-        # A lost context cannot be made current again, and pycuda would end the process over that when it frees what is
-        # left (a traceback may hold a stream until the end). Of a detached context it frees nothing.
         with contextlib.suppress(DeviceLostError), self.errors():
-            context.detach()
+            primary.abandon()
 
     def _noted(self, error: EdgerdError) -> EdgerdError:
         self.is_lost = self.is_lost or isinstance(error, DeviceLostError)
@@ -155,7 +160,8 @@ def import_pycuda() -> Any:
     try:
         import pycuda.driver
     except ImportError as error:
-        raise MissingDependencyError(f"pycuda cannot be imported: {error}.", hint=_PYCUDA_FIX) from error
+        fix = _PYCUDA_REBUILD if "undefined symbol" in str(error) else _PYCUDA_FIX
+        raise MissingDependencyError(f"pycuda cannot be imported: {error}.", hint=fix) from error
     return pycuda.driver
 
 

@@ -1,6 +1,14 @@
 """The emulated GPU, opened."""
 
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
 import pytest
+
+TESTS = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +48,24 @@ def gpu(driver, shared_cache):
     yield open_
     for context in reversed(opened):
         context.close()
+
+
+@pytest.fixture
+def emulated_python(emulation):
+    """Runs a program in a process of its own, over the same emulation; gives what `subprocess.run` gives."""
+    start = (
+        "from emulation.install import install\n"
+        "from emulation.loading import load\n"
+        f"emulation = load({emulation.version.name!r}, install())\n"
+    )
+
+    def run(program):
+        return subprocess.run(
+            [sys.executable, "-c", start + textwrap.dedent(program)],
+            env=os.environ | {"PYTHONPATH": str(TESTS)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    return run
