@@ -51,6 +51,8 @@ _LOST = {
     717: "an invalid address space",
     718: "an invalid program counter",
     719: "a kernel failed",
+    721: "a kernel left tensor memory behind",
+    810: "the MPS server ended this process's use of it",
     911: "an external device failed",
     999: "an unknown error",
 }
@@ -61,6 +63,10 @@ _DEVICE_NODES = ("nvidiactl", "nvidia[0-9]*", "nvmap", "nvhost-gpu", "nvhost-ctr
 _DEV = Path("/dev")
 
 _INIT_FAILURES = {
+    3: (
+        "This process was forked from one that had already used the GPU.",
+        'Start processes anew instead: multiprocessing.set_start_method("spawn").',
+    ),
     34: (
         "The libcuda.so.1 that was found is the toolkit's empty stub, not the driver.",
         "Take the toolkit's stubs folder out of LD_LIBRARY_PATH.",
@@ -78,6 +84,10 @@ _INIT_FAILURES = {
     804: (
         "This GPU cannot be used with the forward compatibility package that is installed.",
         "Remove the package cuda-compat, or update the driver.",
+    ),
+    805: (
+        "The MPS server, through which programs share this GPU, does not answer.",
+        "Start it (`nvidia-cuda-mps-control -d`) as this user, or stop it and unset CUDA_MPS_PIPE_DIRECTORY.",
     ),
 }
 _INSTALL_DRIVER = "Install the NVIDIA driver (on a Jetson it comes with JetPack); start containers with --gpus all."

@@ -140,9 +140,11 @@ class Memory:
         """
         if not values.size:
             return 0
-        address = self.device(values.nbytes)
+        address, stream = self.device(values.nbytes), self._context.stream()
         with self._context.errors():
-            self._context.cuda.memcpy_htod(address, np.ascontiguousarray(values))
+            # not the copy that waits by itself: it uses the default stream, for which ours do not wait
+            self._context.cuda.memcpy_htod_async(address, np.ascontiguousarray(values), stream)
+        self._context.synchronise(stream)
         return address
 
     def seal(self) -> None:
@@ -165,6 +167,7 @@ class Memory:
                 f"{n_bytes} bytes were asked for while the loop runs.",
                 expected="everything allocated before the first frame",
             )
+        self._context.check_thread()
         with self._context.errors():
             item = allocate()
         self._held.append(item)

@@ -1,3 +1,6 @@
+import ctypes
+import threading
+
 import numpy as np
 import pytest
 from emulation.driver import CAPTURE_UNSUPPORTED, ILLEGAL_ADDRESS, OUT_OF_MEMORY
@@ -96,6 +99,28 @@ def test_the_capture_is_ended_whatever_breaks_it(loop):
     with pytest.raises(KeyboardInterrupt):
         Step(context, stream, interrupted)
     context.synchronise(stream)  # refused on a stream that is still captured
+
+
+def test_others_may_use_the_default_stream_during_a_capture(loop):
+    context, stream, enqueue, frame, _ = loop
+    library, results = context.driver.library, []
+
+    def copy_on_the_default_stream():
+        primary, values = ctypes.c_void_p(), (ctypes.c_ubyte * 64)()
+        library.cuDevicePrimaryCtxRetain(ctypes.byref(primary), 0)
+        library.cuCtxSetCurrent(primary)
+        results.append(library.cuMemcpyHtoD_v2(ctypes.c_uint64(frame.address), values, ctypes.c_size_t(64)))
+        library.cuDevicePrimaryCtxRelease_v2(0)
+
+    def work():
+        enqueue()
+        other = threading.Thread(target=copy_on_the_default_stream)
+        other.start()
+        other.join()
+
+    step = Step(context, stream, work)
+    assert (step.is_graph, results) == (True, [0, 0])
+    step.close()
 
 
 @pytest.mark.parametrize("call", ["cuStreamBeginCapture", "cuGraphInstantiateWithFlags"])

@@ -54,3 +54,18 @@ def test_after_sealing_nothing_is_allocated(driver, gpu):
     memory.free()
     memory.free()
     assert driver.used_bytes == before
+
+
+def test_a_constant_is_there_for_streams_that_do_not_wait_for_the_default_one(driver, gpu):
+    context = gpu()
+    memory, stream = Memory(context), context.stream()
+    driver.clear()
+    address = memory.constant(np.arange(6, dtype=np.int32))
+    calls = [call for call in driver.calls() if call.name.startswith(("cuMemcpy", "cuStreamSynchronize"))]
+    assert (calls[0].name, calls[-1].name) == ("cuMemcpyHtoDAsync", "cuStreamSynchronize")
+    assert calls[0].stream == calls[-1].stream != 0
+    result = memory.result((6,), np.int32)
+    context.cuda.memcpy_dtoh_async(result.host, address, stream)
+    context.synchronise(stream)
+    assert result.host.tolist() == list(range(6))
+    memory.free()
