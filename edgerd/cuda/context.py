@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 from edgerd.cuda.driver import Driver
@@ -53,6 +53,7 @@ class Context:
         self.driver.initialise()
         self.cuda = import_pycuda()
         self.is_lost = False
+        self._kept: list[object] = []
         self._thread = threading.get_ident()
         self._number = device
         with self.errors():
@@ -133,6 +134,11 @@ class Context:
                 return
         with contextlib.suppress(DeviceLostError), self.errors():
             primary.abandon()
+        self._kept.clear()
+
+    def keep(self, items: Iterable[object]) -> None:
+        """Hold what a lost GPU cannot free until it is closed: sooner pycuda complains of each on stderr."""
+        self._kept.extend(items)
 
     def _noted(self, error: EdgerdError) -> EdgerdError:
         self.is_lost = self.is_lost or isinstance(error, DeviceLostError)

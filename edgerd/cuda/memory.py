@@ -155,7 +155,8 @@ class Memory:
         """Give everything back; safe to call twice. Nothing may be under way on the GPU."""
         held, self._held = self._held, []
         self.n_bytes = 0
-        if self._context.is_lost:  # the driver refuses to free, and says so once per buffer
+        if self._context.is_lost:
+            self._context.keep(held)
             return
         with self._context.errors():
             for item in reversed(held):

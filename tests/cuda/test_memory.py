@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from emulation.driver import ILLEGAL_ADDRESS
 
 from edgerd.cuda.memory import Memory
-from edgerd.errors import DeviceError
+from edgerd.errors import DeviceError, DeviceLostError
 
 pytestmark = pytest.mark.emulated(once=True)
 
@@ -69,3 +70,16 @@ def test_a_constant_is_there_for_streams_that_do_not_wait_for_the_default_one(dr
     context.synchronise(stream)
     assert result.host.tolist() == list(range(6))
     memory.free()
+
+
+def test_memory_of_a_lost_gpu_goes_without_complaints(driver, gpu, capfd):
+    context = gpu()
+    memory = Memory(context)
+    memory.frame(100)
+    memory.device(100)
+    driver.fail("cuMemAlloc", ILLEGAL_ADDRESS, sticks=True)
+    with pytest.raises(DeviceLostError):
+        memory.device(100)
+    memory.free()
+    context.close()
+    assert "cuMemFree" not in capfd.readouterr().err
