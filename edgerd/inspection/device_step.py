@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from edgerd.cuda.context import Wait
-from edgerd.cuda.kernels.plan import FrameLayout
+from edgerd.cuda.kernels.plan import FrameLayout, plan_launch
 from edgerd.cuda.memory import Memory
 from edgerd.errors import DeviceLostError, InputError
 from edgerd.inspection.frame_slots import FrameSlots
@@ -90,7 +90,8 @@ class DeviceStep:
         self._cameras = cameras
         self._memory = Memory(self._gpu)
         self._frames: FrameSlots | None = None
-        self._retired: list[FrameSlots] = []
+        # With those that wait until a buffer that is lent comes back. The camera's thread reads it at any time.
+        self._all_frames: tuple[FrameSlots, ...] = ()
         n_lanes = options.slots if options.mode == "throughput" else 1
         try:
             self._lanes = [
@@ -111,15 +112,18 @@ class DeviceStep:
 
     def holds(self, data: UInt8Array) -> bool:
         """See `Buffers.holds`."""
-        return any(frames.slots.holds(data) for frames in self._all_frames())
+        return any(frames.slots.holds(data) for frames in self._all_frames)
 
     def has_room(self, data: UInt8Array) -> bool:
-        """See `Buffers.has_room`."""
-        return self._frames is None or self._frames.slots.has_room(data)
+        """See `Buffers.has_room`. There is none for a frame of another shape while frames of this one are judged."""
+        if self._frames is None:
+            return True
+        slots = self._frames.slots
+        return slots.has_room(data) if data.shape == slots[0].shape else not slots.is_lent
 
     def give_back(self, data: UInt8Array) -> None:
         """See `Buffers.give_back`."""
-        for frames in self._all_frames():
+        for frames in self._all_frames:
             frames.slots.give_back(data)
 
     # for the run
@@ -131,11 +135,16 @@ class DeviceStep:
     def prepare_for(self, layout: FrameLayout) -> None:
         """Make the slots for frames of a layout; nothing may be under way.
 
+        The old ones go first, unless a buffer of them is lent: there may not be the memory for both.
+
         Raises:
             SpecError: The preprocessing does not fit such frames.
             MissingDependencyError: No compiler for this GPU.
             DeviceError: The GPU has not enough memory, or refuses the work.
         """
+        plan_launch(layout, self._spec, self._cameras)  # a frame that does not fit costs no slots
+        self._frames = None
+        self._all_frames = tuple(frames for frames in self._all_frames if not frames.free())
         made = FrameSlots(
             self._gpu,
             self._lanes,
@@ -146,10 +155,8 @@ class DeviceStep:
             capture=self.options.capture and not self.notes,
             profile=self.options.profile,
         )
-        if self._frames:
-            self._retired.append(self._frames)
+        self._all_frames = (*self._all_frames, made)
         self._frames = made
-        self._retired = [frames for frames in self._retired if not frames.free()]
         if made.reason and self.options.capture and not self.notes:
             self.notes.append(f"The work per frame is enqueued call by call, not as one graph: {made.reason}")
 
@@ -167,10 +174,15 @@ class DeviceStep:
         if frames is None:
             raise InputError("The slots are for no frames yet.", expected="`prepare_for` first")
         number, is_there = frames.slots.claim(data)
-        if not is_there:
-            np.copyto(frames.slots[number], data)
-        frames.works[number].launch()
-        return Ticket(frames, number, frames.lane_of(number), is_copy=not is_there)
+        ticket = Ticket(frames, number, frames.lane_of(number), is_copy=not is_there)
+        try:
+            if not is_there:
+                np.copyto(frames.slots[number], data)
+            frames.works[number].launch()
+        except BaseException:
+            ticket.release()
+            raise
+        return ticket
 
     def warm_up(self, n: int) -> None:
         """Run the engine on what lies in each lane's tiles, and wait; nothing may be under way.
@@ -180,18 +192,18 @@ class DeviceStep:
         """
         for _ in range(n):
             for lane in self._lanes:
-                with self._gpu.errors():
-                    lane.infer()
-                lane.wait()
+                self._run_engine(lane)
 
     def keep_warm(self) -> None:
         """Run the engine once, if that is wanted; nothing may be under way.
+
+        A frame that comes meanwhile waits for it: once, whatever the number of lanes.
 
         Raises:
             DeviceError: The GPU is lost.
         """
         if self.options.keep_warm:
-            self.warm_up(1)
+            self._run_engine(self._lanes[0])
 
     def close(self) -> None:
         """Free everything; safe to call twice. A buffer in which a stuck driver may still write stays."""
@@ -199,13 +211,15 @@ class DeviceStep:
             with contextlib.suppress(DeviceLostError):
                 for lane in self._lanes:
                     lane.wait()
-        for frames in self._all_frames():
+        for frames in self._all_frames:
             frames.free()
-        self._frames, self._retired, self._lanes = None, [], []
+        self._frames, self._all_frames, self._lanes = None, (), []
         self._memory.free()
 
-    def _all_frames(self) -> list[FrameSlots]:
-        return [*self._retired, *([self._frames] if self._frames else [])]
+    def _run_engine(self, lane: Lane) -> None:
+        with self._gpu.errors():
+            lane.infer()
+        lane.wait()
 
 
 class Ticket:
@@ -230,6 +244,10 @@ class Ticket:
         self.lane.wait()
 
     def release(self) -> None:
-        """Free the slot of a frame that was copied there; who brought a frame in a slot gives it back."""
+        """Free the slot of a frame that was copied there; who brought a frame in a slot gives it back.
+
+        Safe to call twice: by then the slot may be another frame's.
+        """
         if self._is_copy:
+            self._is_copy = False
             self._frames.slots.give_back(self._frames.slots[self._number])

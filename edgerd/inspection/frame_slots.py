@@ -87,8 +87,11 @@ class FrameSlots:
         return self._lanes[number % len(self._lanes)]
 
     def free(self) -> bool:
-        """Give everything back, unless a buffer is lent; whether it was. Nothing may be under way on the lanes."""
-        if self.slots.is_lent:
+        """Give everything back, unless a buffer is lent; whether it was. No buffer is lent any more after this.
+
+        No frame in these slots may be under way.
+        """
+        if not self.slots.withdraw():
             return False
         self._free()
         return True

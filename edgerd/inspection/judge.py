@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from edgerd.data.preprocess import tile_boxes
+from edgerd.errors import EdgerdError
 from edgerd.inspection.guards import exposure_reason, frame_size
 from edgerd.inspection.regions import find_regions
 from edgerd.manifest import Manifest
@@ -19,7 +20,7 @@ class Pending:
     """A frame that is being judged.
 
     Args:
-        judge: Waits for the answer; called once.
+        judge: Waits for the answer; not called again once it has returned or failed.
 
     Attributes:
         engine_ms: Milliseconds in the engine, once there is a result; None where it was not asked, or not measured.
@@ -28,7 +29,7 @@ class Pending:
     def __init__(self, judge: Callable[[], tuple[Inspection, float | None]]) -> None:
         self.engine_ms: float | None = None
         self._judge = judge
-        self._inspection: Inspection | None = None
+        self._outcome: Inspection | EdgerdError | None = None
 
     @classmethod
     def done(cls, inspection: Inspection) -> Pending:
@@ -38,17 +39,27 @@ class Pending:
     @property
     def is_done(self) -> bool:
         """True where `result` does not wait."""
-        return self._inspection is not None
+        return self._outcome is not None
+
+    def settle(self) -> Inspection | EdgerdError:
+        """Wait for what was found, or for the failure that `result` raises."""
+        if self._outcome is None:
+            try:
+                self._outcome, self.engine_ms = self._judge()
+            except EdgerdError as error:
+                self._outcome = error
+        return self._outcome
 
     def result(self) -> Inspection:
         """Wait for what was found.
 
         Raises:
-            DeviceError: The GPU failed, or is lost.
+            DeviceError: The GPU failed, or is lost; the same each time.
         """
-        if self._inspection is None:
-            self._inspection, self.engine_ms = self._judge()
-        return self._inspection
+        outcome = self.settle()
+        if isinstance(outcome, EdgerdError):
+            raise outcome
+        return outcome
 
 
 class Judge:

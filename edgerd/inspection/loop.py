@@ -5,25 +5,23 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, NoReturn
 
 from edgerd.cameras.protocol import Camera, UnreadablePictureError
-from edgerd.errors import CameraError, DeviceLostError, EdgerdError, InputError, StorageError
-from edgerd.inspection.decision import AlertState, PartPolicy, Policy, StreamPolicy
-from edgerd.inspection.events import alert_event, camera_event, verdict_record
+from edgerd.errors import CameraError, DeviceError, EdgerdError, InputError, StorageError
+from edgerd.inspection.decision import PartPolicy, Policy, StreamPolicy
 from edgerd.inspection.guards import FrozenGuard, SizeGuard
-from edgerd.inspection.ids import uuid7
 from edgerd.inspection.inspector import Inspector
 from edgerd.inspection.judge import Pending
 from edgerd.inspection.mailbox import Mailbox, Sequential
+from edgerd.inspection.record import RunRecord
 from edgerd.inspection.statistics import RunStatistics
 from edgerd.inspection.summary import Ended, RunSummary
 from edgerd.sinks.protocol import Sink
-from edgerd.types import Alert, Frame, Inspection, Verdict
+from edgerd.types import Alert, Frame, Inspection
 
 
 @dataclass(frozen=True)
@@ -79,9 +77,17 @@ def run_loop(
     Returns:
         The summary. An error of edgerd (camera or GPU lost, disk full, a region outside the camera's frame) and Ctrl-C
         end the run, not the summary: it names them, and `RunSummary.raise_for_error` raises the error. What was sent to
-        the sinks stays; frames that were under way in a GPU that is lost get a line as NO_DECISION.
+        the sinks stays; frames that were under way in a GPU that fails get a line as NO_DECISION.
     """
-    run = _Run(inspector, camera, policy or default_policy(camera), tuple(event_sinks), tuple(verdict_sinks), profile)
+    record = RunRecord(
+        camera.uri,
+        inspector.bundle.manifest.id,
+        inspector.threshold,
+        policy or default_policy(camera),
+        event_sinks,
+        verdict_sinks,
+    )
+    run = _Run(inspector, camera, record, profile=profile)
     newest = camera.live if frames is None else frames == "newest"
     source = Mailbox(camera, buffers=inspector.buffers) if newest else Sequential(camera, inspector.buffers)
     stop = stop or threading.Event()
@@ -96,22 +102,22 @@ def run_loop(
         error = lost
         # A full disk must not hide that the camera was lost first.
         with contextlib.suppress(StorageError):
-            run.report_lost(lost)
-    except DeviceLostError as gone:
-        error = gone
+            record.camera_lost(lost)
+    except DeviceError as failed:
+        error = failed
         with contextlib.suppress(StorageError):
-            run.report_undecided(gone)
+            run.report_undecided(failed)
     except EdgerdError as failure:
         error = failure
     finally:
         run.release()
     return RunSummary.of(
-        run.statistics,
+        record.statistics,
         inspector,
         camera=camera.uri,
         profiled=profile,
         ended=ended,
-        warnings=inspector.notes + (_early_end(camera, run.statistics) if ended is Ended.END_OF_SOURCE else ()),
+        warnings=inspector.notes + (_early_end(camera, record.statistics) if ended is Ended.END_OF_SOURCE else ()),
         error=error,
     )
 
@@ -122,26 +128,15 @@ def default_policy(camera: Camera) -> Policy:
 
 
 class _Run:
-    def __init__(
-        self,
-        inspector: Inspector,
-        camera: Camera,
-        policy: Policy,
-        event_sinks: tuple[Sink, ...],
-        verdict_sinks: tuple[Sink, ...],
-        profile: bool,
-    ) -> None:
-        self.statistics = RunStatistics()
+    """A frame's way: taken from the source, submitted, under way, finished, recorded."""
+
+    def __init__(self, inspector: Inspector, camera: Camera, record: RunRecord, *, profile: bool) -> None:
         self._inspector = inspector
         self._buffers = inspector.buffers
         self._camera = camera
-        self._policy = policy
-        self._event_sinks = event_sinks
-        self._verdict_sinks = verdict_sinks
+        self._record = record
         self._profile = profile
         self._guards = [SizeGuard()] * camera.fixed_size + [FrozenGuard()] * camera.live
-        self._bundle = inspector.bundle.manifest.id
-        self._alert_id = ""
         self._under_way: deque[tuple[Frame, Pending]] = deque()
 
     def follow(
@@ -168,48 +163,39 @@ class _Run:
                 n_taken += 1
         return ended
 
+    def report_undecided(self, error: DeviceError) -> None:
+        """The frames that were under way when the GPU failed are neither good nor bad."""
+        for frame, _ in self._under_way:
+            self._record.add(frame, self._record.no_decision(error.what))
+
     def release(self) -> None:
         """Give back the buffers of frames that were left under way."""
         for frame, _ in self._under_way:
             self._give_back(frame)
 
-    def report_undecided(self, error: DeviceLostError) -> None:
-        """The frames that were under way when the GPU was lost are neither good nor bad."""
-        for frame, _ in self._under_way:
-            self._record(frame, self._no_decision(error.what))
-
-    def report_lost(self, error: CameraError) -> None:
-        """A lost camera is neither good nor bad: its line says so, and an event."""
-        now = time.time()
-        event = camera_event(uuid7(), "lost", self._camera.uri, error.what, now, self._bundle)
-        _send(self._event_sinks, event)
-        line = verdict_record(
-            self._no_decision(f"camera lost: {error.what}"),
-            camera=self._camera.uri,
-            frame=None,
-            source=self._camera.uri,
-            captured_at=None,
-            decided_at=now,
-            bundle=self._bundle,
-        )
-        _send(self._verdict_sinks, line)
-
     def _begin(
         self, source: Mailbox | Sequential, stop: threading.Event, on_update: Callable[[Update], None] | None
     ) -> Ended | None:
-        """Take a frame; why to end where there is none."""
+        """Take a frame and submit it; why to end where there is none."""
         try:
-            frame = source.take(stop, self._inspector.keep_warm)
+            frame = source.take(stop, None if self._under_way else self._inspector.keep_warm)
             if frame is None:
                 return Ended.STOPPED if stop.is_set() else Ended.END_OF_SOURCE
-            while self._under_way and self._buffers and not self._buffers.has_room(frame.data):
-                self._finish(source, on_update)
-            pending = self._submit(frame)
+            try:
+                while self._under_way and self._buffers and not self._buffers.has_room(frame.data):
+                    self._finish(source, on_update)
+                pending = self._submit(frame)
+            except DeviceError as error:  # of a frame before it; this one gets its line too
+                self._under_way.append((frame, Pending(functools.partial(_fail, error))))
+                raise
+            except BaseException:
+                self._give_back(frame)
+                raise
         except UnreadablePictureError as unreadable:
-            frame, pending = unreadable.frame, Pending.done(self._no_decision(unreadable.what))
-        except DeviceLostError:
+            frame, pending = unreadable.frame, Pending.done(self._record.no_decision(unreadable.what))
+        except DeviceError:
             raise
-        except EdgerdError:  # of this frame or the camera: those before it count
+        except Exception:  # of this frame or the camera: those before it count
             while self._under_way:
                 self._finish(source, on_update)
             raise
@@ -219,15 +205,15 @@ class _Run:
     def _submit(self, frame: Frame) -> Pending:
         reasons = [guard.reason(frame) for guard in self._guards]
         if any(reasons):
-            return Pending.done(self._no_decision(next(filter(None, reasons))))
+            return Pending.done(self._record.no_decision(next(filter(None, reasons))))
         try:
             return self._inspector.submit(frame)
         except InputError as error:
             if self._camera.fixed_size:  # then no other frame will fit either
                 raise
-            return Pending.done(self._no_decision(error.what))
-        except DeviceLostError as lost:
-            return Pending(functools.partial(_fail, lost))
+            return Pending.done(self._record.no_decision(error.what))
+        except DeviceError as error:  # this frame's, when its turn comes: those before it count
+            return Pending(functools.partial(_fail, error))
 
     def _finish(self, source: Mailbox | Sequential, on_update: Callable[[Update], None] | None) -> None:
         """Wait for the oldest frame under way, and say what was found."""
@@ -235,10 +221,10 @@ class _Run:
         inspection = pending.result()
         self._under_way.popleft()
         try:
-            self.statistics.dropped = source.dropped
-            alert = self._record(frame, inspection, pending.engine_ms)
+            self._record.statistics.dropped = source.dropped
+            alert = self._record.add(frame, inspection, pending.engine_ms if self._profile else None)
             if on_update:
-                on_update(Update(frame, inspection, alert, self.statistics))
+                on_update(Update(frame, inspection, alert, self._record.statistics))
         finally:
             self._give_back(frame)
 
@@ -246,57 +232,9 @@ class _Run:
         if self._buffers:
             self._buffers.give_back(frame.data)
 
-    def _no_decision(self, reason: str) -> Inspection:
-        return Inspection(Verdict.NO_DECISION, score=None, threshold=self._inspector.threshold, reason=reason)
-
-    def _record(self, frame: Frame, inspection: Inspection, engine_ms: float | None = None) -> Alert | None:
-        decided_at = time.time()
-        capture_to_verdict_ms = (time.monotonic() - frame.captured_monotonic_s) * 1000
-        self.statistics.count(inspection, capture_to_verdict_ms, engine_ms if self._profile else None)
-        alert = self._alert(frame, inspection, decided_at)
-        if alert:
-            _send(self._event_sinks, alert_event(alert))
-        line = verdict_record(
-            inspection,
-            camera=self._camera.uri,
-            frame=frame.number,
-            source=frame.source,
-            captured_at=frame.captured_at,
-            decided_at=decided_at,
-            bundle=self._bundle,
-        )
-        _send(self._verdict_sinks, line)
-        return alert
-
-    def _alert(self, frame: Frame, inspection: Inspection, decided_at: float) -> Alert | None:
-        state = self._policy.update(inspection, frame.captured_monotonic_s)
-        if state is None or inspection.score is None:
-            return None
-        if state is AlertState.RAISED:
-            self._alert_id = uuid7()
-            self.statistics.alerts += 1
-        return Alert(
-            id=self._alert_id,
-            state=state.value,
-            camera=self._camera.uri,
-            frame=frame.number,
-            source=frame.source,
-            captured_at=frame.captured_at,
-            decided_at=decided_at,
-            score=inspection.score,
-            threshold=inspection.threshold,
-            regions=inspection.regions,
-            bundle=self._bundle,
-        )
-
 
 def _fail(error: EdgerdError) -> NoReturn:
     raise error
-
-
-def _send(sinks: Iterable[Sink], event: dict[str, object]) -> None:
-    for sink in sinks:
-        sink.send(event)
 
 
 def _early_end(camera: Camera, statistics: RunStatistics) -> tuple[str, ...]:

@@ -65,6 +65,7 @@ class Mailbox:
         with self._changed:
             if isinstance(self._slot, Frame):
                 self._reader.give_back(self._slot)
+                self._slot = None
 
     def is_ready(self) -> bool:
         """True where `take` would not wait."""
@@ -92,6 +93,8 @@ class Mailbox:
                 raise silent_camera(self._camera.uri, self._silence_s)
             if idle:
                 idle()
+        if stop.is_set():  # although there may be a frame: behind a fast camera there always is
+            return None
         with self._changed:
             taken, self._slot = self._slot, None
         if isinstance(taken, UnreadablePictureError):
@@ -131,6 +134,8 @@ class Mailbox:
             self._drop()
             self._slot = item
             self._changed.notify()
+            if self._leaving.is_set():  # nobody will take it, nor empty the slot again
+                self._drop()
 
     def _drop(self) -> None:
         with self._changed:
@@ -163,8 +168,8 @@ class Sequential:
         self._camera.close()
 
     def is_ready(self) -> bool:
-        """True: reading is work, not waiting."""
-        return True
+        """True for files: reading is work there, not waiting."""
+        return not self._camera.live
 
     def take(self, stop: threading.Event, idle: Callable[[], None] | None = None) -> Frame | None:
         """Read the next frame; as `Mailbox.take`, but never idle."""

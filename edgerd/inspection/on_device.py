@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 
 from edgerd.inspection.device_step import DeviceOptions, DeviceStep, Ticket
 from edgerd.inspection.frame_slots import layout_of
@@ -35,25 +36,34 @@ class DeviceInspection:
     ) -> None:
         self.step = DeviceStep(engine, spec, options)
         self._judge = judge
-        self._under_way: list[Pending] = []
+        self._under_way: deque[Pending] = deque()
 
     def submit(self, frame: Frame) -> Pending:
         """See `Inspector.submit`."""
         layout = layout_of(frame)
-        if not self.step.fits(layout):
-            for pending in self._under_way:
-                pending.result()
+        fits = self.step.fits(layout)
+        self._settle(self.step.options.depth - 1 if fits else 0)
+        if not fits:
             self.step.prepare_for(layout)
         started_s = time.perf_counter()
         ticket = self.step.launch(frame.data)
         pending = Pending(lambda: self._finish(frame, ticket, started_s))
-        self._under_way = [other for other in self._under_way if not other.is_done] + [pending]
+        self._under_way.append(pending)
         return pending
 
     def close(self) -> None:
         """Free the step; safe to call twice. Frames that are under way are dropped."""
         self._under_way.clear()
         self.step.close()
+
+    def _settle(self, n_left: int) -> None:
+        """Judge the oldest until so many are under way: results lie in the lane only until the next frame's come.
+
+        Whoever asks for them finds them, and what failed fails there.
+        """
+        while self._under_way and (self._under_way[0].is_done or len(self._under_way) > n_left):
+            self._under_way[0].settle()
+            self._under_way.popleft()
 
     def _finish(self, frame: Frame, ticket: Ticket, started_s: float) -> tuple[Inspection, float | None]:
         try:

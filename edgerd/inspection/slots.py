@@ -114,7 +114,17 @@ class Slots:
     def is_lent(self) -> bool:
         """True while somebody outside has one of them, to write to it or to read: then the memory must stay."""
         with self._lock:
-            return _Holder.CAMERA in self._holders or _Holder.RUN in self._holders
+            return self._is_lent
+
+    def withdraw(self) -> bool:
+        """Lend no more, not even to a thread that is about to ask; whether the memory may go, see `is_lent`."""
+        with self._lock:
+            self._for_camera = 0
+            return not self._is_lent
+
+    @property
+    def _is_lent(self) -> bool:
+        return _Holder.CAMERA in self._holders or _Holder.RUN in self._holders
 
     def _take_free(self, holder: _Holder) -> int:
         number = self._holders.index(_Holder.NOBODY)

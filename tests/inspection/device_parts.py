@@ -9,6 +9,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from edgerd.inspection.loop import run_loop
+from edgerd.sinks.fake import FakeSink
 from edgerd.types import Frame, PixelFormat, UInt8Array
 
 
@@ -75,10 +77,10 @@ class FillingCamera:
     """
 
     uri = "filling://"
-    fixed_size = True
 
-    def __init__(self, pictures, live=False, before=lambda number: None):
+    def __init__(self, pictures, live=False, before=lambda number: None, fixed_size=True):
         self.live = live
+        self.fixed_size = fixed_size
         self.n_frames = len(pictures)
         self.filled = 0
         self._pictures = list(pictures)
@@ -107,3 +109,14 @@ class FillingCamera:
             self.filled += 1
             data = buffer
         return Frame(data, number=number, captured_monotonic_s=number / 30, source=self.uri)
+
+
+def judged(inspector, camera, **options):
+    """Verdict lines, events and the summary of a run."""
+    verdicts, events = FakeSink(), FakeSink()
+    summary = run_loop(inspector, camera, verdict_sinks=[verdicts], event_sinks=[events], **options)
+    return verdicts.events, events.events, summary
+
+
+def alerts(events):
+    return [(event["kind"], event["state"], event.get("frame")) for event in events]

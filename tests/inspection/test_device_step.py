@@ -137,12 +137,15 @@ def test_a_frame_of_another_size_waits_for_those_under_way(on_gpu):
     assert [first.result().score, second.result().score] == expected
 
 
-def test_more_frames_under_way_than_slots_are_refused(on_gpu):
-    inspector = on_gpu(mode="throughput", slots=2)
-    under_way = [inspector.submit(noise(seed=seed)) for seed in range(2)]
+def test_a_frame_that_finds_no_slot_is_refused(on_gpu):
+    inspector = on_gpu(slots=2)
+    inspector.inspect(noise())
+    lent = inspector.buffers.lend()
+    lent[...] = noise().data
+    assert inspector.inspect(lent).verdict is Verdict.OK  # and is not given back
+    inspector.buffers.lend()
     with pytest.raises(DeviceError, match="All 2 slots are in use"):
         inspector.submit(noise())
-    assert [pending.result().verdict for pending in under_way] == [Verdict.OK] * 2
 
 
 def test_profile_measures_the_engine_with_events_that_are_made_once(emulation, on_gpu):
@@ -183,6 +186,7 @@ def test_where_a_capture_fails_the_numbers_are_the_same_and_it_is_said_once(emul
 def test_an_integrated_gpu_copies_nothing(emulation, on_gpu):
     emulation.driver.set_device("Orin", sm=(8, 7), integrated=True)
     inspector, cpu = on_gpu(), Inspector(make_bundle(), FakeEngine(), THRESHOLD)
+    inspector.inspect(noise())
     emulation.driver.clear()
     for seed in range(3):
         assert inspector.inspect(noise(seed=seed)).score == cpu.inspect(noise(seed=seed)).score
@@ -199,8 +203,9 @@ def test_how_to_wait_is_set_on_the_context(emulation, on_gpu, wait):
     assert flags.value == {"spinning": 1, "blocking": 4}[wait]
 
 
-def test_keeping_warm_runs_the_engine_alone(emulation, on_gpu):
-    inspector = on_gpu()
+@pytest.mark.parametrize("mode", ["latency", "throughput"])
+def test_keeping_warm_runs_the_engine_alone_and_once(emulation, on_gpu, mode):
+    inspector = on_gpu(mode=mode)
     inspector.inspect(noise())
     emulation.driver.clear()
     inspector.keep_warm()

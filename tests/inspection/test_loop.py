@@ -143,6 +143,24 @@ def test_stop_ends_the_run_with_its_summary(inspector: Inspector) -> None:
     summary.raise_for_error()
 
 
+def test_stop_ends_the_run_of_a_camera_that_is_faster_than_the_engine(inspector: Inspector) -> None:
+    stop, seen = threading.Event(), []
+
+    def slow(update: Update) -> None:
+        seen.append(update.frame.number)
+        if len(seen) == 3:
+            stop.set()
+        time.sleep(0.02)  # meanwhile the camera goes on: a frame is always there
+
+    def fast() -> Iterator[UInt8Array]:
+        for _ in range(1000):
+            time.sleep(0.001)
+            yield GOOD
+
+    summary = run_loop(inspector, FakeCamera(fast(), live=True), stop=stop, on_update=slow)
+    assert (len(seen), summary.ended) == (3, Ended.STOPPED)
+
+
 @pytest.mark.parametrize("live", [False, True])
 def test_ctrl_c_ends_the_run_with_its_summary(inspector: Inspector, live: bool) -> None:
     def interrupt(update: Update) -> None:

@@ -105,6 +105,18 @@ def test_stop_ends_the_wait() -> None:
         timer.join()
 
 
+def test_stop_ends_it_although_a_frame_is_there() -> None:
+    """Else a camera that is faster than the engine would never let a run end."""
+    stop = threading.Event()
+    stepped = SteppedCamera(n_frames=1)
+    with Mailbox(FakeCamera(stepped.script(), live=True)) as mailbox:
+        stepped.idle.acquire()
+        stepped.step(1)
+        stop.set()
+        assert mailbox.take(stop) is None
+        stepped.may_read.release()
+
+
 class _StuckCamera:
     """Its read does not return, whatever `close` does: a driver in an uninterruptible wait."""
 
@@ -220,6 +232,19 @@ def test_frames_that_nobody_took_give_their_buffers_back() -> None:
     assert np.array_equal(taken.data, GOOD)
 
 
+def test_a_frame_that_comes_after_all_left_gives_its_buffer_back() -> None:
+    """The driver is stuck for longer than anybody waits for it, and then gives the frame after all."""
+    held, comes = buffers(), threading.Event()
+    camera = FillingCamera([GOOD], before=lambda _: comes.wait(10))
+    with Mailbox(camera, silence_s=0.05, buffers=held) as mailbox, pytest.raises(CameraError):
+        mailbox.take(NEVER)
+    assert held.is_lent
+    (thread,) = [thread for thread in threading.enumerate() if thread.name == "capture filling://"]
+    comes.set()
+    thread.join()
+    assert not held.is_lent
+
+
 def test_a_camera_that_fails_gives_its_buffer_back() -> None:
     def unplugged(number: int) -> None:
         if number == 1:
@@ -238,6 +263,12 @@ def test_who_waits_may_do_something_meanwhile() -> None:
     with Mailbox(FakeCamera([], live=True, stall=True), silence_s=0.35) as mailbox, pytest.raises(CameraError):
         mailbox.take(NEVER, idle=lambda: calls.append(time.monotonic()))
     assert len(calls) == 3
+
+
+def test_a_live_camera_that_is_read_frame_by_frame_is_never_ready() -> None:
+    """Its read waits for the camera; a file's does not."""
+    assert not Sequential(FakeCamera([GOOD], live=True)).is_ready()
+    assert Sequential(FakeCamera([GOOD])).is_ready()
 
 
 def test_ready_is_whoever_has_a_frame_or_none_any_more() -> None:

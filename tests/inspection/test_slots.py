@@ -65,3 +65,14 @@ def test_memory_is_lent_until_all_that_left_is_given_back() -> None:
     assert held.is_lent
     held.give_back(lent)
     assert not held.is_lent
+
+
+def test_slots_that_are_withdrawn_are_lent_no_more() -> None:
+    """A camera's thread that comes back late from its driver must not get memory that is being freed."""
+    held = slots()
+    lent = held.lend()
+    assert not held.withdraw()
+    assert held.lend() is None
+    held.give_back(lent)
+    assert held.withdraw()
+    assert held.lend() is None
