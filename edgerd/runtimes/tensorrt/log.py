@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import tensorrt as trt
@@ -36,6 +37,22 @@ class Log(trt.ILogger):
         return "; ".join(dict.fromkeys(error.strip() for error in errors)) or "no reason given"
 
 
+def started(kind: Callable[[Log], _Made], log: Log) -> _Made:
+    """A builder or runtime, with which everything else is made.
+
+    Args:
+        kind: Its class.
+        log: Stays with it.
+
+    Raises:
+        DeviceError: There is no driver for it, or one that is too old.
+    """
+    try:
+        return kind(log)
+    except TypeError as error:  # how the bindings say that nothing was made
+        raise DeviceError(f"TensorRT does not start: {log.take()}.", hint="edgerd doctor") from error
+
+
 def made(thing: _Made | None, log: Log, doing: str) -> _Made:
     """What a call of TensorRT's returned, checked.
 
@@ -57,16 +74,20 @@ def lacks_memory(reason: str) -> bool:
     return any(sign in reason.lower() for sign in _SIGNS_OF_NO_MEMORY)
 
 
-def refusal(reason: str, doing: str) -> DeviceError:
+def refusal(reason: str, doing: str, flags: str = "") -> DeviceError:
     """The error for a call of TensorRT's that failed.
 
     Args:
         reason: What its log says.
         doing: What it was to do.
+        flags: What was asked of the builder beyond the usual, as it was typed.
     """
     if lacks_memory(reason):
         return DeviceError(
             f"The GPU has not enough memory to {doing}: {reason}.",
             hint="Stop other programs that use it, or take a smaller batch with --profile, or a smaller --workspace.",
         )
-    return DeviceError(f"TensorRT refused to {doing}: {reason}.", hint="edgerd doctor")
+    return DeviceError(
+        f"TensorRT refused to {doing}: {reason}.",
+        hint=f"Try without {flags}, one by one; not every device and graph has them all." if flags else "edgerd doctor",
+    )

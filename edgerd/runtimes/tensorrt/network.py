@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import tensorrt as trt
 
-from edgerd.errors import BundleDamagedError, DeviceError
+from edgerd.errors import BundleDamagedError
 from edgerd.runtimes.interface import frame_size
-from edgerd.runtimes.tensorrt.log import Log, made
+from edgerd.runtimes.tensorrt.log import Log, made, started
 from edgerd.runtimes.tensorrt.values import extents
 
 
@@ -33,10 +33,7 @@ def parsed(graph: bytes, log: Log) -> Parsed:
         BundleDamagedError: TensorRT cannot parse it, every node named; or it is no fused graph.
         DeviceError: TensorRT does not start.
     """
-    try:
-        builder = trt.Builder(log)
-    except TypeError as error:  # how the bindings say that nothing was made
-        raise DeviceError(f"TensorRT does not start: {log.take()}.", hint="edgerd doctor") from error
+    builder = started(trt.Builder, log)
     flags = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
     network = made(builder.create_network(flags), log, "make a network")
     parser = trt.OnnxParser(network, log)

@@ -6,10 +6,12 @@ import tensorrt as trt
 
 from edgerd.errors import BundleDamagedError, EdgerdError, EngineMismatchError, InputError
 from edgerd.runtimes.interface import unreadable
-from edgerd.runtimes.tensorrt.log import Log, lacks_memory, refusal
+from edgerd.runtimes.tensorrt.log import Log, lacks_memory, refusal, started
 from edgerd.runtimes.tensorrt.options import BuildOptions
 
 PLAN_FILE = "engine.plan"
+_SIGNS_OF_ANOTHER_MACHINE = ("compatible", "version tag does not match", "platform specific tag")
+"""In TensorRT's words: incompatible device, not compatible with this version; the tags are the plan's first bytes."""
 
 
 def engine_from(plan: bytes, graph: bytes, options: BuildOptions, log: Log) -> trt.ICudaEngine:
@@ -24,12 +26,12 @@ def engine_from(plan: bytes, graph: bytes, options: BuildOptions, log: Log) -> t
     Raises:
         BundleDamagedError: The plan cannot be read, or the graph's weights are not its own.
         EngineMismatchError: TensorRT finds that the plan is of another GPU or version.
-        DeviceError: There is no memory for it.
+        DeviceError: There is no memory for it, or TensorRT does not start.
         InputError: The DLA core that it was built for is not there.
     """
     if not plan:
         raise unreadable(PLAN_FILE, ValueError("the file is empty"))
-    runtime = trt.Runtime(log)
+    runtime = started(trt.Runtime, log)
     if options.version_compatible:
         runtime.engine_host_code_allowed = True  # the plan brings the runtime that it was built with
     if options.dla_core is not None:
@@ -52,7 +54,7 @@ def engine_from(plan: bytes, graph: bytes, options: BuildOptions, log: Log) -> t
 def _undeserialisable(reason: str) -> EdgerdError:
     if lacks_memory(reason):
         return refusal(reason, "load the engine")
-    if "compatible" in reason:
+    if any(sign in reason.lower() for sign in _SIGNS_OF_ANOTHER_MACHINE):
         return EngineMismatchError(
             f"The engine does not fit this GPU or TensorRT: {reason}.",
             expected="an engine built on this device, with this TensorRT",

@@ -12,6 +12,7 @@ from pathlib import Path
 import tensorrt as trt
 
 from edgerd.cuda.properties import GpuProperties
+from edgerd.errors import StorageError
 from edgerd.runtimes.tensorrt.log import Log, made
 from edgerd.runtimes.tensorrt.values import content_of
 from edgerd.storage import cache_folder, replaced_file, storage_errors
@@ -63,9 +64,14 @@ class TimingCache:
         try:
             stored = self.file.read_bytes() if self.file.exists() else b""
         except OSError as error:
+            if self._is_named:  # it must not be replaced by an empty one
+                raise StorageError(
+                    f"{self.file} could not be read: {error.strerror}.",
+                    expected="a file of timings, or none yet",
+                    hint=_ANOTHER_FILE,
+                ) from error
             stored = b""
-            if not self._is_named:
-                self._say(f"{self.file} cannot be read ({error.strerror}); timing starts anew.")
+            self._say(f"{self.file} cannot be read ({error.strerror}); timing starts anew.")
         if self._is_named:
             self._write(stored)  # better refused now than after minutes
         return stored
