@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -15,6 +14,7 @@ from edgerd.bundle import Bundle
 from edgerd.errors import InputError
 from edgerd.manifest import GRAPH_FILE, Record
 from edgerd.precision import tensorrt
+from edgerd.runtimes.tensorrt.options import DLA_PRECISIONS, BuildOptions, refuse_impossible
 from edgerd.storage import storage_errors
 
 if sys.version_info >= (3, 11):
@@ -24,7 +24,7 @@ else:
 
 PRECISIONS = ("fp32", "fp16", "int8")
 _OLDEST = (7, 5)
-_NO_DLA_FROM, _DLA_AGAIN_FROM = (10, 8), (11, 4)
+_NO_DLA_FROM, _DLA_AGAIN_FROM = (10, 8), (11, 4, 1)
 """TensorRT 10.7 was the last 10.x with DLA, 11.4.1 is the next that has it on a Jetson ("Working with DLA", 11.4.1)."""
 
 _EXPECTED = "a TOML file with name, compute_capability and tensorrt; if known memory_gb, dla_cores"
@@ -88,43 +88,42 @@ def load_target(file: Path) -> Target:
         raise InputError(f"{file} is not TOML: {error}.", expected=_EXPECTED, hint=_EXAMPLE) from error
 
 
-def steps_for(
-    bundle: Bundle, target: Target, precision: str, flags: Sequence[str] = (), dla_core: int | None = None
-) -> TargetSteps:
+def steps_for(bundle: Bundle, target: Target, precision: str, options: BuildOptions | None = None) -> TargetSteps:
     """Put the typed graphs that a device needs into a bundle, and say what to do with it.
 
     Args:
         bundle: Calibrated; saved anew where a graph was missing.
         target: The device.
         precision: One of `PRECISIONS`, or "auto".
-        flags: Of `edgerd build-engine`, to be repeated there.
-        dla_core: Among them.
+        options: Of `edgerd build-engine`, to be repeated there; None for the usual ones.
 
     Raises:
-        InputError: The device cannot do what the flags ask for.
+        InputError: The device cannot do what the options ask for.
         BundleError: A graph can neither be found nor made.
         MissingDependencyError: What makes typed graphs is not installed.
         StorageError: The bundle cannot be written.
     """
-    _check(target, precision, dla_core)
-    precisions = PRECISIONS if precision == "auto" else (precision,)
+    options = options or BuildOptions()
+    _check(target, precision, options)
+    usual = PRECISIONS if options.dla_core is None else DLA_PRECISIONS
+    precisions = usual if precision == "auto" else (precision,)
     graphs = [typed_graph(bundle, kind, tensorrt.FLAVOUR) for kind in precisions]
     new_files = {name: content for graph in graphs for name, content in graph.new_files.items()}
     if new_files:
         bundle = bundle.save_with(bundle.manifest, new_files)
     path = quote(str(bundle.path))
     name = quote(bundle.path.resolve().name)
-    command = " ".join(["edgerd build-engine", name, "--runtime tensorrt", f"--precision {precision}", *flags])
+    command = f"edgerd build-engine {name} --runtime tensorrt --precision {precision} {options.flags}".rstrip()
     return TargetSteps(
         bundle=bundle,
         graphs=tuple(dict.fromkeys([GRAPH_FILE, *(graph.file for graph in graphs)])),
-        copy=(f"rsync -a --exclude engines {path}/ DEVICE:{name}/",),
+        copy=(f"rsync -a {path}/ DEVICE:{name}/",),  # whole: what the manifest lists has to be there
         there=('pip install "edgerd[tensorrt]"', "edgerd doctor", command),
         notes=_notes(bundle, target),
     )
 
 
-def _check(target: Target, precision: str, dla_core: int | None) -> None:
+def _check(target: Target, precision: str, options: BuildOptions) -> None:
     if precision not in (*PRECISIONS, "auto"):
         raise InputError(
             f"TensorRT graphs have no {precision}.",
@@ -138,6 +137,8 @@ def _check(target: Target, precision: str, dla_core: int | None) -> None:
             expected="7.5 or later, as TensorRT 10 and 11 need it",
             hint="Use --runtime onnxruntime there.",
         )
+    refuse_impossible(options, precision, (major, minor))
+    dla_core = options.dla_core
     if dla_core is not None and dla_core >= target.dla_cores:
         raise InputError(
             f"{target.name} has no DLA core {dla_core}: its file says {target.dla_cores}.",
@@ -151,7 +152,7 @@ def _check(target: Target, precision: str, dla_core: int | None) -> None:
             expected="10.3 or later: JetPack 6 or later on a Jetson",
             hint="Update JetPack, or use --runtime onnxruntime there.",
         )
-    if dla_core is not None and _NO_DLA_FROM <= version[:2] < _DLA_AGAIN_FROM:
+    if dla_core is not None and _NO_DLA_FROM <= version < _DLA_AGAIN_FROM:
         raise InputError(
             f"TensorRT {target.tensorrt} has no DLA.",
             expected="up to 10.7, or from 11.4.1 on",

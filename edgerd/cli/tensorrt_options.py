@@ -23,7 +23,7 @@ from edgerd.cli.console import say
 from edgerd.errors import BundleError, InputError, MissingDependencyError
 from edgerd.runtimes import load_runtime
 from edgerd.runtimes.protocol import Runtime
-from edgerd.runtimes.tensorrt.options import BuildOptions, batches_from
+from edgerd.runtimes.tensorrt.options import BuildOptions, batches_from, refuse_impossible
 from edgerd.runtimes.tensorrt.runtime import TensorRt
 
 if TYPE_CHECKING:
@@ -88,7 +88,8 @@ class TensorRtChoice:
         n_tiles = bundle.manifest.preprocess.n_tiles
         if self.profile_given or n_tiles == 1:
             return self
-        return replace(self, options=self.options.model_copy(update={"profile": (1, n_tiles, n_tiles)}))
+        smallest = 1 if self.options.dla_core is None else n_tiles  # a DLA's batch is fixed
+        return replace(self, options=self.options.model_copy(update={"profile": (smallest, n_tiles, n_tiles)}))
 
 
 def tensorrt_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -102,6 +103,7 @@ def tensorrt_options(command: Callable[..., Any]) -> Callable[..., Any]:
             workspace_mib=arguments.pop("workspace"),
             **{name: arguments.pop(name) for name in BuildOptions.model_fields if name in arguments},
         )
+        refuse_impossible(options, arguments["precision"])
         hows = {name: arguments.pop(name) for name in ("timing_cache", "dry_run", "target")}
         return command(**arguments, tensorrt=TensorRtChoice(options, profile is not None, **hows))
 
@@ -166,8 +168,7 @@ def print_target(bundle: Bundle, precision: str, choice: TensorRtChoice, file: P
     Raises:
         As `edgerd.building.target.steps_for`.
     """
-    options = choice.options
-    steps = steps_for(bundle, load_target(file), precision, options.flags.split(), options.dla_core)
+    steps = steps_for(bundle, load_target(file), precision, choice.options)
     for line in steps.notes:
         say(line)
     say("Graphs in the bundle, ready to copy:")

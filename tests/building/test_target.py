@@ -5,6 +5,7 @@ import pytest
 from edgerd.building.target import load_target, steps_for
 from edgerd.errors import InputError
 from edgerd.precision.tensorrt import GRAPH_FILES
+from edgerd.runtimes.tensorrt.options import BuildOptions
 
 ORIN = 'name = "Orin NX"\ncompute_capability = "8.7"\ntensorrt = "10.3.0"\nmemory_gb = 16\ndla_cores = 2\n'
 
@@ -28,10 +29,11 @@ def with_graphs(bundle):
 
 
 def test_it_names_graphs_and_commands(with_graphs, target):
-    steps = steps_for(with_graphs, target(), "int8", ["--opt-level", "4", "--dla-core", "1"], dla_core=1)
+    steps = steps_for(with_graphs, target(), "int8", BuildOptions(opt_level=4, dla_core=1))
     assert steps.graphs == ("graph.fp32.onnx", GRAPH_FILES["int8"])
     assert all((steps.bundle.path / name).is_file() for name in steps.graphs)
-    assert steps.copy == (f"rsync -a --exclude engines {with_graphs.path}/ DEVICE:bundle/",)
+    # engines too: a bundle without what its manifest lists is damaged
+    assert steps.copy == (f"rsync -a {with_graphs.path}/ DEVICE:bundle/",)
     command = "edgerd build-engine bundle --runtime tensorrt --precision int8 --opt-level 4 --dla-core 1"
     assert steps.there[-1] == command
     assert "Orin NX: compute capability 8.7, TensorRT 10.3.0, 16 GB" in steps.notes
@@ -45,18 +47,28 @@ def test_a_graph_that_is_missing_is_made_and_kept(bundle, target):
 
 
 @pytest.mark.parametrize(
-    ("change", "precision", "dla_core", "text"),
+    ("change", "precision", "options", "text"),
     [
-        (("8.7", "6.1"), "fp16", None, "compute capability 6.1"),
-        (("10.3.0", "8.6.1"), "fp16", None, "TensorRT 8.6.1"),
-        (("10.3.0", "10.13"), "fp16", 0, "TensorRT 10.13 has no DLA"),
-        (("", ""), "fp16", 2, "no DLA core 2"),
-        (("", ""), "bf16", None, "no bf16"),
+        (("8.7", "6.1"), "fp16", {}, "compute capability 6.1"),
+        (("10.3.0", "8.6.1"), "fp16", {}, "TensorRT 8.6.1"),
+        (("10.3.0", "10.13"), "fp16", {"dla_core": 0}, "TensorRT 10.13 has no DLA"),
+        (("10.3.0", "11.4.0"), "fp16", {"dla_core": 0}, "TensorRT 11.4.0 has no DLA"),
+        (("", ""), "fp16", {"dla_core": 2}, "no DLA core 2"),
+        (("", ""), "fp32", {"dla_core": 0}, "DLA does not compute in fp32"),
+        (("", ""), "fp16", {"dla_core": 0, "profile": (1, 2, 4)}, "same number of tiles in one run, not 1 to 4"),
+        (("8.7", "7.5"), "fp16", {"hardware_compatible": True}, "from Ampere on; this one is sm_75"),
+        (("", ""), "bf16", {}, "no bf16"),
     ],
 )
-def test_what_it_cannot_do(with_graphs, target, change, precision, dla_core, text):
+def test_what_it_cannot_do(with_graphs, target, change, precision, options, text):
     with pytest.raises(InputError, match=text):
-        steps_for(with_graphs, target(ORIN.replace(*change)), precision, (), dla_core)
+        steps_for(with_graphs, target(ORIN.replace(*change)), precision, BuildOptions(**options))
+
+
+@pytest.mark.parametrize("version", ["10.7.0", "11.4.1", "11.4.1.2"])
+def test_a_tensorrt_that_has_dla(with_graphs, target, version):
+    steps = steps_for(with_graphs, target(ORIN.replace("10.3.0", version)), "auto", BuildOptions(dla_core=0))
+    assert steps.graphs == ("graph.fp32.onnx", *GRAPH_FILES.values())
 
 
 @pytest.mark.parametrize("text", ["name =", "", ORIN + "colour = 1\n", ORIN.replace('"8.7"', "8.7"), "\xff"])

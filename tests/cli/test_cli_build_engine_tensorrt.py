@@ -149,6 +149,22 @@ def test_options_of_tensorrt_for_another_runtime(edgerd, bundle):
     assert "--strip is for TensorRT" in result.err
 
 
-@pytest.mark.parametrize("options", [("--profile", "3:2:1"), ("--dla-core", "0", "--precision", "fp16")])
+def test_auto_on_a_dla_tries_what_a_dla_computes(edgerd, with_graphs, device, emulation):
+    emulation.settings.dla_cores = 1
+    built = edgerd("build-engine", with_graphs.path, "--runtime", "tensorrt", "--dla-core", 0)
+    assert built.exit_code == 0, built.err
+    assert "tensorrt fp16: " in built.out
+    assert "tensorrt fp32" not in built.out
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--profile", "3:2:1"),
+        ("--dla-core", "0", "--precision", "fp16"),
+        ("--dla-core", "0", "--precision", "fp32"),
+        ("--dla-core", "0", "--profile", "1:2:2"),
+    ],
+)
 def test_options_that_cannot_be(edgerd, with_graphs, options):
     assert edgerd("build-engine", with_graphs.path, "--runtime", "tensorrt", *options).exit_code == 2

@@ -98,6 +98,24 @@ def test_ctrl_c_stops_the_build_and_keeps_what_was_timed(tensorrt, graph, privat
     assert tensorrt().build(graph, "fp32")
 
 
+def test_ctrl_c_pressed_again_waits_for_the_builder(tensorrt, graph, private_cache, emulation):
+    emulation.settings.build_step_s = 0.1
+    phases = []
+
+    def press(progress):
+        phases.append(progress.phase)
+        if progress.step == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        if progress.phase.startswith("stopping"):
+            threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    with pytest.raises(KeyboardInterrupt):
+        tensorrt(on_progress=press).build(graph, "fp32")
+    assert phases[-1].startswith("stopping")
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("tensorrt")]
+    assert list(private_cache.glob("*.timing"))
+
+
 # dry run
 
 
@@ -176,8 +194,67 @@ def test_dla_where_there_is_some_and_where_there_is_none(tensorrt, graph, emulat
 
 def test_fp32_is_nothing_for_a_dla(tensorrt, graph, emulation):
     emulation.settings.dla_cores = 1
-    with pytest.raises(InputError, match="fp16 and int8"):
+    assert tensorrt(dla_core=0).probe().precisions == ("fp16", "int8")
+    with pytest.raises(InputError, match="does not compute in fp32") as caught:
         tensorrt(dla_core=0).build(graph, "fp32")
+    assert "fp16 or int8" in caught.value.expected
+
+
+def test_a_dla_takes_no_free_batch(tensorrt, graph, emulation):
+    emulation.settings.dla_cores = 1
+    with pytest.raises(InputError, match="not 1 to 4") as caught:
+        tensorrt(dla_core=0, profile=(1, 2, 4)).build(graph, "fp16")
+    assert "--profile 4" in caught.value.hint
+    assert tensorrt(dla_core=0, profile=(4, 4, 4)).build(graph, "fp16")
+
+
+def test_an_older_gpu_builds_no_hardware_compatible_engine(tensorrt, graph, emulation):
+    emulation.driver.set_device("T4", sm=(7, 5))
+    for attempt in (tensorrt(hardware_compatible=True).build, tensorrt(hardware_compatible=True).dry_run):
+        with pytest.raises(InputError, match=r"from Ampere on; this one is sm_75"):
+            attempt(graph, "fp16")
+
+
+class Refuses:
+    """A configuration that logs what it does not take, and goes on."""
+
+    def __init__(self, config, log):
+        vars(self).update(config=config, log=log)
+
+    def __getattr__(self, name):
+        return getattr(self.config, name)
+
+    def __setattr__(self, name, value):
+        if name == "hardware_compatibility_level":
+            self.log.errors.append("hardware compatibility is not supported on this platform")
+
+
+def test_an_option_that_tensorrt_only_complains_of_is_refused(graph, emulation):
+    from types import SimpleNamespace
+
+    from edgerd.runtimes.tensorrt.build import configured
+    from edgerd.runtimes.tensorrt.log import Log
+    from edgerd.runtimes.tensorrt.network import parsed
+    from edgerd.runtimes.tensorrt.options import BuildOptions
+
+    log = Log()
+    network = parsed(graph, log)
+    config = Refuses(network.builder.create_builder_config(), log)
+    refusing = network._replace(builder=SimpleNamespace(create_builder_config=lambda: config))
+    with pytest.raises(InputError, match=r"refuses --hardware-compatible: .*not supported on this platform"):
+        configured(refusing, BuildOptions(hardware_compatible=True), log)
+
+
+def test_a_build_that_is_refused_names_the_flags(tensorrt, graph, emulation):
+    model = onnx.load_from_string(graph)
+    model.graph.node.append(onnx.helper.make_node("Shape", ["frame"], ["shape"]))
+    unbuildable = model.SerializeToString()
+    with pytest.raises(DeviceError, match=r"refused to build the engine: .*only go into a Cast") as caught:
+        tensorrt(strip=True, opt_level=2).build(unbuildable, "fp32")
+    assert "Try without --opt-level 2 --strip" in caught.value.hint
+    with pytest.raises(DeviceError) as caught:
+        tensorrt().build(unbuildable, "fp32")
+    assert caught.value.hint == "edgerd doctor"
 
 
 def test_no_permission(tensorrt, emulation, monkeypatch, tmp_path):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, SupportsInt
 
@@ -47,6 +47,26 @@ def configured(parsed: Parsed, options: BuildOptions, log: Log) -> trt.IBuilderC
     """
     builder = parsed.builder
     config = made(builder.create_builder_config(), log, "make a configuration")
+    log.take()
+    _choose(builder, config, options)
+    if log.errors:  # what it does not take it only logs, and goes on without
+        raise InputError(
+            f"TensorRT refuses {options.flags or 'its usual configuration'}: {log.take()}.",
+            expected="options that this device and this TensorRT have",
+            hint="Leave out the one that it names.",
+        )
+    profile = made(builder.create_optimization_profile(), log, "make a profile")
+    shapes: list[Any] = [(batch, *parsed.tile_shape) for batch in options.profile]
+    profile.set_shape(FRAME, *shapes)
+    if config.add_optimization_profile(profile) < 0:
+        raise InputError(
+            f"TensorRT refuses the profile {':'.join(map(str, options.profile))}: {log.take()}.",
+            expected="--profile MIN:OPT:MAX, tiles in one run",
+        )
+    return config
+
+
+def _choose(builder: trt.Builder, config: trt.IBuilderConfig, options: BuildOptions) -> None:
     config.clear_flag(trt.BuilderFlag.TF32)
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # names and types, for the layer report
     if options.workspace_mib is not None:
@@ -62,15 +82,6 @@ def configured(parsed: Parsed, options: BuildOptions, log: Log) -> trt.IBuilderC
         config.set_flag(trt.BuilderFlag.STRIP_PLAN)
     if options.dla_core is not None:
         _use_dla(builder, config, options.dla_core)
-    profile = made(builder.create_optimization_profile(), log, "make a profile")
-    shapes: list[Any] = [(batch, *parsed.tile_shape) for batch in options.profile]
-    profile.set_shape(FRAME, *shapes)
-    if config.add_optimization_profile(profile) < 0:
-        raise InputError(
-            f"TensorRT refuses the profile {':'.join(map(str, options.profile))}: {log.take()}.",
-            expected="--profile MIN:OPT:MAX, tiles in one run",
-        )
-    return config
 
 
 def _use_dla(builder: trt.Builder, config: trt.IBuilderConfig, core: int) -> None:
@@ -89,7 +100,11 @@ def _use_dla(builder: trt.Builder, config: trt.IBuilderConfig, core: int) -> Non
 
 
 def plan_from(
-    parsed: Parsed, config: trt.IBuilderConfig, log: Log, on_progress: Callable[[BuildProgress], None]
+    parsed: Parsed,
+    config: trt.IBuilderConfig,
+    log: Log,
+    on_progress: Callable[[BuildProgress], None],
+    flags: str = "",
 ) -> bytes:
     """Build.
 
@@ -98,9 +113,10 @@ def plan_from(
         config: As `configured`, with a timing cache where there is one.
         log: Of the builder.
         on_progress: Told of every step, in another thread; must not raise.
+        flags: What the configuration was told, as it was typed; for the message where the builder refuses.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C was pressed; the builder has stopped.
+        KeyboardInterrupt: Ctrl-C was pressed, once or more; the builder has stopped.
         DeviceError: The builder found no way, or had not enough memory.
     """
     monitor = _Monitor(on_progress)
@@ -108,13 +124,13 @@ def plan_from(
     # In a thread of its own: while TensorRT works in this one no signal is heard, and none may end in its callbacks.
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="tensorrt build") as pool:
         future = pool.submit(parsed.builder.build_serialized_network, parsed.network, config)
-        try:
-            plan = future.result()
-        except KeyboardInterrupt:
-            monitor.is_cancelled = True
-            raise
+        while not future.done():  # however often Ctrl-C is pressed: what the builder uses must not go before it
+            monitor.watch(future)
+    plan = future.result()
+    if monitor.is_cancelled:
+        raise KeyboardInterrupt
     if not plan:
-        raise refusal(log.take(), "build the engine")
+        raise refusal(log.take(), "build the engine", flags)
     return content_of(plan)
 
 
@@ -128,12 +144,22 @@ class _Monitor(trt.IProgressMonitor):
         self._started_s = time.monotonic()
         self._n_steps: dict[str, int] = {}
 
+    def watch(self, build: Future[Any]) -> None:
+        """Wait for a build; at Ctrl-C let it stop after the step that it is at, which may take many seconds."""
+        try:
+            wait([build])
+        except KeyboardInterrupt:
+            if not self.is_cancelled:
+                self.is_cancelled = True
+                self._tell("stopping after this step", 0)
+
     def phase_start(self, phase_name: str, parent_phase: str, num_steps: SupportsInt) -> None:  # noqa: ARG002
         self._n_steps[phase_name] = int(num_steps)
         self._tell(phase_name, 0)
 
     def step_complete(self, phase_name: str, step: SupportsInt) -> bool:
-        self._tell(phase_name, int(step) + 1)
+        if not self.is_cancelled:
+            self._tell(phase_name, int(step) + 1)
         return not self.is_cancelled
 
     def phase_finish(self, phase_name: str) -> None:

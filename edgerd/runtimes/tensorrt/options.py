@@ -9,6 +9,9 @@ from pydantic import Field, field_validator
 from edgerd.errors import InputError
 from edgerd.manifest import Record
 
+DLA_PRECISIONS = ("fp16", "int8")
+_AMPERE = (8, 0)
+
 Batches = tuple[int, int, int]
 """Smallest, usual and largest number of tiles in one run; the engine is tuned for the usual one."""
 
@@ -28,7 +31,7 @@ class BuildOptions(Record):
     strip: bool = False
     """The plan is without weights; they are taken from the graph when it is loaded."""
     dla_core: int | None = Field(default=None, ge=0)
-    """Which deep learning accelerator takes the layers that it can; None for the GPU alone."""
+    """Which deep learning accelerator takes the layers that it can; None for the GPU alone. It wants a fixed batch."""
 
     @field_validator("profile")
     @classmethod
@@ -66,3 +69,35 @@ def batches_from(text: str) -> Batches:
         expected="MIN:OPT:MAX, tiles in one run, 1 <= MIN <= OPT <= MAX",
         hint="For instance --profile 1:4:8, or --profile 4 for exactly four.",
     )
+
+
+def refuse_impossible(options: BuildOptions, precision: str, capability: tuple[int, int] | None = None) -> None:
+    """Refuse what TensorRT builds on no device, or not on one of this compute capability.
+
+    Args:
+        options: For the builder.
+        precision: Of the engine, or "auto".
+        capability: Of the GPU; None where it is not known yet.
+
+    Raises:
+        InputError: It cannot be built so.
+    """
+    smallest, _, largest = options.profile
+    if options.dla_core is not None and precision not in (*DLA_PRECISIONS, "auto"):
+        raise InputError(
+            f"A DLA does not compute in {precision}.",
+            expected=f"{' or '.join(DLA_PRECISIONS)} with --dla-core",
+            hint="Add --precision fp16, or leave --dla-core out.",
+        )
+    if options.dla_core is not None and smallest != largest:
+        raise InputError(
+            f"A DLA takes always the same number of tiles in one run, not {smallest} to {largest}.",
+            expected="MIN, OPT and MAX of --profile all the same with --dla-core",
+            hint=f"For instance --profile {largest}.",
+        )
+    if options.hardware_compatible and capability is not None and capability < _AMPERE:
+        raise InputError(
+            f"--hardware-compatible is for GPUs from Ampere on; this one is sm_{capability[0]}{capability[1]}.",
+            expected="a GPU of compute capability 8.0 or later",
+            hint="Leave --hardware-compatible out.",
+        )

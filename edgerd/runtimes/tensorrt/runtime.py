@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from edgerd.cuda.context import Context
 from edgerd.cuda.properties import gpu_properties
-from edgerd.errors import EngineMismatchError, InputError, MissingDependencyError
+from edgerd.errors import EngineMismatchError, MissingDependencyError
 from edgerd.manifest import EngineKey
 from edgerd.runtimes.fit import ANY_DEVICE, LATER, differences
 from edgerd.runtimes.interface import check_precision, thread_count
 from edgerd.runtimes.protocol import Probe
 from edgerd.runtimes.tensorrt.engine_cache import CacheKey, EngineCache
 from edgerd.runtimes.tensorrt.library import FIX, tensorrt_version
-from edgerd.runtimes.tensorrt.options import BuildOptions
+from edgerd.runtimes.tensorrt.options import DLA_PRECISIONS, BuildOptions, refuse_impossible
 from edgerd.runtimes.tensorrt.record import BUILD_FILE, BuildRecord, build_record
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class TensorRt:
         self._on_progress = on_progress
 
     def probe(self) -> Probe:
-        """See `Runtime.probe`."""
+        """See `Runtime.probe`; of a DLA, where one was asked for."""
         version = None
         try:
             version = tensorrt_version()
@@ -68,7 +68,8 @@ class TensorRt:
             return Probe(version=version, reason=error.what, fix=error.hint or FIX)
         if gpu.capability < _OLDEST:
             return Probe(version=version, reason=f"{gpu.name} is too old: {gpu.architecture}, TensorRT needs sm_75")
-        return Probe(version=version, precisions=_PRECISIONS, int8_flavour=_FLAVOUR)
+        precisions = _PRECISIONS if self.options.dla_core is None else DLA_PRECISIONS
+        return Probe(version=version, precisions=precisions, int8_flavour=_FLAVOUR)
 
     def key(self, precision: str, graph_sha256: str) -> EngineKey:
         """See `Runtime.key`; an engine built to be compatible has a key that fits more than this machine."""
@@ -86,8 +87,9 @@ class TensorRt:
         """See `Runtime.build`; gives the plan, and how it was built. Taken from a cache where it was built before.
 
         Raises:
+            InputError: The options do not go together, or not with this GPU.
             DeviceError: There is not enough memory, or the builder finds no way.
-            StorageError: A timing cache was named and cannot be written.
+            StorageError: A timing cache was named and cannot be read or written.
             KeyboardInterrupt: Ctrl-C was pressed; the timings so far are kept.
         """
         self._check_wanted(precision)
@@ -135,13 +137,9 @@ class TensorRt:
             raise
 
     def _check_wanted(self, precision: str) -> None:
+        refuse_impossible(self.options, precision)
         check_precision(self.name, self.probe(), precision)
-        if precision == "fp32" and self.options.dla_core is not None:
-            raise InputError(
-                "A DLA computes in fp16 and int8 only.",
-                expected="one of these with --dla-core",
-                hint="Add --precision fp16, or leave --dla-core out.",
-            )
+        refuse_impossible(self.options, precision, gpu_properties().capability)
 
     def _check_key(self, key: EngineKey, graph: bytes) -> None:
         here = TensorRt().key(key.precision, hashlib.sha256(graph).hexdigest())
@@ -170,7 +168,7 @@ class TensorRt:
         timings.give_to(config, log)
         started_s = time.monotonic()
         try:
-            plan = plan_from(network, config, log, self._on_progress)
+            plan = plan_from(network, config, log, self._on_progress, self.options.flags)
         finally:
             timings.take_from(config)
         build_s = round(time.monotonic() - started_s, 1)
