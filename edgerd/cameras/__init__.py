@@ -4,6 +4,8 @@ A URI is one of
 
     0, /dev/video0, device://0      a camera of this machine                                live
     rtsp://..., http://...          a network camera                                        live
+    csi://0?width=1280&height=720   a camera at a CSI connector of a Jetson                 live
+    'gst://SOURCE ! ...'            a GStreamer pipeline that ends in raw video             live
     part.mp4                        a video file
     pictures/, 'pictures/*.png'     a folder or a glob of pictures, or one picture
     sample://ring?seed=3            sample parts, made as they are needed (`edgerd.cameras.sample`)
@@ -27,6 +29,8 @@ CAMERAS: Final = {
     "rtsps": "edgerd.cameras.opencv:StreamCamera",
     "http": "edgerd.cameras.opencv:StreamCamera",
     "https": "edgerd.cameras.opencv:StreamCamera",
+    "csi": "edgerd.cameras.gstreamer:CsiCamera",
+    "gst": "edgerd.cameras.gstreamer:GStreamerCamera",
     "video": "edgerd.cameras.opencv:VideoFile",
     "files": "edgerd.cameras.files:FilesCamera",
     "sample": "edgerd.cameras.sample:SampleCamera",

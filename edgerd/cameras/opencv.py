@@ -170,7 +170,8 @@ class VideoFile(_Capture):
         if not path.is_file():
             raise CameraError(
                 f"There is no camera or file {uri}.",
-                expected="0, /dev/video0, rtsp://..., http://..., a video file, a folder or glob of pictures, or sample://",
+                expected="0, /dev/video0, csi://0, rtsp://..., http://..., gst://..., a video file, a folder or "
+                "glob of pictures, or sample://",
                 hint="Check the spelling and the working directory.",
             )
         with _quiet_opencv():

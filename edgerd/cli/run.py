@@ -37,7 +37,7 @@ from edgerd.sinks.jsonl import JsonlSink
 
 @click.command()
 @click.option(
-    "--camera", "uri", metavar="URI", required=True, help="0, /dev/video0, rtsp://..., a video, a folder, ..."
+    "--camera", "uri", metavar="URI", required=True, help="0, /dev/video0, csi://0, rtsp://..., a video, a folder, ..."
 )
 @click.option("--bundle", "path", type=click.Path(path_type=Path), help="The newest bundle in this folder by default.")
 @runtime_option

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -29,8 +30,12 @@ def camera(request: pytest.FixtureRequest, video: Path, picture_folder: Path) ->
         if not Path("/dev/video0").exists():
             pytest.skip("no /dev/video0 on this machine")
         uris["device"] = "0"
+    if request.param == "gst":
+        if not shutil.which("gst-launch-1.0"):
+            pytest.skip("gst-launch-1.0 is not installed")
+        uris["gst"] = "gst://videotestsrc num-buffers=20 ! video/x-raw,format=NV12,width=64,height=48"
     if request.param not in uris:
-        pytest.skip("needs a network camera; of this class the one over http stands for all")
+        pytest.skip("needs a camera of this kind; another of its class stands for it")
     return open_camera(uris[request.param])
 
 
@@ -86,6 +91,8 @@ def test_every_camera_can_be_closed_from_another_thread_while_it_is_read(camera:
         ("parts/*.png", "files"),
         ("parts/**/*", "files"),
         ("missing.PNG", "files"),
+        ("csi://0?width=1280", "csi"),
+        ("gst://filesrc location=a.mp4 ! decodebin", "gst"),
         ("sample://", "sample"),
     ],
 )
