@@ -73,18 +73,16 @@ def check_precision(runtime: str, probe: Probe, precision: str) -> None:
     """Refuse a precision that does not run here.
 
     Raises:
-        MissingDependencyError: The runtime is not installed.
+        MissingDependencyError: The runtime is not installed, or lacks something that it needs for any precision.
         InputError: It cannot run that precision here.
     """
-    if probe.version is None:
+    if not probe.usable:
         raise MissingDependencyError(f"{runtime} cannot be used: {probe.reason}", hint=probe.fix)
     if precision not in probe.precisions:
         raise InputError(
             f"{runtime} cannot run {precision} on this machine.",
             expected=f"one of {', '.join(probe.precisions)}" + (f" ({probe.reason})" if probe.reason else ""),
-            hint=f"Choose one with --precision, for instance --precision {probe.precisions[-1]}."
-            if probe.precisions
-            else None,
+            hint=f"Choose one with --precision, for instance --precision {probe.precisions[-1]}.",
         )
 
 

@@ -6,9 +6,6 @@ does: a graph that would be split between GPU and CPU is refused, not run slowly
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import io
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,11 +19,13 @@ from edgerd.manifest import EngineKey
 from edgerd.runtimes.interface import check_precision, thread_count, unreadable
 from edgerd.runtimes.onnxruntime import import_onnxruntime
 from edgerd.runtimes.onnxruntime_cuda_engine import PROVIDER, OnnxRuntimeCudaEngine
+from edgerd.runtimes.onnxruntime_cuda_libraries import load_libraries
 from edgerd.runtimes.protocol import Probe
 
-_FIX = 'pip uninstall onnxruntime, then pip install "onnxruntime-gpu[cuda,cudnn]" (both live in the same folder)'
-_LIBRARIES = ("libcudart.so.{}", "libcublas.so.{}", "libcublasLt.so.{}", "libcurand.so.10", "libcudnn.so.9")
-"""What the provider is linked to or loads; {} is the CUDA that the package was built for."""
+_FIX = (
+    'with an NVIDIA GPU: pip uninstall -y onnxruntime && pip install "onnxruntime-gpu[cuda,cudnn]" (the two share a '
+    "folder; on a Jetson take TensorRT, which comes with JetPack)"
+)
 
 
 class OnnxRuntimeCuda:
@@ -38,9 +37,10 @@ class OnnxRuntimeCuda:
         """See `Runtime.probe`."""
         version = None
         try:
-            version = _import().__version__
+            ort = _import()
+            version = ort.__version__
             gpu_properties()
-            _check_libraries()
+            load_libraries(ort)
         except EdgerdError as error:
             return Probe(version=version, reason=error.what, fix=error.hint or _FIX)
         # the provider calculates Q/DQ nodes one by one, in floating point
@@ -78,7 +78,7 @@ class OnnxRuntimeCuda:
             DeviceError: The GPU refuses.
         """
         ort = _import()
-        _check_libraries()
+        load_libraries(ort)
         threads = thread_count(threads)
         if files:
             raise unreadable(", ".join(files), ValueError(f"{self.name} keeps no files"))
@@ -98,30 +98,6 @@ def _import() -> Any:
             hint=_FIX,
         )
     return ort
-
-
-def _check_libraries() -> None:
-    ort = _import()
-    if hasattr(ort, "preload_dlls"):  # since 1.21: from the wheels that the package's extras bring
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find
-            ort.preload_dlls()
-    cuda = (getattr(ort, "cuda_version", None) or "12").partition(".")[0]
-    missing = next(filter(None, (_reason(library.format(cuda)) for library in _LIBRARIES)), None)
-    if missing:
-        raise MissingDependencyError(
-            f"onnxruntime-gpu {ort.__version__} lacks a library: {missing}.",
-            expected=f"CUDA {cuda} and cuDNN 9",
-            hint='pip install "onnxruntime-gpu[cuda,cudnn]", or install the CUDA toolkit and cuDNN.',
-        )
-
-
-def _reason(library: str) -> str:
-    """Why a library does not load; empty where it does."""
-    try:
-        ctypes.CDLL(library)
-    except OSError as error:
-        return str(error)
-    return ""
 
 
 def _at_opset_19(graph: bytes) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from edgerd.cuda.context import Context
-from edgerd.errors import DeviceError, EdgerdError
+from edgerd.errors import DeviceError, DeviceLostError, EdgerdError
 from edgerd.manifest import EngineKey
 from edgerd.runtimes.device import Enqueue
 from edgerd.runtimes.interface import ANOMALY_MAP, FRAME, SCORE, check_frames, closed, frame_size, unreadable
@@ -23,12 +23,15 @@ from edgerd.types import UInt8Array
 PROVIDER = "CUDAExecutionProvider"
 _OPTIONS = {
     "device_id": "0",
-    "use_tf32": "0",  # FP32 is what is asked for, and what the gate compares with
     "cudnn_conv_algo_search": "EXHAUSTIVE",  # shapes never change
     "arena_extend_strategy": "kSameAsRequested",  # a Jetson has no memory to spare
 }
 """Of the provider, for every session; see the address in `onnxruntime_cuda`."""
 _OUT_OF_MEMORY = 2
+_ERRORS_ONLY = 3
+_FAILURE = re.compile(r"\bCU[A-Z_]+ failure -?\d+: [^;\n]*")
+"""In ONNX Runtime's messages: "CUDA failure 700: ...", CUBLAS, CUDNN, CUDNN_FE; around it are file names and hosts."""
+_LONGEST = 300
 _WARM_UP = 3
 """Runs until a session replays a graph of its own: it allocates in the first, and captures in the second or third."""
 
@@ -105,14 +108,18 @@ class OnnxRuntimeCudaEngine:
         self.gpu.close()
 
     def _open(self, more: dict[str, str]) -> Any:
+        self._ort.set_default_logger_severity(_ERRORS_ONLY)  # each session that opens would print a warning
         options = session_options(self._ort, self.threads)
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        # In FP32 nothing is rounded to TF32: it is what the gate compares with. Switched off, though, it keeps every
+        # convolution from the tensor cores, those in FP16 too; there the head's small products are TF32.
+        precise = {"use_tf32": "0" if self.key.precision == "fp32" else "1"}
         try:
             # without enable_fallback=0 a failure is printed and the CPU takes over
             return self._ort.InferenceSession(
-                self._graph, options, providers=[(PROVIDER, _OPTIONS | more)], enable_fallback=0
+                self._graph, options, providers=[(PROVIDER, _OPTIONS | precise | more)], enable_fallback=0
             )
-        except refusals(self._ort) as error:
+        except _failures(self._ort) as error:
             raise _refused(error, self.gpu) from error
 
 
@@ -198,15 +205,22 @@ class OnnxRuntimeCudaExecution:
         return binding
 
 
+def _failures(ort: Any) -> tuple[type[Exception], ...]:
+    """What opening and running raise; the built-in one comes from providers and from runs with bindings."""
+    return (*refusals(ort), ort.capi.onnxruntime_pybind11_state.EPFail, RuntimeError)
+
+
 def _refused(error: Exception, gpu: Context) -> EdgerdError:
     """The error for a session that does not open."""
-    if "fallback to CPU EP" in str(error):
+    text = str(error)
+    if "fallback to CPU EP" in text:
         return DeviceError(
             "ONNX Runtime does not run all of this graph on the GPU.",
             expected="a driver as new as the package's CUDA, and operators that the package has for CUDA",
             hint="What it printed above says why; edgerd doctor.",
         )
-    return _device_error(error, gpu) if "CUDA" in str(error) else unreadable("The graph", error)
+    is_of_gpu = isinstance(error, RuntimeError) or _FAILURE.search(text) or "Failed to allocate memory" in text
+    return _device_error(error, gpu) if is_of_gpu else unreadable("The graph", error)
 
 
 @contextlib.contextmanager
@@ -214,15 +228,25 @@ def _device_errors(ort: Any, gpu: Context) -> Iterator[None]:
     """Turn what a run raises into DeviceError."""
     try:
         yield
-    except refusals(ort) as error:
+    except _failures(ort) as error:
         raise _device_error(error, gpu) from error
 
 
 def _device_error(error: Exception, gpu: Context) -> EdgerdError:
-    text = str(error).strip()
-    number = re.search(r"CUDA (?:failure|error) (\d+)", text)
+    """The error for what ONNX Runtime says of the GPU, which is noted as lost where it is."""
+    text, call = str(error).strip(), "ONNX Runtime's run"
+    number = re.search(r"CUDA failure (\d+)", text)
+    described = re.search(r"CUDA error cuda\w+:(.+)", text)
     if number:  # the runtime's codes are the driver's, as far as they matter here
-        return gpu.driver.error(int(number[1]), "ONNX Runtime's run")
-    if "Failed to allocate memory" in text:
-        return gpu.driver.error(_OUT_OF_MEMORY, "ONNX Runtime's run")
-    return DeviceError(f"ONNX Runtime refused to run: {text.splitlines()[-1]}", hint="edgerd doctor")
+        found = gpu.driver.error(int(number[1]), call)
+    elif described:
+        found = gpu.driver.error_of(f"{call} failed: {described[1]}")
+    elif "Failed to allocate memory" in text:
+        found = gpu.driver.error(_OUT_OF_MEMORY, call)
+    else:
+        failure, node = _FAILURE.search(text), re.search(r"\w+ node\. Name:'[^']*'", text)
+        said = failure[0].strip() if failure else text.partition("\n")[0][:_LONGEST]
+        said += f" ({node[0]})" if failure and node else ""
+        found = DeviceError(f"ONNX Runtime refused to run: {said}", hint="edgerd doctor")
+    gpu.is_lost = gpu.is_lost or isinstance(found, DeviceLostError)
+    return found

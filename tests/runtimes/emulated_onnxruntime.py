@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-import sys
 from types import SimpleNamespace
 
 import onnx
@@ -22,11 +21,13 @@ class EmulatedOnnxRuntime:
 
     Attributes:
         sessions: All that were opened.
-        failure: What the next run says instead of running; empty for none.
+        failure: What runs say instead of running; empty for none. As in the package, `run` raises an exception of its
+            own, `run_with_iobinding` the built-in RuntimeError.
+        refusal: What opening a session raises; None for nothing.
     """
 
     __version__ = "1.31.1"
-    cuda_version = "13.0"
+    cuda_version = "12.6"
     SessionOptions, RunOptions = onnxruntime.SessionOptions, onnxruntime.RunOptions
     capi = onnxruntime.capi
 
@@ -34,12 +35,14 @@ class EmulatedOnnxRuntime:
         self.emulation = emulation
         self.sessions: list[Session] = []
         self.failure = ""
+        self.refusal: Exception | None = None
+        self.default_severity = 2
 
     def get_available_providers(self) -> list[str]:
         return ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
 
-    def preload_dlls(self) -> None:
-        sys.stdout.write("Failed to load libcublasLt.so.13\n")
+    def set_default_logger_severity(self, severity: int) -> None:
+        self.default_severity = severity
 
     def InferenceSession(self, content, options, *, providers, enable_fallback):  # noqa: N802
         ((name, given),) = providers
@@ -48,12 +51,15 @@ class EmulatedOnnxRuntime:
         assert set(given) <= KNOWN
         assert all(isinstance(value, str) for value in given.values())
         assert options.get_session_config_entry("session.disable_cpu_ep_fallback") == "1"
+        assert self.default_severity >= 3, "each session that opens prints a warning"
+        if self.refusal:
+            raise self.refusal
         self.sessions.append(Session(self, content, given))
         return self.sessions[-1]
 
-    def fail(self) -> None:
+    def fail(self, kind: type[Exception], prefix: str) -> None:
         if self.failure:
-            raise self.capi.onnxruntime_pybind11_state.Fail(self.failure)
+            raise kind(f"{prefix}{self.failure}")
 
 
 class Session:
@@ -75,7 +81,9 @@ class Session:
         self.get_inputs, self.get_outputs = self._cpu.get_inputs, self._cpu.get_outputs
 
     def run(self, names, feeds):
-        self.ort.fail()
+        states = self.ort.capi.onnxruntime_pybind11_state
+        is_of_provider = "CUDNN Frontend" in self.ort.failure
+        self.ort.fail(states.EPFail if is_of_provider else states.Fail, "[ONNXRuntimeError] : 1 : FAIL : ")
         return self._cpu.run(names, feeds)
 
     def io_binding(self):
@@ -91,7 +99,7 @@ class Session:
         return bound
 
     def run_with_iobinding(self, bound, options) -> None:
-        self.ort.fail()
+        self.ort.fail(RuntimeError, "Error in execution: ")
         stream = ctypes.c_void_p(int(self.given["user_compute_stream"]))
         library, world = self.ort.emulation.driver.library, self.ort.emulation.world
         if library.emulation_is_capturing(stream):

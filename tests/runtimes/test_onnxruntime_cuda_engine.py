@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import numpy as np
@@ -26,7 +27,7 @@ def ort(emulation, expected, monkeypatch, tmp_path):  # expected: from the real 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     module = EmulatedOnnxRuntime(emulation)
     monkeypatch.setitem(sys.modules, "onnxruntime", module)
-    monkeypatch.setattr("edgerd.runtimes.onnxruntime_cuda._reason", lambda _: "")
+    monkeypatch.setattr("edgerd.runtimes.onnxruntime_cuda_libraries._loaded", lambda _: "")
     return module
 
 
@@ -35,9 +36,9 @@ def opened(ort, graph, graph_sha256):
     """Opens an engine; closed at the end."""
     engines = []
 
-    def open_(content=graph):
+    def open_(content=graph, precision="fp32"):
         runtime = OnnxRuntimeCuda()
-        engines.append(runtime.load(content, runtime.key("fp32", graph_sha256), {}, threads=1))
+        engines.append(runtime.load(content, runtime.key(precision, graph_sha256), {}, threads=1))
         return engines[-1]
 
     yield open_
@@ -138,6 +139,15 @@ def test_sessions_are_opened_for_the_stream_in_fp32_without_tf32(ort, opened, me
     engine.gpu.synchronise(stream)
 
 
+def test_half_precision_keeps_the_tensor_cores(ort, opened, memory):
+    """With use_tf32=0 no convolution has them, of whatever precision: seen in 1.30."""
+    engine = opened(precision="fp16")
+    stream, slot = engine.gpu.stream(), Slot(memory(engine.gpu), 1)
+    engine.bind(*slot.addresses, 1)(stream)
+    assert [session.given["use_tf32"] for session in ort.sessions] == ["1", "1"]
+    engine.gpu.synchronise(stream)
+
+
 def test_slots_share_a_session_and_each_has_its_own_replay(ort, opened, memory, frames, expected):
     engine = opened()
     stream, held = engine.gpu.stream(), memory(engine.gpu)
@@ -202,6 +212,18 @@ def test_infer_gives_the_maps_and_refuses_what_does_not_fit(opened, frames, expe
         ("CUDA failure 2: out of memory ; GPU=0", DeviceError, "not enough memory"),
         ("BFCArena::AllocateRawInternal Failed to allocate memory for requested buffer", DeviceError, "enough memory"),
         ("CUDNN failure 5000: CUDNN_STATUS_EXECUTION_FAILED", DeviceError, "CUDNN failure 5000"),
+        (
+            "Non-zero status code returned while running Cast node. Name:'input/cast' Status Message: CUDA error "
+            "cudaErrorIllegalAddress:an illegal memory access was encountered",
+            DeviceLostError,
+            "illegal memory",
+        ),
+        (
+            "Non-zero status code returned while running Conv node. Name:'stem' Status Message: OP not supported by "
+            'CUDNN Frontend: no plan\n\n with the cudnn frontend json:\n{"context":{}}\n',
+            DeviceError,
+            "Conv node. Name:'stem'.*no plan$",
+        ),
     ],
 )
 def test_what_a_run_says_becomes_an_error_of_the_device(ort, opened, memory, frames, said, kind, match):
@@ -210,8 +232,35 @@ def test_what_a_run_says_becomes_an_error_of_the_device(ort, opened, memory, fra
     enqueue = engine.bind(*slot.addresses, 1)
     ort.failure = said
     for attempt in (lambda: engine.infer(frames), lambda: enqueue(stream)):
-        with pytest.raises(kind, match=match):
+        with pytest.raises(kind) as raised:
             attempt()
+        assert re.search(match, raised.value.what)
+    assert engine.gpu.is_lost is (kind is DeviceLostError)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "match"),
+    [
+        (
+            "RuntimeError",
+            "cuda_call.cc:146 [with bool THRW = true] CUDA failure 2: out of memory ; GPU=0",
+            "enough memory",
+        ),
+        ("Fail", "bfc_arena.cc:360 Failed to allocate memory for requested buffer of size 768", "enough memory"),
+        ("Fail", "cuda_call.cc:146 CUBLAS failure 1: CUBLAS_STATUS_NOT_INITIALIZED ; GPU=0", "CUBLAS failure 1"),
+        (
+            "RuntimeError",
+            'Parse Failed to parse provider option "device_id": CUDA failure 46: busy ; GPU=0',
+            "error 46",
+        ),
+    ],
+)
+def test_a_gpu_that_does_not_take_the_session_is_no_damaged_bundle(ort, opened, kind, said, match):
+    ort.refusal = getattr(ort.capi.onnxruntime_pybind11_state, kind, RuntimeError)(said)
+    with pytest.raises(DeviceError, match=match):
+        opened()
+    ort.refusal = None
+    opened()  # the context was closed again
 
 
 def test_a_graph_of_opset_20_runs_whole_on_the_gpu(opened, graph, frames, expected):
