@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from edgerd import __version__
@@ -36,20 +37,19 @@ def doctor() -> None:
         probe = load_runtime(name).probe()
         able |= probe.usable
         found = f"{probe.version}: {', '.join(probe.precisions)}" if probe.usable else ""
-        table.add_row(
-            name, _mark(probe.usable), "; ".join(filter(None, [found, probe.reason.rstrip("."), _next(probe.fix)]))
-        )
+        text = "; ".join(filter(None, [found, probe.reason.rstrip("."), _next(probe.fix)]))
+        table.add_row(name, _mark(probe.usable), escape(text))
     for check in gpu_checks():
-        table.add_row(check.label, _mark(check.ok), check.text.rstrip(".") + _next(check.fix, "; "))
+        table.add_row(check.label, _mark(check.ok), escape(check.text.rstrip(".") + _next(check.fix, "; ")))
     ok, text = _opencv()
     able &= ok
-    table.add_row("opencv", _mark(ok), text)
+    table.add_row("opencv", _mark(ok), escape(text))
     missing = [package for package, module in _TRAINING if find_spec(module) is None]
     ready = ", ".join(f"{package} {_version(package)}" for package, _ in _TRAINING if package not in missing)
     table.add_row(
         "training",
         _mark(not missing),
-        ready if not missing else "not installed" + _next('pip install "edgerd[train]"', "; "),
+        escape(ready if not missing else "not installed" + _next('pip install "edgerd[train]"', "; ")),
     )
     Console().print(table)
     if not able:
@@ -72,7 +72,10 @@ def _opencv() -> tuple[bool, str]:
     try:
         import cv2
     except ImportError as error:
-        fix = "apt-get install libgl1 libglib2.0-0, or pip install opencv-python-headless in its place"
+        fix = (
+            "apt-get install libgl1 libglib2.0-0, or pip uninstall -y opencv-python && pip install "
+            "opencv-python-headless"
+        )
         return False, f"does not import: {error}{_next(fix, '; ')}"
     window = next(
         (line.split(":")[1].strip() for line in cv2.getBuildInformation().splitlines() if "GUI:" in line), "?"
@@ -92,4 +95,4 @@ def _mark(ok: bool) -> str:
 
 
 def _next(fix: str, separator: str = "") -> str:
-    return f"{separator}next: {fix}".replace("[", r"\[") if fix else ""
+    return f"{separator}next: {fix}" if fix else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from edgerd.cuda.context import pycuda_version
 from edgerd.cuda.driver import Driver, device_nodes, forbidden_node
@@ -13,6 +14,11 @@ from edgerd.cuda.kernels.cubins import cubin_file
 from edgerd.cuda.properties import GpuProperties, gpu_properties
 from edgerd.errors import MissingDependencyError
 from edgerd.runtimes.tensorrt.library import library_version, tensorrt_version
+
+_PYCUDA_BUILD = (
+    "sudo apt-get install build-essential python3-dev && export PATH=/usr/local/cuda/bin:$PATH "
+    'CUDA_ROOT=/usr/local/cuda && pip install "edgerd[tensorrt]" (it is compiled, against the CUDA toolkit\'s headers)'
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,13 @@ def _driver() -> Check:
         driver = Driver()
         driver.initialise()
     except MissingDependencyError as error:
-        return Check("gpu driver", False, error.what, error.hint or "")
+        fix = error.hint or ""
+        return Check(
+            "gpu driver",
+            False,
+            error.what,
+            fix if device_nodes() else f"nothing if there is no NVIDIA GPU; else: {fix}",
+        )
     number = ctypes.c_int()
     driver.library.cuDriverGetVersion(ctypes.byref(number))
     gpu = _properties()
@@ -67,10 +79,10 @@ def _pycuda() -> Check:
     try:
         return Check("pycuda", True, pycuda_version())
     except MissingDependencyError as error:
-        fix = (
-            'pip install "edgerd[tensorrt]"; it is compiled, with g++, Python\'s headers and cuda.h: apt-get install '
-            "build-essential python3-dev, and export PATH=/usr/local/cuda/bin:$PATH"
-        )
+        if find_spec("pycuda") is None:
+            fix = _PYCUDA_BUILD
+        else:  # there, but it does not load
+            fix = "it is installed, and waits for the driver" if "libcuda.so" in error.what else error.hint or ""
         return Check("pycuda", False, error.what, fix)
 
 
@@ -86,8 +98,8 @@ def _tensorrt_libraries() -> Iterator[Check]:
         return
     found = f"is {library}" if library else "cannot be loaded or gives no version"
     fix = (
-        "install both from one place: on a Jetson apt-get install --reinstall python3-libnvinfer libnvinfer10 (of your "
-        "JetPack), elsewhere pip install --force-reinstall tensorrt; a pip package hides JetPack's"
+        "install both from one place: on a Jetson sudo apt-get install --reinstall python3-libnvinfer libnvinfer10 (of "
+        "your JetPack), elsewhere pip install --force-reinstall tensorrt; a pip package hides JetPack's"
     )
     yield Check("libnvinfer", False, f"{found}, the Python bindings are {bindings}", fix)
 

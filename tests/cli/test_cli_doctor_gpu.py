@@ -26,6 +26,15 @@ def test_without_a_driver_it_says_how_to_get_one(monkeypatch):
     assert "Install the NVIDIA driver" in check.fix
 
 
+@pytest.mark.parametrize("has_device_file", [False, True])
+def test_a_machine_without_a_gpu_is_not_sent_to_install_a_driver(monkeypatch, tmp_path, has_device_file):
+    monkeypatch.setattr(cuda_driver, "LIBRARY", "libthere-is-none.so.1")
+    monkeypatch.setattr(cuda_driver, "_DEV", tmp_path)
+    if has_device_file:
+        (tmp_path / "nvidiactl").touch()
+    assert checks()["gpu driver"].fix.startswith("nothing if there is no NVIDIA GPU") is not has_device_file
+
+
 def test_a_device_file_that_may_not_be_opened_is_named(monkeypatch, tmp_path):
     node = tmp_path / "nvidia0"
     node.write_bytes(b"")
@@ -50,6 +59,29 @@ def test_pycuda_that_is_missing_comes_with_what_its_compilation_needs(monkeypatc
     assert not check.ok
     for word in ("edgerd[tensorrt]", "python3-dev", "/usr/local/cuda/bin"):
         assert word in check.fix
+
+
+@pytest.mark.parametrize(
+    ("reason", "fix"),
+    [
+        ("libcuda.so.1: cannot open shared object file: No such file or directory", "waits for the driver"),
+        ("libcurand.so.10: cannot open shared object file: No such file or directory", "pip install"),
+    ],
+)
+def test_pycuda_that_is_there_and_does_not_load_is_not_said_to_be_missing(monkeypatch, tmp_path, reason, fix):
+    package = tmp_path / "pycuda"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "driver.py").write_text(f"raise ImportError({reason!r})")
+    for name in ("pycuda", "pycuda.driver"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    check = checks()["pycuda"]
+    assert not check.ok
+    assert reason in check.text
+    assert fix in check.fix
+    assert "build-essential" not in check.fix
+    monkeypatch.delitem(sys.modules, "pycuda", raising=False)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +126,12 @@ def test_the_command_shows_them_and_a_cpu_is_enough(edgerd, monkeypatch):
     for label in ("gpu driver", "pycuda", "kernel compiler"):
         assert label in lines
     assert ".;" not in result.out
+
+
+def test_square_brackets_are_shown_as_they_are(edgerd, monkeypatch):
+    monkeypatch.setattr("edgerd.cli.doctor.gpu_checks", lambda: [Check("a", False, "[/x] and [bold]", "p[q]")])
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "[/x] and [bold]; next: p[q]" in edgerd("doctor").out
 
 
 @pytest.mark.emulated
