@@ -5,6 +5,9 @@ Each guard gives a reason for NO_DECISION, or "" where all is well.
 
 from __future__ import annotations
 
+import math
+
+import cv2
 import numpy as np
 
 from edgerd.data.prepared import grey_level_statistics
@@ -17,6 +20,11 @@ FROZEN_AFTER_FRAMES = 10
 FROZEN_AFTER_S = 2.0
 """Both must have passed: a stream of a still scene may repeat a frame until its next key frame."""
 SAMPLE_STEP = 16
+_EVERY_ROW = 4
+_GREY_WEIGHTS = (0.114, 0.587, 0.299)
+"""Of blue, green and red, as OpenCV takes them."""
+_ROUNDING = 1.0
+"""Grey levels; that of each pixel is rounded, so that their mean is off by half of one at most."""
 
 
 def exposure_reason(tiles: UInt8Array, limits: PictureLimits) -> str:
@@ -26,6 +34,8 @@ def exposure_reason(tiles: UInt8Array, limits: PictureLimits) -> str:
         tiles: uint8 (tiles, H, W, 3), BGR.
         limits: Of the bundle's good pictures.
     """
+    if _is_clearly_well_exposed(tiles, limits):
+        return ""
     mean, contrast = grey_level_statistics(tiles)
     if mean < min(BLACK_LEVEL, limits.mean_low):
         return "black frame"
@@ -35,6 +45,22 @@ def exposure_reason(tiles: UInt8Array, limits: PictureLimits) -> str:
     if contrast < limits.contrast_low:
         return f"no contrast: grey levels vary by {contrast:.1f}, in good ones by {limits.contrast_low:.1f} at least"
     return ""
+
+
+def _is_clearly_well_exposed(tiles: UInt8Array, limits: PictureLimits) -> bool:
+    """True for nearly all frames, in half the time that their statistics take; never where those would not say so.
+
+    The mean is that of the channels. The contrast of a fourth of the rows gives a bound: pixels that are added,
+    whatever their level, make the sum of the squared deviations no smaller.
+    """
+    rows = tiles.reshape(-1, *tiles.shape[-2:])
+    channels = cv2.sumElems(rows)[:3]
+    mean = sum(map(math.prod, zip(_GREY_WEIGHTS, channels, strict=True))) / (rows.size / 3)
+    if not limits.mean_low + _ROUNDING <= mean <= limits.mean_high - _ROUNDING:
+        return False
+    some = rows[::_EVERY_ROW]
+    _, contrast = grey_level_statistics(some)
+    return contrast * math.sqrt(len(some) / len(rows)) > limits.contrast_low
 
 
 class FrozenGuard:

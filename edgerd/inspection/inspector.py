@@ -128,8 +128,8 @@ class Inspector:
         """Begin to judge a frame: on a GPU it is under way then, elsewhere it is judged.
 
         Args:
-            frame: As for `inspect`; not to be written to until there is a result. At most `depth` frames may be under
-                way.
+            frame: As for `inspect`; not to be written to until there is a result. Where `depth` frames are under way,
+                the oldest is waited for first.
 
         Raises:
             SpecError: As `inspect`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
@@ -93,9 +94,10 @@ class Judge:
             frame: For its size.
             started_s: As for `exposure`.
         """
-        if not (np.isfinite(maps.score).all() and np.isfinite(maps.anomaly_map).all()):
+        scores: list[float] = maps.score.tolist()
+        if not (all(map(math.isfinite, scores)) and np.isfinite(maps.anomaly_map).all()):
             return self.no_decision("score is not finite", started_s)
-        score = float(maps.score.max())
+        score = max(scores)
         ng = score > self.threshold
         width, height = frame_size(frame)
         boxes = tile_boxes(height, width, self._spec) if ng else ()

@@ -131,7 +131,13 @@ class FrameWork:
             lane.download()
 
         parts: Sequence[Callable[[], None]] = (prepare, lane.infer, lane.download) if profile else (everything,)
-        self._steps = [Step(gpu, lane.stream, part, capture=capture) for part in parts]
+        self._steps: list[Step] = []
+        try:
+            for part in parts:
+                self._steps.append(Step(gpu, lane.stream, part, capture=capture))
+        except BaseException:
+            self.close()
+            raise
         self.reason = next((step.reason for step in self._steps if not step.is_graph), "")
 
     def launch(self) -> None:

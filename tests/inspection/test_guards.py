@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from inspection_parts import picture
 
-from edgerd.inspection.guards import FrozenGuard, SizeGuard
+from edgerd.data.prepared import grey_level_statistics
+from edgerd.inspection.guards import FrozenGuard, SizeGuard, exposure_reason
+from edgerd.manifest import PictureLimits
 from edgerd.types import Frame, PixelFormat
 
 
@@ -53,3 +56,25 @@ def test_size_of_a_planar_frame_is_that_of_the_picture() -> None:
     guard = SizeGuard()
     guard.reason(Frame(np.zeros((72, 64), np.uint8), PixelFormat.NV12))
     assert guard.reason(Frame(np.zeros((48, 64, 3), np.uint8))) == ""
+
+
+@pytest.mark.parametrize("n_tiles", [1, 3])
+def test_exposure_is_judged_by_the_statistics_of_all_pixels(n_tiles: int) -> None:
+    """Pictures of all kinds, among them stripes that every fourth row misses, and limits close to what they have."""
+    rng = np.random.default_rng(n_tiles)
+    said: list[bool] = []
+    for case in range(400):
+        colour, amplitude = rng.integers(0, 256, 3), rng.integers(0, 128)
+        tiles = np.clip(colour + rng.integers(-amplitude, amplitude + 1, (n_tiles, 34, 30, 3)), 0, 255).astype(np.uint8)
+        if case % 3 == 0:
+            tiles[:, case % 4 :: 4] = rng.integers(0, 256, 3)
+        mean, contrast = grey_level_statistics(tiles)
+        limits = PictureLimits(
+            mean_low=max(0.0, mean - rng.uniform(-1, 3)),
+            mean_high=min(255.0, mean + rng.uniform(-0.5, 3)),
+            contrast_low=contrast * rng.uniform(0, 1.1),
+        )
+        is_well = limits.mean_low <= mean <= limits.mean_high and contrast >= limits.contrast_low
+        assert (exposure_reason(tiles, limits) == "") is is_well
+        said.append(is_well)
+    assert 100 < sum(said) < 300

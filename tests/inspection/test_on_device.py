@@ -80,6 +80,16 @@ def test_slots_of_another_size_need_no_memory_beside_the_old_ones(emulation, on_
     assert inspector.inspect(level(103, 1000, 1000)).score == score_of(103)
 
 
+def test_slots_that_cannot_be_made_leave_no_graph(emulation, on_gpu):
+    inspector = on_gpu(profile=True)
+    for n_waits in range(6):  # the upload is a graph when that for the engine fails, and so on
+        emulation.driver.fail("cuStreamSynchronize", REFUSED, after=n_waits)
+        with pytest.raises(DeviceError):
+            inspector.inspect(level(100))
+        assert emulation.driver.live("graph exec") == 0
+    assert inspector.inspect(level(101)).score == score_of(101)
+
+
 def test_a_frame_that_does_not_fit_leaves_the_slots_as_they_are(emulation, on_gpu):
     inspector = on_gpu()
     inspector.inspect(level(100))
