@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgerd.building.scores import holdout_pictures
-from edgerd.building.typed_graph import typed_graph
 from edgerd.cuda.graphs import Step
 from edgerd.cuda.kernels.plan import FrameLayout
 from edgerd.cuda.kernels.preprocess import Preprocessor
 from edgerd.cuda.memory import Memory
-from edgerd.errors import EdgerdError
 from edgerd.inspection.judge import Judge
 from edgerd.runtimes import load_runtime
 from edgerd.runtimes.choose import open_engine
 from edgerd.runtimes.device import DeviceEngine
 from edgerd.runtimes.protocol import Maps
 from edgerd.types import Frame, PixelFormat, UInt8Array
-from gpu.inventory import GPU_RUNTIMES
-from gpu.measure import device_times_ms, host_times_ms, percentiles
+from gpu.card import clocks_while
+from gpu.measure import device_times_ms, host_times_ms
 from gpu.sections import NotRunError, Section
 from gpu.subject import Subject
 
@@ -38,16 +38,12 @@ class BuiltEngine:
     Attributes:
         runtime: Its name.
         precision: Of the graph.
-        build_s: Seconds to build it, from a cache where it was built before.
         graph: What it was built from.
         files: What `Runtime.build` gave.
-        sha256: Of the graph.
     """
 
     runtime: str
     precision: str
-    build_s: float
-    sha256: str
     graph: bytes = field(repr=False)
     files: dict[str, bytes] = field(repr=False)
 
@@ -60,38 +56,30 @@ class BuiltEngine:
     def opened(self) -> Iterator[DeviceEngine]:
         """Loaded, and closed at the end."""
         runtime = load_runtime(self.runtime)
-        engine = runtime.load(self.graph, runtime.key(self.precision, self.sha256), self.files)
+        sha256 = hashlib.sha256(self.graph).hexdigest()
+        engine = runtime.load(self.graph, runtime.key(self.precision, sha256), self.files)
         with closing(engine):
             if not isinstance(engine, DeviceEngine):
                 raise NotRunError(f"{self.name} does not run on a GPU")
             yield engine
 
+    def save(self, folder: Path) -> None:
+        """Keep its files for the parts that come after."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in self.files.items():
+            (folder / name).write_bytes(content)
 
-def build_all(subject: Subject, section: Section) -> list[BuiltEngine]:
-    """Build every precision of every GPU runtime that is here; what cannot be built is noted in the section.
+    @classmethod
+    def read(cls, name: str, graph: bytes, folder: Path) -> BuiltEngine:
+        """What `save` kept.
 
-    Raises:
-        NotRunError: There is none.
-    """
-    built: list[BuiltEngine] = []
-    for name in GPU_RUNTIMES:
-        runtime = load_runtime(name)
-        probe = runtime.probe()
-        if not probe.usable:
-            section.notes.append(f"{name} was not run: {probe.reason} Next: {probe.fix}")
-        for precision in probe.precisions:
-            try:
-                graph = typed_graph(subject.bundle, precision, probe.int8_flavour)
-                started_s = time.perf_counter()
-                files = runtime.build(graph.content, precision)
-            except EdgerdError as error:
-                section.notes.append(f"{name} {precision} was not run: {error.what}")
-                continue
-            build_s = time.perf_counter() - started_s
-            built.append(BuiltEngine(name, precision, build_s, graph.sha256, graph.content, files))
-    if not built:
-        raise NotRunError("; ".join(section.notes))
-    return built
+        Args:
+            name: As `name` gives it.
+            graph: What it was built from.
+            folder: As for `save`.
+        """
+        runtime, precision = name.split()
+        return cls(runtime, precision, graph, {file.name: file.read_bytes() for file in folder.iterdir()})
 
 
 def reference_maps(subject: Subject) -> tuple[UInt8Array, Maps]:
@@ -104,25 +92,39 @@ def reference_maps(subject: Subject) -> tuple[UInt8Array, Maps]:
         )
 
 
-def fill(section: Section, subject: Subject, engines: list[BuiltEngine], n: int, frame_size: tuple[int, int]) -> None:
-    """A row per engine: medians of upload, kernel, engine, download on the GPU's clock, of the verdict on the host's.
+def build(section: Section, name: str, graph: bytes) -> BuiltEngine:
+    """Build one engine; a row says how long it took.
+
+    Args:
+        section: To fill.
+        name: Runtime and precision, "tensorrt fp16".
+        graph: Of that precision.
+    """
+    runtime, precision = name.split()
+    started_s = time.perf_counter()
+    files = load_runtime(runtime).build(graph, precision)
+    section.add({"engine": name, "build s": round(time.perf_counter() - started_s, 1)})
+    return BuiltEngine(runtime, precision, graph, files)
+
+
+def fill(section: Section, subject: Subject, built: BuiltEngine, n: int, frame_size: tuple[int, int]) -> None:
+    """Complete the row of `build`: medians of upload, kernel, engine, download on the GPU's clock, verdict on ours.
 
     Args:
         section: To fill.
         subject: What is measured.
-        engines: As `build_all` gave them.
+        built: As `build` gave it.
         n: Runs of each stage.
         frame_size: Width and height of the BGR frame.
     """
     tiles, reference = reference_maps(subject)
-    for built in engines:
-        with built.opened() as engine:
-            got = np.concatenate([engine.infer(tile[None]).anomaly_map for tile in tiles])
-            row = {"engine": built.name, "build s": round(built.build_s, 1)}
-            row["map error"] = float(np.abs(got - reference.anomaly_map).max())
-            with closing(Stages(engine, subject, frame_size)) as stages:
-                row |= stages.measure(n)
-        section.rows.append(row)
+    with built.opened() as engine:
+        engine.gpu.wait_by("spinning")
+        got = np.concatenate([engine.infer(tile[None]).anomaly_map for tile in tiles])
+        section.rows[-1]["map error"] = float(np.abs(got - reference.anomaly_map).max())
+        section.keep()
+        with closing(Stages(engine, subject, frame_size)) as stages:
+            section.rows[-1].update(stages.measure(n))
     section.notes.append(
         f"{subject.origin}; {frame_size[0]}x{frame_size[1]} BGR; medians of {n} runs; map error against FP32 on "
         f"the CPU, {len(tiles)} good pictures. Stages are timed alone; 'engine wall' is enqueue and wait, on the host."
@@ -160,18 +162,25 @@ class Stages:
             "engine ms": step.launch,
             "download ms": self._download,
         }
-        found: dict[str, Any] = {
+        found: dict[str, Any] = clocks_while(self._run_engine)
+        found |= {
             name: float(np.median(device_times_ms(self._gpu, stream, enqueue, n))) for name, enqueue in stages.items()
         }
         found["verdict ms"] = float(np.median(host_times_ms(self._decide, n)))
-        found["engine wall ms"] = percentiles(host_times_ms(self._run_engine, n))["p50"]
+        found["engine wall ms"] = float(np.median(host_times_ms(self._run_engine, n)))
         found["graph"] = "yes" if step.is_graph else f"no: {step.reason}"
         return found
 
-    def engine_wall_ms(self, n: int) -> dict[str, float]:
-        """The engine alone, captured where that is possible: enqueue and wait, on the host's clock."""
-        self._engine_step = Step(self._gpu, self._stream, lambda: self._infer(self._stream))
-        return percentiles(host_times_ms(self._run_engine, n))
+    def engine_ms(self, n: int) -> tuple[float, float]:
+        """Medians of the engine alone, captured where that is possible.
+
+        Returns:
+            Enqueue and wait, on the host's clock; and what the GPU's own clock says of it.
+        """
+        step = self._engine_step = Step(self._gpu, self._stream, lambda: self._infer(self._stream))
+        clocks_while(self._run_engine)
+        wall = float(np.median(host_times_ms(self._run_engine, n)))
+        return wall, float(np.median(device_times_ms(self._gpu, self._stream, step.launch, n)))
 
     def close(self) -> None:
         """Free everything."""

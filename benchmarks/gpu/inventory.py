@@ -6,22 +6,43 @@ import ctypes
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
+from machine import machine
+
 from edgerd.cuda.driver import LIBRARY
 from edgerd.cuda.kernels.compilers import found_compilers
 from edgerd.cuda.properties import gpu_properties
 from edgerd.errors import MissingDependencyError
 from edgerd.runtimes import load_runtime
+from gpu.card import facts
 from gpu.sections import Row, Section
 
 GPU_RUNTIMES = ("tensorrt", "onnxruntime-cuda")
-_PACKAGES = ("pycuda", "torch", "nvidia-modelopt", "onnxruntime", "onnxruntime-gpu", "opencv-python", "numpy")
+_PACKAGES = (
+    *("pycuda", "torch", "nvidia-modelopt", "onnxruntime", "onnxruntime-gpu", "onnx"),
+    *("opencv-python", "opencv-python-headless", "numpy", "scipy", "pytest"),
+)
 
 
 def fill(section: Section) -> None:
-    """A row for each thing: whether it is there, its version, what to type where it is not."""
-    section.rows += [_driver(), _gpu(), *(_runtime(name) for name in GPU_RUNTIMES), _compilers()]
+    """A row for each thing: whether it is there, its version, what to type where it is not.
+
+    Facts for what comes after: `gpu`, its name or None; `no_gpu`, why it cannot be used; `is_emulated`; `engines`, what
+    can be built, as [runtime, precision]; `card`, what `nvidia-smi` says of it; `machine`.
+    """
+    section.facts["machine"] = machine()
+    section.facts |= {"gpu": None, "is_emulated": is_emulated(), "engines": []}
+    section.rows += [_driver(), _gpu(section)]
+    for name in GPU_RUNTIMES:
+        probe = load_runtime(name).probe()
+        found = f"{probe.version}: {', '.join(probe.precisions)}" if probe.usable else None
+        section.rows.append(_row(name, found, f"{probe.reason} Next: {probe.fix}"))
+        section.facts["engines"] += [[name, precision] for precision in probe.precisions]
+    section.rows.append(_compilers())
     section.rows += [_row(package, _version(package)) for package in _PACKAGES]
     section.rows.append(_row("Python", ".".join(map(str, sys.version_info[:3]))))
+    if not section.facts["is_emulated"]:
+        section.facts["card"] = facts()
+        section.rows += [_row(name, value) for name, value in section.facts["card"].items()]
 
 
 def is_emulated() -> bool:
@@ -30,23 +51,6 @@ def is_emulated() -> bool:
         return hasattr(ctypes.CDLL(LIBRARY), "emulation_reset")
     except OSError:
         return False
-
-
-def has_gpu() -> bool:
-    """Whether there is one that can be used, emulated or not."""
-    try:
-        return bool(gpu_properties().name)
-    except MissingDependencyError:
-        return False
-
-
-def card() -> str | None:
-    """The GPU's name, in a form for files; None where there is no GPU, or one that is emulated."""
-    try:
-        name = gpu_properties().name
-    except MissingDependencyError:
-        return None
-    return None if is_emulated() else "-".join(name.lower().replace("/", " ").split())
 
 
 def _row(what: str, found: str | None, fix: str = "") -> Row:
@@ -62,19 +66,15 @@ def _driver() -> Row:
     return _row("driver", f"for CUDA {number.value // 1000}.{number.value % 1000 // 10}")
 
 
-def _gpu() -> Row:
+def _gpu(section: Section) -> Row:
     try:
         gpu = gpu_properties()
     except MissingDependencyError as error:
-        return _row("GPU", None, f"{error.what} Next: {error.hint}")
+        section.facts["no_gpu"] = f"{error.what} Next: {error.hint}"
+        return _row("GPU", None, section.facts["no_gpu"])
+    section.facts["gpu"] = gpu.name
     shared = ", shared with the CPU" if gpu.is_integrated else ""
     return _row("GPU", f"{gpu.name}, {gpu.architecture}, {gpu.memory_bytes / 2**30:.1f} GiB{shared}")
-
-
-def _runtime(name: str) -> Row:
-    probe = load_runtime(name).probe()
-    found = f"{probe.version}: {', '.join(probe.precisions)}" if probe.usable else None
-    return _row(name, found, f"{probe.reason} Next: {probe.fix}")
 
 
 def _compilers() -> Row:

@@ -15,6 +15,7 @@ from edgerd.data.preprocess import bgr_from_frame, prepare
 from edgerd.inspection.frame_slots import frame_shape
 from edgerd.manifest import PreprocessSpec, RegionSpec, TileSpec
 from edgerd.types import Frame, PixelFormat, UInt8Array
+from gpu.card import clocks_while
 from gpu.measure import copy_bytes_per_s, device_times_ms
 from gpu.sections import Bar, Row, Section
 
@@ -65,7 +66,7 @@ def fill_correctness(section: Section, n_random: int) -> None:
     gpu = Context()
     try:
         for pixel_format in PixelFormat:
-            section.rows.append(_correctness_of(gpu, pixel_format, list(cases(n_random))))
+            section.add(_correctness_of(gpu, pixel_format, list(cases(n_random))))
     finally:
         gpu.close()
     worst = max(row["largest difference"] for row in section.rows)
@@ -114,8 +115,8 @@ def fill_bandwidth(
     try:
         copy = copy_bytes_per_s(gpu, n, copy_mib << 20)
         for pixel_format in PixelFormat:
-            reached, milliseconds = _bandwidth_of(gpu, FrameLayout(pixel_format, height, width), cameras, n)
-            section.rows.append(
+            reached, milliseconds, clocks = _bandwidth_of(gpu, FrameLayout(pixel_format, height, width), cameras, n)
+            section.add(
                 {
                     "format": pixel_format.value,
                     "frames": f"{cameras} of {width}x{height}",
@@ -123,6 +124,7 @@ def fill_bandwidth(
                     "GB/s": reached / 1e9,
                     "copy GB/s": copy / 1e9,
                     "share of the copy": reached / copy,
+                    **clocks,
                 }
             )
     finally:
@@ -131,17 +133,24 @@ def fill_bandwidth(
     section.bars.append(Bar("BGR, share of the copy", bgr["share of the copy"], _COPY_SHARE, at_most=False))
 
 
-def _bandwidth_of(gpu: Context, layout: FrameLayout, cameras: int, n: int) -> tuple[float, float]:
-    """Bytes per second, and milliseconds."""
+def _bandwidth_of(gpu: Context, layout: FrameLayout, cameras: int, n: int) -> tuple[float, float, dict[str, str]]:
+    """Bytes per second, milliseconds, and the clocks, as columns of a table."""
     memory, stream = Memory(gpu), gpu.stream()
     kernel = Preprocessor(gpu, memory, layout, PreprocessSpec(), cameras)
     try:
         n_source, n_tiles = cameras * layout.stride, int(np.prod(kernel.output_shape))
         source, tiles = memory.frame(n_source), memory.device(n_tiles)
+        source.host[:] = np.frombuffer(np.random.default_rng(0).bytes(n_source), np.uint8)
         source.upload(stream)
         enqueue = kernel.bind(source.address, tiles)
+
+        def run() -> None:
+            enqueue(stream)
+            gpu.synchronise(stream)
+
+        clocks = clocks_while(run)
         milliseconds = float(np.median(device_times_ms(gpu, stream, lambda: enqueue(stream), n)))
-        return 1e3 * (n_source + n_tiles) / milliseconds, milliseconds
+        return 1e3 * (n_source + n_tiles) / milliseconds, milliseconds, clocks
     finally:
         kernel.close()
         memory.free()

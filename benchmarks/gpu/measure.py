@@ -11,8 +11,11 @@ import numpy.typing as npt
 
 from edgerd.cuda.context import Context
 from edgerd.cuda.memory import Memory
+from gpu.card import clocks_while
 
 _WARM_UP = 20
+UPLOADS = 500
+"""Copies whose median is the upload's time."""
 
 
 def percentiles(times_ms: Sequence[float] | npt.NDArray[np.float64]) -> dict[str, float]:
@@ -22,58 +25,65 @@ def percentiles(times_ms: Sequence[float] | npt.NDArray[np.float64]) -> dict[str
     return quantiles | {"max": float(values.max())}
 
 
-def host_times_ms(work: Callable[[], None], n: int, warm_up: int = _WARM_UP) -> npt.NDArray[np.float64]:
+def host_times_ms(work: Callable[[], Any], n: int) -> npt.NDArray[np.float64]:
     """Wall time of each call; `work` waits for what it started.
 
     Returns:
         float64 (n,).
     """
-    times = np.empty(warm_up + n)
-    for index in range(warm_up + n):
+    times = np.empty(_WARM_UP + n)
+    for index in range(_WARM_UP + n):
         start = time.perf_counter()
         work()
         times[index] = 1e3 * (time.perf_counter() - start)
-    return times[warm_up:]
+    return times[_WARM_UP:]
 
 
-def device_times_ms(
-    gpu: Context, stream: Any, enqueue: Callable[[], None], n: int, warm_up: int = _WARM_UP
-) -> npt.NDArray[np.float64]:
+def device_times_ms(gpu: Context, stream: Any, enqueue: Callable[[], None], n: int) -> npt.NDArray[np.float64]:
     """Time between two events around the work, on the GPU's own clock.
 
     Returns:
         float64 (n,).
     """
     begin, end = gpu.cuda.Event(), gpu.cuda.Event()
-    times = np.empty(warm_up + n)
-    for index in range(warm_up + n):
+    times = np.empty(_WARM_UP + n)
+    for index in range(_WARM_UP + n):
         begin.record(stream)
         enqueue()
         end.record(stream)
         gpu.synchronise(stream)
         times[index] = end.time_since(begin)
-    return times[warm_up:]
+    return times[_WARM_UP:]
 
 
 def copy_bytes_per_s(gpu: Context, n: int, size: int) -> float:
-    """What a copy on the device reaches: bytes read and bytes written, per second."""
+    """What a copy on the device reaches, once it is warm: bytes read and bytes written, per second."""
     memory, stream = Memory(gpu), gpu.stream()
+
+    def copy() -> None:
+        gpu.cuda.memcpy_dtod_async(target, source, size, stream)
+
+    def copy_and_wait() -> None:
+        copy()
+        gpu.synchronise(stream)
+
     try:
         source, target = memory.device(size), memory.device(size)
-        times = device_times_ms(gpu, stream, lambda: gpu.cuda.memcpy_dtod_async(target, source, size, stream), n)
+        clocks_while(copy_and_wait)
+        times = device_times_ms(gpu, stream, copy, n)
         return 2e3 * size / float(np.median(times))
     finally:
         memory.free()
 
 
-def upload_bytes_per_s(gpu: Context, n_bytes: int, n: int = 200) -> float:
-    """What a copy of so many bytes from pinned memory reaches; infinite where host and GPU share their memory."""
+def upload_bytes_per_s(gpu: Context, n_bytes: int) -> float | None:
+    """What a copy of so many bytes from pinned memory reaches; None where host and GPU share their memory."""
     if gpu.maps_host_memory:
-        return float("inf")
+        return None
     memory, stream = Memory(gpu), gpu.stream()
     try:
         frame = memory.frame(n_bytes)
-        times = device_times_ms(gpu, stream, lambda: frame.upload(stream), n)
+        times = device_times_ms(gpu, stream, lambda: frame.upload(stream), UPLOADS)
         return 1e3 * n_bytes / float(np.median(times))
     finally:
         memory.free()

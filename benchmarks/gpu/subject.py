@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgerd.building.calibrate import calibrate
+from edgerd.building.typed_graph import typed_graph
 from edgerd.bundle import Bundle
-from gpu.sections import NotRunError
+from edgerd.errors import EdgerdError
+from edgerd.precision.tensorrt import FLAVOUR
+from gpu.sections import NotRunError, Section
 
 TEACHER, SIZE = "resnet18", 256
 _STEPS = 40
@@ -31,6 +36,33 @@ class Subject:
     bundle: Bundle
     run: Path | None
     origin: str
+
+
+def fill(section: Section, subject: Subject, precisions: Iterable[str], folder: Path) -> None:
+    """Keep the typed graph of every precision in the folder, and a row for each; facts: the subject, and `graphs`.
+
+    A graph that cannot be made here is named, with what it lacks; without ModelOpt those are FP16 and INT8.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    section.facts |= {"bundle": str(subject.bundle.path), "run": subject.run and str(subject.run), "graphs": []}
+    section.facts["origin"] = subject.origin
+    for precision in precisions:
+        started_s = time.perf_counter()
+        try:
+            graph = typed_graph(subject.bundle, precision, FLAVOUR)
+        except EdgerdError as error:
+            section.notes.append(f"There is no {precision} graph: {error.what} Next: {error.hint}")
+            continue
+        graph_file(folder, precision).write_bytes(graph.content)
+        section.facts["graphs"].append(precision)
+        seconds = round(time.perf_counter() - started_s, 1)
+        section.add({"graph": graph.file, "MB": len(graph.content) / 1e6, "made in s": seconds})
+    section.notes.append(f"{subject.origin}.")
+
+
+def graph_file(folder: Path, precision: str) -> Path:
+    """Where `fill` keeps a graph."""
+    return folder / f"{precision}.onnx"
 
 
 def given_subject(bundle: Path, run: Path | None) -> Subject:
@@ -61,7 +93,7 @@ def made_subject(folder: Path) -> Subject:
     config = TrainingConfig(teacher=TEACHER, preprocess=spec, steps=_STEPS, batch_size=4, holdout=0.25)
     run = RunFolder.prepare(folder / "run", data, config)
     torch.manual_seed(0)
-    train(run, make_teacher(TEACHER))
+    train(run, make_teacher(TEACHER), device="cpu")  # the GPU is left to what is measured
     bundle = bundle_from_run(RunFolder.open(run.path), folder / "bundle")
     calibrated = calibrate(bundle, false_alarm_rate=0.01).bundle
     return Subject(calibrated, run.path, f"{TEACHER}, random weights, {_STEPS} training steps")
