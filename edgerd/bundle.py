@@ -28,6 +28,9 @@ from pydantic import ValidationError
 from edgerd.errors import BundleDamagedError, BundleError, BundleVersionError
 from edgerd.manifest import GRAPH_FILE, SCHEMA_VERSION, FileRecord, Manifest, PreprocessSpec
 from edgerd.storage import (
+    IN_PLACE,
+    UNCHANGED,
+    check_replaceable,
     finish_replacing,
     link_or_copy,
     replaced_directory,
@@ -69,7 +72,7 @@ class Bundle:
             BundleDamagedError: Its manifest does not hold together, or names a path outside the bundle.
         """
         path = Path(path)
-        with storage_errors(path):
+        with storage_errors(path, IN_PLACE):
             finish_replacing(path)
         file = path / MANIFEST_FILE
         written, content = _read_manifest(file)
@@ -147,12 +150,22 @@ class Bundle:
             )
         return len(self.manifest.files)
 
-    def save_with(self, manifest: Manifest, new_files: Mapping[str, bytes] | None = None) -> Bundle:
+    def save_with(
+        self, manifest: Manifest, new_files: Mapping[str, bytes] | None = None, *, without: Collection[str] = ()
+    ) -> Bundle:
         """Write this bundle again with another manifest and more files; unlisted old files are left out.
 
         `manifest.files` is filled in here: hashes of `new_files`, and of the old files that `manifest` still names.
+
+        Args:
+            manifest: See above.
+            new_files: Name to content.
+            without: Old files that are left out although they lie in no folder.
+
+        Raises:
+            As `save_bundle`.
         """
-        return save_bundle(self.path, manifest, new_files or {}, base=self)
+        return save_bundle(self.path, manifest, new_files or {}, base=self, without=without)
 
 
 def save_bundle(
@@ -183,10 +196,11 @@ def save_bundle(
     files = {name: FileRecord(sha256=hashlib.sha256(c).hexdigest(), n_bytes=len(c)) for name, c in new_files.items()}
     files |= {name: base.manifest.files[name] for name in kept} if base else {}
     manifest = Manifest.model_validate(manifest.model_dump() | {"files": {n: r.model_dump() for n, r in files.items()}})
-    with storage_errors(path):
+    in_place = base is not None and base.path == path
+    with storage_errors(path, IN_PLACE if in_place else UNCHANGED):
         _refuse_to_replace_others(path)
         with replaced_directory(path) as stage:
-            if base and base.path == path:
+            if base and in_place:
                 _refuse_to_undo_others(base)
             for name, source in kept.items():
                 link_or_copy(source, stage / name)
@@ -194,6 +208,23 @@ def save_bundle(
                 write_durably(stage / name, content)
             write_durably(stage / MANIFEST_FILE, _sealed(manifest))
     return Bundle(path, manifest)
+
+
+def check_can_save(path: str | Path, *, in_place: bool = False) -> None:
+    """Find out before minutes of work whether a bundle can be saved at `path`, and change nothing.
+
+    Args:
+        path: As for `save_bundle`.
+        in_place: Whether the bundle that is there is saved again, so that no other place can be chosen.
+
+    Raises:
+        StorageError: No permission, a disk that cannot be written, or a folder that is mounted.
+        BundleError: `path` holds something that is not a bundle.
+    """
+    path = Path(path)
+    with storage_errors(path, IN_PLACE if in_place else UNCHANGED):
+        _refuse_to_replace_others(path)
+        check_replaceable(path)
 
 
 def find_bundle(folder: str | Path = ".") -> Path:
@@ -205,7 +236,7 @@ def find_bundle(folder: str | Path = ".") -> Path:
     folder = Path(folder)
     for parent in (folder, *(entry for entry in folder.glob("*") if entry.is_dir())):
         for path in unfinished_in(parent):
-            with storage_errors(path):
+            with storage_errors(path, IN_PLACE):
                 finish_replacing(path)
     manifests = (file for depth in ("", "*/", "*/*/") for file in folder.glob(f"{depth}{MANIFEST_FILE}"))
     found = [file for file in manifests if not any(part.startswith(".") for part in file.relative_to(folder).parts)]

@@ -228,7 +228,10 @@ class Manifest(Record):
     holdout: tuple[str, ...] = ()
     """Held-out good pictures, one PNG per tile, file names in the bundle in order (picture by picture)."""
     ranges: tuple[str, ...] = ()
-    """Training pictures for quantisation ranges, likewise."""
+    """Pictures for quantisation ranges, likewise: training pictures, until others take their place."""
+    trained_on: tuple[str, ...] | None = None
+    """SHA-256 of training pictures that `ranges` once held, each over its tiles, uint8 (T, H, W, 3): they are known
+    again where thresholds are found. None where `ranges` still holds them."""
     engines: tuple[EngineRecord, ...] = ()
     files: dict[str, FileRecord] = Field(default_factory=dict)
 

@@ -14,6 +14,11 @@ from pathlib import Path
 from edgerd.errors import StorageError
 
 UNCHANGED = "Free some space or choose another place with -o; what was there before is unchanged."
+IN_PLACE = (
+    "Free some space, or copy the bundle to a folder where you may write and name it there; it is unchanged. In a "
+    "container mount the folder above the bundle: what is mounted itself cannot be replaced."
+)
+"""Where something is saved where it lies."""
 
 
 def cache_folder() -> Path:
@@ -91,6 +96,32 @@ def replaced_directory(path: Path) -> Iterator[Path]:
             shutil.rmtree(stage, ignore_errors=True)
             _bring_back(path)
             raise
+
+
+def check_replaceable(path: Path) -> None:
+    """Try what `replaced_directory` will do, and change nothing.
+
+    A folder is made beside `path`, or beside the first folder on the way to it that has to be made, and one in it; and
+    `path` is renamed to a folder that is not empty, which fails for that reason only where it could be renamed at all:
+    not where it is mounted, nor where its folder has the sticky bit and it belongs to somebody else.
+
+    Raises:
+        OSError: As `replaced_directory` would at the end.
+    """
+    path = Path(os.path.realpath(path))
+    above = next(folder for folder in path.parents if folder.exists())
+    with _alone_in(above):
+        beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".try", dir=above))
+        try:
+            (beside / "not-empty").mkdir()
+            if path.is_dir():
+                Path(tempfile.mkdtemp(prefix=".", suffix=".try", dir=path)).rmdir()
+                path.rename(beside)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
 
 
 def finish_replacing(path: Path) -> None:

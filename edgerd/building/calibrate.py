@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,8 +11,8 @@ from shlex import quote
 import numpy as np
 import numpy.typing as npt
 
-from edgerd.building.scores import holdout_pictures, maps_of, scores_of
-from edgerd.bundle import Bundle
+from edgerd.building.scores import holdout_pictures, maps_of, picture_sha256, scores_of
+from edgerd.bundle import Bundle, check_can_save
 from edgerd.cameras import UnreadablePictureError, open_camera
 from edgerd.data.dataset import Dataset, fingerprint
 from edgerd.data.pictures import load_bundle_pictures
@@ -61,9 +60,10 @@ def calibrate(
     Raises:
         BundleError: There are no pictures.
         InputError: Too few, or a rate outside (0, 1).
-        StorageError: The bundle could not be written.
+        StorageError: The bundle cannot be written; said before the work where that is known.
     """
-    good = holdout_pictures(bundle) if pictures is None else pictures
+    check_can_save(bundle.path, in_place=True)
+    good = holdout_pictures(bundle, _others(bundle)) if pictures is None else pictures
     with open_engine(bundle, "onnxruntime", "fp32") as opened:
         scores = scores_of(maps_of(opened.engine, good, on_picture))
     threshold = threshold_from_scores(scores, false_alarm_rate)
@@ -103,8 +103,13 @@ def _far_outside(scores: npt.NDArray[np.float64]) -> list[int]:
     return [int(index) for index in np.flatnonzero(scores > high + 3.0 * (high - low))]
 
 
-def pictures_from_folder(bundle: Bundle, data: Path) -> UInt8Array:
+def pictures_from_folder(bundle: Bundle, data: Path, say: Callable[[str], None] = lambda _: None) -> UInt8Array:
     """Good pictures from a folder, for `calibrate`: uint8 (n, T, H, W, 3).
+
+    Args:
+        bundle: For its preprocessing.
+        data: The folder; or a data set in MVTec's layout, whose training pictures are taken.
+        say: Told what is left out, a line at a time: what cannot be read, and what INT8 ranges are found from.
 
     Raises:
         TrainedOnError: The student was trained on some of them, so that their scores are too low.
@@ -113,30 +118,49 @@ def pictures_from_folder(bundle: Bundle, data: Path) -> UInt8Array:
     read = read_prepared(Dataset.open(data).train_good, bundle.manifest.preprocess)
     if fingerprint(read.paths, data) == bundle.manifest.training.data_fingerprint:
         raise _trained_on(bundle, str(data))
-    _refuse_training_pictures(bundle, read.pictures, str(data))
-    if len(read.paths) < MIN_PICTURES:
+    for skipped in read.skipped:
+        say(f"left out: {skipped.reason}")
+    pictures = _never_seen(bundle, read.pictures, str(data), say)
+    if len(pictures) < MIN_PICTURES:
         raise DatasetError(
-            f"{data} holds {len(read.paths)} good pictures that can be read.",
+            f"{data} holds {len(pictures)} good pictures that can be read and that nothing was found from before.",
             expected=f"{MIN_PICTURES} at least",
             hint="Add pictures of good parts.",
         )
-    return read.pictures
+    return pictures
 
 
-def _refuse_training_pictures(bundle: Bundle, pictures: UInt8Array, source: str) -> None:
-    """The bundle holds some of its training pictures: they are known again, whatever their files are called."""
+def _never_seen(bundle: Bundle, pictures: UInt8Array, source: str, say: Callable[[str], None]) -> UInt8Array:
+    """Without those that INT8 ranges are found from.
+
+    The bundle knows some of its training pictures again, whatever their files are called. With one of them come others
+    that it does not know, so that all are refused.
+    """
     manifest = bundle.manifest
-    known = {picture.tobytes() for picture in load_bundle_pictures(bundle, manifest.ranges, manifest.preprocess)}
-    if any(picture.tobytes() in known for picture in pictures):
+    for_ranges = load_bundle_pictures(bundle, manifest.ranges, manifest.preprocess)
+    in_bundle = {picture_sha256(picture) for picture in for_ranges}
+    trained_on = in_bundle if manifest.trained_on is None else set(manifest.trained_on)
+    found = [picture_sha256(picture) for picture in pictures]
+    if trained_on.intersection(found):
         raise _trained_on(bundle, source)
+    new = [index for index, digest in enumerate(found) if digest not in in_bundle]
+    if len(new) < len(found):
+        say(f"left out: {len(found) - len(new)} of {len(found)} pictures in {source}, INT8 ranges are found from them.")
+    return pictures[new]
 
 
 def _trained_on(bundle: Bundle, source: str) -> TrainedOnError:
+    own = f"edgerd calibrate {quote(str(bundle.path))} uses the ones that were held out"
     return TrainedOnError(
         f"{source} holds pictures this bundle was trained on; their scores are lower than those of new parts.",
         expected="good pictures that training never saw",
-        hint=f"edgerd calibrate {quote(str(bundle.path))} uses the ones that were held out",
+        hint=own if bundle.manifest.holdout else f"Take others; the bundle has none of its own. {_others(bundle)}",
     )
+
+
+def _others(bundle: Bundle) -> str:
+    path = quote(str(bundle.path))
+    return f"edgerd calibrate {path} DATA, or --from-camera URI, with good parts that training never saw"
 
 
 def pictures_from_camera(
@@ -162,7 +186,7 @@ def pictures_from_camera(
     spec = bundle.manifest.preprocess
     camera = open_camera(uri)
     taken: list[UInt8Array] = []
-    seen: set[bytes] = set()
+    seen: set[str] = set()
     interval_s = minutes * 60.0 / n_wanted if camera.live else 0.0
     start = due = time.monotonic()
     try:
@@ -177,7 +201,7 @@ def pictures_from_camera(
             if time.monotonic() < due:
                 continue
             tiles = prepare(bgr_from_frame(frame, spec), spec)
-            digest = hashlib.sha256(tiles.tobytes()).digest()
+            digest = picture_sha256(tiles)
             if digest in seen or exposure_reason(tiles, bundle.manifest.limits):
                 continue
             seen.add(digest)
@@ -187,12 +211,12 @@ def pictures_from_camera(
                 say(f"{len(taken)} of {n_wanted} pictures")
     finally:
         camera.close()
+    if taken:
+        taken = list(_never_seen(bundle, np.stack(taken), camera.uri, say))
     if len(taken) < MIN_PICTURES:
         raise CameraError(
             f"{camera.uri} gave {len(taken)} different pictures that can be judged.",
             expected=f"{MIN_PICTURES} at least",
             hint="Give more --minutes." if camera.live else "Choose a longer video or a folder with more pictures.",
         )
-    pictures = np.stack(taken)
-    _refuse_training_pictures(bundle, pictures, camera.uri)
-    return pictures
+    return np.stack(taken)

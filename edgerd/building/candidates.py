@@ -30,8 +30,8 @@ RuntimeSource = Callable[[str], Runtime]
 class GraphSource(Protocol):
     """How a graph with its precision written into it is made; `typed_graph` of a bundle, or what a test puts there."""
 
-    def __call__(self, precision: str, int8_flavour: str, high_precision: tuple[str, ...]) -> TypedGraph:
-        """The graph for a precision, the blocks whose names begin with one of `high_precision` left as they are."""
+    def __call__(self, precision: str, int8_flavour: str, high_precision: tuple[str, ...] | None) -> TypedGraph:
+        """The graph for a precision, these blocks left as they are; None for those that usually are."""
         ...
 
 
@@ -42,12 +42,12 @@ class Wanted:
     Attributes:
         runtime: An entry of `RUNTIMES`.
         precision: One that it has here.
-        high_precision: Name prefixes of the blocks that INT8 leaves in high precision.
+        high_precision: Blocks that INT8 leaves in high precision; None for those that its graph usually does.
     """
 
     runtime: str
     precision: str
-    high_precision: tuple[str, ...] = ()
+    high_precision: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,7 @@ class Candidate:
     """One that was built.
 
     Attributes:
-        wanted: What was built.
+        wanted: What was built, its blocks those of the graph.
         gate: How it compares with the FP32 graph.
         record: For the manifest; None where its maps are not finite, so that it has no threshold.
         files: Of the bundle, name to content, as far as it lacks them.
@@ -95,8 +95,8 @@ class Candidate:
 
     @property
     def high_precision(self) -> tuple[str, ...]:
-        """Name prefixes of the blocks that INT8 leaves in high precision."""
-        return self.wanted.high_precision
+        """Blocks that INT8 leaves in high precision."""
+        return self.wanted.high_precision or ()
 
     @property
     def name(self) -> str:
@@ -137,6 +137,7 @@ def build_candidate(
     """
     runtime = runtime_of(wanted.runtime)
     graph = graph_of(wanted.precision, runtime.probe().int8_flavour, wanted.high_precision)
+    wanted = replace(wanted, high_precision=graph.high_precision)
     key = runtime.key(wanted.precision, graph.sha256)
     compiled = runtime.build(graph.content, wanted.precision)
     engine = runtime.load(graph.content, key, compiled)
@@ -152,7 +153,7 @@ def build_candidate(
         graph=graph.file,
         threshold=given.threshold,
         gate=gate,
-        high_precision=wanted.high_precision,
+        high_precision=graph.high_precision,
     )
     return Candidate(wanted, gate, record, files | graph.new_files), engine
 

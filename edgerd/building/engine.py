@@ -1,10 +1,10 @@
-"""From the graph in a bundle to an engine in it: build, compare with FP32, choose the fastest, store."""
+"""From the graph in a bundle to an engine in it: what to build, on which pictures it is judged, with which graph."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from shlex import quote
 
@@ -19,13 +19,14 @@ from edgerd.building.candidates import (
     outputs_of,
     timed,
 )
+from edgerd.building.choice import Built, fastest, install
 from edgerd.building.gate import MAX_AUROC_DROP, Budget
 from edgerd.building.gate_pictures import GatePictures, gate_pictures
 from edgerd.building.sensitivity import Measured
-from edgerd.building.typed_graph import TypedGraph, bundle_ranges, typed_graph, usually_kept
-from edgerd.bundle import Bundle
-from edgerd.errors import BundleDamagedError, BundleError, GateError, InputError, MissingDependencyError
-from edgerd.manifest import GRAPH_FILE, EngineRecord, ThresholdRecord
+from edgerd.building.typed_graph import TypedGraph, bundle_ranges, typed_graph
+from edgerd.bundle import Bundle, check_can_save
+from edgerd.errors import BundleDamagedError, BundleError, InputError, MissingDependencyError
+from edgerd.manifest import GRAPH_FILE, ThresholdRecord
 from edgerd.precision.preset import Preset
 from edgerd.precision.ranges import Ranges
 from edgerd.runtimes import RUNTIMES, load_runtime
@@ -35,15 +36,6 @@ AUTO_PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 """What "auto" chooses from, where a runtime has it."""
 _NOT_SEARCHED = ("tensorrt",)
 """A build takes TensorRT minutes, and a search some twenty: its INT8 goes to the gate as it is."""
-
-
-@dataclass(frozen=True)
-class Built:
-    """What `build_engine` did: the new bundle, the engine it chose, and all that were tried."""
-
-    bundle: Bundle
-    chosen: EngineRecord
-    candidates: tuple[Candidate, ...]
 
 
 def build_engine(
@@ -87,23 +79,17 @@ def build_engine(
         GateError: None passed; nothing was changed.
         MissingDependencyError: The runtime, or the precision on this machine, is not there.
         BundleError: The bundle has no threshold or no pictures; for "int8" no range pictures.
+        StorageError: The bundle cannot be written; said before the work where that is known.
         InputError: An AUROC drop is given, and there are no labelled pictures; or a preset, and nothing is INT8.
     """
     threshold = _threshold_of(bundle)
-    if preset is not None and precision != "int8":
-        raise InputError(
-            f"A preset says how INT8 ranges are chosen; --precision {precision} has none.",
-            expected="--precision int8",
-            hint="Add it, or leave --preset out.",
-        )
-    wanted = [
-        _wanted(bundle, name, kind, preset, runtime_of) for name, kind in combinations(runtime, precision, runtime_of)
-    ]
+    refuse_useless_preset(preset, precision)
+    check_can_save(bundle.path, in_place=True)
+    combined = combinations(runtime, precision, runtime_of)
     judged_by = gate_pictures(bundle) if pictures is None else pictures
     budget = budget_for(threshold, judged_by, max_map_error, max_auroc_drop)
     graph_of = graph_of or graphs_of(bundle, preset)
-    if len(wanted) > 1:
-        wanted = [each for each in wanted if _has_graph(each, graph_of, runtime_of, say)] or wanted[:1]
+    wanted = _that_have_a_graph([Wanted(*each) for each in combined], graph_of, runtime_of, say)
     searched: list[Searched] = []
     able = tuple(each.runtime for each in wanted if each.precision == "int8" and each.runtime not in _NOT_SEARCHED)
     if able and precision == "auto" and (max_map_error is not None or max_auroc_drop is not None):
@@ -143,6 +129,31 @@ def _with_assignments(wanted: Sequence[Wanted], searched: Sequence[Searched]) ->
         )
     ]
     return [each for each in wanted if each.precision != "int8" or each.runtime not in runtimes] + found
+
+
+def refuse_useless_preset(preset: Preset | None, precision: str) -> None:
+    """A preset is for INT8.
+
+    Raises:
+        InputError: There is one, and nothing will be INT8, or not INT8 alone.
+    """
+    if preset is None or precision == "int8":
+        return
+    has = "chooses among other precisions too" if precision == "auto" else "has no ranges"
+    raise InputError(
+        f"A preset says how INT8 ranges are chosen; --precision {precision} {has}.",
+        expected="--precision int8",
+        hint="Give that, or leave --preset out.",
+    )
+
+
+def _that_have_a_graph(
+    wanted: list[Wanted], graph_of: GraphSource, runtime_of: RuntimeSource, say: Callable[[str], None]
+) -> list[Wanted]:
+    """What of several can be built; what is asked for alone is tried, and its error says what is missing."""
+    if len(wanted) == 1:
+        return wanted
+    return [each for each in wanted if _has_graph(each, graph_of, runtime_of, say)] or wanted[:1]
 
 
 def _has_graph(wanted: Wanted, graph_of: GraphSource, runtime_of: RuntimeSource, say: Callable[[str], None]) -> bool:
@@ -192,18 +203,10 @@ def graphs_of(bundle: Bundle, preset: Preset | None = None) -> GraphSource:
         return bundle_ranges(bundle, bundle.read(GRAPH_FILE), n_pictures)
 
     @cache
-    def graph_of(precision: str, int8_flavour: str, high_precision: tuple[str, ...]) -> TypedGraph:
+    def graph_of(precision: str, int8_flavour: str, high_precision: tuple[str, ...] | None) -> TypedGraph:
         return typed_graph(bundle, precision, int8_flavour, preset, high_precision, ranges_of)
 
     return graph_of
-
-
-def _wanted(bundle: Bundle, runtime: str, precision: str, preset: Preset | None, runtime_of: RuntimeSource) -> Wanted:
-    """INT8 with the blocks in high precision that usually are, and those of a preset."""
-    if precision != "int8":
-        return Wanted(runtime, precision)
-    usual = usually_kept(bundle.read(GRAPH_FILE), runtime_of(runtime).probe().int8_flavour)
-    return Wanted(runtime, precision, tuple(dict.fromkeys((*usual, *(preset.high_precision if preset else ())))))
 
 
 def build_candidates(
@@ -222,56 +225,6 @@ def build_candidates(
             candidates.append(candidate)
             engines.append(engine)
         return tuple(timed(candidates, engines, standard.pictures.good[0]))
-
-
-def fastest(candidates: Sequence[Candidate], *, force: bool = False) -> Candidate:
-    """The fastest that passed the gate; with `force` the fastest of all, if none did.
-
-    Raises:
-        GateError: There is none.
-    """
-    built = [(candidate, candidate.record) for candidate in candidates if candidate.record is not None]
-    able = [(c, record) for c, record in built if record.gate.passed] or (built if force else [])
-    if not able:
-        raise GateError(
-            "No engine was let through: " + "; ".join(f"{c.name}: {', '.join(c.gate.failures)}" for c in candidates),
-            expected="every check of the gate passed; the bundle is unchanged",
-            hint=_next_steps(candidates),
-        )
-    return min(able, key=lambda pair: pair[1].median_ms or float("inf"))[0]
-
-
-def _next_steps(candidates: Sequence[Candidate]) -> str:
-    """What to try after a refusal."""
-    steps = []
-    if any(candidate.precision == "int8" for candidate in candidates):
-        steps = [
-            "--precision auto with --max-map-error X or --max-auroc-drop X looks for blocks to leave in high precision",
-            "more, and more different, range pictures make better INT8 (calibration/collect.py)",
-            "edgerd train DATA -o RUN --resume --quantize trains the student for INT8",
-        ]
-    if any(candidate.record is not None for candidate in candidates):
-        steps.append("--max-map-error X or --max-auroc-drop X allows more of these, --force installs it all the same")
-    else:
-        steps.append("edgerd show BUNDLE --verify tells whether the bundle is damaged; if not, export it again")
-    return "; ".join(steps) + "."
-
-
-def install(bundle: Bundle, best: Candidate, candidates: Sequence[Candidate]) -> Built:
-    """Store an engine in the bundle as its default; one of the same runtime and precision makes way.
-
-    Raises:
-        StorageError: The bundle could not be written.
-    """
-    if best.record is None:
-        raise ValueError(f"{best} was not built")
-    gate = best.record.gate.model_copy(update={"forced": not best.record.gate.passed})
-    chosen = best.record.model_copy(update={"default": True, "gate": gate})
-    others = [
-        other.model_copy(update={"default": False}) for other in bundle.manifest.engines if other.name != chosen.name
-    ]
-    manifest = bundle.manifest.model_copy(update={"engines": (*others, chosen)})
-    return Built(bundle.save_with(manifest, best.files), chosen, tuple(candidates))
 
 
 def _threshold_of(bundle: Bundle) -> ThresholdRecord:

@@ -14,7 +14,7 @@ from edgerd.bundle import Bundle
 from edgerd.data.dataset import Dataset, TestPicture, read_mask_for
 from edgerd.data.pictures import read_picture
 from edgerd.data.preprocess import prepare, prepare_mask
-from edgerd.errors import DatasetError, PictureError
+from edgerd.errors import DatasetError, PictureError, SpecError
 from edgerd.evaluation.summary import Metrics, evaluate_scores
 from edgerd.runtimes.choose import OpenedEngine
 from edgerd.types import Float32Array
@@ -71,6 +71,7 @@ def evaluate(
     Raises:
         DatasetError: There are no test pictures.
         PictureError: A mask does not fit its picture; or a picture cannot be read, with `strict`.
+        SpecError: Region or tiles do not fit a picture; its file is named.
     """
     if not dataset.test:
         raise DatasetError(
@@ -84,13 +85,16 @@ def evaluate(
         on_picture()
         try:
             bgr = read_picture(picture.path)
+            tiles = prepare(bgr, spec)
         except PictureError as error:
             if strict:
                 raise
             skipped[str(picture.path)] = error.what
             continue
+        except SpecError as error:
+            raise SpecError(f"{picture.path}: {error.what}", expected=error.expected, hint=error.hint) from error
         mask = read_mask_for(picture, *bgr.shape[:2])
-        result = opened.engine.infer(prepare(bgr, spec))
+        result = opened.engine.infer(tiles)
         pictures.append(picture)
         scores.append(float(result.score.max()))
         maps.append(result.anomaly_map)

@@ -195,12 +195,16 @@ def compare(
 
 
 def rank_correlation(left: npt.NDArray[np.float64], right: npt.NDArray[np.float64]) -> float | None:
-    """Spearman's correlation, ties broken by order; None with fewer than 3 values or without variation."""
+    """Spearman's correlation; equal values share their mean rank. None with fewer than 3, or without variation."""
     if len(left) < 3 or np.ptp(left) == 0 or np.ptp(right) == 0:
         return None
-    ranks = [np.argsort(np.argsort(values, kind="stable"), kind="stable") for values in (left, right)]
-    n, distance = len(left), int(((ranks[0] - ranks[1]) ** 2).sum())
-    return 1.0 - 6.0 * distance / (n * (n * n - 1))
+    return float(np.corrcoef(_ranks_of(left), _ranks_of(right))[0, 1])
+
+
+def _ranks_of(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    _, place, n_equal = np.unique(values, return_inverse=True, return_counts=True)
+    mean_ranks: npt.NDArray[np.float64] = np.cumsum(n_equal) - (n_equal - 1) / 2
+    return mean_ranks[place]
 
 
 def _mean_allowed(budget: Budget) -> float:

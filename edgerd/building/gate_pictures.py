@@ -15,10 +15,12 @@ from edgerd.bundle import Bundle
 from edgerd.data.dataset import Dataset, TestPicture, read_mask_for
 from edgerd.data.pictures import read_picture
 from edgerd.data.preprocess import prepare, prepare_mask
-from edgerd.errors import DatasetError, PictureError
+from edgerd.errors import DatasetError, PictureError, SpecError
 from edgerd.evaluation.metrics import BoolArray
 from edgerd.manifest import PreprocessSpec
 from edgerd.types import UInt8Array
+
+_OTHERS = "Give a folder of good pictures that training never saw: --calibration DATA"
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,14 +31,14 @@ class GatePictures:
         good: uint8 (n, T, H, W, 3), BGR, that training never saw; thresholds are found from them.
         labelled: uint8 (m, T, H, W, 3), good and defective ones; None where there are none.
         labels: Of the labelled ones.
-        note: What a person should know of the choice, one line; empty where it is as they would think.
-        skipped: Pictures that could not be read, and why.
+        notes: What a person should know of the choice, a line each; none where it is as they would think.
+        skipped: Labelled pictures that could not be read, and why.
     """
 
     good: UInt8Array
     labelled: UInt8Array | None = None
     labels: Labels = field(default_factory=Labels)
-    note: str = ""
+    notes: tuple[str, ...] = ()
     skipped: dict[str, str] = field(default_factory=dict)
 
 
@@ -53,26 +55,29 @@ def gate_pictures(bundle: Bundle, data: Path | None = None) -> GatePictures:
     Raises:
         DatasetError: A folder of another layout, with too few pictures, or of good pictures alone and trained on.
         PictureError: A mask does not fit its picture.
+        SpecError: Region or tiles do not fit a picture; its file is named.
         BundleError: The held-out pictures are wanted, and the bundle has none.
     """
     if data is None:
-        return GatePictures(holdout_pictures(bundle))
+        return GatePictures(holdout_pictures(bundle, _OTHERS))
     test = Dataset.open(data).test
-    note = ""
+    notes: list[str] = []
     try:
-        good = pictures_from_folder(bundle, data)
-    except TrainedOnError:
+        good = pictures_from_folder(bundle, data, notes.append)
+    except TrainedOnError as error:
         if not test:
             raise
+        if not bundle.manifest.holdout:
+            raise TrainedOnError(error.what, expected=error.expected, hint=f"{_OTHERS}.") from error
         good = holdout_pictures(bundle)
-        note = (
+        notes = [
             f"The student was trained on good pictures of {data}: thresholds are from the {len(good)} that the bundle "
             f"holds out; compared are these and the {len(test)} in test."
-        )
+        ]
     if not test:
-        return GatePictures(good)
+        return GatePictures(good, notes=tuple(notes))
     labelled, labels, skipped = _read_labelled(test, bundle.manifest.preprocess)
-    return GatePictures(good, labelled, labels, note, skipped)
+    return GatePictures(good, labelled, labels, tuple(notes), skipped)
 
 
 def _read_labelled(test: Sequence[TestPicture], spec: PreprocessSpec) -> tuple[UInt8Array, Labels, dict[str, str]]:
@@ -84,11 +89,13 @@ def _read_labelled(test: Sequence[TestPicture], spec: PreprocessSpec) -> tuple[U
     for picture in test:
         try:
             bgr = read_picture(picture.path)
+            pictures[len(defects)] = prepare(bgr, spec)
         except PictureError as error:
             skipped[str(picture.path)] = error.what
             continue
+        except SpecError as error:
+            raise SpecError(f"{picture.path}: {error.what}", expected=error.expected, hint=error.hint) from error
         mask = read_mask_for(picture, *bgr.shape[:2])
-        pictures[len(defects)] = prepare(bgr, spec)
         defects.append(picture.defect)
         masks.append(None if mask is None else prepare_mask(mask, spec))
     if not defects:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from edgerd.building.range_pictures import RangePictures
+from edgerd.building.scores import picture_sha256
 from edgerd.bundle import Bundle, save_bundle
-from edgerd.data.pictures import bundle_pictures
+from edgerd.data.pictures import bundle_pictures, load_bundle_pictures
 from edgerd.manifest import FileRecord, Manifest
 from edgerd.precision.ranges import RANGES_FILE
 
@@ -35,32 +36,40 @@ class UnsavedBundle(Bundle):
         """See `Bundle.read`."""
         return self.new_files[name] if name in self.new_files else super().read(name)
 
-    def save_with(self, manifest: Manifest, new_files: Mapping[str, bytes] | None = None) -> Bundle:
+    def save_with(
+        self, manifest: Manifest, new_files: Mapping[str, bytes] | None = None, *, without: Collection[str] = ()
+    ) -> Bundle:
         """See `Bundle.save_with`."""
         own = {name: content for name, content in self.new_files.items() if name in manifest.named_files}
-        return save_bundle(self.path, manifest, {**own, **(new_files or {})}, base=self.base, without=self.dropped)
+        left_out = {*self.dropped, *without}
+        return save_bundle(self.path, manifest, {**own, **(new_files or {})}, base=self.base, without=left_out)
 
 
 def with_range_pictures(bundle: Bundle, found: RangePictures) -> UnsavedBundle:
     """The bundle with these range pictures instead of its own; on disk it stays as it is until something is saved.
 
-    The ranges of the old pictures and the INT8 graphs that were made from them are left out. Engines that were compiled
-    from such a graph have their own threshold and passed the gate; they and their graphs stay.
+    Of the old pictures the hashes stay where training saw them; their ranges and the INT8 graphs that were made from
+    them are left out. Engines that were compiled from such a graph have their own threshold and passed the gate; they
+    and their graphs stay.
 
     Args:
         bundle: As it is on disk.
         found: At least `edgerd.precision.ranges.MIN_PICTURES`.
 
     Raises:
-        BundleDamagedError: A graph of an engine is missing or changed.
+        BundleDamagedError: A graph of an engine, or an old picture, is missing or changed.
     """
     stale = tuple(name for name in bundle.manifest.files if name == RANGES_FILE or name.startswith(_INT8_GRAPHS))
     manifest, graphs = with_older_graphs(bundle, stale)
     pictures = bundle_pictures("ranges", found.pictures)
+    trained_on = bundle.manifest.trained_on
+    if trained_on is None:
+        old = load_bundle_pictures(bundle, bundle.manifest.ranges, bundle.manifest.preprocess)
+        trained_on = tuple(picture_sha256(picture) for picture in old)
     new_files = {**graphs, **pictures}
     files = {n: record for n, record in bundle.manifest.files.items() if n not in {*stale, *bundle.manifest.ranges}}
     files |= {name: FileRecord(sha256=sha256(c).hexdigest(), n_bytes=len(c)) for name, c in new_files.items()}
-    manifest = manifest.model_copy(update={"ranges": tuple(pictures), "files": files})
+    manifest = manifest.model_copy(update={"ranges": tuple(pictures), "files": files, "trained_on": trained_on})
     return UnsavedBundle(bundle.path, manifest, bundle, new_files, stale)
 
 

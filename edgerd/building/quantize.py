@@ -12,9 +12,9 @@ import numpy as np
 from edgerd.building.new_ranges import engines_of_older_graphs, with_older_graphs
 from edgerd.building.scores import holdout_pictures, maps_of, scores_of
 from edgerd.building.typed_graph import graphs_for_devices
-from edgerd.bundle import Bundle
+from edgerd.bundle import Bundle, check_can_save
 from edgerd.errors import BundleError, GateError
-from edgerd.manifest import GRAPH_FILE
+from edgerd.manifest import GRAPH_FILE, ThresholdRecord
 from edgerd.precision.preset import Preset
 from edgerd.precision.ranges import RANGES_FILE
 from edgerd.runtimes.onnxruntime import OPTIMISED_FILE, OnnxRuntime
@@ -71,10 +71,7 @@ def quantize(bundle: Bundle, preset: Preset | None = None, say: Callable[[str], 
         MissingDependencyError: ModelOpt is not installed.
         StorageError: The bundle could not be written.
     """
-    threshold = bundle.manifest.threshold
-    if threshold is None:
-        raise BundleError(f"{bundle.path} has no threshold yet.", hint=f"edgerd calibrate {quote(str(bundle.path))}")
-    good = holdout_pictures(bundle)
+    threshold, good = check_quantizable(bundle)
     reference = maps_as_written(bundle.read(GRAPH_FILE), good)
     _refuse_broken([GRAPH_FILE] * any(not np.isfinite(maps.anomaly_map).all() for maps in reference))
     say("Writing graphs for TensorRT and for CPUs.")
@@ -90,6 +87,20 @@ def quantize(bundle: Bundle, preset: Preset | None = None, say: Callable[[str], 
     changed = [f for f, c in files.items() if f in there and there[f].sha256 != hashlib.sha256(c).hexdigest()]
     manifest, older = with_older_graphs(bundle, changed)
     return Quantized(bundle.save_with(manifest, files | older), graphs, engines_of_older_graphs(manifest))
+
+
+def check_quantizable(bundle: Bundle) -> tuple[ThresholdRecord, UInt8Array]:
+    """Find out what `quantize` needs before minutes of work: the threshold, and the held-out pictures.
+
+    Raises:
+        BundleError: It has no threshold or no pictures.
+        StorageError: It cannot be written where it lies.
+    """
+    check_can_save(bundle.path, in_place=True)
+    good = holdout_pictures(bundle)
+    if bundle.manifest.threshold is None:
+        raise BundleError(f"{bundle.path} has no threshold yet.", hint=f"edgerd calibrate {quote(str(bundle.path))}")
+    return bundle.manifest.threshold, good
 
 
 def _refuse_broken(files: Sequence[str]) -> None:

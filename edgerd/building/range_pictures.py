@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -101,7 +101,6 @@ def range_pictures_from_folder(
     folder: Path,
     n: int | None = USUAL_PICTURES,
     held_out: Iterable[UInt8Array] = (),
-    on_picture: Callable[[], None] = lambda: None,
 ) -> RangePictures:
     """The most different good pictures of a folder, by the bundle's own features.
 
@@ -110,7 +109,6 @@ def range_pictures_from_folder(
         folder: Good pictures; or a data set in MVTec's layout, whose training pictures are taken.
         n: How many at most; None for all.
         held_out: Pictures, prepared, uint8 (T, H, W, 3), that are left out where the folder has them too.
-        on_picture: Told after each picture.
 
     Raises:
         DatasetError: It is empty, or fewer than `MIN_PICTURES` of its pictures can be used.
@@ -132,8 +130,6 @@ def range_pictures_from_folder(
             continue
         except SpecError as error:
             raise SpecError(f"{path}: {error.what}", expected=error.expected, hint=error.hint) from error
-        finally:
-            on_picture()
         if tiles.tobytes() in not_these:
             kept_back.append(str(path))
             continue

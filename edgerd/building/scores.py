@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from shlex import quote
 
@@ -29,8 +30,17 @@ def scores_of(maps: Iterable[Maps]) -> npt.NDArray[np.float64]:
     return np.array([float(picture.score.max()) for picture in maps])
 
 
-def holdout_pictures(bundle: Bundle) -> UInt8Array:
+def picture_sha256(tiles: UInt8Array) -> str:
+    """What a prepared picture, uint8 (T, H, W, 3), is known by, whatever file it came from: 64 hex digits."""
+    return hashlib.sha256(tiles.tobytes()).hexdigest()
+
+
+def holdout_pictures(bundle: Bundle, instead: str = "") -> UInt8Array:
     """The bundle's held-out good pictures, uint8 (n, T, H, W, 3).
+
+    Args:
+        bundle: Opened.
+        instead: What else there is to type where it has none.
 
     Raises:
         BundleError: It was exported without pictures.
@@ -38,9 +48,9 @@ def holdout_pictures(bundle: Bundle) -> UInt8Array:
     manifest = bundle.manifest
     if not manifest.holdout:
         raise BundleError(
-            f"{bundle.path} has no pictures.",
-            expected="held-out good pictures in it, or a folder of good pictures that training never saw",
-            hint=f"edgerd calibrate {quote(str(bundle.path))} DATA, build-engine with --calibration DATA, "
-            "or export again without --no-pictures",
+            f"{bundle.path} has no pictures of its own.",
+            expected="the good pictures that training held out, as edgerd export puts them there",
+            hint=f"{instead}{'; or export' if instead else 'Export'} again without --no-pictures: "
+            f"edgerd export RUN -o {quote(str(bundle.path))}",
         )
     return load_bundle_pictures(bundle, manifest.holdout, manifest.preprocess)

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from edgerd.building.sensitivity import Measured
 from edgerd.manifest import Record
-from edgerd.storage import replaced_file, storage_errors
+from edgerd.storage import IN_PLACE, replaced_file, storage_errors
 
 Measure = Callable[[tuple[str, ...]], Measured]
 NOISE = 0.03
@@ -135,7 +135,7 @@ class Remembered:
         """
         if high_precision not in self._known:
             self._known[high_precision] = self._measure(high_precision)
-            with storage_errors(self._file), replaced_file(self._file) as part:
+            with storage_errors(self._file, IN_PLACE), replaced_file(self._file) as part:
                 log = _Log(key=self._key, measured=tuple(self._known.values()))
                 part.write_text(log.model_dump_json(indent=1), encoding="utf-8")
         measured = self._known[high_precision]

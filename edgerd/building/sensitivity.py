@@ -97,12 +97,16 @@ def deciding_pictures(
 
 
 def split_labelled(pictures: GatePictures) -> tuple[GatePictures, GatePictures]:
-    """Labelled pictures in two: some to decide on, spread over the kinds of defects, and the rest for the gate."""
-    defects = np.array(pictures.labels.defects)
-    step = max(2, int(np.ceil(len(defects) / MAX_LABELLED)))
-    by_kind = np.argsort(defects, kind="stable")
+    """Labelled pictures in two: some to decide on, spread over the kinds of defects, and the rest for the gate.
+
+    Good and defective ones are shared out apart, so that both parts have both; of a single one the gate has it.
+    """
+    defects, is_good = np.array(pictures.labels.defects), pictures.labels.is_good
+    step = max(2, int(np.ceil(len(defects) / (MAX_LABELLED - 2))))
     is_deciding = np.zeros(len(defects), np.bool_)
-    is_deciding[by_kind[::step]] = True
+    for alike in (np.flatnonzero(is_good), np.flatnonzero(~is_good)):
+        by_kind = alike[np.argsort(defects[alike], kind="stable")]
+        is_deciding[by_kind[1::step]] = True
     return _those(pictures, is_deciding), _those(pictures, ~is_deciding)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from shlex import quote
 
@@ -15,12 +15,13 @@ from pydantic import ValidationError
 from edgerd.bundle import Bundle
 from edgerd.data.pictures import load_bundle_pictures
 from edgerd.errors import BundleDamagedError, BundleError
-from edgerd.manifest import GRAPH_FILE
+from edgerd.manifest import GRAPH_FILE, Manifest
 from edgerd.precision import tensorrt
 from edgerd.precision.body import first_block, first_stage
 from edgerd.precision.flavours import FLAVOURS
-from edgerd.precision.half import half_graph
+from edgerd.precision.half import half_graph, need_modelopt
 from edgerd.precision.lint import Target, assert_clean
+from edgerd.precision.origin import Origin, origin_of, with_origin
 from edgerd.precision.preset import Preset
 from edgerd.precision.quantise import int8_graph_file, quantised_graph
 from edgerd.precision.ranges import MIN_PICTURES, RANGES_FILE, Ranges, TensorRange, collect_ranges
@@ -30,6 +31,7 @@ from edgerd.types import UInt8Array
 
 DEVICE_FLAVOURS = ("u8s8", "u8s8-fused", "s8s8")
 """CPU flavours that travel in a bundle: x86 with VNNI, and Arm. Another is made from the ranges, on the device."""
+_VARIANT = re.compile(r"graph\.int8\.[\w-]+\.[0-9a-f]{8}\.onnx")
 
 
 @dataclass(frozen=True)
@@ -40,16 +42,22 @@ class TypedGraph:
         file: Its name in the bundle.
         content: ONNX.
         new_files: It and what it was made from, as far as the bundle lacks them; to be saved with an engine.
+        high_precision: Blocks that INT8 leaves out of it.
     """
 
     file: str
     content: bytes
     new_files: dict[str, bytes] = field(default_factory=dict)
+    high_precision: tuple[str, ...] = ()
 
     @property
     def sha256(self) -> str:
         """What an engine's key says of it."""
         return hashlib.sha256(self.content).hexdigest()
+
+
+RangesSource = Callable[[int], Ranges]
+"""Number of pictures -> ranges."""
 
 
 def typed_graph(
@@ -58,12 +66,13 @@ def typed_graph(
     int8_flavour: str,
     preset: Preset | None = None,
     high_precision: tuple[str, ...] | None = None,
-    ranges_of: Callable[[int], Ranges] | None = None,
+    ranges_of: RangesSource | None = None,
 ) -> TypedGraph:
     """The graph for a precision: the bundle's own where it has one, else made from its range pictures.
 
     INT8 has a graph of its own for each flavour, FP16 has one, which TensorRT and ONNX Runtime's CUDA provider take; a
-    runtime makes the other precisions from the exported one.
+    runtime makes the other precisions from the exported one. Who says neither preset nor blocks gets the INT8 graph
+    that `edgerd quantize` put there, whatever preset it was told; who says one gets a graph of just that.
 
     Args:
         bundle: Opened.
@@ -71,29 +80,55 @@ def typed_graph(
         int8_flavour: An entry of `edgerd.precision.flavours.FLAVOURS`, or `edgerd.precision.tensorrt.FLAVOUR`.
         preset: How INT8 ranges are chosen; None for `Preset()`.
         high_precision: Blocks that INT8 leaves out, beside the preset's; None for `usually_kept`.
-        ranges_of: Number of pictures -> ranges, where many graphs are made from the same; None for the bundle's.
+        ranges_of: Where ranges are from, if many graphs are made from the same; None for the bundle's.
 
     Raises:
         BundleError: The bundle has neither such a graph nor pictures to make it from, or the graph breaks a rule.
         InputError: Its ranges are of another graph, or the preset names a part that is not in the graph.
         MissingDependencyError: A TensorRT graph is not in the bundle, and ModelOpt is not here to make it.
     """
-    preset, graph = preset or Preset(), bundle.read(GRAPH_FILE)
-    if precision == "fp16":
-        int8_flavour = tensorrt.FLAVOUR
-    usual = usually_kept(graph, int8_flavour)
-    is_usual = preset == Preset() and high_precision in (None, usual)
-    high_precision = usual if high_precision is None else high_precision
-    file = _graph_file(precision, int8_flavour, "" if is_usual else _variant(preset, high_precision))
+    graph = bundle.read(GRAPH_FILE)
+    ranges_of = ranges_of or (lambda n_pictures: bundle_ranges(bundle, graph, n_pictures))
+    if precision == "int8":
+        return _int8_graph(bundle, graph, int8_flavour, preset, high_precision, ranges_of)
+    is_typed = precision == "fp16" or int8_flavour == tensorrt.FLAVOUR
+    file = tensorrt.GRAPH_FILES.get(precision, GRAPH_FILE) if is_typed else GRAPH_FILE
     if file in bundle.manifest.files:
         return TypedGraph(file, bundle.read(file))
-    if int8_flavour == tensorrt.FLAVOUR:
-        halves = _tensorrt_graphs(bundle, graph, {precision: file}, preset, high_precision)
-        return TypedGraph(file, halves[file], halves)
-    ranges = ranges_of(preset.n_pictures) if ranges_of else bundle_ranges(bundle, graph, preset.n_pictures)
-    content = quantised_graph(graph, ranges, int8_flavour, preset, high_precision)
-    _checked(file, content, FLAVOURS[int8_flavour].target)
-    return TypedGraph(file, content, {file: content, RANGES_FILE: ranges.model_dump_json().encode()})
+    content = _checked(file, half_graph(graph, _range_pictures(bundle)), "tensorrt")
+    return TypedGraph(file, content, {file: content})
+
+
+def _int8_graph(
+    bundle: Bundle,
+    graph: bytes,
+    flavour: str,
+    preset: Preset | None,
+    high_precision: tuple[str, ...] | None,
+    ranges_of: RangesSource,
+) -> TypedGraph:
+    stored, usual = bundle.manifest.files, usually_kept(graph, flavour)
+    file, is_told = int8_graph_file(flavour), preset is not None or high_precision is not None
+    preset = preset or Preset()
+    kept = usual if high_precision is None else high_precision
+    origin = Origin.of(preset, kept)
+    if file in stored:
+        content = bundle.read(file)
+        there = origin_of(content)
+        if not is_told or (there is not None and there.digest == origin.digest):
+            return TypedGraph(file, content, high_precision=there.high_precision if there else usual)
+    if file in stored or origin.digest != Origin.of(Preset(), usual).digest:
+        file = file.replace(".onnx", f".{origin.digest}.onnx")
+    if file in stored:
+        return TypedGraph(file, bundle.read(file), high_precision=origin.high_precision)
+    if flavour == tensorrt.FLAVOUR:
+        need_modelopt()  # said before ranges are collected
+    ranges = ranges_of(preset.n_pictures)
+    content = _written(bundle, graph, ranges, flavour, preset, kept)
+    files = {file: content}
+    if file == int8_graph_file(flavour) or RANGES_FILE not in stored:
+        files[RANGES_FILE] = ranges.model_dump_json().encode()
+    return TypedGraph(file, content, files, origin.high_precision)
 
 
 def graphs_for_devices(bundle: Bundle, preset: Preset | None = None) -> dict[str, bytes]:
@@ -114,18 +149,13 @@ def graphs_for_devices(bundle: Bundle, preset: Preset | None = None) -> dict[str
             not in the graph.
         MissingDependencyError: ModelOpt is not installed.
     """
-    graph, preset = bundle.read(GRAPH_FILE), preset or Preset()
-    kept = usually_kept(graph, tensorrt.FLAVOUR)
-    files = _tensorrt_graphs(bundle, graph, tensorrt.GRAPH_FILES, preset, kept)
-    ranges = Ranges.model_validate_json(files[RANGES_FILE])
-    for flavour in DEVICE_FLAVOURS:
-        file = int8_graph_file(flavour)
-        files[file] = _checked(
-            file,
-            quantised_graph(graph, ranges, flavour, preset, usually_kept(graph, flavour)),
-            FLAVOURS[flavour].target,
-        )
-    return files
+    graph, preset, half = bundle.read(GRAPH_FILE), preset or Preset(), tensorrt.GRAPH_FILES["fp16"]
+    files = {half: _checked(half, half_graph(graph, _range_pictures(bundle)), "tensorrt")}
+    ranges = bundle_ranges(bundle, graph, preset.n_pictures)
+    for flavour in (tensorrt.FLAVOUR, *DEVICE_FLAVOURS):
+        kept = usually_kept(graph, flavour)
+        files[int8_graph_file(flavour)] = _written(bundle, graph, ranges, flavour, preset, kept)
+    return files | {RANGES_FILE: ranges.model_dump_json().encode()}
 
 
 def usually_kept(graph: bytes, int8_flavour: str) -> tuple[str, ...]:
@@ -134,33 +164,22 @@ def usually_kept(graph: bytes, int8_flavour: str) -> tuple[str, ...]:
     return first_stage(parsed) if int8_flavour == tensorrt.FLAVOUR else first_block(parsed)
 
 
-def _variant(preset: Preset, high_precision: tuple[str, ...]) -> str:
-    """What tells an INT8 graph from others of its flavour."""
-    said = preset.model_dump_json() + json.dumps(sorted(high_precision))
-    return hashlib.sha256(said.encode()).hexdigest()[:8]
+def unused_variants(manifest: Manifest) -> list[str]:
+    """INT8 graphs of other presets or blocks that no engine was compiled from: what earlier builds left."""
+    return [name for name in manifest.files if _VARIANT.fullmatch(name) and name not in manifest.named_files]
 
 
-def _graph_file(precision: str, int8_flavour: str, variant: str) -> str:
-    if int8_flavour == tensorrt.FLAVOUR:
-        file = tensorrt.GRAPH_FILES.get(precision, GRAPH_FILE)
-        return file.replace(".onnx", f".{variant}.onnx") if precision == "int8" and variant else file
-    return int8_graph_file(int8_flavour, variant) if precision == "int8" else GRAPH_FILE
-
-
-def _tensorrt_graphs(
-    bundle: Bundle, graph: bytes, names: Mapping[str, str], preset: Preset, high_precision: tuple[str, ...]
-) -> dict[str, bytes]:
-    """File name to content, for precisions and their files' names; ranges included where INT8 needed them."""
-    pictures = _range_pictures(bundle)
-    files = {}
-    for precision, file in names.items():
-        content = graph
-        if precision == "int8":
-            ranges = bundle_ranges(bundle, graph, preset.n_pictures)
-            files[RANGES_FILE] = ranges.model_dump_json().encode()
-            content = _tensorrt_int8(graph, ranges, preset, high_precision)
-        files[file] = _checked(file, half_graph(content, pictures), "tensorrt")
-    return files
+def _written(
+    bundle: Bundle, graph: bytes, ranges: Ranges, flavour: str, preset: Preset, high_precision: tuple[str, ...]
+) -> bytes:
+    """An INT8 graph that says where it comes from, checked."""
+    if flavour == tensorrt.FLAVOUR:
+        content = half_graph(_tensorrt_int8(graph, ranges, preset, high_precision), _range_pictures(bundle))
+        target: Target = "tensorrt"
+    else:
+        content = quantised_graph(graph, ranges, flavour, preset, high_precision)
+        target = FLAVOURS[flavour].target
+    return _checked(int8_graph_file(flavour), with_origin(content, Origin.of(preset, high_precision)), target)
 
 
 def _tensorrt_int8(graph: bytes, ranges: Ranges, preset: Preset, high_precision: tuple[str, ...]) -> bytes:
@@ -184,7 +203,8 @@ def _range_pictures(bundle: Bundle) -> UInt8Array:
         raise BundleError(
             f"{bundle.path} has {n_pictures or 'no'} pictures to find INT8 ranges from.",
             expected=f"{MIN_PICTURES} range pictures or more, as edgerd export puts them into the bundle",
-            hint=f"Export again without --no-pictures: edgerd export RUN -o {quote(str(bundle.path))}",
+            hint=f"Export again without --no-pictures: edgerd export RUN -o {quote(str(bundle.path))}; or give "
+            "pictures of good parts with --ranges DIR",
         )
     return load_bundle_pictures(bundle, manifest.ranges, manifest.preprocess)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from edgerd.building.candidates import Candidate
 from edgerd.building.engine import build_engine as build
+from edgerd.building.engine import refuse_useless_preset
 from edgerd.building.gate_pictures import gate_pictures
-from edgerd.bundle import Bundle, find_bundle
+from edgerd.bundle import Bundle, check_can_save, find_bundle
 from edgerd.cli.console import say, warn
 from edgerd.cli.gate_table import print_gate
 from edgerd.cli.new_ranges import bundle_with_ranges, ranges_option, say_what_became_of_older_graphs
@@ -69,8 +71,20 @@ def build_engine(
     held-out good pictures, and with --calibration AUROC and AUPRO on labelled ones; nothing is installed unless it
     passes.
     """
-    if ranges:
-        _refuse_useless_ranges(precision, builds=not (tensorrt.dry_run or tensorrt.target))
+    chosen_preset = load_preset(preset) if preset else None
+    if tensorrt.dry_run or tensorrt.target:
+        _refuse_what_only_builds_use(
+            {
+                "--ranges": ranges,
+                "--preset": preset,
+                "--calibration": calibration,
+                "--max-map-error": max_map_error,
+                "--max-auroc-drop": max_auroc_drop,
+                "--force": force or None,
+            }
+        )
+    refuse_useless_preset(chosen_preset, precision)
+    _refuse_useless_ranges(ranges, precision)
     if bundle is None:
         bundle = find_bundle()
         say(f"Bundle: {bundle}, the newest here.")
@@ -83,12 +97,12 @@ def build_engine(
     if tensorrt.dry_run:
         print_dry_run(opened, runtime, precision, tensorrt)
         return
+    check_can_save(opened.path, in_place=True)
     pictures = gate_pictures(opened, calibration)
-    if pictures.note:
-        say(pictures.note)
+    for note in pictures.notes:
+        say(note)
     for file, reason in pictures.skipped.items():
         warn(f"left out {file}: {reason}")
-    chosen_preset = load_preset(preset) if preset else None
     if ranges:
         labelled = () if pictures.labelled is None else pictures.labelled
         opened = bundle_with_ranges(opened, ranges, chosen_preset, [*pictures.good, *labelled])
@@ -117,18 +131,25 @@ def build_engine(
         say_what_became_of_older_graphs(opened, built.bundle)
 
 
-def _refuse_useless_ranges(precision: str, *, builds: bool) -> None:
-    if precision not in ("auto", "int8"):
+def _refuse_what_only_builds_use(options: Mapping[str, object]) -> None:
+    """--dry-run and --target judge no engine, and make no other graphs than the usual ones."""
+    typed = [name for name, value in options.items() if value is not None]
+    if typed:
+        is_for_graphs = {"--ranges", "--preset"}.intersection(typed)
+        graphs = "; edgerd quantize BUNDLE takes --ranges and --preset for the graphs of another device"
+        raise InputError(
+            f"{', '.join(typed)}: for an engine that is built; --dry-run and --target build none.",
+            expected="one or the other",
+            hint=f"Leave one of them out{graphs if is_for_graphs else ''}.",
+        )
+
+
+def _refuse_useless_ranges(ranges: Path | None, precision: str) -> None:
+    if ranges and precision not in ("auto", "int8"):
         raise InputError(
             f"Range pictures are for INT8; --precision {precision} has no use for them.",
             expected="--precision int8 or auto",
             hint="Change it, or leave --ranges out.",
-        )
-    if not builds:
-        raise InputError(
-            "--ranges puts pictures into the bundle together with an engine; --dry-run and --target build none.",
-            expected="one or the other",
-            hint="edgerd quantize BUNDLE --ranges DIR writes the graphs for another device.",
         )
 
 

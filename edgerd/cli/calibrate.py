@@ -9,7 +9,7 @@ import click
 
 from edgerd.building.calibrate import Calibration, pictures_from_camera, pictures_from_folder
 from edgerd.building.calibrate import calibrate as calibrate_bundle
-from edgerd.bundle import Bundle
+from edgerd.bundle import Bundle, check_can_save
 from edgerd.cli.console import progress_bar, say, warn
 from edgerd.cli.options import bundle_argument, rate_option
 from edgerd.evaluation.threshold import describe
@@ -33,9 +33,10 @@ def calibrate(bundle: Path, data: Path | None, false_alarm_rate: float, camera: 
     if data is not None and camera is not None:
         raise click.UsageError("DATA and --from-camera exclude each other.")
     opened = Bundle.open(bundle)
+    check_can_save(opened.path, in_place=True)
     pictures = None
     if data is not None:
-        pictures = pictures_from_folder(opened, data)
+        pictures = pictures_from_folder(opened, data, say)
     elif camera is not None:
         wanted = round(_PICTURES_PER_RATE / false_alarm_rate)
         pictures = pictures_from_camera(opened, camera, minutes, wanted, say)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from edgerd.building.calibrate import Calibration
+from edgerd.bundle import check_can_save
 from edgerd.cli.calibrate import report_calibration
 from edgerd.cli.console import progress_bar, quoted, say
 from edgerd.cli.options import rate_option
@@ -28,6 +29,7 @@ def export(run: Path, out: Path, no_pictures: bool, false_alarm_rate: float) -> 
     from edgerd.training.run import RunFolder
 
     folder = RunFolder.open(run)
+    check_can_save(out)
     bundle = bundle_from_run(folder, out, pictures=not no_pictures, say=say)
     holdout = folder.holdout_pictures()
     with progress_bar("calibrating", len(holdout)) as advance:

@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from edgerd.building.quantize import WrittenGraph
+from edgerd.building.quantize import WrittenGraph, check_quantizable
 from edgerd.building.quantize import quantize as quantize_bundle
 from edgerd.bundle import Bundle
 from edgerd.cli.console import say
@@ -29,6 +29,7 @@ def quantize(bundle: Path, preset: str | None, ranges: Path | None) -> None:
     """
     opened, chosen = Bundle.open(bundle), load_preset(preset) if preset else None
     if ranges:
+        check_quantizable(opened)
         opened = bundle_with_ranges(opened, ranges, chosen)
     done = quantize_bundle(opened, chosen, say)
     Console().print(_table(done.graphs))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import click
 
@@ -11,6 +11,7 @@ from edgerd.cli.console import say
 from edgerd.cli.gate_table import print_gate
 from edgerd.cli.options import bundle_argument
 from edgerd.manifest import EngineRecord, GateReport, Manifest, ThresholdRecord
+from edgerd.runtimes.tensorrt.record import BUILD_FILE, build_record
 
 
 @click.command()
@@ -26,6 +27,8 @@ def show(bundle: Path, verify: bool) -> None:
         for label, value in _engine_lines(engine):
             say(f"{label:14} {value}")
         print_gate(engine.gate)
+        for line in _layer_lines(opened, engine):
+            say(line)
     if verify:
         say(f"\nAll {opened.verify()} files are as they were written.")
 
@@ -73,6 +76,15 @@ def _engine_lines(engine: EngineRecord) -> list[tuple[str, str]]:
         ("  threshold", _threshold_text(engine.threshold)),
         ("  gate", _gate_text(engine.gate)),
     ]
+
+
+def _layer_lines(bundle: Bundle, engine: EngineRecord) -> list[str]:
+    """What TensorRT made of the layers: how many of each precision, and what is flagged; of others nothing."""
+    built = [name for name in engine.files if PurePosixPath(name).name == BUILD_FILE]
+    if not built:
+        return []
+    record = build_record({BUILD_FILE: bundle.read(built[0])})
+    return record.layers.lines()[: -len(record.layers.slowest) or None]
 
 
 def _gate_text(gate: GateReport) -> str:

@@ -68,6 +68,16 @@ def half_graph(graph: bytes, pictures: UInt8Array) -> bytes:
     return content
 
 
+def need_modelopt() -> None:
+    """Find out at once whether `half_graph` can do its work.
+
+    Raises:
+        MissingDependencyError: ModelOpt is not installed.
+    """
+    with _without_news():
+        _autocast()
+
+
 def _autocast() -> Callable[..., onnx.ModelProto]:
     try:
         from modelopt.onnx.autocast import convert_to_mixed_precision

@@ -27,9 +27,9 @@ _LARGEST_BIAS = 2.0**30
 """A bias is an int32 in steps of activation scale times weight scale; half of the range is left to the sum."""
 
 
-def int8_graph_file(flavour: str, variant: str = "") -> str:
-    """Name of the Q/DQ graph of a flavour in the bundle; a variant is of another preset or assignment."""
-    return f"graph.int8.{flavour}.{variant}.onnx" if variant else f"graph.int8.{flavour}.onnx"
+def int8_graph_file(flavour: str) -> str:
+    """Name in the bundle of a flavour's graph, the one that who says neither preset nor blocks builds from."""
+    return f"graph.int8.{flavour}.onnx"
 
 
 def quantised_graph(

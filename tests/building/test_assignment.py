@@ -103,6 +103,18 @@ def test_labelled_pictures_are_shared_out_between_search_and_gate():
     assert len(deciding.labels.defects) == len(deciding.labels.masks) == len(deciding.labelled)
 
 
+@pytest.mark.parametrize(("n_good", "n_defective"), [(1, 1), (1, 7), (7, 1), (2, 2), (3, 40), (600, 2), (100, 100)])
+def test_the_gate_keeps_good_and_defective_ones_and_the_search_has_both_where_there_are_two(n_good, n_defective):
+    defects = ("good",) * n_good + ("crack",) * n_defective
+    pictures = np.zeros((len(defects), 1, 2, 2, 3), np.uint8)
+    whole = GatePictures(pictures[:3], pictures, Labels(defects, (None,) * len(defects)))
+    deciding, gate = split_labelled(whole)
+    assert set(gate.labels.defects) == {"good", "crack"}
+    assert ("good" in deciding.labels.defects) is (n_good > 1)
+    assert ("crack" in deciding.labels.defects) is (n_defective > 1)
+    assert len(deciding.labelled) <= 64
+
+
 def test_a_bundle_without_range_pictures_cannot_be_searched(bundle):
     bare = bundle.save_with(bundle.manifest.model_copy(update={"ranges": ()}))
     with pytest.raises(BundleError, match="no pictures to look for a precision on"):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
+
 import numpy as np
 import pytest
 
-from edgerd.building.calibrate import calibrate, pictures_from_camera, pictures_from_folder
+from edgerd.building.calibrate import TrainedOnError, calibrate, pictures_from_camera, pictures_from_folder
 from edgerd.building.engine import build_engine
+from edgerd.building.new_ranges import with_range_pictures
+from edgerd.building.range_pictures import range_pictures_from_folder
 from edgerd.bundle import Bundle
 from edgerd.data.samples import write_dataset
-from edgerd.errors import CameraError, DatasetError, InputError
+from edgerd.errors import BundleError, CameraError, DatasetError, InputError, StorageError
 
 
 def test_a_fresh_bundle_has_a_threshold_above_its_good_pictures(bundle):
@@ -54,6 +59,54 @@ def test_a_defect_among_the_good_pictures_is_pointed_out(bundle, parts):
 def test_the_training_pictures_are_refused(bundle, parts):
     with pytest.raises(DatasetError, match="trained on"):
         pictures_from_folder(bundle, parts)
+
+
+def test_training_pictures_are_known_after_others_took_their_place(bundle, parts):
+    """`--ranges DIR` replaces the training pictures that the bundle knows them by."""
+    new = _good_parts(bundle, n=12)
+    found = range_pictures_from_folder(bundle, new, 8)
+    unsaved = with_range_pictures(bundle, found)
+    saved = unsaved.save_with(unsaved.manifest)
+    again = with_range_pictures(saved, found)  # and a second time
+    saved = Bundle.open(again.save_with(again.manifest).path)
+    for file in (parts / "train" / "good").iterdir():
+        shutil.copy(file, new / f"copy{file.name}")
+    with pytest.raises(TrainedOnError):
+        pictures_from_folder(saved, new)
+
+
+def test_pictures_that_ranges_are_found_from_are_left_out_and_said(bundle):
+    folder, lines = _good_parts(bundle, n=20), []
+    (folder / "broken.png").write_bytes(b"no picture")
+    unsaved = with_range_pictures(bundle, range_pictures_from_folder(bundle, folder, 8))
+    saved = unsaved.save_with(unsaved.manifest)
+    assert len(pictures_from_folder(saved, folder, lines.append)) == 12
+    assert "broken.png" in lines[0]
+    assert "8 of 20 pictures" in lines[1]
+    assert "INT8 ranges" in lines[1]
+
+
+def test_a_bundle_without_pictures_does_not_send_in_circles(bundle, parts):
+    bare = bundle.save_with(bundle.manifest.model_copy(update={"holdout": ()}))
+    with pytest.raises(BundleError) as caught:
+        calibrate(bare, 0.1)
+    assert f"edgerd calibrate {bare.path} DATA" in caught.value.hint
+    assert "edgerd export RUN" in caught.value.hint
+    with pytest.raises(TrainedOnError) as caught:
+        pictures_from_folder(bare, parts)
+    assert "the ones that were held out" not in caught.value.hint
+
+
+def test_a_bundle_that_cannot_be_written_is_refused_before_the_work(bundle, monkeypatch):
+    monkeypatch.setattr("edgerd.building.calibrate.open_engine", lambda *_: pytest.fail("took its time"))
+    monkeypatch.setattr("edgerd.storage.tempfile.mkdtemp", read_only)
+    with pytest.raises(StorageError, match="Read-only") as caught:
+        calibrate(bundle, 0.1)
+    assert "-o" not in caught.value.hint
+
+
+def read_only(**_):
+    raise OSError(errno.EROFS, "Read-only file system")
 
 
 def test_other_good_pictures_are_taken_from_a_folder(bundle):

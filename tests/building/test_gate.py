@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -60,6 +61,16 @@ def test_an_engine_with_the_same_maps_passes():
         "score rank correlation",
         "flipped, own thresholds",
     }
+
+
+def test_equal_scores_share_a_rank():
+    """INT8 gives many good parts the same score; which of them comes first says nothing."""
+    scores = np.array([3.0, 1.0, 2.0, 4.0])
+    assert rank_correlation(np.array([1.0, 1.0, 1.0, 2.0]), scores) == pytest.approx(0.7745966692414834)
+    for left in itertools.permutations((1.0, 1.0, 2.0, 2.0)):
+        assert rank_correlation(np.array(left), np.array(left) * 3) == pytest.approx(1.0)
+        reversed_order = rank_correlation(np.array(left)[::-1], scores[::-1])
+        assert rank_correlation(np.array(left), scores) == pytest.approx(reversed_order)
 
 
 def test_maps_that_are_too_far_off_are_refused_with_both_figures():

@@ -11,8 +11,10 @@ import pytest
 from edgerd.building.calibrate import TrainedOnError
 from edgerd.building.gate_pictures import gate_pictures
 from edgerd.building.scores import holdout_pictures
+from edgerd.data.pictures import write_png
 from edgerd.data.samples import write_dataset
-from edgerd.errors import DatasetError, PictureError
+from edgerd.errors import BundleError, DatasetError, PictureError, SpecError
+from edgerd.manifest import RegionSpec
 
 
 @pytest.fixture
@@ -44,14 +46,35 @@ def test_mvtecs_layout_has_labels_and_masks_and_good_ones_that_training_never_sa
     assert all(mask.shape == (1, 64, 64) for mask in pictures.labels.masks)
     has_defect = [mask.any() for mask in pictures.labels.masks]
     assert np.array_equal(has_defect, ~pictures.labels.is_good)
-    assert not pictures.note
+    assert not pictures.notes
 
 
 def test_what_the_student_was_trained_on_gives_labels_and_no_threshold(bundle, parts):
     pictures = gate_pictures(bundle, parts)
     assert np.array_equal(pictures.good, holdout_pictures(bundle))
     assert len(pictures.labelled) == len(pictures.labels.defects) == len(list((parts / "test").glob("*/*.png")))
-    assert "the 10 that the bundle holds out" in pictures.note
+    assert "the 10 that the bundle holds out" in pictures.notes[0]
+
+
+def test_a_bundle_without_pictures_says_what_to_give_and_not_what_was_given(bundle, parts):
+    bare = bundle.save_with(bundle.manifest.model_copy(update={"holdout": ()}))
+    with pytest.raises(TrainedOnError) as caught:
+        gate_pictures(bare, parts)
+    assert "held out" not in caught.value.hint
+    assert "training never saw: --calibration DATA" in caught.value.hint
+    with pytest.raises(BundleError) as caught:
+        gate_pictures(bare)
+    assert "--calibration DATA" in caught.value.hint
+    assert "edgerd calibrate" not in caught.value.hint
+
+
+def test_a_test_picture_that_the_region_does_not_fit_is_named(bundle, more):
+    small = next((more / "test" / "good").iterdir())
+    write_png(small, np.zeros((40, 40, 3), np.uint8))
+    spec = bundle.manifest.preprocess.model_copy(update={"region": RegionSpec(x=0, y=0, width=90, height=90)})
+    of_region = bundle.save_with(bundle.manifest.model_copy(update={"preprocess": spec, "ranges": ()}))
+    with pytest.raises(SpecError, match=small.name):
+        gate_pictures(of_region, more)
 
 
 def test_training_pictures_alone_are_refused(bundle, parts):

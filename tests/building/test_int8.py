@@ -13,6 +13,7 @@ from edgerd.building.typed_graph import typed_graph
 from edgerd.bundle import Bundle
 from edgerd.errors import BundleDamagedError, BundleError, EngineMismatchError
 from edgerd.manifest import GRAPH_FILE
+from edgerd.precision.preset import PartPreset, Preset
 from edgerd.precision.quantise import int8_graph_file
 from edgerd.precision.ranges import RANGES_FILE
 from edgerd.runtimes import RUNTIMES, load_runtime
@@ -61,6 +62,32 @@ def test_auto_tries_it_with_the_first_block_left_as_it_is(bundle):
     assert {c.precision for c in tried} == {"fp32", "int8"}
     (int8,) = (c for c in tried if c.precision == "int8")
     assert int8.high_precision == int8.record.high_precision == ("teacher/layer1.0",)
+
+
+def test_a_graph_of_another_preset_goes_with_the_last_engine_that_was_compiled_from_it(built):
+    def graphs(bundle):
+        return {name for name in bundle.manifest.files if name.startswith("graph.int8.")}
+
+    presets = [Preset(n_pictures=8), Preset(n_pictures=9)]
+    first, second = (
+        build_engine(Bundle.open(built.path), runtime="onnxruntime", precision="int8", preset=preset, force=True)
+        for preset in presets
+    )
+    assert graphs(first.bundle) == {TYPED_FILE, first.chosen.graph}
+    assert graphs(second.bundle) == {TYPED_FILE, second.chosen.graph}
+    assert first.chosen.graph != second.chosen.graph
+    assert second.bundle.read(RANGES_FILE) == built.read(RANGES_FILE)
+
+
+def test_the_record_names_the_blocks_of_the_graph_that_was_taken(built):
+    other = Preset(parts={"decoder": PartPreset(precision="high")})
+    graph = typed_graph(built, "int8", FLAVOUR, other)
+    quantized = built.save_with(built.manifest, {TYPED_FILE: graph.content})
+    told_nothing = build_engine(quantized, runtime="onnxruntime", precision="int8")
+    assert told_nothing.chosen.graph == TYPED_FILE
+    assert told_nothing.chosen.high_precision == ("teacher/layer1.0", "decoder")
+    default = build_engine(told_nothing.bundle, runtime="onnxruntime", precision="int8", preset=Preset())
+    assert default.chosen.high_precision == ("teacher/layer1.0",)
 
 
 def test_auto_does_without_it_where_there_are_no_pictures_for_ranges(bundle):

@@ -23,6 +23,7 @@ from edgerd.errors import BundleDamagedError, BundleError, GateError, InputError
 from edgerd.manifest import GRAPH_FILE
 from edgerd.precision.flavours import FLAVOURS
 from edgerd.precision.lint import lint
+from edgerd.precision.origin import origin_of
 from edgerd.precision.preset import PartPreset, Preset
 from edgerd.precision.ranges import RANGES_FILE, Ranges
 from edgerd.runtimes.choose import open_engine
@@ -62,6 +63,7 @@ def test_every_graph_keeps_the_rules_and_the_maps(quantized):
     largest = max(maps.anomaly_map.max() for maps in reference)
     for file in TENSORRT | CPU:
         content = quantized.read(file)
+        assert (origin_of(content) is None) is ("fp16" in file)
         assert lint(content, target_of(file)) == ()
         given = maps_as_written(content, good)
         errors = [np.abs(a.anomaly_map - b.anomaly_map).max() for a, b in zip(given, reference, strict=True)]
@@ -217,6 +219,15 @@ def test_a_bundle_without_range_pictures_says_how_to_get_some(bundle):
     with pytest.raises(BundleError, match="no pictures to find INT8 ranges from") as caught:
         quantize(bare)
     assert "without --no-pictures" in str(caught.value)
+
+
+def test_a_bundle_without_held_out_pictures_says_how_to_get_them_before_the_work(bundle, monkeypatch):
+    monkeypatch.setattr("edgerd.building.quantize.maps_as_written", lambda *_: pytest.fail("took its time"))
+    bare = bundle.save_with(bundle.manifest.model_copy(update={"holdout": ()}))
+    with pytest.raises(BundleError, match="no pictures") as caught:
+        quantize(bare)
+    assert "edgerd export RUN" in caught.value.hint
+    assert "calibrate" not in caught.value.hint  # which stores no pictures
 
 
 def test_a_bundle_without_a_threshold_is_not_compared(bundle):

@@ -101,10 +101,47 @@ def test_a_preset_with_a_part_in_high_precision(edgerd, bundle, tmp_path):
     assert "not in INT8  teacher/layer1.0, decoder/" in edgerd("show", bundle.path).out
 
 
-def test_a_preset_needs_int8(edgerd, bundle):
-    result = edgerd("build-engine", bundle.path, "--preset", "entropy")
+@pytest.mark.parametrize(
+    ("precision", "said"), [((), "auto chooses among other"), (("--precision", "fp32"), "fp32 has no ranges")]
+)
+def test_a_preset_needs_int8_and_says_so_before_the_work(edgerd, bundle, tmp_path, precision, said):
+    result = edgerd("build-engine", bundle.path, "--preset", "entropy", *precision, "--calibration", tmp_path / "none")
     assert result.exit_code == 2
-    assert "--precision int8" in result.err
+    assert said in result.err
+    assert "Expected: --precision int8" in result.err
+
+
+@pytest.mark.parametrize("mode", [("--dry-run",), ("--target", "device.toml")])
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--preset", "mse"),
+        ("--calibration", "."),
+        ("--max-map-error", 0.1),
+        ("--max-auroc-drop", 0.1),
+        ("--ranges", "."),
+        ("--force",),
+    ],
+    ids=lambda words: words[0],
+)
+def test_what_only_a_build_uses_is_refused_where_nothing_is_built(edgerd, bundle, mode, option):
+    result = edgerd("build-engine", bundle.path, "--precision", "int8", *mode, *option)
+    assert result.exit_code == 2
+    assert f"{option[0]}: for an engine that is built; --dry-run and --target build none" in result.err
+    assert ("edgerd quantize" in result.err) is (option[0] in ("--preset", "--ranges"))
+
+
+def test_a_bundle_that_cannot_be_written_is_refused_before_the_work(edgerd, bundle, monkeypatch):
+    def read_only(**_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("edgerd.storage.tempfile.mkdtemp", read_only)
+    for module in ("build_engine.gate_pictures", "build_engine.bundle_with_ranges"):
+        monkeypatch.setattr(f"edgerd.cli.{module}", lambda *_: pytest.fail("took its time"))
+    result = edgerd("build-engine", bundle.path)
+    assert result.exit_code == 1
+    assert "Read-only file system" in result.err
+    assert "choose another place with -o" not in result.err
 
 
 def test_a_preset_that_is_not_there(edgerd, bundle):

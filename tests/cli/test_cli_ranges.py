@@ -167,9 +167,3 @@ def test_quantize_without_modelopt_changes_nothing(edgerd, bundle, good, monkeyp
     before = state(bundle)
     assert edgerd("quantize", bundle.path, "--ranges", good).exit_code == 6
     assert state(bundle) == before
-
-
-def test_where_nothing_is_built_range_pictures_are_refused(edgerd, bundle, tmp_path):
-    result = edgerd("build-engine", bundle.path, "--runtime", "tensorrt", "--dry-run", "--ranges", tmp_path)
-    assert result.exit_code == 2
-    assert "--dry-run and --target build none" in result.err

@@ -8,6 +8,9 @@ import pytest
 
 from edgerd.bundle import Bundle, _sealed  # the way a hand-made manifest gets a valid seal
 from edgerd.manifest import FileRecord
+from edgerd.runtimes.tensorrt.layers import Layer, LayerReport
+from edgerd.runtimes.tensorrt.options import BuildOptions
+from edgerd.runtimes.tensorrt.record import BuildRecord
 
 
 def test_what_is_in_it(edgerd, bundle):
@@ -46,6 +49,27 @@ def test_blocks_that_int8_leaves_in_high_precision(edgerd, bundle):
     mixed = engine.model_copy(update={"high_precision": ("decoder/stage1", "teacher/conv1")})
     opened.save_with(opened.manifest.model_copy(update={"engines": (mixed,)}))
     assert "not in INT8  decoder/stage1, teacher/conv1" in edgerd("show", bundle.path).out
+
+
+def test_what_tensorrt_made_of_the_layers(edgerd, bundle):
+    edgerd("build-engine", bundle.path, "--runtime", "onnxruntime", "--precision", "fp32")
+    assert "layers:" not in edgerd("show", bundle.path).out
+    layers = (
+        Layer(name="conv1", kind="CaskConvolution", inputs=("int8",), ms=0.2),
+        Layer(name="conv2", kind="CaskConvolution", inputs=("fp16",), ms=0.1),
+        Layer(name="Reformatting 1", kind="Reformat", inputs=("fp16",), ms=0.3),
+    )
+    record = BuildRecord(options=BuildOptions(), build_s=60.0, layers=LayerReport(precision="int8", layers=layers))
+    opened = Bundle.open(bundle.path)
+    (engine,) = opened.manifest.engines
+    name = "engines/tensorrt-int8/build.json"
+    theirs = engine.model_copy(update={"files": (*engine.files, name)})
+    opened.save_with(opened.manifest.model_copy(update={"engines": (theirs,)}), {name: record.to_bytes()})
+    shown = edgerd("show", bundle.path).out
+    assert "3 layers: 2 fp16, 1 int8" in shown
+    assert "1 only change formats: Reformatting 1" in shown
+    assert "1 convolutions are not INT8: conv2" in shown
+    assert "0.200 ms" not in shown
 
 
 def test_a_bundle_that_is_as_it_was_written(edgerd, bundle):

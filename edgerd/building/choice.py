@@ -1,0 +1,74 @@
+"""Of the engines that were built, the one to install: the fastest that passed the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgerd.building.candidates import Candidate
+from edgerd.building.typed_graph import unused_variants
+from edgerd.bundle import Bundle
+from edgerd.errors import GateError
+from edgerd.manifest import EngineRecord
+
+
+@dataclass(frozen=True)
+class Built:
+    """What `build_engine` did: the new bundle, the engine it chose, and all that were tried."""
+
+    bundle: Bundle
+    chosen: EngineRecord
+    candidates: tuple[Candidate, ...]
+
+
+def fastest(candidates: Sequence[Candidate], *, force: bool = False) -> Candidate:
+    """The fastest that passed the gate; with `force` the fastest of all, if none did.
+
+    Raises:
+        GateError: There is none.
+    """
+    built = [(candidate, candidate.record) for candidate in candidates if candidate.record is not None]
+    able = [(c, record) for c, record in built if record.gate.passed] or (built if force else [])
+    if not able:
+        raise GateError(
+            "No engine was let through: " + "; ".join(f"{c.name}: {', '.join(c.gate.failures)}" for c in candidates),
+            expected="every check of the gate passed; the bundle is unchanged",
+            hint=_next_steps(candidates),
+        )
+    return min(able, key=lambda pair: pair[1].median_ms or float("inf"))[0]
+
+
+def _next_steps(candidates: Sequence[Candidate]) -> str:
+    """What to try after a refusal."""
+    steps = []
+    if any(candidate.precision == "int8" for candidate in candidates):
+        steps = [
+            "--precision auto with --max-map-error X or --max-auroc-drop X looks for blocks to leave in high precision",
+            "more, and more different, range pictures make better INT8 (calibration/collect.py)",
+            "edgerd train DATA -o RUN --resume --quantize trains the student for INT8",
+        ]
+    if any(candidate.record is not None for candidate in candidates):
+        steps.append("--max-map-error X or --max-auroc-drop X allows more of these, --force installs it all the same")
+    else:
+        steps.append("edgerd show BUNDLE --verify tells whether the bundle is damaged; if not, export it again")
+    return "; ".join(steps) + "."
+
+
+def install(bundle: Bundle, best: Candidate, candidates: Sequence[Candidate]) -> Built:
+    """Store an engine in the bundle as its default; one of the same runtime and precision makes way.
+
+    INT8 graphs of other presets or blocks leave the bundle with the last engine that was compiled from them.
+
+    Raises:
+        StorageError: The bundle could not be written.
+    """
+    if best.record is None:
+        raise ValueError(f"{best} was not built")
+    gate = best.record.gate.model_copy(update={"forced": not best.record.gate.passed})
+    chosen = best.record.model_copy(update={"default": True, "gate": gate})
+    others = [
+        other.model_copy(update={"default": False}) for other in bundle.manifest.engines if other.name != chosen.name
+    ]
+    manifest = bundle.manifest.model_copy(update={"engines": (*others, chosen)})
+    left = unused_variants(manifest)
+    return Built(bundle.save_with(manifest, best.files, without=left), chosen, tuple(candidates))
