@@ -16,12 +16,14 @@ class GpuProperties:
     Attributes:
         name: As the driver gives it.
         capability: Compute capability, (8, 7).
+        multiprocessors: Those that are switched on: Jetsons of one name have different numbers, as do power modes.
         memory_bytes: All of it, in use or not.
         is_integrated: True where it shares its memory with the CPU (Jetson).
     """
 
     name: str
     capability: tuple[int, int]
+    multiprocessors: int
     memory_bytes: int
     is_integrated: bool
 
@@ -29,6 +31,11 @@ class GpuProperties:
     def architecture(self) -> str:
         """As compilers call it: "sm_87"."""
         return f"sm_{self.capability[0]}{self.capability[1]}"
+
+    @property
+    def model(self) -> str:
+        """What an engine is built for: "Orin, 16 SMs"; the name alone is that of an AGX Orin and of an Orin Nano."""
+        return f"{self.name}, {self.multiprocessors} SMs"
 
 
 def gpu_properties(number: int = 0) -> GpuProperties:
@@ -45,6 +52,7 @@ def gpu_properties(number: int = 0) -> GpuProperties:
         return GpuProperties(
             name=device.name(),
             capability=device.compute_capability(),
+            multiprocessors=device.get_attribute(cuda.device_attribute.MULTIPROCESSOR_COUNT),
             memory_bytes=device.total_memory(),
             is_integrated=bool(device.get_attribute(cuda.device_attribute.INTEGRATED)),
         )

@@ -92,7 +92,7 @@ def test_an_engine_of_another_gpu_is_not_opened(edgerd, with_graphs, parts, emul
     picture = next((parts / "test" / "good").glob("*.png"))
     refused = edgerd("inspect", path, picture, "--runtime", "tensorrt", "--precision", "fp16")
     assert refused.exit_code == 3
-    assert "(here Another GPU)" in refused.err
+    assert "(here Another GPU, 8 SMs)" in refused.err
     assert f"edgerd build-engine {path} --runtime tensorrt --precision fp16" in refused.err
     falls_back = edgerd("inspect", path, picture)
     assert "onnxruntime fp32: instead of the default engine" in falls_back.out

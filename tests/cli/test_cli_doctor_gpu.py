@@ -11,7 +11,7 @@ from edgerd.cli.doctor_gpu import Check, gpu_checks
 from edgerd.cuda import driver as cuda_driver
 from edgerd.cuda.properties import GpuProperties
 
-ORIN = GpuProperties(name="Orin", capability=(8, 7), memory_bytes=8 << 30, is_integrated=True)
+ORIN = GpuProperties(name="Orin", capability=(8, 7), multiprocessors=8, memory_bytes=8 << 30, is_integrated=True)
 
 
 def checks() -> dict[str, Check]:

@@ -16,7 +16,7 @@ from edgerd.errors import MissingDependencyError
 from edgerd.runtimes import onnxruntime_cuda, onnxruntime_cuda_libraries
 from edgerd.runtimes.onnxruntime_cuda import OnnxRuntimeCuda
 
-GPU = GpuProperties(name="Orin", capability=(8, 7), memory_bytes=8 << 30, is_integrated=True)
+GPU = GpuProperties(name="Orin", capability=(8, 7), multiprocessors=8, memory_bytes=8 << 30, is_integrated=True)
 NO_DRIVER = MissingDependencyError("There is no CUDA driver.", hint="Install the NVIDIA driver.")
 
 

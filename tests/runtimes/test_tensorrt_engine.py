@@ -9,8 +9,12 @@ from emulation.driver import ILLEGAL_ADDRESS
 from runtime_graphs import HEIGHT, WIDTH
 
 from edgerd.errors import DeviceError, DeviceLostError, EdgerdError, InputError
+from edgerd.runtimes.fit import differences
 
 pytestmark = pytest.mark.emulated
+
+MULTIPROCESSOR_COUNT = 16
+"""CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT."""
 
 
 @pytest.fixture
@@ -201,12 +205,21 @@ def test_no_memory_to_run_in(loaded, frames, emulation):
 
 
 def test_the_key_names_gpu_version_and_graph(tensorrt, emulation):
-    emulation.driver.set_device("Orin NX", sm=(8, 7))
+    emulation.driver.set_device("Orin", sm=(8, 7))
     digest = hashlib.sha256(b"graph").hexdigest()
     key = tensorrt().key("fp16", digest)
-    assert (key.runtime, key.precision, key.device, key.features) == ("tensorrt", "fp16", "Orin NX", ("sm_87",))
+    assert (key.runtime, key.precision, key.device, key.features) == ("tensorrt", "fp16", "Orin, 8 SMs", ("sm_87",))
     assert key.runtime_version == emulation.trt.__version__ == tensorrt().probe().version
     assert key.graph_sha256 == digest
+
+
+def test_a_larger_gpu_of_the_same_name_is_another_one(tensorrt, emulation):
+    """Every Orin calls itself "Orin"."""
+    emulation.driver.set_device("Orin", sm=(8, 7))
+    digest = hashlib.sha256(b"graph").hexdigest()
+    small = tensorrt().key("fp16", digest)
+    emulation.driver.set_attribute(MULTIPROCESSOR_COUNT, 16)
+    assert differences(small, tensorrt().key("fp16", digest)) == ["device Orin, 8 SMs (here Orin, 16 SMs)"]
 
 
 def test_a_probe_has_every_precision_and_its_own_flavour(tensorrt):

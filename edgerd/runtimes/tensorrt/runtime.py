@@ -78,7 +78,7 @@ class TensorRt:
             runtime=self.name,
             runtime_version=version + LATER if self.options.version_compatible else version,
             precision=precision,
-            device=ANY_DEVICE if self.options.hardware_compatible else gpu.name,
+            device=ANY_DEVICE if self.options.hardware_compatible else gpu.model,
             features=("sm_80" + LATER,) if self.options.hardware_compatible else (gpu.architecture,),
             graph_sha256=graph_sha256,
         )

@@ -88,5 +88,5 @@ class TimingCache:
 
 
 def _usual_name(gpu: GpuProperties) -> str:
-    name = re.sub(r"\W+", "-", gpu.name).strip("-").lower()
+    name = re.sub(r"\W+", "-", gpu.model).strip("-").lower()
     return f"{name}-{gpu.architecture}-{trt.__version__}.timing"
