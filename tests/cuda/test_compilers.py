@@ -2,16 +2,18 @@
 
 import shutil
 import subprocess
+from ctypes import byref, c_int
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from edgerd.cuda.kernels import compilers, cubins
-from edgerd.cuda.kernels.compilers import compile_cubin
+from edgerd.cuda.kernels.compilers import compile_cubins, found_compilers
 from edgerd.errors import MissingDependencyError
 
 SOURCE = Path(cubins.__file__).with_name("preprocess.cu")
-ARCHITECTURES = [75, 80, 86, 87, 89, 90, 100, 103, 110, 120]
+ARCHITECTURES = [75, 80, 86, 87, 88, 89, 90, 100, 103, 110, 120, 121]
 """Turing (T4) to Blackwell and Thor; 87 is Jetson Orin, 110 Jetson Thor."""
 
 
@@ -35,14 +37,14 @@ def script(folder, text):
 
 def test_without_a_compiler_it_says_which_to_install(no_compiler):
     with pytest.raises(MissingDependencyError, match="no compiler") as caught:
-        compile_cubin("", "sm_87")
+        next(compile_cubins("", "sm_87"))
     assert "pip install nvidia-cuda-nvrtc" in caught.value.hint
 
 
 def test_what_the_compiler_says_is_passed_on(no_compiler):
     script(no_compiler, "echo \"nvcc fatal : Unsupported gpu architecture 'sm_300'\" >&2; exit 1")
     with pytest.raises(MissingDependencyError, match=r"do not compile for sm_300.\n.*Unsupported gpu") as caught:
-        compile_cubin("", "sm_300")
+        next(compile_cubins("", "sm_300"))
     assert "knows sm_300" in caught.value.expected
 
 
@@ -50,7 +52,25 @@ def test_the_compiler_in_the_toolkits_folder_is_found(no_compiler):
     folder = no_compiler / "bin"
     folder.mkdir()
     script(folder, 'while [ "$1" != -o ]; do shift; done; printf cubin > "$2"')
-    assert compile_cubin("", "sm_87") == b"cubin"
+    assert list(compile_cubins("", "sm_87")) == [b"cubin"]
+    assert found_compilers() == (str(folder / "nvcc"),)
+
+
+def test_every_nvrtc_is_tried(no_compiler, monkeypatch):
+    wheels = no_compiler / "nvidia"
+    for name in ("cuda_nvrtc/lib/libnvrtc.so.12", "cu13/lib/libnvrtc.so.13"):
+        file = wheels / name
+        file.parent.mkdir(parents=True)
+        source = file.with_name("nvrtc.c")
+        functions = "".join(f"int {function}() {{ return 1; }}\n" for function in compilers._NVRTC_SIGNATURES)
+        source.write_text(functions)
+        subprocess.run(
+            ["/usr/bin/gcc", "-shared", "-fPIC", "-o", file, source], check=True, env={"PATH": "/usr/bin:/bin"}
+        )
+    found = SimpleNamespace(submodule_search_locations=[str(wheels)])
+    monkeypatch.setattr(compilers.importlib.util, "find_spec", lambda name: found)
+    with pytest.raises(MissingDependencyError, match=r"libnvrtc\.so\.12\): it does not start\n.*libnvrtc\.so\.13\)"):
+        next(compile_cubins("", "sm_87"))
 
 
 real_nvcc = pytest.mark.skipif(not shutil.which("nvcc"), reason="there is no nvcc")
@@ -82,18 +102,23 @@ def check_with_nvcc(architecture, folder):
     assert all("0 bytes spill stores, 0 bytes spill loads" in line for line in spills)
 
 
-def test_nvrtc_compiles_it():
-    library = compilers._find_nvrtc()
-    if library is None:
-        pytest.skip("there is no NVRTC")
-    image = compilers._compile_with_nvrtc(library, cubins.kernel_source(), "sm_87")
+@pytest.fixture(params=[12, 13])
+def nvrtc(request):
+    """One of each version that is here."""
+    for _, library in compilers._nvrtcs():
+        major, minor = c_int(), c_int()
+        library.nvrtcVersion(byref(major), byref(minor))
+        if major.value == request.param:
+            return library
+    pytest.skip(f"there is no NVRTC {request.param}")
+
+
+def test_nvrtc_compiles_it(nvrtc):
+    image = compilers._compile_with_nvrtc(nvrtc, cubins.kernel_source(), "sm_87")
     assert image.startswith(b"\x7fELF")
     assert b"area_nv12_unaligned" in image
 
 
-def test_nvrtc_names_the_line_that_is_wrong():
-    library = compilers._find_nvrtc()
-    if library is None:
-        pytest.skip("there is no NVRTC")
+def test_nvrtc_names_the_line_that_is_wrong(nvrtc):
     with pytest.raises(compilers._RefusedError, match=r"kernels\.cu\(1\): error"):
-        compilers._compile_with_nvrtc(library, "int 3;", "sm_87")
+        compilers._compile_with_nvrtc(nvrtc, "int 3;", "sm_87")

@@ -3,12 +3,13 @@ import pytest
 from emulation.driver import ILLEGAL_ADDRESS
 
 from edgerd.cuda.graphs import Step
+from edgerd.cuda.kernels import compilers
 from edgerd.cuda.kernels.cubins import cubin_file
 from edgerd.cuda.kernels.plan import FrameLayout
 from edgerd.cuda.kernels.preprocess import Preprocessor
 from edgerd.cuda.memory import Memory
 from edgerd.data.preprocess import bgr_from_frame, prepare
-from edgerd.errors import DeviceLostError, MissingDependencyError
+from edgerd.errors import DeviceError, DeviceLostError, MissingDependencyError
 from edgerd.manifest import PreprocessSpec, TileSpec
 from edgerd.types import Frame, PixelFormat
 
@@ -87,6 +88,28 @@ def test_a_damaged_cubin_is_made_again(gpu, private_cache):
     file.write_bytes(b"not a cubin")
     Camera(context, PixelFormat.BGR, PreprocessSpec()).close()
     assert file.read_bytes()[:4] == whole[:4]
+
+
+def made(image):
+    return lambda source, architecture: image
+
+
+def test_kernels_of_a_cuda_later_than_the_drivers_are_made_by_the_next_compiler(gpu, private_cache, monkeypatch):
+    context = gpu()
+    (nvcc,) = [compiler for name, compiler in compilers._compilers() if name.endswith("nvcc")]
+    monkeypatch.setattr(compilers, "_compilers", lambda: iter([("later", made(b"later")), ("right", nvcc)]))
+    Camera(context, PixelFormat.BGR, PreprocessSpec()).close()
+    monkeypatch.setattr(compilers, "_compilers", lambda: iter([]))
+    Camera(context, PixelFormat.BGR, PreprocessSpec()).close()  # the right one was kept
+
+
+def test_where_no_compiler_fits_the_driver_it_says_which_would(gpu, private_cache, monkeypatch):
+    context = gpu()
+    monkeypatch.setattr(compilers, "_compilers", lambda: iter([("later", made(b"later"))]))
+    with pytest.raises(DeviceError, match="does not load the kernels") as caught:
+        Camera(context, PixelFormat.BGR, PreprocessSpec())
+    assert "of the driver's CUDA" in caught.value.expected
+    assert "nvidia-cuda-nvrtc-cu12" in caught.value.hint
 
 
 def test_a_gpu_that_no_compiler_knows_is_said_so(driver, gpu):

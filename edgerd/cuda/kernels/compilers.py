@@ -1,4 +1,4 @@
-"""CUDA C++ to a cubin: by nvcc where the toolkit is installed, else by NVRTC, the compiler as a library.
+"""CUDA C++ to cubins: by nvcc where the toolkit is installed, then by NVRTC, the compiler as a library.
 
 Why not a cubin or PTX in the package: docs/decisions/cuda-kernels.md.
 """
@@ -6,6 +6,7 @@ Why not a cubin or PTX in the package: docs/decisions/cuda-kernels.md.
 from __future__ import annotations
 
 import ctypes
+import functools
 import importlib.util
 import os
 import shutil
@@ -35,13 +36,13 @@ _NVRTC_SIGNATURES = {
 """nvrtc.h (https://docs.nvidia.com/cuda/nvrtc/); cubins since CUDA 11.1. All return 0 for success."""
 INSTALL = (
     "Install the CUDA toolkit's compiler (on a Jetson: sudo apt install cuda-nvcc-12-6, or the version of your "
-    "JetPack), or: pip install nvidia-cuda-nvrtc-cu12"
+    "JetPack), or: pip install nvidia-cuda-nvrtc-cu12 (for a driver of CUDA 12; nvidia-cuda-nvrtc for one of CUDA 13)"
 )
 """What to do where there is no compiler."""
 
 
-def compile_cubin(source: str, architecture: str) -> bytes:
-    """Compile for one kind of GPU.
+def compile_cubins(source: str, architecture: str) -> Iterator[bytes]:
+    """Compile for one kind of GPU, by one compiler after the other: a driver takes no cubin of a later CUDA's.
 
     Args:
         source: CUDA C++ that includes nothing.
@@ -50,12 +51,17 @@ def compile_cubin(source: str, architecture: str) -> bytes:
     Raises:
         MissingDependencyError: There is no compiler, or none that knows this architecture.
     """
-    refusals = []
+    refusals, n_made = [], 0
     for name, compiler in _compilers():
         try:
-            return compiler(source, architecture)
+            image = compiler(source, architecture)
         except _RefusedError as error:  # noqa: PERF203 -- the next one may know it
             refusals.append(f"{name}: {error}")
+        else:
+            n_made += 1
+            yield image
+    if n_made:
+        return
     if not refusals:
         raise MissingDependencyError(
             "There is no compiler for the GPU's kernels.", expected="nvcc or libnvrtc", hint=INSTALL
@@ -68,7 +74,7 @@ def compile_cubin(source: str, architecture: str) -> bytes:
 
 
 def found_compilers() -> tuple[str, ...]:
-    """What `compile_cubin` would try, in order: the path of nvcc, "NVRTC"; empty where there is none."""
+    """What `compile_cubins` would try, in order: the path of nvcc, files of NVRTC; empty where there is none."""
     return tuple(name for name, _ in _compilers())
 
 
@@ -79,33 +85,38 @@ class _RefusedError(Exception):
 def _compilers() -> Iterator[tuple[str, Callable[[str, str], bytes]]]:
     nvcc = _find_nvcc()
     if nvcc:
-        yield nvcc, lambda source, architecture: _compile_with_nvcc(nvcc, source, architecture)
-    nvrtc = _find_nvrtc()
-    if nvrtc:
-        yield "NVRTC", lambda source, architecture: _compile_with_nvrtc(nvrtc, source, architecture)
+        yield nvcc, functools.partial(_compile_with_nvcc, nvcc)
+    for name, library in _nvrtcs():
+        yield f"NVRTC ({name})", functools.partial(_compile_with_nvrtc, library)
+
+
+def _toolkits() -> list[Path]:
+    folders = (os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH"))
+    return [*(Path(folder) for folder in folders if folder), _TOOLKIT]
 
 
 def _find_nvcc() -> str | None:
-    folders = [os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH"), str(_TOOLKIT)]
-    places = [os.environ.get("PATH", ""), *(str(Path(folder) / "bin") for folder in folders if folder)]
+    places = [os.environ.get("PATH", ""), *(str(folder / "bin") for folder in _toolkits())]
     return shutil.which("nvcc", path=os.pathsep.join(places))
 
 
-def _find_nvrtc() -> ctypes.CDLL | None:
-    """From the system, the toolkit's folder, or the wheels nvidia-cuda-nvrtc*, which torch brings along."""
+def _nvrtcs() -> Iterator[tuple[str, ctypes.CDLL]]:
+    """From the system, the toolkits' folders, and the wheels nvidia-cuda-nvrtc*, which torch brings along."""
     wheels = importlib.util.find_spec("nvidia")
     folders = [Path(folder) for folder in (wheels.submodule_search_locations or [])] if wheels else []
-    in_folders = [file for folder in folders for file in sorted(folder.glob("*/lib/libnvrtc.so.*"), reverse=True)]
-    in_toolkit = [_TOOLKIT / "lib64" / name for name in _NVRTC_NAMES]
-    for name in (*_NVRTC_NAMES, *map(str, in_toolkit), *map(str, in_folders)):
+    in_wheels = [str(file) for folder in folders for file in sorted(folder.glob("*/lib/libnvrtc.so.*"), reverse=True)]
+    in_toolkits = [str(folder / "lib64" / name) for folder in _toolkits() for name in _NVRTC_NAMES]
+    handles = set()  # of those found: one may have several names
+    for name in (*_NVRTC_NAMES, *in_toolkits, *in_wheels):
         try:
             library = ctypes.CDLL(name)
             for function, arguments in _NVRTC_SIGNATURES.items():
                 getattr(library, function).argtypes = arguments
         except (OSError, AttributeError):  # not there, or from before cubins
             continue
-        return library
-    return None
+        if library._handle not in handles:
+            handles.add(library._handle)
+            yield name, library
 
 
 def _compile_with_nvcc(nvcc: str, source: str, architecture: str) -> bytes:

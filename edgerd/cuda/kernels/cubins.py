@@ -4,38 +4,39 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
-from edgerd.cuda.kernels.compilers import OPTIONS, compile_cubin
+from edgerd.cuda.kernels.compilers import OPTIONS, compile_cubins
 from edgerd.storage import cache_folder, replaced_file
 
 _SOURCE = "preprocess.cu"
 
 
-def cubin(capability: tuple[int, int], *, fresh: bool = False) -> bytes:
-    """The preprocessing kernels for a GPU.
+def cubins(capability: tuple[int, int]) -> Iterator[bytes]:
+    """The preprocessing kernels for a GPU: the kept cubin, then one per compiler, each kept in place of the last.
 
-    The key is a hash over source, architecture and options, not over the compiler: what one toolkit made serves all,
-    and may be copied to a device without one. A cache that cannot be read or written costs two seconds per start,
-    no more.
+    Take the first that the driver loads: it refuses those that are damaged, and those of a CUDA later than its own.
+    The key is a hash over source, architecture and options, not over the compiler: what one toolkit made may be copied
+    to a device without one. A cache that cannot be read or written costs two seconds per start, no more.
 
     Args:
         capability: The GPU's compute capability.
-        fresh: True to compile although there is a kept one, because it is damaged.
 
     Raises:
-        MissingDependencyError: There is none kept, and no compiler for this GPU.
+        MissingDependencyError: There is none kept, or not the right one, and no compiler for this GPU.
     """
-    source, architecture = kernel_source(), architecture_of(capability)
     file = cubin_file(capability)
-    if not fresh:
-        with contextlib.suppress(OSError):
-            return file.read_bytes()
-    image = compile_cubin(source, architecture)
-    with contextlib.suppress(OSError), replaced_file(file) as stage:
-        stage.write_bytes(image)
-    return image
+    kept = None
+    with contextlib.suppress(OSError):
+        kept = file.read_bytes()
+    if kept is not None:
+        yield kept
+    for image in compile_cubins(kernel_source(), architecture_of(capability)):
+        with contextlib.suppress(OSError), replaced_file(file) as stage:
+            stage.write_bytes(image)
+        yield image
 
 
 def kernel_source() -> str:

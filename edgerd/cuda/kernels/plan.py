@@ -21,7 +21,9 @@ READ_SLACK = 32
 
 _THREADS = 128
 _MAX_FACTOR = 256
-"""A block adds up at most 257 rows in 16 bits, and covers one output pixel at least."""
+"""Rows covered in full are at most 255, and add up in 16 bits; a block covers one output pixel at least."""
+_MAX_TILES = 65535
+"""Blocks along z."""
 _MAX_SIDE = 32768
 """Beyond, sums of a region would not fit 32 bits."""
 _CHUNK_COLUMNS = {PixelFormat.BGR: 16, PixelFormat.GREY: 16, PixelFormat.NV12: 24, PixelFormat.YUYV: 24}
@@ -30,7 +32,7 @@ _CHUNK_COLUMNS = {PixelFormat.BGR: 16, PixelFormat.GREY: 16, PixelFormat.NV12: 2
 _INTS = (
     *("pitch", "frame_height", "left", "top", "region_width", "region_height"),
     *("rows", "columns", "tile_width", "tile_height", "width", "height"),
-    *("row_span", "row_parts", "column_span", "column_parts", "segment", "half_up"),
+    *("row_parts", "column_parts", "segment", "half_up"),
 )
 _COLOUR_INTS = ("luma", "blue_u", "green_u", "green_v", "red_v", "blue", "green", "red")
 _PARAMETERS = np.dtype(
@@ -75,8 +77,8 @@ class LaunchPlan:
         kernel: Its name in `preprocess.cu`.
         grid: Blocks along x, y, z.
         block: Threads along x, y, z.
-        taps: int32 (W + H, 3), C-contiguous: first and second source pixel of each output column, then row, and the
-            second's weight in 1/2048. Empty for `area` kernels.
+        taps: int32 (W + H, 4), C-contiguous: first and last source pixel of each output column, then row, and the
+            weights of these two; for `linear` kernels in 1/2048.
         output_shape: Of the tiles, (cameras * tiles, H, W, 3) uint8.
     """
 
@@ -94,13 +96,14 @@ class LaunchPlan:
             source: Device address of the first frame, a multiple of 16, readable to `READ_SLACK` bytes behind the
                 last one.
             tiles: Device address of the output.
-            taps: Device address of `taps`; 0 where there are none.
+            taps: Device address of `taps`, a multiple of 16.
 
         Raises:
-            ValueError: The source lies elsewhere: the device would be lost at the first load.
+            ValueError: Frames or taps lie elsewhere: the device would be lost at the first load.
         """
-        if source % 16:
-            raise ValueError(f"frames must lie at a multiple of 16 bytes, not at {source:#x}")
+        for name, address in (("frames", source), ("taps", taps)):
+            if address % 16:
+                raise ValueError(f"{name} must lie at a multiple of 16 bytes, not at {address:#x}")
         record = np.zeros((), _PARAMETERS)
         for name, value in {**self._values, "source": source, "tiles": tiles, "taps": taps}.items():
             record[name] = value
@@ -116,11 +119,19 @@ def plan_launch(layout: FrameLayout, spec: PreprocessSpec, cameras: int = 1) -> 
         cameras: Frames per launch.
 
     Raises:
-        SpecError: Region or tiles do not fit the frame, or a side shrinks by more than 256.
+        SpecError: Region or tiles do not fit the frame, a side shrinks by more than 256, or the tiles are too many for
+            one launch.
     """
     boxes = tile_boxes(layout.height, layout.width, spec)
     tile_height, tile_width = boxes[0].height, boxes[0].width
     _check_size(layout, spec, tile_height, tile_width)
+    n = cameras * len(boxes)
+    if n > _MAX_TILES:
+        raise SpecError(
+            f"{cameras} cameras with {spec.tiles} tiles are {n} pictures for the GPU to make at once.",
+            expected=f"at most {_MAX_TILES}",
+            hint="Use fewer tiles, or fewer cameras per launch.",
+        )
     region = spec.region
     row_span, row_parts = _reduced(tile_height, spec.height)
     column_span, column_parts = _reduced(tile_width, spec.width)
@@ -140,21 +151,18 @@ def plan_launch(layout: FrameLayout, spec: PreprocessSpec, cameras: int = 1) -> 
         "tile_height": tile_height,
         "width": spec.width,
         "height": spec.height,
-        "row_span": row_span,
         "row_parts": row_parts,
-        "column_span": column_span,
         "column_parts": column_parts,
         "segment": segment,
         "half_up": int((row_span, row_parts, column_span, column_parts) == (2, 1, 2, 1)),
         "scale": 1 / (row_span * column_span),
         **_colour_weights(spec),
     }
-    n = cameras * len(boxes)
     return LaunchPlan(
         kernel=_kernel(layout, shrinks),
         grid=(segments if shrinks else -(-spec.width // _THREADS), spec.height, n),
         block=(_THREADS, 1, 1),
-        taps=np.empty((0, 3), np.int32) if shrinks else _taps(tile_height, tile_width, spec),
+        taps=_area_taps(tile_height, tile_width, spec) if shrinks else _linear_taps(tile_height, tile_width, spec),
         output_shape=(n, spec.height, spec.width, 3),
         _values=values,
     )
@@ -195,20 +203,33 @@ def _segments(pixel_format: PixelFormat, width: int, factor: float) -> tuple[int
     return -(-width // segment), segment
 
 
-def _taps(tile_height: int, tile_width: int, spec: PreprocessSpec) -> npt.NDArray[np.int32]:
-    columns = _axis_taps(tile_width, spec.width)
+def _area_taps(tile_height: int, tile_width: int, spec: PreprocessSpec) -> npt.NDArray[np.int32]:
+    return np.concatenate([_area_axis(tile_width, spec.width), _area_axis(tile_height, spec.height)])
+
+
+def _area_axis(side: int, graph_side: int) -> npt.NDArray[np.int32]:
+    """First and last pixel that an output pixel covers, and how many parts of them."""
+    span, parts = _reduced(side, graph_side)
+    begin = np.arange(graph_side) * span
+    end = begin + span
+    first, last = begin // parts, (end - 1) // parts
+    return np.stack([first, last, (first + 1) * parts - begin, end - last * parts], axis=1).astype(np.int32)
+
+
+def _linear_taps(tile_height: int, tile_width: int, spec: PreprocessSpec) -> npt.NDArray[np.int32]:
+    columns = _linear_axis(tile_width, spec.width)
     at_edge = columns[:, 0] == columns[:, 1]
-    columns[at_edge, 2] = 0
-    return np.concatenate([columns, _axis_taps(tile_height, spec.height)])
+    columns[at_edge, 2:] = 2048, 0
+    return np.concatenate([columns, _linear_axis(tile_height, spec.height)])
 
 
-def _axis_taps(side: int, graph_side: int) -> npt.NDArray[np.int32]:
+def _linear_axis(side: int, graph_side: int) -> npt.NDArray[np.int32]:
     """Neighbours and weights as OpenCV has them, in its precision (imgproc/src/resize.cpp, `resize`)."""
     centres = ((np.arange(graph_side) + 0.5) * (1 / (graph_side / side)) - 0.5).astype(np.float32)
     first = np.floor(centres)
     weights = np.rint((centres - first) * np.float32(2048))
     neighbours = np.clip(np.stack([first, first + 1]), 0, side - 1)
-    return np.stack([*neighbours, weights], axis=1).astype(np.int32)
+    return np.stack([*neighbours, 2048 - weights, weights], axis=1).astype(np.int32)
 
 
 def _colour_weights(spec: PreprocessSpec) -> dict[str, int]:

@@ -8,21 +8,24 @@
 //
 // area. Bound by memory: every byte of the source is read once, 16 (BGR, grey) or 8 and 8 (YUV) bytes per thread and
 // load, and all that follows has to hide behind those loads. A block makes one row of output pixels, or a segment of it
-// whose source bytes its 128 threads cover in one stride.
+// whose source bytes its 128 threads cover in one stride. Which source pixels an output pixel covers, and how far, comes
+// from a table made on the host: divisions here would cost as much as a row of the source.
 //   1. `sum_rows`: a thread owns one chunk of neighbouring bytes and adds them up over the rows of the source that the
 //      output row covers. Rows that are covered in full all weigh the same, so their bytes are added two at a time as
 //      the 16-bit halves of a word: one instruction per byte, and no conversion to float, which would cost more than
-//      the loads. The first and the last row, covered in part, are kept as they are and weighed at the end. Four rows
-//      are loaded before the first of them is used. Only the boundary row of two output rows is read twice, the second
-//      time from the L2 cache.
-//   2. `average_columns`: the sums lie in shared memory, padded so that 16-byte stores meet no bank twice. A thread adds
-//      up those of one output value and divides.
+//      the loads. The first and the last row, covered in part, are kept as they are and weighed at the end, both in one
+//      instruction per byte. Several rows are loaded before the first of them is used. Only the boundary row of two
+//      output rows is read twice, the second time from the L2 cache.
+//   2. `average_columns`: the sums lie in shared memory, padded so that 16-byte stores of 16 columns per thread meet no
+//      bank twice (of 24: twice, where the conversion from YUV costs far more). A thread adds up those of one output
+//      value and divides.
 // Weights are whole numbers: with the frame's side over the graph's reduced to span/parts, output i covers the source
 // from i span/parts to (i + 1) span/parts, and a pixel weighs the number of parts of it that are covered. So all sums
-// are exact up to the last three products. Largest values: 16 bits hold 257 rows; a sum of rows is at most 255 span.
+// are exact up to the last three products. Largest values: at most 255 rows are covered in full, so their sums fit 16
+// bits; a sum of rows is at most 255 span.
 //
 // linear. Bound by what it writes: a thread per output pixel reads its four neighbours and computes with the 11-bit
-// weights and the shifts of OpenCV's INTER_LINEAR, whose taps come from a table made on the host.
+// weights and the shifts of OpenCV's INTER_LINEAR; neighbours and weights come from the host's table.
 //
 // YUV pixels become BGR before they are averaged, with OpenCV's 10-bit weights, because clipping is not linear.
 //
@@ -30,41 +33,40 @@
 // byte once.
 //
 // Host execution. Without a barrier in mid-function a block can run as loops over its threads: EACH_THREAD is that loop
-// in a host build (tests/emulation/native/cuda_host.h) and nothing here.
+// in a host build (tests/emulation/native/cuda_host.h) and nothing here. What stands outside of it is the same for all
+// threads of a block.
 
 #ifndef EACH_THREAD
 #define EACH_THREAD
 #endif
 
 constexpr int kThreads = 128;
-constexpr int kRowsInFlight = 4;
-constexpr int kLinearBits = 11;
 
-struct Tap {
-    int first, second;
-    int weight;  // of the second, in 1/2048
+struct __align__(16) Tap {  // the source pixels of an output pixel along an axis
+    int first, last;
+    int first_weight, last_weight;  // area: parts covered; linear: in 1/2048, and there is nothing between the two
 };
 
 struct Preprocess {
     const unsigned char* source;
     unsigned char* tiles;
-    const Tap* taps;  // `width` for the columns, then `height` for the rows; linear only
+    const Tap* taps;  // `width` for the columns, then `height` for the rows
     long long frame_stride;  // bytes from one camera's frame to the next one's
     int pitch, frame_height;  // bytes from row to row; rows of the picture, behind which NV12 has its chroma
     int left, top, region_width, region_height;
     int rows, columns, tile_width, tile_height;
     int width, height;  // of a tile in the graph
-    int row_span, row_parts, column_span, column_parts;
+    int row_parts, column_parts;  // of a source pixel; area only
     int segment;  // output columns per block; area only
     int half_up;  // OpenCV rounds halves up where it averages 2x2, else to even
-    float scale;  // 1 / (row_span column_span)
+    float scale;  // 1 / (row span * column span)
     int luma, blue_u, green_u, green_v, red_v;  // in 1/1024
     int blue, green, red;  // constant part, with the half for rounding
 };
 
-static_assert(sizeof(Tap) == 12 && sizeof(Preprocess) == 144, "edgerd/cuda/kernels/plan.py writes these");
+static_assert(sizeof(Tap) == 16 && sizeof(Preprocess) == 136, "edgerd/cuda/kernels/plan.py writes these");
 
-// ---- Pixel formats: how a chunk is loaded, what bytes of a BGR (or grey) row it becomes, and a single pixel.
+// ---- Pixel formats: how a chunk is loaded, what columns of a BGR (or grey) row it becomes, and a single pixel.
 
 template <int kWords>
 struct Words {
@@ -100,6 +102,21 @@ __device__ inline int byte_of(const Words<kWords>& words, int i) {
     return static_cast<int>(words.word[i / 4] >> (8 * (i % 4)) & 0xff);
 }
 
+template <int kWords>
+struct Halves {  // four columns per word: the even two, and the odd two, as 16-bit numbers
+    unsigned even[kWords], odd[kWords];
+};
+
+__device__ inline Halves<4> halves_of(const Words<4>& words) {
+    Halves<4> halves;
+#pragma unroll
+    for (int w = 0; w < 4; ++w) {
+        halves.even[w] = __byte_perm(words.word[w], 0, 0x4240);
+        halves.odd[w] = __byte_perm(words.word[w], 0, 0x4341);
+    }
+    return halves;
+}
+
 struct Pixel {
     int channel[3];  // B, G, R
 };
@@ -114,12 +131,12 @@ __device__ inline Pixel bgr_from_yuv(const Preprocess& p, int y, int u, int v) {
 
 template <bool kAligned>
 struct Bgr {
-    static constexpr int kChannels = 3, kColumns = 16;
+    static constexpr int kChannels = 3, kColumns = 16, kRowsInFlight = 4;
     using Raw = Words<4>;
     __device__ static Raw load_chunk(const Preprocess& p, const unsigned char* frame, int y, int chunk) {
         return load<kAligned, 4>(frame + static_cast<long long>(y) * p.pitch + 16 * chunk);
     }
-    __device__ static Words<4> columns(const Preprocess&, const Raw& raw) { return raw; }
+    __device__ static Halves<4> columns(const Preprocess&, const Raw& raw) { return halves_of(raw); }
     __device__ static Pixel pixel(const Preprocess& p, const unsigned char* frame, int y, int x) {
         const unsigned char* at = frame + static_cast<long long>(y) * p.pitch + 3 * x;
         return {{at[0], at[1], at[2]}};
@@ -128,12 +145,12 @@ struct Bgr {
 
 template <bool kAligned>
 struct Grey {
-    static constexpr int kChannels = 1, kColumns = 16;
+    static constexpr int kChannels = 1, kColumns = 16, kRowsInFlight = 4;
     using Raw = Words<4>;
     __device__ static Raw load_chunk(const Preprocess& p, const unsigned char* frame, int y, int chunk) {
         return load<kAligned, 4>(frame + static_cast<long long>(y) * p.pitch + 16 * chunk);
     }
-    __device__ static Words<4> columns(const Preprocess&, const Raw& raw) { return raw; }
+    __device__ static Halves<4> columns(const Preprocess&, const Raw& raw) { return halves_of(raw); }
     __device__ static Pixel pixel(const Preprocess& p, const unsigned char* frame, int y, int x) {
         const int value = frame[static_cast<long long>(y) * p.pitch + x];
         return {{value, value, value}};
@@ -144,8 +161,8 @@ struct Yuv8 {  // eight pixels: Y0 .. Y7, and U V U V ... for their pairs
     Words<2> luma, chroma;
 };
 
-__device__ inline Words<6> bgr_columns(const Preprocess& p, const Yuv8& raw) {
-    Words<6> columns = {};
+__device__ inline Halves<6> bgr_columns(const Preprocess& p, const Yuv8& raw) {
+    Halves<6> columns = {};
 #pragma unroll
     for (int x = 0; x < 8; ++x) {
         const int pair = x / 2 * 2;
@@ -153,7 +170,8 @@ __device__ inline Words<6> bgr_columns(const Preprocess& p, const Yuv8& raw) {
 #pragma unroll
         for (int channel = 0; channel < 3; ++channel) {
             const int column = 3 * x + channel;
-            columns.word[column / 4] |= static_cast<unsigned>(pixel.channel[channel]) << (8 * (column % 4));
+            unsigned& halves = column % 2 ? columns.odd[column / 4] : columns.even[column / 4];
+            halves += static_cast<unsigned>(pixel.channel[channel]) << (column % 4 / 2 * 16);
         }
     }
     return columns;
@@ -161,14 +179,14 @@ __device__ inline Words<6> bgr_columns(const Preprocess& p, const Yuv8& raw) {
 
 template <bool kAligned>
 struct Nv12 {
-    static constexpr int kChannels = 3, kColumns = 24;
+    static constexpr int kChannels = 3, kColumns = 24, kRowsInFlight = 2;
     using Raw = Yuv8;
     __device__ static Raw load_chunk(const Preprocess& p, const unsigned char* frame, int y, int chunk) {
         const unsigned char* chroma = frame + static_cast<long long>(p.frame_height + y / 2) * p.pitch;
         return {load<kAligned, 2>(frame + static_cast<long long>(y) * p.pitch + 8 * chunk),
                 load<kAligned, 2>(chroma + 8 * chunk)};
     }
-    __device__ static Words<6> columns(const Preprocess& p, const Raw& raw) { return bgr_columns(p, raw); }
+    __device__ static Halves<6> columns(const Preprocess& p, const Raw& raw) { return bgr_columns(p, raw); }
     __device__ static Pixel pixel(const Preprocess& p, const unsigned char* frame, int y, int x) {
         const unsigned char* chroma = frame + static_cast<long long>(p.frame_height + y / 2) * p.pitch + x / 2 * 2;
         return bgr_from_yuv(p, frame[static_cast<long long>(y) * p.pitch + x], chroma[0], chroma[1]);
@@ -177,12 +195,12 @@ struct Nv12 {
 
 template <bool kAligned>
 struct Yuyv {
-    static constexpr int kChannels = 3, kColumns = 24;
+    static constexpr int kChannels = 3, kColumns = 24, kRowsInFlight = 2;
     using Raw = Words<4>;
     __device__ static Raw load_chunk(const Preprocess& p, const unsigned char* frame, int y, int chunk) {
         return load<kAligned, 4>(frame + static_cast<long long>(y) * p.pitch + 16 * chunk);
     }
-    __device__ static Words<6> columns(const Preprocess& p, const Raw& raw) {
+    __device__ static Halves<6> columns(const Preprocess& p, const Raw& raw) {
         const auto& w = raw.word;
         return bgr_columns(p, {{__byte_perm(w[0], w[1], 0x6420), __byte_perm(w[2], w[3], 0x6420)},
                                {__byte_perm(w[0], w[1], 0x7531), __byte_perm(w[2], w[3], 0x7531)}});
@@ -213,17 +231,6 @@ __device__ inline Tile tile_of_block(const Preprocess& p) {
             p.top + row * (p.region_height - p.tile_height) / max(p.rows - 1, 1), output_row};
 }
 
-struct Cover {  // the source pixels under one output pixel along an axis, and how many parts of the outer two
-    int first, last, first_weight, last_weight;
-};
-
-__device__ inline Cover cover(int output, int span, int parts) {
-    const unsigned begin = static_cast<unsigned>(output) * span, end = begin + span;
-    const unsigned first = begin / parts, last = (end - 1) / parts;
-    return {static_cast<int>(first), static_cast<int>(last), static_cast<int>((first + 1) * parts - begin),
-            static_cast<int>(end - last * parts)};
-}
-
 struct Segment {  // output columns of a block, and the chunks of a source row that they need
     int begin, end;
     int first_chunk, chunks;
@@ -232,75 +239,80 @@ struct Segment {  // output columns of a block, and the chunks of a source row t
 template <class Format>
 __device__ inline Segment segment_of_block(const Preprocess& p, int left) {
     const int begin = static_cast<int>(blockIdx.x) * p.segment, end = min(begin + p.segment, p.width);
-    const int first_column = (left + cover(begin, p.column_span, p.column_parts).first) * Format::kChannels;
-    const int last_column = (left + cover(end - 1, p.column_span, p.column_parts).last) * Format::kChannels +
-                            Format::kChannels - 1;
-    const int first_chunk = first_column / Format::kColumns;
-    return {begin, end, first_chunk, last_column / Format::kColumns - first_chunk + 1};
+    const unsigned first_column = (left + p.taps[begin].first) * Format::kChannels;
+    const unsigned end_column = (left + p.taps[end - 1].last + 1) * Format::kChannels;
+    const unsigned first_chunk = first_column / Format::kColumns;
+    return {begin, end, static_cast<int>(first_chunk),
+            static_cast<int>((end_column - 1) / Format::kColumns - first_chunk + 1)};
 }
 
 // ---- area
 
-__device__ constexpr int padded(int column) { return column + column / 32 * 4; }
+__device__ constexpr unsigned padded(unsigned column) { return column + column / 32 * 4; }
 
-template <class Format>
-__device__ inline void sum_rows(const Preprocess& p, unsigned* sums) {
-    constexpr int kWords = Format::kColumns / 4;
-    const Tile tile = tile_of_block(p);
-    const Segment segment = segment_of_block<Format>(p, tile.left);
-    const int thread = static_cast<int>(threadIdx.x), chunk = segment.first_chunk + thread;
-    if (thread >= segment.chunks) {
-        return;
-    }
-    const Cover rows = cover(static_cast<int>(blockIdx.y), p.row_span, p.row_parts);
-    const auto raw_first = Format::load_chunk(p, tile.frame, tile.top + rows.first, chunk);
-    const auto raw_last = Format::load_chunk(p, tile.frame, tile.top + rows.last, chunk);
-    unsigned even[kWords] = {}, odd[kWords] = {};
-    for (int row = rows.first + 1; row < rows.last; row += kRowsInFlight) {
-        typename Format::Raw raw[kRowsInFlight] = {};
+template <class Format, int kRows, class Sums>
+__device__ __forceinline__ void add_rows(const Preprocess& p, const Tile& tile, int row, int rows, int chunk, Sums& sums) {
+    typename Format::Raw raw[kRows] = {};
 #pragma unroll
-        for (int i = 0; i < kRowsInFlight; ++i) {
-            if (row + i < rows.last) {
-                raw[i] = Format::load_chunk(p, tile.frame, tile.top + row + i, chunk);
-            }
-        }
-#pragma unroll
-        for (int i = 0; i < kRowsInFlight; ++i) {
-            if (row + i < rows.last) {
-                const auto bytes = Format::columns(p, raw[i]);
-#pragma unroll
-                for (int w = 0; w < kWords; ++w) {
-                    even[w] += bytes.word[w] & 0x00ff00ff;
-                    odd[w] += bytes.word[w] >> 8 & 0x00ff00ff;
-                }
-            }
+    for (int i = 0; i < kRows; ++i) {
+        if (i < rows) {
+            raw[i] = Format::load_chunk(p, tile.frame, tile.top + row + i, chunk);
         }
     }
-    const auto first = Format::columns(p, raw_first), last = Format::columns(p, raw_last);
 #pragma unroll
-    for (int w = 0; w < kWords; ++w) {
-        unsigned sum[4];
+    for (int i = 0; i < kRows; ++i) {
+        if (i < rows) {
+            const auto columns = Format::columns(p, raw[i]);
 #pragma unroll
-        for (int k = 0; k < 4; ++k) {
-            const unsigned between = (k % 2 ? odd[w] : even[w]) >> (k / 2 * 16) & 0xffff;
-            sum[k] = between * p.row_parts + byte_of(first, 4 * w + k) * rows.first_weight +
-                     byte_of(last, 4 * w + k) * rows.last_weight;
+            for (int w = 0; w < Format::kColumns / 4; ++w) {
+                sums.even[w] += columns.even[w];
+                sums.odd[w] += columns.odd[w];
+            }
         }
-        *reinterpret_cast<uint4*>(sums + padded(thread * Format::kColumns + 4 * w)) = {sum[0], sum[1], sum[2], sum[3]};
     }
 }
 
 template <class Format>
-__device__ inline void average_columns(const Preprocess& p, const unsigned* sums) {
-    const Tile tile = tile_of_block(p);
-    const Segment segment = segment_of_block<Format>(p, tile.left);
+__device__ inline void sum_rows(const Preprocess& p, const Tile& tile, const Segment& segment, unsigned* sums) {
+    const int thread = static_cast<int>(threadIdx.x), chunk = segment.first_chunk + thread;
+    if (thread >= segment.chunks) {
+        return;
+    }
+    const Tap rows = p.taps[p.width + static_cast<int>(blockIdx.y)];
+    const auto raw_first = Format::load_chunk(p, tile.frame, tile.top + rows.first, chunk);
+    const auto raw_last = Format::load_chunk(p, tile.frame, tile.top + rows.last, chunk);
+    Halves<Format::kColumns / 4> between = {};
+    int row = rows.first + 1;
+#pragma unroll 1
+    for (; row + Format::kRowsInFlight <= rows.last; row += Format::kRowsInFlight) {
+        add_rows<Format, Format::kRowsInFlight>(p, tile, row, Format::kRowsInFlight, chunk, between);
+    }
+    add_rows<Format, Format::kRowsInFlight - 1>(p, tile, row, rows.last - row, chunk, between);
+    const auto first = Format::columns(p, raw_first), last = Format::columns(p, raw_last);
+    const unsigned weights = rows.first_weight | rows.last_weight << 16, parts = p.row_parts;
+#pragma unroll
+    for (int w = 0; w < Format::kColumns / 4; ++w) {
+        const unsigned even = first.even[w] | last.even[w] << 8, odd = first.odd[w] | last.odd[w] << 8;
+        *reinterpret_cast<uint4*>(sums + padded(thread * Format::kColumns + 4 * w)) = {
+            __dp2a_lo(weights, even, (between.even[w] & 0xffff) * parts),
+            __dp2a_lo(weights, odd, (between.odd[w] & 0xffff) * parts),
+            __dp2a_hi(weights, even, (between.even[w] >> 16) * parts),
+            __dp2a_hi(weights, odd, (between.odd[w] >> 16) * parts),
+        };
+    }
+}
+
+template <class Format>
+__device__ inline void average_columns(const Preprocess& p, const Tile& tile, const Segment& segment,
+                                       const unsigned* sums) {
     for (int value = 3 * segment.begin + static_cast<int>(threadIdx.x); value < 3 * segment.end; value += kThreads) {
-        const Cover columns = cover(value / 3, p.column_span, p.column_parts);
+        const Tap columns = p.taps[value / 3];
         const int channel = Format::kChannels == 3 ? value % 3 : 0;
         const int origin = tile.left * Format::kChannels + channel - segment.first_chunk * Format::kColumns;
-        const int first = origin + columns.first * Format::kChannels, last = origin + columns.last * Format::kChannels;
+        const unsigned first = origin + columns.first * Format::kChannels;
+        const unsigned last = origin + columns.last * Format::kChannels;
         unsigned between = 0;
-        for (int column = first + Format::kChannels; column < last; column += Format::kChannels) {
+        for (unsigned column = first + Format::kChannels; column < last; column += Format::kChannels) {
             between += sums[padded(column)];
         }
         const float sum = static_cast<float>(sums[padded(first)]) * static_cast<float>(columns.first_weight) +
@@ -315,9 +327,11 @@ __device__ inline void average_columns(const Preprocess& p, const unsigned* sums
 template <class Format>
 __device__ inline void area(const Preprocess& p) {
     __shared__ __align__(16) unsigned sums[padded(kThreads * Format::kColumns)];
-    EACH_THREAD sum_rows<Format>(p, sums);
+    const Tile tile = tile_of_block(p);
+    const Segment segment = segment_of_block<Format>(p, tile.left);
+    EACH_THREAD sum_rows<Format>(p, tile, segment, sums);
     __syncthreads();
-    EACH_THREAD average_columns<Format>(p, sums);
+    EACH_THREAD average_columns<Format>(p, tile, segment, sums);
 }
 
 // ---- linear
@@ -330,17 +344,16 @@ __device__ inline void interpolate(const Preprocess& p) {
     }
     const Tile tile = tile_of_block(p);
     const Tap column = p.taps[x], row = p.taps[p.width + static_cast<int>(blockIdx.y)];
-    const int left = tile.left + column.first, right = tile.left + column.second;
+    const int left = tile.left + column.first, right = tile.left + column.last;
     const Pixel top_left = Format::pixel(p, tile.frame, tile.top + row.first, left);
     const Pixel top_right = Format::pixel(p, tile.frame, tile.top + row.first, right);
-    const Pixel bottom_left = Format::pixel(p, tile.frame, tile.top + row.second, left);
-    const Pixel bottom_right = Format::pixel(p, tile.frame, tile.top + row.second, right);
-    const int one = 1 << kLinearBits;
+    const Pixel bottom_left = Format::pixel(p, tile.frame, tile.top + row.last, left);
+    const Pixel bottom_right = Format::pixel(p, tile.frame, tile.top + row.last, right);
 #pragma unroll
     for (int c = 0; c < 3; ++c) {
-        const int top = top_left.channel[c] * (one - column.weight) + top_right.channel[c] * column.weight;
-        const int bottom = bottom_left.channel[c] * (one - column.weight) + bottom_right.channel[c] * column.weight;
-        const int sum = ((one - row.weight) * (top >> 4) >> 16) + (row.weight * (bottom >> 4) >> 16);
+        const int top = top_left.channel[c] * column.first_weight + top_right.channel[c] * column.last_weight;
+        const int bottom = bottom_left.channel[c] * column.first_weight + bottom_right.channel[c] * column.last_weight;
+        const int sum = (row.first_weight * (top >> 4) >> 16) + (row.last_weight * (bottom >> 4) >> 16);
         tile.output_row[3 * x + c] = static_cast<unsigned char>((sum + 2) >> 2);
     }
 }

@@ -8,7 +8,8 @@ from ctypes import c_void_p
 from typing import Any
 
 from edgerd.cuda.context import Context
-from edgerd.cuda.kernels.cubins import cubin
+from edgerd.cuda.kernels.compilers import INSTALL
+from edgerd.cuda.kernels.cubins import cubins
 from edgerd.cuda.kernels.plan import FrameLayout, plan_launch
 from edgerd.cuda.memory import Memory
 from edgerd.errors import DeviceError
@@ -80,13 +81,20 @@ class Preprocessor:
 
 
 def _loaded(context: Context) -> c_void_p:
-    """Load the module; a kept cubin that the driver refuses is damaged, and compiled again."""
-    try:
-        return _load(context, cubin(context.capability))
-    except DeviceError:
-        if context.is_lost:
-            raise
-    return _load(context, cubin(context.capability, fresh=True))
+    """Load the first module that the driver does not refuse."""
+    refusals = []
+    for image in cubins(context.capability):
+        try:
+            return _load(context, image)
+        except DeviceError as error:  # noqa: PERF203 -- the next one may be right
+            if context.is_lost:
+                raise
+            refusals.append(error)
+    raise DeviceError(
+        f"The driver does not load the kernels that the compilers here make.\n{refusals[-1].what}",
+        expected="a compiler of the driver's CUDA (nvidia-smi shows which), or an older one",
+        hint=INSTALL,
+    ) from refusals[-1]
 
 
 def _load(context: Context, image: bytes) -> c_void_p:

@@ -92,6 +92,12 @@ static inline unsigned __byte_perm(unsigned low, unsigned high, unsigned selecto
     for (int i = 0; i < 4; ++i) result |= unsigned(bytes >> (selector >> (4 * i) & 7) * 8 & 0xff) << (8 * i);
     return result;
 }
+static inline unsigned __dp2a_lo(unsigned halves, unsigned bytes, unsigned sum) {
+    return sum + (halves & 0xffff) * (bytes & 0xff) + (halves >> 16) * (bytes >> 8 & 0xff);
+}
+static inline unsigned __dp2a_hi(unsigned halves, unsigned bytes, unsigned sum) {
+    return __dp2a_lo(halves, bytes >> 16, sum);
+}
 static inline int __float2int_rn(float v) { return int(std::nearbyint(v)); }
 static inline int __float2int_rd(float v) { return int(std::floor(v)); }
 static inline int __float2int_ru(float v) { return int(std::ceil(v)); }
