@@ -19,17 +19,22 @@ from machine import print_results
 
 from edgerd.bundle import Bundle
 from edgerd.cli.bench import frames_of
+from edgerd.inspection.device_step import DeviceOptions
 from edgerd.inspection.inspector import Inspector
 
 _WARM_UP = 5
 
 
 def inspectors_of(bundle: Bundle, threads: int) -> list[Inspector]:
-    """One inspector per runtime and precision that this machine has; ONNX Runtime FP32, the reference, first."""
+    """One inspector per runtime and precision that this machine has; ONNX Runtime FP32, the reference, first.
+
+    On a GPU the engine's time is measured between two events.
+    """
     threshold = bundle.manifest.threshold
     if threshold is None:
         raise SystemExit(f"{bundle.path} is not calibrated: edgerd calibrate {bundle.path}")
-    return [Inspector(bundle, each.engine, threshold.value) for each in engines_of(bundle, threads)]
+    device = DeviceOptions(wait="spinning", profile=True)
+    return [Inspector(bundle, each.engine, threshold.value, device=device) for each in engines_of(bundle, threads)]
 
 
 def measure(inspectors: list[Inspector], bundle: Bundle, size: tuple[int, int], n: int) -> list[dict[str, Any]]:
@@ -75,6 +80,8 @@ def main() -> None:
     for size in arguments.sizes:
         width, height = (int(side) for side in size.split("x"))
         rows += measure(inspectors, bundle, (width, height), arguments.frames)
+    for inspector in reversed(inspectors):
+        inspector.close()
     model = bundle.manifest.model
     notes = [
         f"{model.teacher}, student {model.student}, {bundle.manifest.preprocess.width} px, batch 1, medians of "

@@ -217,6 +217,29 @@ def test_the_published_way_gives_the_maps_of_the_bundle(on_path, bundle, trained
     assert section.facts["p50_ms"] > 0
 
 
+def test_what_is_measured_is_made_again_where_that_was_cut_short(on_path, tmp_path, monkeypatch):
+    from gpu import parts
+    from gpu.schedule import Part, Wanted
+    from gpu.sections import Section
+
+    monkeypatch.setattr(parts.faulthandler, "enable", lambda: None)
+    monkeypatch.setattr(parts.subjects, "TEACHER", "tiny")
+    monkeypatch.setattr(parts.subjects, "SIZE", 64)
+    monkeypatch.setattr(parts.subjects, "_STEPS", 2)
+    wanted = Wanted(tmp_path, None, None, 20, False, float("inf"))
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "subject" / "parts").mkdir(parents=True)
+    (tmp_path / "subject" / "parts" / "half.png").touch()
+    facts = {"engines": [["onnxruntime-cuda", "fp32"]]}
+    Section("What is there", facts=facts, file=wanted.file_of(Part("inventory"))).keep()
+    parts.run_part(Part("subject"), wanted)
+    section = Section.read(wanted.file_of(Part("subject")))
+    assert section.status == "ran", section.reason
+    assert section.facts["graphs"] == ["fp32"]
+    assert Path(section.facts["run"]).is_dir()
+    assert "random weights" in section.facts["origin"]
+
+
 def test_what_nvidia_smi_says_is_read_field_by_field_where_it_must_be(on_path, tmp_path, monkeypatch):
     from gpu import card
 

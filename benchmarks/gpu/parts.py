@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import shutil
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -49,8 +50,12 @@ def run_section(section: Section, fill: Callable[[Section], None]) -> Section:
 
 
 def _subject(section: Section, _: Part, wanted: Wanted) -> None:
-    bundle = wanted.bundle
-    subject = subjects.given_subject(bundle, wanted.run) if bundle else subjects.made_subject(wanted.work)
+    if wanted.bundle:
+        subject = subjects.given_subject(wanted.bundle, wanted.run)
+    else:
+        folder = wanted.work / "subject"
+        shutil.rmtree(folder, ignore_errors=True)  # of a part that did not end
+        subject = subjects.made_subject(folder)
     facts = Section.read(wanted.file_of(Part("inventory"))).facts
     precisions = list(dict.fromkeys(precision for _, precision in facts["engines"]))
     subjects.fill(section, subject, precisions, wanted.work / "graphs")

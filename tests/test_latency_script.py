@@ -1,0 +1,39 @@
+"""`benchmarks/latency.py` where engines on CPU and GPU take turns."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgerd.manifest import GRAPH_FILE
+from edgerd.runtimes import load_runtime
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.mark.emulated(once=True)
+def test_an_engine_on_a_gpu_is_timed_too(emulation, bundle, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import latency
+    from engines import BenchmarkEngine
+
+    def two_engines(bundle, threads):
+        graph = bundle.read(GRAPH_FILE)
+        for name in ("onnxruntime", "tensorrt"):
+            runtime = load_runtime(name)
+            key = runtime.key("fp32", hashlib.sha256(graph).hexdigest())
+            yield BenchmarkEngine(name, "fp32", runtime.load(graph, key, {}, threads=threads), 0)
+
+    monkeypatch.setattr(latency, "engines_of", two_engines)
+    inspectors = latency.inspectors_of(bundle, 1)
+    rows = latency.measure(inspectors, bundle, (96, 64), 2)
+    for inspector in reversed(inspectors):
+        inspector.close()
+    for name in ("latency", "engines", "machine"):
+        del sys.modules[name]
+    assert [row["runtime"] for row in rows] == ["onnxruntime", "tensorrt"]
+    assert all(0 < row["engine p50 ms"] <= row["frame p50 ms"] for row in rows)
