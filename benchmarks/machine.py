@@ -12,7 +12,10 @@ from typing import Any
 
 from edgerd.runtimes.machine import cpu_features, cpu_name, usable_cores
 
-_PACKAGES = ("edgerd", "onnxruntime", "openvino", "torch", "opencv-python", "numpy")
+_PACKAGES = (
+    *("edgerd", "onnxruntime", "onnxruntime-gpu", "openvino", "torch", "pycuda"),
+    *("opencv-python", "opencv-python-headless", "numpy"),
+)
 
 
 def machine() -> dict[str, Any]:
