@@ -4,7 +4,8 @@
 
 Without FOLDER the range pictures that travel in the bundle are judged. They are held against other good pictures: those
 in OTHERS, or the ones held out in the bundle. Exit code 0: enough; 5: more pictures are needed, or some are suspects;
-2: the input cannot be used.
+2: the input cannot be used; 3: the bundle cannot (not calibrated, or without pictures of its own where they are
+needed); 1: the plot cannot be written.
 """
 
 from __future__ import annotations

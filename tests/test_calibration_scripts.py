@@ -66,6 +66,14 @@ def test_judge_names_a_defect_and_fails(bundle, good, tmp_path, capsys):
     assert printed.splitlines()[-1] == "Verdict: these pictures are suspects"
 
 
+def test_a_bundle_that_cannot_be_used_exits_with_3(bundle, good, tmp_path, capsys):
+    bare = bundle.save_with(bundle.manifest.model_copy(update={"ranges": (), "holdout": ()}))
+    for arguments in ([], [str(good)]):
+        assert script("judge").main([str(bare.path), *arguments, "--plot", str(tmp_path / "judged.png")]) == 3
+        assert "without --no-pictures" in capsys.readouterr().err
+    assert "3: the bundle cannot" in script("judge").__doc__
+
+
 def test_what_cannot_be_used_exits_with_2_and_says_what_to_do(bundle, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert script("judge").main([str(bundle.path), str(tmp_path / "empty")]) == 2

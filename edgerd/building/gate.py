@@ -29,7 +29,7 @@ from edgerd.runtimes.protocol import Maps
 MAX_MAP_ERROR = 0.25
 """Largest difference of two maps, as a part of the threshold, that is let through by default."""
 MAX_MEAN_MAP_ERROR = 0.025
-"""Likewise the mean difference. INT8 that works has 0.004 to 0.007 (ResNet18 on metal_nut and mtd)."""
+"""Likewise the mean difference; what INT8 of ResNet18 has stands in docs/decisions/int8-cpu.md."""
 MEAN_OF_LARGEST = 0.2
 """Mean difference allowed, as a part of the largest that a person allows; rounding's mean is an eighth of it."""
 MIN_RANK_CORRELATION = 0.95
