@@ -92,7 +92,7 @@ class Config(Logging):
         self.previews: dict[int, bool] = {}
         self.cache: TimingCache | None = None
         self.monitor = 0
-        self._flags = 0
+        self._flags = 1 << int(flag("TF32"))  # on, as in TensorRT
         self.tactic_sources = 0b11000
 
     def settings(self) -> dict[str, Any]:

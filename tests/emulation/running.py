@@ -36,6 +36,11 @@ class Runtime(Logging):
 
     def _check(self, plan: Plan) -> None:
         start = "IRuntime::deserializeCudaEngine: Error Code"
+        if "VERSION_COMPATIBLE" in plan.settings["flags"] and not self._engine_host_code_allowed:
+            raise PlanError(
+                f"{start} 3: API Usage Error (The plan contains host executable code, but "
+                "IRuntime::engineHostCodeAllowed is false)"
+            )
         if plan.tensorrt != Machine.tensorrt and "VERSION_COMPATIBLE" not in plan.settings["flags"]:
             raise PlanError(
                 f"{start} 6: API Usage Error (The engine plan file is not compatible with this version of TensorRT, "

@@ -47,4 +47,6 @@ def mypy(stubs: Path, *what: str) -> str:
         *what,
     ]
     environment = {"MYPYPATH": str(stubs), "PATH": ""}
-    return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True).stdout
+    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
+    assert done.returncode in (0, 1), done.stdout + done.stderr  # 2: mypy itself failed, and found nothing
+    return done.stdout
