@@ -134,6 +134,7 @@ def build_candidate(
         MissingDependencyError: The runtime is not installed.
         InputError: It cannot run that precision here.
         BundleError: The graph cannot be made, or not read.
+        DeviceError: A GPU refuses to build or to run it.
     """
     runtime = runtime_of(wanted.runtime)
     graph = graph_of(wanted.precision, runtime.probe().int8_flavour, wanted.high_precision)
@@ -141,7 +142,11 @@ def build_candidate(
     key = runtime.key(wanted.precision, graph.sha256)
     compiled = runtime.build(graph.content, wanted.precision)
     engine = runtime.load(graph.content, key, compiled)
-    given = outputs_of(engine, standard.pictures, standard.threshold.false_alarm_rate, standard.reference)
+    try:
+        given = outputs_of(engine, standard.pictures, standard.threshold.false_alarm_rate, standard.reference)
+    except BaseException:
+        engine.close()
+        raise
     broken = broken_weights(graph.content)
     gate = compare(given, standard.reference, standard.threshold.value, standard.budget, broken)
     if not gate.finite:

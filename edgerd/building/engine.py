@@ -25,7 +25,15 @@ from edgerd.building.gate_pictures import GatePictures, gate_pictures
 from edgerd.building.sensitivity import Measured
 from edgerd.building.typed_graph import TypedGraph, bundle_ranges, typed_graph
 from edgerd.bundle import Bundle, check_can_save
-from edgerd.errors import BundleDamagedError, BundleError, InputError, MissingDependencyError
+from edgerd.errors import (
+    BundleDamagedError,
+    BundleError,
+    DeviceError,
+    DeviceLostError,
+    EdgerdError,
+    InputError,
+    MissingDependencyError,
+)
 from edgerd.manifest import GRAPH_FILE, ThresholdRecord
 from edgerd.precision.preset import Preset
 from edgerd.precision.ranges import Ranges
@@ -104,7 +112,7 @@ def build_engine(
             f"{len(judged_by.good)}; give the same ones with --calibration DATA, or calibrate again afterwards."
         )
     standard = fp32_standard(bundle, judged_by, threshold, budget)
-    candidates = build_candidates(wanted, graph_of, standard, runtime_of)
+    candidates = build_candidates(wanted, graph_of, standard, runtime_of, say)
     for candidate in candidates:
         on_candidate(candidate)
     built = install(bundle, fastest(candidates, force=force), candidates)
@@ -163,7 +171,7 @@ def _has_graph(wanted: Wanted, graph_of: GraphSource, runtime_of: RuntimeSource,
     except BundleDamagedError:
         raise
     except (BundleError, MissingDependencyError) as error:
-        say(f"{wanted.runtime} {wanted.precision} is left out: {error.what} {error.hint or ''}".rstrip())
+        say(_left_out(wanted, error))
         return False
     return True
 
@@ -210,21 +218,42 @@ def graphs_of(bundle: Bundle, preset: Preset | None = None) -> GraphSource:
 
 
 def build_candidates(
-    wanted: Sequence[Wanted], graph_of: GraphSource, standard: Standard, runtime_of: RuntimeSource = load_runtime
+    wanted: Sequence[Wanted],
+    graph_of: GraphSource,
+    standard: Standard,
+    runtime_of: RuntimeSource = load_runtime,
+    say: Callable[[str], None] = lambda _: None,
 ) -> tuple[Candidate, ...]:
     """Build, compare and time all that are wanted; their engines are closed again.
 
+    One of several that a device refuses, or has no memory for, is left out.
+
     Raises:
-        As `build_candidate`.
+        As `build_candidate`, where none is left.
     """
     with ExitStack() as stack:
         candidates, engines = [], []
+        refused: EdgerdError | None = None
         for each in wanted:
-            candidate, engine = build_candidate(each, graph_of, standard, runtime_of)
+            try:
+                candidate, engine = build_candidate(each, graph_of, standard, runtime_of)
+            except DeviceLostError:
+                raise
+            except (DeviceError, MissingDependencyError) as error:
+                refused = error
+                if len(wanted) > 1:
+                    say(_left_out(each, error))
+                continue
             stack.callback(engine.close)
             candidates.append(candidate)
             engines.append(engine)
+        if refused and not candidates:
+            raise refused
         return tuple(timed(candidates, engines, standard.pictures.good[0]))
+
+
+def _left_out(wanted: Wanted, error: EdgerdError) -> str:
+    return f"{wanted.runtime} {wanted.precision} is left out: {error.what} {error.hint or ''}".rstrip()
 
 
 def _threshold_of(bundle: Bundle) -> ThresholdRecord:

@@ -14,7 +14,17 @@ from edgerd.bundle import Bundle
 from edgerd.errors import InputError
 from edgerd.manifest import GRAPH_FILE, Record
 from edgerd.precision import tensorrt
-from edgerd.runtimes.tensorrt.options import DLA_PRECISIONS, BuildOptions, refuse_impossible
+from edgerd.runtimes.tensorrt.options import (
+    DLA_AGAIN_FROM,
+    DLA_PRECISIONS,
+    DLA_VERSIONS,
+    NO_DLA_FROM,
+    OLDEST_CAPABILITY,
+    OLDEST_VERSION,
+    PRECISIONS,
+    BuildOptions,
+    refuse_impossible,
+)
 from edgerd.storage import storage_errors
 
 if sys.version_info >= (3, 11):
@@ -22,15 +32,10 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-PRECISIONS = ("fp32", "fp16", "int8")
-_OLDEST = (7, 5)
-_NO_DLA_FROM, _DLA_AGAIN_FROM = (10, 8), (11, 4, 1)
-"""TensorRT 10.7 was the last 10.x with DLA, 11.4.1 is the next that has it on a Jetson ("Working with DLA", 11.4.1)."""
-
-_EXPECTED = "a TOML file with name, compute_capability and tensorrt; if known memory_gb, dla_cores"
+_EXPECTED = "a TOML file with name, compute_capability and tensorrt; where they are known memory_gb and dla_cores"
 _EXAMPLE = (
     'For instance name = "Orin NX", compute_capability = "8.7", tensorrt = "10.3.0", a line each; on the device '
-    "`edgerd build-engine --runtime tensorrt --dry-run` prints them."
+    "`edgerd build-engine --runtime tensorrt --dry-run` prints these lines."
 )
 
 
@@ -128,10 +133,10 @@ def _check(target: Target, precision: str, options: BuildOptions) -> None:
         raise InputError(
             f"TensorRT graphs have no {precision}.",
             expected=f"one of {', '.join(PRECISIONS)}",
-            hint="Give it with --precision.",
+            hint="Choose one with --precision.",
         )
     major, minor = (int(part) for part in target.compute_capability.split("."))
-    if (major, minor) < _OLDEST:
+    if (major, minor) < OLDEST_CAPABILITY:
         raise InputError(
             f"{target.name} has compute capability {target.compute_capability}.",
             expected="7.5 or later, as TensorRT 10 and 11 need it",
@@ -146,16 +151,16 @@ def _check(target: Target, precision: str, options: BuildOptions) -> None:
             hint="Leave --dla-core out, or set dla_cores in the file.",
         )
     version = tuple(int(part) for part in target.tensorrt.split("."))
-    if version < (10,):
+    if version < OLDEST_VERSION:
         raise InputError(
             f"{target.name} has TensorRT {target.tensorrt}.",
-            expected="10.3 or later: JetPack 6 or later on a Jetson",
+            expected="10.3 or later: JetPack 6.1 or later on a Jetson",
             hint="Update JetPack, or use --runtime onnxruntime there.",
         )
-    if dla_core is not None and _NO_DLA_FROM <= version < _DLA_AGAIN_FROM:
+    if dla_core is not None and NO_DLA_FROM <= version < DLA_AGAIN_FROM:
         raise InputError(
             f"TensorRT {target.tensorrt} has no DLA.",
-            expected="up to 10.7, or from 11.4.1 on",
+            expected=DLA_VERSIONS,
             hint="Leave --dla-core out to build for the GPU.",
         )
 

@@ -85,7 +85,7 @@ class Context:
 
         Raises:
             DeviceLostError: The GPU no longer answers.
-            DeviceError: It refused a call, or has not enough memory.
+            DeviceError: It refused a call, or does not have enough memory.
         """
         try:
             yield

@@ -146,7 +146,7 @@ class Driver:
             )
         if code == _OUT_OF_MEMORY:
             return DeviceError(
-                f"The GPU has not enough memory, in {call}.",
+                f"The GPU does not have enough memory, in {call}.",
                 hint="Stop other programs that use it, or take fewer slots, tiles or cameras.",
             )
         return DeviceError(f"The GPU refused {call}: {self.describe(code)}.", hint="edgerd doctor")

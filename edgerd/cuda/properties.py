@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import sys
 from dataclasses import dataclass
 
 from edgerd.cuda.context import import_pycuda
@@ -31,6 +33,11 @@ class GpuProperties:
     def architecture(self) -> str:
         """As compilers call it: "sm_87"."""
         return f"sm_{self.capability[0]}{self.capability[1]}"
+
+    @property
+    def platform(self) -> str:
+        """What its libraries are made for: "linux aarch64 integrated"; those of servers and Jetsons differ."""
+        return f"{sys.platform} {platform.machine()} {'integrated' if self.is_integrated else 'discrete'}"
 
     @property
     def model(self) -> str:

@@ -80,7 +80,7 @@ class DeviceStep:
 
         Raises:
             InputError: The engine does not take so many tiles at once.
-            DeviceError: The GPU has not enough memory.
+            DeviceError: The GPU does not have enough memory.
         """
         self.options = options = options or DeviceOptions()
         self.notes: list[str] = []
@@ -140,7 +140,7 @@ class DeviceStep:
         Raises:
             SpecError: The preprocessing does not fit such frames.
             MissingDependencyError: No compiler for this GPU.
-            DeviceError: The GPU has not enough memory, or refuses the work.
+            DeviceError: The GPU does not have enough memory, or refuses the work.
         """
         plan_launch(layout, self._spec, self._cameras)  # a frame that does not fit costs no slots
         self._frames = None

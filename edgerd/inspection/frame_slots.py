@@ -55,7 +55,7 @@ class FrameSlots:
         Raises:
             SpecError: The preprocessing does not fit such frames.
             MissingDependencyError: No compiler for this GPU.
-            DeviceError: The GPU has not enough memory, or refuses the work.
+            DeviceError: The GPU does not have enough memory, or refuses the work.
         """
         self.layout = layout
         self._lanes = lanes

@@ -90,7 +90,7 @@ class Inspector:
             BundleError: There is no bundle, it was damaged or not calibrated, or no engine fits this machine.
             InputError: There is no such runtime or precision here, or the threshold is none that a score can have.
             MissingDependencyError: The runtime is not installed.
-            DeviceError: The GPU has not enough memory.
+            DeviceError: The GPU does not have enough memory.
         """
         if not isinstance(bundle, Bundle):
             bundle = Bundle.open(bundle)

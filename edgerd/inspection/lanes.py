@@ -40,7 +40,7 @@ class Lane:
 
         Raises:
             InputError: The engine does not take so many tiles.
-            DeviceError: The GPU has not enough memory.
+            DeviceError: The GPU does not have enough memory.
         """
         self._gpu = engine.gpu
         self.stream = self._gpu.stream()

@@ -28,7 +28,7 @@ class DeviceInspection:
 
     Raises:
         InputError: The engine does not take as many tiles as a frame has.
-        DeviceError: The GPU has not enough memory.
+        DeviceError: The GPU does not have enough memory.
     """
 
     def __init__(

@@ -11,8 +11,9 @@ from edgerd.building.engine import build_engine
 from edgerd.building.gate_pictures import GatePictures, gate_pictures
 from edgerd.building.scores import holdout_pictures
 from edgerd.bundle import Bundle
-from edgerd.errors import BundleError, GateError, InputError, MissingDependencyError
+from edgerd.errors import BundleError, DeviceError, GateError, InputError, MissingDependencyError
 from edgerd.inspection.inspector import Inspector
+from edgerd.runtimes import load_runtime
 
 
 def test_the_engine_is_installed_as_default_and_used(bundle):
@@ -45,6 +46,37 @@ def test_auto_tries_all_that_is_here_and_says_what_each_gave(bundle):
     assert tuple(told) == built.candidates != ()
     assert built.chosen.median_ms == min(record.median_ms for record in passed)
     assert all("ms per picture" in str(candidate) for candidate in told)
+
+
+class Refuses:
+    """A runtime whose device builds nothing."""
+
+    def __init__(self, runtime):
+        self._runtime = runtime
+
+    def __getattr__(self, name):
+        return getattr(self._runtime, name)
+
+    def build(self, graph, precision):
+        raise DeviceError("The GPU does not have enough memory.", hint="Stop other programs.")
+
+
+def without_openvino(name):
+    return Refuses(load_runtime(name)) if name == "openvino" else load_runtime(name)
+
+
+def test_auto_goes_on_without_what_a_device_refuses(bundle):
+    said: list[str] = []
+    built = build_engine(bundle, precision="fp32", runtime_of=without_openvino, say=said.append)
+    assert built.chosen.key.runtime == "onnxruntime"
+    assert [candidate.runtime for candidate in built.candidates] == ["onnxruntime"]
+    assert "openvino fp32 is left out: The GPU does not have enough memory. Stop other programs." in said
+
+
+def test_what_is_asked_for_alone_is_an_error_where_the_device_refuses(bundle):
+    with pytest.raises(DeviceError, match="enough memory"):
+        build_engine(bundle, runtime="openvino", precision="fp32", runtime_of=without_openvino)
+    assert not Bundle.open(bundle.path).manifest.engines
 
 
 def test_a_threshold_from_fewer_pictures_than_the_bundles_is_pointed_out(bundle):

@@ -51,11 +51,12 @@ def test_a_graph_that_is_missing_is_made_and_kept(bundle, target):
     [
         (("8.7", "6.1"), "fp16", {}, "compute capability 6.1"),
         (("10.3.0", "8.6.1"), "fp16", {}, "TensorRT 8.6.1"),
+        (("10.3.0", "10.2.0"), "fp16", {}, "TensorRT 10.2.0"),
         (("10.3.0", "10.13"), "fp16", {"dla_core": 0}, "TensorRT 10.13 has no DLA"),
         (("10.3.0", "11.4.0"), "fp16", {"dla_core": 0}, "TensorRT 11.4.0 has no DLA"),
         (("", ""), "fp16", {"dla_core": 2}, "no DLA core 2"),
         (("", ""), "fp32", {"dla_core": 0}, "DLA does not compute in fp32"),
-        (("", ""), "fp16", {"dla_core": 0, "profile": (1, 2, 4)}, "same number of tiles in one run, not 1 to 4"),
+        (("", ""), "fp16", {"dla_core": 0, "profile": (1, 2, 4)}, "same number of tiles, not 1 to 4"),
         (("8.7", "7.5"), "fp16", {"hardware_compatible": True}, "from Ampere on; this one is sm_75"),
         (("", ""), "bf16", {}, "no bf16"),
     ],

@@ -100,7 +100,7 @@ def test_a_pycuda_that_the_driver_is_too_old_for_must_be_compiled_again(gpu, mon
 def test_too_little_memory_is_an_error_of_its_own(driver, gpu):
     context = gpu()
     driver.set_memory(driver.used_bytes + 1000)
-    with pytest.raises(DeviceError, match="not enough memory") as caught:
+    with pytest.raises(DeviceError, match="not have enough memory") as caught:
         Memory(context).device(2000)
     assert not isinstance(caught.value, DeviceLostError)
     assert not context.is_lost

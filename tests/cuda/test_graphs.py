@@ -140,7 +140,7 @@ def test_a_driver_that_refuses_a_graph_gets_eager_work(driver, loop, call):
 def test_work_that_fails_without_a_capture_is_an_error(driver, loop):
     context, stream, enqueue, _, _ = loop
     driver.fail("cuMemcpyHtoDAsync", OUT_OF_MEMORY)
-    with pytest.raises(DeviceError, match="not enough memory"):
+    with pytest.raises(DeviceError, match="not have enough memory"):
         Step(context, stream, enqueue)
 
 

@@ -273,7 +273,7 @@ def test_too_little_memory_is_said_and_leaves_nothing(emulation, on_gpu, after):
     inspector = on_gpu()
     before = live(emulation)
     emulation.driver.fail("cuMemAlloc", OUT_OF_MEMORY, after=after, times=2)
-    with pytest.raises(DeviceError, match="not enough memory"):
+    with pytest.raises(DeviceError, match="not have enough memory"):
         inspector.inspect(noise())
     assert live(emulation) == before
     assert inspector.inspect(noise()).score is not None

@@ -209,7 +209,7 @@ def test_infer_gives_the_maps_and_refuses_what_does_not_fit(opened, frames, expe
     ("said", "kind", "match"),
     [
         ("CUDA failure 700: an illegal memory access was encountered ; GPU=0", DeviceLostError, "illegal memory"),
-        ("CUDA failure 2: out of memory ; GPU=0", DeviceError, "not enough memory"),
+        ("CUDA failure 2: out of memory ; GPU=0", DeviceError, "not have enough memory"),
         ("BFCArena::AllocateRawInternal Failed to allocate memory for requested buffer", DeviceError, "enough memory"),
         ("CUDNN failure 5000: CUDNN_STATUS_EXECUTION_FAILED", DeviceError, "CUDNN failure 5000"),
         (

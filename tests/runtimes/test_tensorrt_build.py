@@ -10,7 +10,7 @@ import onnx
 import pytest
 from emulation.driver import LOST, NO_DEVICE
 
-from edgerd.errors import BundleDamagedError, DeviceError, EdgerdError, InputError, MissingDependencyError
+from edgerd.errors import BundleDamagedError, DeviceError, InputError, MissingDependencyError
 
 pytestmark = pytest.mark.emulated
 
@@ -129,8 +129,14 @@ def test_a_dry_run_says_what_would_be_built_and_builds_nothing(tensorrt, graph, 
     assert "MiB free" in text
     assert "it would be built" in text
     assert not private_cache.exists()
+    from edgerd.building.target import Target, tomllib
+
+    described = [line.strip() for line in lines if " = " in line]
+    target = Target.model_validate(tomllib.loads("\n".join(described)))
+    assert (target.compute_capability, target.tensorrt) == ("8.7", emulation.trt.__version__)
+    assert target.name.startswith("Orin NX")
     tensorrt().build(graph, "fp16")
-    assert "is taken from" in "\n".join(tensorrt().dry_run(graph, "fp16"))
+    assert "was built before" in "\n".join(tensorrt().dry_run(graph, "fp16"))
 
 
 # what cannot be done
@@ -144,7 +150,7 @@ def test_every_node_that_tensorrt_cannot_parse_is_named(tensorrt, graph):
     with pytest.raises(BundleDamagedError) as caught:
         tensorrt().build(model.SerializeToString(), "fp32")
     names = [f"node {index} {model.graph.node[index].name!r}" for index in (3, 4)]
-    assert "2 errors" in caught.value.what
+    assert "(2 errors)" in caught.value.what
     assert all(name in caught.value.what for name in names)
 
 
@@ -164,17 +170,16 @@ def test_another_kind_of_graph_is_refused(tensorrt):
 
 def test_too_little_memory_is_said_before_the_build(tensorrt, graph, emulation):
     emulation.driver.set_memory(emulation.driver.used_bytes + (100 << 20))
-    with pytest.raises(DeviceError, match="100 MiB are free") as caught:
+    with pytest.raises(DeviceError, match="not have enough memory to build the engine: 100 MiB are free") as caught:
         tensorrt().build(graph, "fp32")
     assert "MiB or more" in caught.value.expected
     emulation.driver.set_memory(emulation.driver.used_bytes + (300 << 20))
-    with pytest.raises(DeviceError, match="not enough memory to build"):
-        tensorrt(workspace_mib=1024).build(graph, "fp32")
+    assert tensorrt(workspace_mib=1024).build(graph, "fp32")  # what a layer may take, not what it will
 
 
 def test_memory_that_runs_out_in_the_build(tensorrt, graph, emulation):
     emulation.settings.build_bytes = 16 << 30
-    with pytest.raises(DeviceError, match="not enough memory to build the engine") as caught:
+    with pytest.raises(DeviceError, match="not have enough memory to build the engine") as caught:
         tensorrt().build(graph, "fp32")
     assert "--workspace" in caught.value.hint
 
@@ -198,6 +203,11 @@ def test_fp32_is_nothing_for_a_dla(tensorrt, graph, emulation):
     with pytest.raises(InputError, match="does not compute in fp32") as caught:
         tensorrt(dla_core=0).build(graph, "fp32")
     assert "fp16 or int8" in caught.value.expected
+
+
+def test_a_version_compatible_engine_keeps_its_weights(tensorrt, graph):
+    with pytest.raises(InputError, match="do not go together"):
+        tensorrt(version_compatible=True, strip=True).build(graph, "fp16")
 
 
 def test_a_dla_takes_no_free_batch(tensorrt, graph, emulation):
@@ -251,13 +261,13 @@ def test_a_build_that_is_refused_names_the_flags(tensorrt, graph, emulation):
     unbuildable = model.SerializeToString()
     with pytest.raises(DeviceError, match=r"refused to build the engine: .*only go into a Cast") as caught:
         tensorrt(strip=True, opt_level=2).build(unbuildable, "fp32")
-    assert "Try without --opt-level 2 --strip" in caught.value.hint
+    assert "Leave out --opt-level 2 --strip one at a time" in caught.value.hint
     with pytest.raises(DeviceError) as caught:
         tensorrt().build(unbuildable, "fp32")
     assert caught.value.hint == "edgerd doctor"
 
 
-def test_no_permission(tensorrt, emulation, monkeypatch, tmp_path):
+def test_no_permission(tensorrt, graph, emulation, monkeypatch, tmp_path):
     from edgerd.cuda import driver
 
     (tmp_path / "nvidiactl").touch()
@@ -268,6 +278,9 @@ def test_no_permission(tensorrt, emulation, monkeypatch, tmp_path):
     assert not probe.usable
     assert "nvidiactl cannot be opened" in probe.reason
     assert "usermod" in probe.fix
+    emulation.driver.fail("cuInit", LOST, times=9)
+    with pytest.raises(MissingDependencyError, match="nvidiactl cannot be opened"):
+        tensorrt().build(graph, "fp32")
 
 
 @pytest.mark.parametrize("attempt", ["build", "key"])
@@ -279,8 +292,38 @@ def test_no_driver(tensorrt, graph, graph_sha256, emulation, attempt):
     assert probe.version == emulation.trt.__version__
     assert "finds no GPU" in probe.reason
     assert "nvidia-smi" in probe.fix
-    with pytest.raises(EdgerdError, match=r"finds no GPU|cannot run fp32"):
+    with pytest.raises(MissingDependencyError, match=r"finds no GPU"):
         runtime.build(graph, "fp32") if attempt == "build" else runtime.key("fp32", graph_sha256)
+
+
+def test_a_tensorrt_of_before_typed_networks_is_too_old(tensorrt, graph, monkeypatch):
+    import sys
+    from types import SimpleNamespace
+
+    old = SimpleNamespace(__version__="8.6.2", NetworkDefinitionCreationFlag=SimpleNamespace(EXPLICIT_BATCH=0))
+    monkeypatch.setitem(sys.modules, "tensorrt", old)
+    probe = tensorrt().probe()
+    assert not probe.usable
+    assert "TensorRT 8.6.2 is too old" in probe.reason
+    assert "JetPack 6.1" in probe.fix
+    with pytest.raises(MissingDependencyError, match="too old"):
+        tensorrt().build(graph, "fp32")
+
+
+def test_what_ended_a_build_is_told_though_it_passed_over_many_kernels(emulation):
+    from edgerd.runtimes.tensorrt.log import Log, refusal
+
+    log, error = Log(), emulation.trt.ILogger.ERROR
+    for number in range(200):
+        log.log(error, f"Skipping tactic {number} due to insufficient memory: OutOfMemory")
+    log.log(error, "Could not find any implementation for node up_2")
+    told = refusal(log.take(), "build the engine")
+    assert told.what.startswith("TensorRT refused to build the engine: ")
+    assert told.what.endswith("Could not find any implementation for node up_2.")
+    assert "memory ran out" in told.hint
+    assert len(told.what) < 400
+    log.log(error, "OutOfMemory (Requested size was 1 byte.)")
+    assert "does not have enough memory" in refusal(log.take(), "build the engine").what
 
 
 def test_without_tensorrt_it_says_where_to_get_it(tensorrt, graph, monkeypatch):

@@ -1,5 +1,6 @@
 """Engines and timings that are kept, and those that cannot be used."""
 
+import hashlib
 import json
 from types import SimpleNamespace
 
@@ -38,7 +39,7 @@ def test_the_same_engine_is_not_built_twice(tensorrt, graph, said, emulation):
     said.clear()
     emulation.driver.clear()
     assert tensorrt().build(graph, "fp32") == first
-    assert "built before" in said[0]
+    assert "Using the engine that was built before" in said[0]
     assert not emulation.driver.counts(device=True)["engine"]
 
 
@@ -71,7 +72,50 @@ def test_an_engine_of_another_tensorrt_is_explained_and_replaced(tensorrt, graph
     file.write_text(json.dumps(content))
     said.clear()
     tensorrt().build(graph, "fp32")
-    assert said[0] == f"The cached engine is of TensorRT 9.9.0, this is {here}; it is built again."
+    assert said[0].startswith("The cached engine is of TensorRT 9.9.0 (")
+    assert f"here is TensorRT {here} (" in said[0]
+    assert "It is built again." in said[0]
+    said.clear()
+    tensorrt().build(graph, "fp32")
+    assert "built before" in said[0]
+
+
+@pytest.mark.parametrize("what", ["library", "edgerd"])
+def test_an_engine_of_another_library_or_edgerd_makes_way(tensorrt, graph, said, private_cache, what):
+    tensorrt().build(graph, "fp32")
+    file = entry(private_cache) / "entry.json"
+    content = json.loads(file.read_text())
+    assert content["key"][what][0].isdigit()
+    content["key"][what] = "0.0.1"
+    file.write_text(json.dumps(content))
+    said.clear()
+    tensorrt().build(graph, "fp32")
+    assert "0.0.1" in said[0]
+    assert any("built in" in line for line in said)
+
+
+@pytest.mark.parametrize("change", ["plan", "record", "options"])
+def test_a_cached_engine_that_does_not_load_is_built_again(tensorrt, graph, said, private_cache, change):
+    """Its hashes are right, as they are of an engine that another machine with the same home folder put there."""
+    first = tensorrt().build(graph, "fp32")
+    folder = entry(private_cache)
+    content = {
+        "plan": ("engine.plan", first["engine.plan"].replace(b" sm_", b" sn_", 1)),
+        "record": ("build.json", b'{"of": "a later edgerd"}'),
+        "options": (
+            "build.json",
+            first["build.json"].replace(b'"version_compatible": false', b'"version_compatible": true'),
+        ),
+    }
+    name, changed = content[change]
+    assert changed != first[name]
+    (folder / name).write_bytes(changed)
+    kept = json.loads((folder / "entry.json").read_text())
+    kept["files"][name] = hashlib.sha256(changed).hexdigest()
+    (folder / "entry.json").write_text(json.dumps(kept))
+    said.clear()
+    assert tensorrt().build(graph, "fp32")["engine.plan"] == first["engine.plan"]
+    assert any("cannot be used, and is built again" in line for line in said)
     said.clear()
     tensorrt().build(graph, "fp32")
     assert "built before" in said[0]
@@ -129,17 +173,27 @@ def test_a_named_timing_file(tensorrt, n_timed, tmp_path):
     assert n_timed(tensorrt(opt_level=3, strip=True)) > 10
 
 
-@pytest.mark.parametrize("damage", ["junk", "another device"])
-def test_timings_that_do_not_fit_are_explained(tensorrt, graph, said, emulation, tmp_path, damage):
-    file = tmp_path / "timings"
-    tensorrt(timing_cache=file).build(graph, "fp32")
-    if damage == "junk":
-        file.write_bytes(b"junk")
-    else:
-        emulation.driver.set_device("Another", sm=(9, 0))
-    tensorrt(timing_cache=file, opt_level=1).build(graph, "fp32")
-    assert f"{file} is damaged, or of another GPU or TensorRT; timing starts anew." in said
+def test_timings_that_are_damaged_are_made_again(tensorrt, graph, said, private_cache):
+    tensorrt().build(graph, "fp32")
+    (file,) = private_cache.glob("*.timing")
+    file.write_bytes(b"junk")
+    tensorrt(opt_level=1).build(graph, "fp32")
+    assert f"{file} is damaged, or of another GPU or TensorRT; kernels are timed again." in said
     assert file.stat().st_size > 10
+
+
+@pytest.mark.parametrize("content", ["a picture", "another device's"])
+def test_a_named_file_that_holds_something_else_is_left_as_it_is(tensorrt, graph, emulation, tmp_path, content):
+    file = tmp_path / "timings"
+    if content == "a picture":
+        file.write_bytes(b"of great worth")
+    else:
+        tensorrt(timing_cache=file).build(graph, "fp32")
+        emulation.driver.set_device("Another", sm=(9, 0))
+    before = file.read_bytes()
+    with pytest.raises(StorageError, match=r"holds no timings of this GPU(.|\n)*--timing-cache"):
+        tensorrt(timing_cache=file, opt_level=1).build(graph, "fp32")
+    assert file.read_bytes() == before
 
 
 def test_a_named_timing_file_that_cannot_be_written_is_refused_before_the_build(tensorrt, graph, tmp_path, emulation):
@@ -187,7 +241,7 @@ def load(tensorrt, graph, graph_sha256):
     ("change", "text"),
     [
         ({"device": "NVIDIA L4"}, "device NVIDIA L4 [(]here"),
-        ({"features": ("sm_75",)}, "features sm_75 [(]here"),
+        ({"features": ("sm_75", "linux x86_64 discrete")}, "features sm_75 linux x86_64 discrete [(]here"),
         ({"runtime_version": "9.0"}, "runtime version 9.0 [(]here"),
         ({"graph_sha256": "0" * 64}, "graph sha256 000"),
     ],
@@ -239,10 +293,11 @@ def test_tensorrt_itself_finds_a_plan_of_another_device(load, emulation):
     ],
 )
 def test_what_tensorrt_says_of_a_plan(emulation, reason, error):
+    from edgerd.runtimes.tensorrt.log import Complaint
     from edgerd.runtimes.tensorrt.plan import _undeserialisable
 
     kind = {"other": EngineMismatchError, "damaged": BundleDamagedError}[error]
-    assert type(_undeserialisable(reason)) is kind
+    assert type(_undeserialisable(Complaint((reason,)))) is kind
 
 
 def test_a_runtime_that_does_not_start(graph, emulation):
@@ -262,7 +317,7 @@ def test_no_memory_to_load(load, emulation):
     def fill(files):
         emulation.driver.set_memory(emulation.driver.used_bytes + 1000)
 
-    with pytest.raises(DeviceError, match="not enough memory to load the engine"):
+    with pytest.raises(DeviceError, match="not have enough memory to load the engine"):
         load(fill)
 
 
@@ -272,8 +327,6 @@ def test_a_stripped_plan_and_another_graph(tensorrt, graph, graph_sha256):
     runtime = tensorrt(strip=True)
     files = runtime.build(graph, "fp32")
     other = small_fused_graph(head="brow/")
-    import hashlib
-
     key = runtime.key("fp32", hashlib.sha256(other).hexdigest())
     with pytest.raises(BundleDamagedError, match="cannot be given the graph's weights"):
         runtime.load(other, key, files)
@@ -286,7 +339,7 @@ def test_a_compatible_engine_runs_on_later_gpus_and_versions(tensorrt, graph, gr
     emulation.driver.set_device("A2", sm=(8, 6))
     runtime = tensorrt(hardware_compatible=True, version_compatible=True)
     key, files = runtime.key("fp32", graph_sha256), runtime.build(graph, "fp32")
-    assert (key.device, key.features) == ("any", ("sm_80 or later",))
+    assert (key.device, key.features[0]) == ("any", "sm_80 or later")
     older = key.model_copy(update={"runtime_version": "10.0.1 or later"})
     emulation.driver.set_device("H200", sm=(9, 0))
     engine = tensorrt().load(graph, older, files)
@@ -295,6 +348,9 @@ def test_a_compatible_engine_runs_on_later_gpus_and_versions(tensorrt, graph, gr
     newer = key.model_copy(update={"runtime_version": "99.0 or later"})
     with pytest.raises(EngineMismatchError, match=r"runtime version 99.0 or later"):
         tensorrt().load(graph, newer, files)
+    elsewhere = key.model_copy(update={"features": ("sm_80 or later", "linux aarch64 integrated")})
+    with pytest.raises(EngineMismatchError, match=r"features sm_80 or later linux aarch64 integrated [(]here sm_90 "):
+        tensorrt().load(graph, elsewhere, files)
     emulation.driver.set_device("T4", sm=(7, 5))
-    with pytest.raises(EngineMismatchError, match=r"features sm_80 or later [(]here sm_75[)]"):
+    with pytest.raises(EngineMismatchError, match=r"features sm_80 or later .* [(]here sm_75 "):
         tensorrt().load(graph, key, files)

@@ -6,9 +6,12 @@ is so on purpose (the reference itself, and the head from the cosine on).
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, SupportsInt
 
@@ -18,7 +21,7 @@ from edgerd.errors import InputError
 from edgerd.runtimes.interface import FRAME
 from edgerd.runtimes.tensorrt.log import Log, made, refusal
 from edgerd.runtimes.tensorrt.network import Parsed
-from edgerd.runtimes.tensorrt.options import BuildOptions
+from edgerd.runtimes.tensorrt.options import DLA_VERSIONS, BuildOptions
 from edgerd.runtimes.tensorrt.values import content_of
 
 
@@ -89,9 +92,7 @@ def _use_dla(builder: trt.Builder, config: trt.IBuilderConfig, core: int) -> Non
     if core >= n_cores:
         raise InputError(
             f"There is no DLA core {core}: this device and TensorRT {trt.__version__} have {n_cores or 'none'}.",
-            expected=f"0 to {n_cores - 1}"
-            if n_cores
-            else "a Jetson Xavier or Orin, with TensorRT up to 10.7 or from 11.4.1 on",
+            expected=f"0 to {n_cores - 1}" if n_cores else f"a Jetson Xavier or Orin, with {DLA_VERSIONS}",
             hint="Leave --dla-core out to build for the GPU.",
         )
     config.default_device_type = trt.DeviceType.DLA
@@ -117,21 +118,34 @@ def plan_from(
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed, once or more; the builder has stopped.
-        DeviceError: The builder found no way, or had not enough memory.
+        DeviceError: The builder found no way, or did not have enough memory.
     """
     monitor = _Monitor(on_progress)
     config.progress_monitor = monitor
     # In a thread of its own: while TensorRT works in this one no signal is heard, and none may end in its callbacks.
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="tensorrt build") as pool:
+    with _ctrl_c(monitor.cancel), ThreadPoolExecutor(max_workers=1, thread_name_prefix="tensorrt build") as pool:
         future = pool.submit(parsed.builder.build_serialized_network, parsed.network, config)
-        while not future.done():  # however often Ctrl-C is pressed: what the builder uses must not go before it
-            monitor.watch(future)
+        wait([future])  # however often Ctrl-C is pressed: what the builder uses must not go before it
     plan = future.result()
     if monitor.is_cancelled:
         raise KeyboardInterrupt
     if not plan:
         raise refusal(log.take(), "build the engine", flags)
     return content_of(plan)
+
+
+@contextmanager
+def _ctrl_c(pressed: Callable[[], None]) -> Iterator[None]:
+    """Call a function at Ctrl-C instead of raising; nothing changes where it is ignored, or outside the main thread."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before in (signal.SIG_IGN, None):
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda *_: pressed())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Monitor(trt.IProgressMonitor):
@@ -144,14 +158,11 @@ class _Monitor(trt.IProgressMonitor):
         self._started_s = time.monotonic()
         self._n_steps: dict[str, int] = {}
 
-    def watch(self, build: Future[Any]) -> None:
-        """Wait for a build; at Ctrl-C let it stop after the step that it is at, which may take many seconds."""
-        try:
-            wait([build])
-        except KeyboardInterrupt:
-            if not self.is_cancelled:
-                self.is_cancelled = True
-                self._tell("stopping after this step", 0)
+    def cancel(self) -> None:
+        """Let the build stop after the step that it is at, which may take minutes."""
+        if not self.is_cancelled:
+            self.is_cancelled = True
+            self._tell("stopping after this step", 0)
 
     def phase_start(self, phase_name: str, parent_phase: str, num_steps: SupportsInt) -> None:  # noqa: ARG002
         self._n_steps[phase_name] = int(num_steps)

@@ -7,7 +7,7 @@ from pathlib import Path
 import tensorrt as trt
 
 from edgerd.cuda.context import Context
-from edgerd.cuda.properties import gpu_properties
+from edgerd.cuda.properties import GpuProperties, gpu_properties
 from edgerd.runtimes.tensorrt.build import configured
 from edgerd.runtimes.tensorrt.engine_cache import CacheKey, EngineCache
 from edgerd.runtimes.tensorrt.log import Log
@@ -29,17 +29,29 @@ def described(graph: bytes, key: CacheKey, gpu: Context, timing_cache: Path | No
     said: list[str] = []
     cached = EngineCache(said.append).get(key) is not None
     timings = TimingCache(timing_cache, properties, said.append).file
-    free, needed = (value >> 20 for value in (free_bytes(gpu), needed_bytes(graph, options)))
+    free, needed = (value >> 20 for value in (free_bytes(gpu), needed_bytes(graph)))
     lines = [
         f"TensorRT {trt.__version__} on {properties.name} ({properties.architecture})",
         f"{network.network.num_layers} layers, {len(graph) / 1e6:.1f} MB of ONNX, strongly typed, TF32 off",
         f"tiles in one run: {':'.join(map(str, options.profile))}; flags: {options.flags or 'none'}",
         f"memory: {free} MiB free, about {needed} MiB needed{'' if free >= needed else ': TOO LITTLE'}",
-        f"timings: {timings}, {timings.stat().st_size if timings.exists() else 'no'} bytes yet",
+        f"timing cache: {timings} ({f'{timings.stat().st_size} bytes' if timings.exists() else 'empty'})",
     ]
     if options.dla_core is not None:
         lines.append(f"DLA core {options.dla_core}: takes {_n_on_dla(network, config)} layers, the GPU the rest")
+    lines += ["this device as a file for --target:", *(f"  {line}" for line in _target_lines(properties, network))]
     return lines + said + ([] if cached else ["no engine of this kind is cached: it would be built"])
+
+
+def _target_lines(gpu: GpuProperties, network: Parsed) -> list[str]:
+    """What `edgerd.building.target.Target` reads."""
+    return [
+        f'name = "{gpu.model}"',
+        f'compute_capability = "{gpu.capability[0]}.{gpu.capability[1]}"',
+        f'tensorrt = "{trt.__version__}"',
+        f"memory_gb = {gpu.memory_bytes / 1e9:.0f}",
+        f"dla_cores = {network.builder.num_DLA_cores}",
+    ]
 
 
 def _n_on_dla(network: Parsed, config: trt.IBuilderConfig) -> int:

@@ -44,7 +44,11 @@ class TensorRtExecution:
         Raises:
             DeviceError: It is outside of the engine's profile.
         """
-        if not self.context.set_input_shape(FRAME, (batch, *self._tile)) or self.context.infer_shapes():
+        try:
+            is_taken = self.context.set_input_shape(FRAME, (batch, *self._tile)) and not self.context.infer_shapes()
+        except RuntimeError:  # how the bindings say that shapes do not go together
+            is_taken = False
+        if not is_taken:
             raise refusal(self._log.take(), f"take a batch of {batch}")
         self.batch = batch
 
@@ -150,13 +154,17 @@ class TensorRtEngine:
         return {name: total / n_runs for name, total in profiler.total_ms.items()}
 
     def layer_information(self) -> str:
-        """What TensorRT's engine inspector says of all layers, JSON."""
+        """What TensorRT's engine inspector says of all layers, JSON; empty where there is none for this engine."""
         if self._engine is None:
             raise closed()
         execution = self.execution(self.max_batch)
-        inspector = self._engine.create_engine_inspector()
+        inspector: Any = self._engine.create_engine_inspector()
+        if inspector is None:
+            return ""
         inspector.execution_context = execution.context  # formats are told for known shapes only, and the batch is free
-        return str(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
+        information = str(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
+        self._log.take()  # what it could not tell is nothing to a run
+        return information
 
     def close(self) -> None:
         """See `Engine.close`."""

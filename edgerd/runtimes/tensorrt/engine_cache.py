@@ -22,10 +22,19 @@ class CacheKey(Record):
 
     engine: EngineKey
     options: BuildOptions
+    library: str
+    """Version of libnvinfer, which may be another than that of its Python package."""
+    edgerd: str
+    """Version that configured the builder."""
+
+    @property
+    def versions(self) -> str:
+        """As people are told."""
+        return f"TensorRT {self.engine.runtime_version} ({self.library or 'libnvinfer unknown'}), edgerd {self.edgerd}"
 
     @property
     def name(self) -> str:
-        """Of the entry's folder. TensorRT's version is left out: an engine of another one makes way for this one's."""
+        """Of the entry's folder. Versions are left out: an engine of other ones makes way for one of these."""
         unversioned = self.engine.model_copy(update={"runtime_version": ""})
         text = unversioned.model_dump_json() + self.options.model_dump_json()
         return hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -63,17 +72,16 @@ class EngineCache:
             self._say(f"The cached engine in {folder} cannot be read ({_first_line(error)}); it is built again.")
             return None
         if entry.key != key:
-            there, here = entry.key.engine.runtime_version, key.engine.runtime_version
-            self._say(f"The cached engine is of TensorRT {there}, this is {here}; it is built again.")
+            self._say(f"The cached engine is of {entry.key.versions}; here is {key.versions}. It is built again.")
             return None
         if {name: hashlib.sha256(content).hexdigest() for name, content in files.items()} != entry.files:
             self._say(f"The cached engine in {folder} was changed; it is built again.")
             return None
-        self._say(f"The engine was built before and is taken from {folder}.")
+        self._say(f"Using the engine that was built before, in {folder}.")
         return files
 
     def put(self, key: CacheKey, files: Mapping[str, bytes]) -> None:
-        """Keep an engine; one of another TensorRT makes way."""
+        """Keep an engine; one of other versions makes way."""
         folder = self.folder / key.name
         entry = _Entry(key=key, files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()})
         try:

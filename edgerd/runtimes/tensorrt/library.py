@@ -16,13 +16,22 @@ def tensorrt_version() -> str:
     """The version of TensorRT's Python package, "10.3.0".
 
     Raises:
-        MissingDependencyError: It is not installed, or its libraries are not.
+        MissingDependencyError: It is not installed, or its libraries are not, or it is too old.
     """
     try:
         import tensorrt
     except (ImportError, OSError) as error:  # OSError: libnvinfer is not where the package looks for it
         raise MissingDependencyError(f"tensorrt cannot be imported: {error}.", hint=FIX) from error
-    return str(tensorrt.__version__)
+    version = str(tensorrt.__version__)
+    if not hasattr(tensorrt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED") or not hasattr(
+        tensorrt, "IProgressMonitor"
+    ):
+        raise MissingDependencyError(
+            f"TensorRT {version} is too old: it has no strongly typed networks, or cannot be watched.",
+            expected="TensorRT 10.3 or later",
+            hint="On a Jetson that is JetPack 6.1 or later; elsewhere pip install --upgrade tensorrt.",
+        )
+    return version
 
 
 def library_version(bindings: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 import tensorrt as trt
@@ -11,15 +12,41 @@ from edgerd.errors import DeviceError
 
 _Made = TypeVar("_Made")
 
-_KEPT = 50
+_KEPT, _SHOWN = 50, 3
 _SIGNS_OF_NO_MEMORY = ("outofmemory", "out of memory", "insufficient memory", "could not be allocated", "bad_alloc")
 
 
-class Log(trt.ILogger):
-    """Keeps errors, from whichever thread they come, until they are taken; the rest is not shown.
+@dataclass(frozen=True)
+class Complaint:
+    """Why a call failed.
+
+    A builder logs an error for each kernel that it passes over, too; what ended it comes last.
 
     Attributes:
-        errors: Since they were last taken, the oldest first.
+        errors: The newest last.
+    """
+
+    errors: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "; ".join(self.errors[-_SHOWN:]) or "no reason given"
+
+    @property
+    def is_about_memory(self) -> bool:
+        """Whether there was too little of it."""
+        return bool(self.errors) and _is_about_memory(self.errors[-1])
+
+    @property
+    def may_be_about_memory(self) -> bool:
+        """Whether there was too little of it at some point."""
+        return any(map(_is_about_memory, self.errors))
+
+
+class Log(trt.ILogger):
+    """Keeps the newest errors, from whichever thread they come, until they are taken; the rest is not shown.
+
+    Attributes:
+        errors: Since they were last taken, each once, the newest last.
     """
 
     def __init__(self) -> None:
@@ -28,24 +55,25 @@ class Log(trt.ILogger):
 
     def log(self, severity: trt.ILogger.Severity, msg: str) -> None:
         """Called by TensorRT."""
-        if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR) and len(self.errors) < _KEPT:
-            self.errors.append(msg)
+        if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
+            text = msg.strip()
+            self.errors = [*(error for error in self.errors if error != text), text][-_KEPT:]
 
-    def take(self) -> str:
-        """The errors in one line, and forget them."""
+    def take(self) -> Complaint:
+        """The errors; forgotten here."""
         errors, self.errors = self.errors, []
-        return "; ".join(dict.fromkeys(error.strip() for error in errors)) or "no reason given"
+        return Complaint(tuple(errors))
 
 
 def started(kind: Callable[[Log], _Made], log: Log) -> _Made:
-    """A builder or runtime, with which everything else is made.
+    """What TensorRT makes by a class, not by a call: a builder, a runtime, a refitter.
 
     Args:
         kind: Its class.
         log: Stays with it.
 
     Raises:
-        DeviceError: There is no driver for it, or one that is too old.
+        DeviceError: There is no driver for it, or one that is too old; or it refuses.
     """
     try:
         return kind(log)
@@ -69,25 +97,24 @@ def made(thing: _Made | None, log: Log, doing: str) -> _Made:
     return thing
 
 
-def lacks_memory(reason: str) -> bool:
-    """Whether errors of TensorRT's are about memory."""
-    return any(sign in reason.lower() for sign in _SIGNS_OF_NO_MEMORY)
-
-
-def refusal(reason: str, doing: str, flags: str = "") -> DeviceError:
+def refusal(complaint: Complaint, doing: str, flags: str = "") -> DeviceError:
     """The error for a call of TensorRT's that failed.
 
     Args:
-        reason: What its log says.
+        complaint: What its log says.
         doing: What it was to do.
         flags: What was asked of the builder beyond the usual, as it was typed.
     """
-    if lacks_memory(reason):
+    if complaint.is_about_memory:
         return DeviceError(
-            f"The GPU has not enough memory to {doing}: {reason}.",
+            f"The GPU does not have enough memory to {doing}: {complaint}.",
             hint="Stop other programs that use it, or take a smaller batch with --profile, or a smaller --workspace.",
         )
-    return DeviceError(
-        f"TensorRT refused to {doing}: {reason}.",
-        hint=f"Try without {flags}, one by one; not every device and graph has them all." if flags else "edgerd doctor",
-    )
+    hints = ["Stop other programs that use the GPU: its memory ran out on the way."] * complaint.may_be_about_memory
+    if flags:
+        hints.append(f"Leave out {flags} one at a time; not every device and graph supports them all.")
+    return DeviceError(f"TensorRT refused to {doing}: {complaint}.", hint=" ".join(hints) or "edgerd doctor")
+
+
+def _is_about_memory(error: str) -> bool:
+    return any(sign in error.lower() for sign in _SIGNS_OF_NO_MEMORY)

@@ -53,7 +53,8 @@ def _dimensions(tensor: Any) -> list[int | str]:
 def _unparsable(errors: list[Any]) -> BundleDamagedError:
     lines = [f"  {_where(error)}{error.desc().strip()}" for error in errors] or ["  no reason given"]
     return BundleDamagedError(
-        f"The graph cannot be read by TensorRT {trt.__version__}, {len(errors)} errors:\n" + "\n".join(lines),
+        f"The graph cannot be read by TensorRT {trt.__version__} ({len(errors)} error{'s' * (len(errors) != 1)}):\n"
+        + "\n".join(lines),
         expected="a fused graph as edgerd export or edgerd quantize wrote it, and a TensorRT that knows its operators",
         hint="Update TensorRT, or copy the bundle again if edgerd show BUNDLE --verify finds it damaged.",
     )

@@ -9,7 +9,16 @@ from pydantic import Field, field_validator
 from edgerd.errors import InputError
 from edgerd.manifest import Record
 
+PRECISIONS = ("fp32", "fp16", "int8")
+"""Slowest first."""
 DLA_PRECISIONS = ("fp16", "int8")
+OLDEST_VERSION = (10, 3)
+"""Of TensorRT, as JetPack 6.1 has it."""
+OLDEST_CAPABILITY = (7, 5)
+"""Compute capability that TensorRT 10 and 11 begin with, and the first with INT8 tensor cores."""
+NO_DLA_FROM, DLA_AGAIN_FROM = (10, 8), (11, 4, 1)
+"""TensorRT 10.7 was the last 10.x with DLA, 11.4.1 is the next that has it on a Jetson ("Working with DLA", 11.4.1)."""
+DLA_VERSIONS = "TensorRT up to 10.7 or from 11.4.1 on"
 _AMPERE = (8, 0)
 
 Batches = tuple[int, int, int]
@@ -91,9 +100,16 @@ def refuse_impossible(options: BuildOptions, precision: str, capability: tuple[i
         )
     if options.dla_core is not None and smallest != largest:
         raise InputError(
-            f"A DLA takes always the same number of tiles in one run, not {smallest} to {largest}.",
+            f"A DLA always runs the same number of tiles, not {smallest} to {largest}.",
             expected="MIN, OPT and MAX of --profile all the same with --dla-core",
             hint=f"For instance --profile {largest}.",
+        )
+    if options.version_compatible and options.strip:
+        raise InputError(
+            "--version-compatible and --strip do not go together: the runtime that such an engine brings along cannot "
+            "give it weights.",
+            expected="one of the two",
+            hint="Leave --strip out.",
         )
     if options.hardware_compatible and capability is not None and capability < _AMPERE:
         raise InputError(

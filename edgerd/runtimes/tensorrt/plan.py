@@ -6,7 +6,7 @@ import tensorrt as trt
 
 from edgerd.errors import BundleDamagedError, EdgerdError, EngineMismatchError, InputError
 from edgerd.runtimes.interface import unreadable
-from edgerd.runtimes.tensorrt.log import Log, lacks_memory, refusal, started
+from edgerd.runtimes.tensorrt.log import Complaint, Log, refusal, started
 from edgerd.runtimes.tensorrt.options import BuildOptions
 
 PLAN_FILE = "engine.plan"
@@ -37,7 +37,7 @@ def engine_from(plan: bytes, graph: bytes, options: BuildOptions, log: Log) -> t
     if options.dla_core is not None:
         if options.dla_core >= runtime.num_DLA_cores:
             raise InputError(
-                f"The engine was built for DLA core {options.dla_core}, here are {runtime.num_DLA_cores}.",
+                f"The engine was built for DLA core {options.dla_core}; this device has {runtime.num_DLA_cores}.",
                 expected="the device that it was built on",
                 hint="Build it again on this device: edgerd build-engine --runtime tensorrt",
             )
@@ -51,21 +51,21 @@ def engine_from(plan: bytes, graph: bytes, options: BuildOptions, log: Log) -> t
     return engine
 
 
-def _undeserialisable(reason: str) -> EdgerdError:
-    if lacks_memory(reason):
-        return refusal(reason, "load the engine")
-    if any(sign in reason.lower() for sign in _SIGNS_OF_ANOTHER_MACHINE):
+def _undeserialisable(complaint: Complaint) -> EdgerdError:
+    if complaint.is_about_memory:
+        return refusal(complaint, "load the engine")
+    if any(sign in str(complaint).lower() for sign in _SIGNS_OF_ANOTHER_MACHINE):
         return EngineMismatchError(
-            f"The engine does not fit this GPU or TensorRT: {reason}.",
+            f"The engine does not fit this GPU or TensorRT: {complaint}.",
             expected="an engine built on this device, with this TensorRT",
             hint="edgerd build-engine --runtime tensorrt builds it here.",
         )
-    return unreadable(PLAN_FILE, ValueError(reason))
+    return unreadable(PLAN_FILE, ValueError(str(complaint)))
 
 
 def _refit(engine: trt.ICudaEngine, graph: bytes, log: Log) -> None:
-    refitter = trt.Refitter(engine, log)
-    weights = trt.OnnxParserRefitter(refitter, log)
+    refitter = started(lambda log: trt.Refitter(engine, log), log)
+    weights = started(lambda log: trt.OnnxParserRefitter(refitter, log), log)
     filled = weights.refit_from_bytes(graph) and refitter.refit_cuda_engine()
     missing = refitter.get_missing_weights()
     if filled and not missing:

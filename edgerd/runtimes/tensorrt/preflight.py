@@ -7,7 +7,6 @@ from pathlib import Path
 
 from edgerd.cuda.context import Context
 from edgerd.errors import DeviceError
-from edgerd.runtimes.tensorrt.options import BuildOptions
 
 _MEMINFO = Path("/proc/meminfo")
 _MIB = 1 << 20
@@ -24,24 +23,23 @@ def free_bytes(gpu: Context) -> int:
     return max(int(free), _available_bytes()) if gpu.maps_host_memory else int(free)
 
 
-def needed_bytes(graph: bytes, options: BuildOptions) -> int:
-    """What a build takes at least."""
-    return _BASE_BYTES + _COPIES * len(graph) + (options.workspace_mib or 0) * _MIB
+def needed_bytes(graph: bytes) -> int:
+    """What a build takes at least. `--workspace` does not count: it is what a layer may take, not what one will."""
+    return _BASE_BYTES + _COPIES * len(graph)
 
 
-def check_memory(gpu: Context, graph: bytes, options: BuildOptions) -> None:
+def check_memory(gpu: Context, graph: bytes) -> None:
     """Refuse to begin a build that cannot end well.
 
     Raises:
         DeviceError: There is too little memory.
     """
-    free, needed = free_bytes(gpu), needed_bytes(graph, options)
+    free, needed = free_bytes(gpu), needed_bytes(graph)
     if free < needed:
         raise DeviceError(
-            f"The GPU has not enough memory to build the engine: {free // _MIB} MiB are free.",
+            f"The GPU does not have enough memory to build the engine: {free // _MIB} MiB are free.",
             expected=f"about {needed // _MIB} MiB or more",
-            hint="Stop other programs that use it"
-            + (", or give a smaller --workspace." if options.workspace_mib else "; on a Jetson, the desktop too."),
+            hint="Stop other programs that use it; on a Jetson, the desktop too.",
         )
 
 

@@ -9,27 +9,31 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgerd import __version__
 from edgerd.cuda.context import Context
 from edgerd.cuda.properties import gpu_properties
-from edgerd.errors import EngineMismatchError, MissingDependencyError
+from edgerd.errors import BundleError, EngineMismatchError, InputError, MissingDependencyError
 from edgerd.manifest import EngineKey
 from edgerd.runtimes.fit import ANY_DEVICE, LATER, differences
 from edgerd.runtimes.interface import check_precision, thread_count
 from edgerd.runtimes.protocol import Probe
 from edgerd.runtimes.tensorrt.engine_cache import CacheKey, EngineCache
-from edgerd.runtimes.tensorrt.library import FIX, tensorrt_version
-from edgerd.runtimes.tensorrt.options import DLA_PRECISIONS, BuildOptions, refuse_impossible
+from edgerd.runtimes.tensorrt.library import FIX, library_version, tensorrt_version
+from edgerd.runtimes.tensorrt.options import (
+    DLA_PRECISIONS,
+    OLDEST_CAPABILITY,
+    PRECISIONS,
+    BuildOptions,
+    refuse_impossible,
+)
 from edgerd.runtimes.tensorrt.record import BUILD_FILE, BuildRecord, build_record
 
 if TYPE_CHECKING:
     from edgerd.runtimes.tensorrt.build import BuildProgress
     from edgerd.runtimes.tensorrt.engine import TensorRtEngine
 
-_PRECISIONS = ("fp32", "fp16", "int8")
 _FLAVOUR = "trt"
 """`edgerd.precision.tensorrt.FLAVOUR`: which graphs are TensorRT's."""
-_OLDEST = (7, 5)
-"""Compute capability that TensorRT 10 and 11 begin with, and the first with INT8 tensor cores."""
 _PROFILED_RUNS = 10
 
 
@@ -66,9 +70,9 @@ class TensorRt:
             gpu = gpu_properties()
         except MissingDependencyError as error:
             return Probe(version=version, reason=error.what, fix=error.hint or FIX)
-        if gpu.capability < _OLDEST:
+        if gpu.capability < OLDEST_CAPABILITY:
             return Probe(version=version, reason=f"{gpu.name} is too old: {gpu.architecture}, TensorRT needs sm_75")
-        precisions = _PRECISIONS if self.options.dla_core is None else DLA_PRECISIONS
+        precisions = PRECISIONS if self.options.dla_core is None else DLA_PRECISIONS
         return Probe(version=version, precisions=precisions, int8_flavour=_FLAVOUR)
 
     def key(self, precision: str, graph_sha256: str) -> EngineKey:
@@ -79,7 +83,7 @@ class TensorRt:
             runtime_version=version + LATER if self.options.version_compatible else version,
             precision=precision,
             device=ANY_DEVICE if self.options.hardware_compatible else gpu.model,
-            features=("sm_80" + LATER,) if self.options.hardware_compatible else (gpu.architecture,),
+            features=("sm_80" + LATER if self.options.hardware_compatible else gpu.architecture, gpu.platform),
             graph_sha256=graph_sha256,
         )
 
@@ -93,13 +97,12 @@ class TensorRt:
             KeyboardInterrupt: Ctrl-C was pressed; the timings so far are kept.
         """
         self._check_wanted(precision)
-        cache = EngineCache(self._say)
-        key = CacheKey(engine=self.key(precision, hashlib.sha256(graph).hexdigest()), options=self.options)
-        files = cache.get(key)
-        if files is None:
-            with _opened_gpu() as gpu:
+        cache, key = EngineCache(self._say), self._cache_key(graph, precision)
+        with _opened_gpu() as gpu:
+            files = self._cached(gpu, graph, cache, key)
+            if files is None:
                 files = self._built(gpu, graph, key.engine)
-            cache.put(key, files)
+                cache.put(key, files)
         for line in build_record(files).layers.lines():
             self._say(f"  {line}")
         return files
@@ -113,9 +116,8 @@ class TensorRt:
         self._check_wanted(precision)
         from edgerd.runtimes.tensorrt.dry_run import described
 
-        key = CacheKey(engine=self.key(precision, hashlib.sha256(graph).hexdigest()), options=self.options)
         with _opened_gpu() as gpu:
-            return described(graph, key, gpu, self._timing_cache)
+            return described(graph, self._cache_key(graph, precision), gpu, self._timing_cache)
 
     def load(self, graph: bytes, key: EngineKey, files: Mapping[str, bytes], *, threads: int = 0) -> TensorRtEngine:
         """See `Runtime.load`. The engine is used from this thread.
@@ -151,6 +153,30 @@ class TensorRt:
                 hint=f"edgerd build-engine --runtime tensorrt --precision {key.precision}",
             )
 
+    def _cache_key(self, graph: bytes, precision: str) -> CacheKey:
+        engine = self.key(precision, hashlib.sha256(graph).hexdigest())
+        return CacheKey(
+            engine=engine,
+            options=self.options,
+            library=library_version(tensorrt_version()),
+            edgerd=__version__,
+        )
+
+    def _cached(self, gpu: Context, graph: bytes, cache: EngineCache, key: CacheKey) -> dict[str, bytes] | None:
+        """The files of an engine that was built before, and loads; None where there is none."""
+        files = cache.get(key)
+        if files is None:
+            return None
+        try:
+            if build_record(files).options == key.options:
+                _loaded(gpu, graph, key.engine, files).close()
+                return files
+            reason = "It was built with other options than its entry says."
+        except (BundleError, InputError) as error:  # else it would be given again and again
+            reason = error.what
+        self._say(f"The cached engine cannot be used, and is built again: {reason}")
+        return None
+
     def _built(self, gpu: Context, graph: bytes, key: EngineKey) -> dict[str, bytes]:
         from edgerd.runtimes.tensorrt.build import configured, plan_from
         from edgerd.runtimes.tensorrt.layers import layer_report
@@ -160,7 +186,7 @@ class TensorRt:
         from edgerd.runtimes.tensorrt.preflight import check_memory
         from edgerd.runtimes.tensorrt.timing_cache import TimingCache
 
-        check_memory(gpu, graph, self.options)
+        check_memory(gpu, graph)
         log = Log()
         network = parsed(graph, log)
         config = configured(network, self.options, log)

@@ -13,7 +13,7 @@ import tensorrt as trt
 
 from edgerd.cuda.properties import GpuProperties
 from edgerd.errors import StorageError
-from edgerd.runtimes.tensorrt.log import Log, made
+from edgerd.runtimes.tensorrt.log import Log, refusal
 from edgerd.runtimes.tensorrt.values import content_of
 from edgerd.storage import cache_folder, replaced_file, storage_errors
 
@@ -40,15 +40,21 @@ class TimingCache:
         """Read the file, and let a build use it.
 
         Raises:
-            StorageError: The file was named and cannot be read or written.
+            StorageError: The file was named, and cannot be read or written, or holds something else.
         """
         self._stored = self._read()
-        cache = config.create_timing_cache(self._stored)
-        if not cache or not config.set_timing_cache(cache, ignore_mismatch=False):
-            self._say(f"{self.file} is damaged, or of another GPU or TensorRT; timing starts anew.")
-            log.take()
-            empty = made(config.create_timing_cache(b""), log, "make a timing cache")
-            config.set_timing_cache(empty, ignore_mismatch=False)
+        if _is_taken(config, self._stored):
+            return
+        log.take()
+        if self._is_named and self._stored:  # it may be anything: replacing it could cost more than timings
+            raise StorageError(
+                f"{self.file} holds no timings of this GPU and TensorRT {trt.__version__}.",
+                expected="a timing cache that was made here, or no file yet",
+                hint=_ANOTHER_FILE,
+            )
+        self._say(f"{self.file} is damaged, or of another GPU or TensorRT; kernels are timed again.")
+        if not _is_taken(config, b""):
+            raise refusal(log.take(), "take an empty timing cache")
 
     def take_from(self, config: trt.IBuilderConfig) -> None:
         """Write what a build has measured, also one that was stopped.
@@ -56,8 +62,10 @@ class TimingCache:
         Raises:
             StorageError: The file was named and cannot be written.
         """
-        timings = content_of(config.get_timing_cache().serialize())
-        if timings != self._stored:
+        cache = config.get_timing_cache()
+        memory = cache.serialize() if cache else None
+        timings = content_of(memory) if memory else b""
+        if timings and timings != self._stored:
             self._write(timings)
 
     def _read(self) -> bytes:
@@ -71,7 +79,7 @@ class TimingCache:
                     hint=_ANOTHER_FILE,
                 ) from error
             stored = b""
-            self._say(f"{self.file} cannot be read ({error.strerror}); timing starts anew.")
+            self._say(f"{self.file} cannot be read ({error.strerror}); kernels are timed again.")
         if self._is_named:
             self._write(stored)  # better refused now than after minutes
         return stored
@@ -85,6 +93,11 @@ class TimingCache:
                 with storage_errors(self.file, _ANOTHER_FILE):
                     raise
             self._say(f"Timings are not kept for the next build: {self.file} cannot be written ({error.strerror}).")
+
+
+def _is_taken(config: trt.IBuilderConfig, timings: bytes) -> bool:
+    cache = config.create_timing_cache(timings)
+    return bool(cache) and bool(config.set_timing_cache(cache, ignore_mismatch=False))
 
 
 def _usual_name(gpu: GpuProperties) -> str:
