@@ -22,8 +22,8 @@ Target = Literal["tensorrt", "onnxruntime", "openvino"]
 MIN_OPSET = 19
 """The first in which QuantizeLinear and DequantizeLinear take FP16 scales."""
 
-_WEIGHTED = {"Conv": 0, "ConvTranspose": 1}
-"""Operators with weights, and the weights' axis of output channels."""
+_OUTPUT_AXIS = 0
+"""Of a convolution's weights."""
 _GRAPH = "(graph)"
 _SHOWN = 5
 
@@ -156,20 +156,24 @@ def _integer_bias(parsed: ParsedGraph) -> Broken:
 
 
 def _weight_axis(parsed: ParsedGraph) -> Broken:
-    for node in parsed.of(*_WEIGHTED):
+    for node in parsed.of("Conv"):
         made = parsed.dequantised(node.input[1])
         if made is None or made.input[0] not in parsed.constants:
             continue
         weight, scale = parsed.constants[made.input[0]], parsed.constants.get(made.input[1], np.array(1.0))
-        axis, wanted = _attribute(made, "axis", 1), _WEIGHTED[node.op_type]
-        if scale.size != weight.shape[wanted]:
-            yield node.name, f"weights with {scale.size} scales", f"{weight.shape[wanted]}, one per output channel"
-        elif axis != wanted and scale.ndim:
-            yield node.name, f"weights scaled along axis {axis}", f"axis {wanted}"
+        axis = _attribute(made, "axis", 1)
+        if scale.size != weight.shape[_OUTPUT_AXIS]:
+            yield (
+                node.name,
+                f"weights with {scale.size} scales",
+                f"{weight.shape[_OUTPUT_AXIS]}, one per output channel",
+            )
+        elif axis != _OUTPUT_AXIS and scale.ndim:
+            yield node.name, f"weights scaled along axis {axis}", f"axis {_OUTPUT_AXIS}"
 
 
 def _both_or_neither(parsed: ParsedGraph) -> Broken:
-    for node in parsed.of(*_WEIGHTED):
+    for node in parsed.of("Conv"):
         data, weight = (parsed.dequantised(name) is not None for name in node.input[:2])
         if data != weight:
             yield node.name, f"only the {'input' if data else 'weights'} quantised", "both or neither"
@@ -177,12 +181,16 @@ def _both_or_neither(parsed: ParsedGraph) -> Broken:
 
 def _no_integer_transposed_convolution(parsed: ParsedGraph) -> Broken:
     for node in parsed.of("ConvTranspose"):
-        if parsed.dequantised(node.input[0]) is not None:
-            yield node.name, "a quantised ConvTranspose", "Conv and DepthToSpace: no CPU kernel takes it"
+        if any(parsed.dequantised(name) is not None for name in node.input[:2]):
+            yield (
+                node.name,
+                "a quantised ConvTranspose",
+                "a float one, or Conv and DepthToSpace: kernels lack it or err",
+            )
 
 
 def _directly(parsed: ParsedGraph) -> Broken:
-    for node in parsed.of(*_WEIGHTED, "Add"):
+    for node in parsed.of("Conv", "Add"):
         for name in node.input:
             made, source = parsed.made_by.get(name), parsed.before_casts(name)
             if made is not None and source is not None and made.op_type == "Cast" and source.op_type == PAIR[1]:
@@ -267,7 +275,7 @@ RULES: Final[dict[str, tuple[tuple[str, ...], Callable[[ParsedGraph], Broken]]]]
     "integer bias": (_CPU, _integer_bias),
     "weight axis": (_ALL, _weight_axis),
     "both or neither": (_ALL, _both_or_neither),
-    "no transposed convolution": (_CPU, _no_integer_transposed_convolution),
+    "no transposed convolution": (_ALL, _no_integer_transposed_convolution),
     "directly": (_ALL, _directly),
     "residual shortcut": (("tensorrt", "openvino"), _shortcut_only),
     "residual terms": (("onnxruntime",), _both_terms),

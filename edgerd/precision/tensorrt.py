@@ -5,6 +5,10 @@ the same kernel what follows: Relu, and a residual sum whose other input comes o
 convolutions read Q/DQ, and of each residual sum the shortcut; nothing else does. A pair behind a concatenation or a
 pooling is moved before it by the builder, with one scale for all inputs. The head reads features as they are.
 ("Explicit Quantization", Q/DQ placement recommendations, in NVIDIA's TensorRT documentation.)
+
+The decoder's 2x2 transposed convolutions stay in FP16: TensorRT's kernels for them were written for scales per
+input channel (github.com/NVIDIA/TensorRT/issues/2380), others gave wrong results (issue 1694), and INT8 was slower than
+FP16 (issue 1699). They are a twentieth of ResNet18's products.
 """
 
 from __future__ import annotations
@@ -30,7 +34,8 @@ GRAPH_FILES = {"fp16": "graph.fp16.trt.onnx", "int8": "graph.int8.trt.onnx"}
 ScaleOf = Callable[[str, TensorRange], float]
 """Name and range of an activation -> its scale, float per integer step."""
 
-_OUTPUT_AXIS = {"Conv": 0, "ConvTranspose": 1}
+_OUTPUT_AXIS = 0
+"""Of a convolution's weights."""
 _LARGEST = 127
 _SMALLEST_SCALE = 2.0**-20
 """Scales become FP16, whose steps are 2**-24 at the lower end."""
@@ -103,7 +108,7 @@ class _Quantiser(QdqWriter):
 
     def _integer_input(self, node: onnx.NodeProto) -> list[int]:
         """Which of a node's inputs shall be an integer: a convolution's picture, a residual sum's shortcut."""
-        if node.op_type in _OUTPUT_AXIS and node.input[1] in self.constants:
+        if node.op_type == "Conv" and node.input[1] in self.constants:
             return [0] if is_body(self.made_by[node.input[0]]) else []  # the first convolution reads the picture
         if node.op_type == "Add" and not any(name in self.constants for name in node.input):
             return [shortcut_input(node, self.made_by)]
@@ -113,7 +118,7 @@ class _Quantiser(QdqWriter):
         """What stands in a node's place: its weights' DQ, itself, Q and DQ of what it gives."""
         index = self.integer_inputs.get(node.name)
         if index is not None:
-            if node.op_type in _OUTPUT_AXIS:
+            if node.op_type == "Conv":
                 yield self._dequantised_weights(node)
             node.input[index] = f"{node.input[index]}/dequantised"
         yield node
@@ -123,11 +128,11 @@ class _Quantiser(QdqWriter):
 
     def _dequantised_weights(self, node: onnx.NodeProto) -> onnx.NodeProto:
         """The weights as integers; the node is made to read what their DQ gives."""
-        axis, name = _OUTPUT_AXIS[node.op_type], f"{node.name}/weight"
+        name = f"{node.name}/weight"
         weight = self.constants[node.input[1]].astype(np.float64)
-        scales = _half(largest_by_channel(weight, axis) / _LARGEST)
+        scales = _half(largest_by_channel(weight, _OUTPUT_AXIS) / _LARGEST)
         node.input[1] = f"{name}/dequantised"
-        return self.dequantised_constant(name, integer_weights(weight, scales, axis), scales, axis)
+        return self.dequantised_constant(name, integer_weights(weight, scales, _OUTPUT_AXIS), scales, _OUTPUT_AXIS)
 
 
 def _half(scale: npt.ArrayLike) -> npt.NDArray[np.float32]:

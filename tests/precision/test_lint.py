@@ -224,14 +224,21 @@ def rounded_feature(p):
     return node.name
 
 
+def transposed(p):
+    node = p.first("Conv", has_dequantised=0)
+    node.op_type = "ConvTranspose"
+    return node.name
+
+
 PLANTED = {
     "opset": [old_opset],
     "interface": [float_frame, half_output],
     "scale": [negative_scale, infinite_scale],
     "symmetric": [zero_point, unsigned_zero_point, no_zero_point],
     "float bias": [integer_bias],
-    "weight axis": [axis("Conv", 1), axis("ConvTranspose", 0), per_tensor_weights],
+    "weight axis": [axis("Conv", 1), per_tensor_weights],
     "both or neither": [float_input, float_weights],
+    "no transposed convolution": [transposed],
     "directly": [cast_between],
     "residual shortcut": [both_residual_inputs],
     "concatenation": [part_of_a_concatenation, two_scales_in_a_concatenation],
@@ -269,12 +276,6 @@ def cpu_weight_zero_point(p):
     return node.name
 
 
-def cpu_transposed(p):
-    node = p.first("Conv", has_dequantised=0)
-    node.op_type = "ConvTranspose"
-    return node.name
-
-
 PLANTED_CPU = {
     "opset": [old_opset],
     "interface": [float_frame],
@@ -283,7 +284,7 @@ PLANTED_CPU = {
     "integer bias": [cpu_bias_scale, cpu_float_bias],
     "weight axis": [per_tensor_weights],
     "both or neither": [float_input],
-    "no transposed convolution": [cpu_transposed],
+    "no transposed convolution": [transposed],
     "directly": [cast_between],
     "residual terms": [one_residual_input],
     "folded": [batchnorm],
