@@ -154,7 +154,7 @@ class Inspector:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is worth knowing about the way frames take, a sentence each."""
-        return tuple(self._on_device.step.notes) if self._on_device else ()
+        return self._on_device.notes if self._on_device else ()
 
     def warm_up(self, n: int = 3) -> None:
         """Run a grey picture through the engine: the first ones are slow, kernels and memory are made ready in them."""

@@ -35,8 +35,14 @@ class DeviceInspection:
         self, engine: DeviceEngine, judge: Judge, spec: PreprocessSpec, options: DeviceOptions | None = None
     ) -> None:
         self.step = DeviceStep(engine, spec, options)
+        self._engine = engine
         self._judge = judge
         self._under_way: deque[Pending] = deque()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """See `Inspector.notes`."""
+        return (*self.step.notes, *self._engine.notes)
 
     def submit(self, frame: Frame) -> Pending:
         """See `Inspector.submit`."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import re
 import sys
+import weakref
 
 import numpy as np
 import onnx
@@ -148,25 +151,88 @@ def test_half_precision_keeps_the_tensor_cores(ort, opened, memory):
     engine.gpu.synchronise(stream)
 
 
-def test_slots_share_a_session_and_each_has_its_own_replay(ort, opened, memory, frames, expected):
+def test_it_allocates_before_it_captures(ort, opened, memory):
     engine = opened()
-    stream, held = engine.gpu.stream(), memory(engine.gpu)
-    slots, execution = [Slot(held, 1) for _ in range(3)], engine.execution(1)
-    works = [slot.around(stream, execution.bind(*slot.addresses)) for slot in slots]
-    for slot, work, frame, score in zip(slots, works, frames, expected.score, strict=True):
+    stream, slot = engine.gpu.stream(), Slot(memory(engine.gpu), 1)
+    enqueue = engine.bind(*slot.addresses, 1)
+    slot.frame.upload(stream)
+    enqueue(stream)
+    assert list(ort.sessions[1].runs.items()) == [("-1", 2), ("1", 3)]
+    enqueue(stream)
+    engine.gpu.synchronise(stream)
+    assert ort.sessions[1].runs == {"-1": 2, "1": 4}
+
+
+def test_where_it_cannot_replay_it_runs_kernel_by_kernel_and_says_so(
+    ort, opened, memory, frames, expected, monkeypatch
+):
+    engine = opened()
+    stream, slot = engine.gpu.stream(), Slot(memory(engine.gpu), 1)
+    session = type(ort.sessions[0])
+    run, library = session.run_with_iobinding, ort.emulation.driver.library
+
+    def fails_in_its_capture(self, bound, options):
+        if self.given.get("enable_cuda_graph") and options.get_run_config_entry("gpu_graph_id") == "1":
+            library.cuStreamBeginCapture_v2(ctypes.c_void_p(stream.handle), 0)
+            raise RuntimeError("BFCArena::AllocateRawInternal Failed to allocate memory for requested buffer")
+        run(self, bound, options)
+
+    monkeypatch.setattr(session, "run_with_iobinding", fails_in_its_capture)
+    work = slot.around(stream, engine.bind(*slot.addresses, 1))
+    for frame, score in zip(frames, expected.score, strict=True):
         slot.frame.host[:] = frame.ravel()
-        work()
         work()
         engine.gpu.synchronise(stream)
         assert slot.score.host[0] == pytest.approx(score, abs=1e-5)
-    assert len(ort.sessions) == 2
-    assert len(ort.sessions[1].runs) == 3
+    assert "kernel by kernel" in engine.notes[-1]
+    assert "enable_cuda_graph" not in ort.sessions[-1].given
+
+
+@pytest.mark.parametrize(("version", "waits"), [("1.26.1", True), ("1.27.0", False), ("1.31.1", False)])
+def test_a_release_that_waits_once_more_per_frame_is_named(ort, opened, version, waits):
+    ort.__version__ = version
+    ort.cuda_version = "12.6"
+    engine = opened()
+    engine.bind(0, 0, 0, 1)
+    engine.bind(0, 0, 0, 1)
+    assert len(engine.notes) == waits
+    assert all("once more per frame" in note for note in engine.notes)
+
+
+def test_sessions_of_a_lost_gpu_are_never_destroyed(ort, opened, memory, frames):
+    """Their destructors throw, which ends the process before its summary is told."""
+    engine = opened()
+    stream, slot = engine.gpu.stream(), Slot(memory(engine.gpu), 1)
+    enqueue = engine.bind(*slot.addresses, 1)
+    enqueue(stream)
+    engine.gpu.synchronise(stream)
+    sessions = [weakref.ref(session) for session in ort.sessions]
+    ort.sessions.clear()
+    ort.failure = "CUDA failure 700: an illegal memory access was encountered ; GPU=0"
+    with pytest.raises(DeviceLostError):
+        enqueue(stream)
+    engine.close()
+    del enqueue
+    gc.collect()
+    assert all(session() is not None for session in sessions)
+
+
+def test_sessions_are_freed_with_the_engine(ort, opened, memory):
+    engine = opened()
+    stream, slot = engine.gpu.stream(), Slot(memory(engine.gpu), 1)
+    engine.bind(*slot.addresses, 1)(stream)
+    engine.gpu.synchronise(stream)
+    sessions = [weakref.ref(session) for session in ort.sessions]
+    ort.sessions.clear()
+    engine.close()
+    gc.collect()
+    assert all(session() is None for session in sessions)
 
 
 def test_without_a_replay_of_its_own_it_runs_once_per_call(ort, opened, memory):
     engine = opened()
     stream, slot = engine.gpu.stream(), Slot(memory(engine.gpu), 1)
-    enqueue = engine.execution(1, own_graph=False).bind(*slot.addresses)
+    enqueue = engine.bind(*slot.addresses, 1, replay=False)
     for _ in range(2):
         slot.frame.upload(stream)
         enqueue(stream)
@@ -193,7 +259,7 @@ def test_after_close_nothing_runs(opened, memory, frames):
     held.free()
     engine.close()
     engine.close()
-    for attempt in (lambda: enqueue(stream), lambda: engine.infer(frames), lambda: engine.execution(1)):
+    for attempt in (lambda: enqueue(stream), lambda: engine.infer(frames), lambda: engine.bind(0, 0, 0, 1)):
         with pytest.raises(EdgerdError, match="closed"):
             attempt()
 
@@ -311,15 +377,26 @@ def on_cpu(bundle):
 
 
 @pytest.mark.parametrize("mode", ["latency", "throughput"])
-def test_the_camera_step_runs_on_it_call_by_call(on_cpu, ort, bundle, mode):
+def test_the_loop_runs_on_it_call_by_call(on_cpu, ort, bundle, mode):
+    from edgerd.cameras.memory import MemoryCamera
     from edgerd.inspection.device_step import DeviceOptions
     from edgerd.inspection.inspector import Inspector
+    from edgerd.inspection.loop import run_loop
+    from edgerd.sinks.fake import FakeSink
 
     frames, scores = on_cpu
     runtime, graph = OnnxRuntimeCuda(), bundle.read("graph.fp32.onnx")
     engine = runtime.load(graph, runtime.key("fp32", ""), {}, threads=1)
     options = DeviceOptions(mode=mode, wait="spinning")
+    sink, n = FakeSink(), 4 * len(frames)
     with Inspector(bundle, engine, bundle.manifest.threshold.value, device=options) as inspector:
-        got = [inspector.inspect(frame).score for frame in frames]
-        assert "cannot be captured" in " ".join(inspector.notes)
-    np.testing.assert_allclose(got, scores, atol=1e-4)
+        inspector.inspect(frames[0])
+        ort.emulation.driver.clear()
+        summary = run_loop(inspector, MemoryCamera(frames, n), verdict_sinks=[sink])
+        counts, done = ort.emulation.driver.counts(), ort.emulation.driver.counts(device=True)
+    assert (summary.frames, summary.no_decision) == (n, 0)
+    assert ["cannot be captured" in note for note in summary.warnings] == [True]
+    np.testing.assert_allclose([line["score"] for line in sink.events], scores * 4, atol=1e-4)
+    assert (done["engine"], done["kernel"], done["copy"]) == (n, n, 3 * n)
+    assert counts["cuStreamSynchronize"] == n
+    assert not {name for name in counts if "Alloc" in name or "Free" in name}

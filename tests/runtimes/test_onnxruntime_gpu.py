@@ -24,15 +24,16 @@ import numpy as np
 from edgerd.cuda.graphs import Step
 from edgerd.cuda.memory import Memory
 from edgerd.runtimes.onnxruntime_cuda import OnnxRuntimeCuda
+from edgerd.runtimes.onnxruntime_cuda_engine import _StreamRun
 
+_StreamRun._refuse_capture = lambda *_: None
 runtime, graph = OnnxRuntimeCuda(), Path(sys.argv[1]).read_bytes()
 engine = runtime.load(graph, runtime.key("fp32", ""), {})
 memory, stream = Memory(engine.gpu), engine.gpu.stream()
 shape = (1, engine.height, engine.width)
 frame, score = memory.frame(3 * engine.height * engine.width), memory.result((1,), np.float32)
 maps = memory.result(shape, np.float32)
-execution = engine.execution(1, own_graph=False, allow_capture=True)
-enqueue = execution.bind(frame.address, score.address, maps.address)
+enqueue = engine.bind(frame.address, score.address, maps.address, 1, replay=False)
 for _ in range(3):
     enqueue(stream)
 step = Step(engine.gpu, stream, lambda: enqueue(stream))
@@ -61,12 +62,12 @@ def test_maps_on_the_gpu_are_those_of_the_cpu_in_fp32(engine, frames, expected):
     np.testing.assert_allclose(engine.infer(frames).anomaly_map, expected.anomaly_map, atol=1e-4)
 
 
-@pytest.mark.parametrize("own_graph", [True, False])
-def test_a_run_on_a_stream_with_and_without_a_replay_gives_the_same(engine, frames, expected, own_graph):
+@pytest.mark.parametrize("replay", [True, False])
+def test_a_run_on_a_stream_with_and_without_a_replay_gives_the_same(engine, frames, expected, replay):
     memory, stream = Memory(engine.gpu), engine.gpu.stream()
     frame = memory.frame(HEIGHT * WIDTH * 3)
     score, maps = memory.result((1,), np.float32), memory.result((1, HEIGHT, WIDTH), np.float32)
-    enqueue = engine.execution(1, own_graph=own_graph).bind(frame.address, score.address, maps.address)
+    enqueue = engine.bind(frame.address, score.address, maps.address, 1, replay=replay)
     for _ in range(3):
         for index in range(3):
             frame.host[:] = frames[index].ravel()

@@ -77,7 +77,7 @@ def test_closing_twice_is_safe_frees_everything_and_is_said(loaded, frames, emul
     engine.close()
     gc.collect()
     assert {kind: emulation.driver.live(kind) for kind in before} == before
-    for attempt in (lambda: engine.infer(frames), lambda: engine.execution(1)):
+    for attempt in (lambda: engine.infer(frames), lambda: engine.bind(0, 0, 0, 1)):
         with pytest.raises(EdgerdError, match="closed"):
             attempt()
 
@@ -132,17 +132,14 @@ def run(engine, slot, launch, stream, frame):
     return score.host.copy()
 
 
-@pytest.mark.parametrize("shared", [True, False], ids=["one execution", "one per slot"])
 @pytest.mark.parametrize("capture", [True, False], ids=["graph", "eager"])
-def test_slots_give_their_own_answers(slots, frames, expected, shared, capture, emulation):
+def test_slots_give_their_own_answers(slots, frames, expected, capture, emulation):
     from edgerd.cuda.graphs import Step
 
     engine, (first, second) = slots(2)
-    execution = engine.execution(1) if shared else None
     steps, streams = [], [engine.gpu.stream(), engine.gpu.stream()]
     for slot, stream in zip((first, second), streams, strict=True):
-        addresses = [buffer.address for buffer in slot]
-        enqueue = execution.bind(*addresses) if execution else engine.bind(*addresses, 1)
+        enqueue = engine.bind(*(buffer.address for buffer in slot), 1)
         steps.append(Step(engine.gpu, stream, lambda e=enqueue, s=stream: e(s), capture=capture))
         assert steps[-1].is_graph == capture, steps[-1].reason
     emulation.driver.clear()
@@ -169,7 +166,7 @@ def test_a_batch_of_tiles_in_one_run(slots, frames, expected, emulation):
 def test_a_batch_outside_of_the_profile_says_how_to_build_for_it(loaded):
     engine = loaded(profile=(1, 2, 4))
     with pytest.raises(InputError, match="1 to 4 tiles at a time, not 5") as caught:
-        engine.execution(5)
+        engine.bind(0, 0, 0, 5)
     assert "--profile 1:5:5" in caught.value.hint
 
 
@@ -183,6 +180,15 @@ def test_what_tensorrt_logs_becomes_an_error(loaded, emulation):
     enqueue = engine.bind(0, 0, 0, 1)
     with pytest.raises(DeviceError, match="Address is not set for tensor"):
         enqueue(engine.gpu.stream())
+
+
+def test_what_is_logged_by_a_run_that_says_it_went_well_is_an_error(loaded, frames):
+    engine = loaded()
+    engine.infer(frames)
+    engine._log.errors.append("Error Code 1: Cask (Cask convolution execution)")
+    with pytest.raises(DeviceError, match="refused to run the engine: Error Code 1: Cask"):
+        engine.infer(frames)
+    engine.infer(frames)  # told once
 
 
 def test_an_illegal_access_loses_the_gpu(loaded, frames, emulation):

@@ -21,8 +21,8 @@ from edgerd.runtimes.tensorrt.values import extents
 from edgerd.types import UInt8Array
 
 
-class TensorRtExecution:
-    """An execution context. See `edgerd.runtimes.device.Execution`.
+class _Execution:
+    """An execution context: the engine's memory for one run at a time.
 
     Attributes:
         batch: Tiles of one run.
@@ -35,7 +35,6 @@ class TensorRtExecution:
         self.context.nvtx_verbosity = trt.ProfilingVerbosity.NONE
         self._log = log
         self._tile = tile
-        self._bound: tuple[int, int, int] | None = None
         self.resize(batch)
 
     def resize(self, batch: int) -> None:
@@ -53,22 +52,19 @@ class TensorRtExecution:
         self.batch = batch
 
     def bind(self, tiles: int, score: int, anomaly_map: int) -> Enqueue:
-        """See `Execution.bind`."""
-        addresses = (tiles, score, anomaly_map)
+        """See `DeviceEngine.bind`. Once: a captured graph keeps these addresses.
 
-        def enqueue(stream: Any) -> None:
-            if self._bound != addresses:
-                self._set(addresses)
-            if not self.context.execute_async_v3(stream.handle) or self._log.errors:
-                raise refusal(self._log.take(), "run the engine")
-
-        return enqueue
-
-    def _set(self, addresses: tuple[int, int, int]) -> None:
-        for name, address in zip((FRAME, SCORE, ANOMALY_MAP), addresses, strict=True):
+        Raises:
+            DeviceError: TensorRT refuses one of them.
+        """
+        for name, address in ((FRAME, tiles), (SCORE, score), (ANOMALY_MAP, anomaly_map)):
             if not self.context.set_tensor_address(name, address):
                 raise refusal(self._log.take(), f"take an address for {name}")
-        self._bound = addresses
+        return self._enqueue
+
+    def _enqueue(self, stream: Any) -> None:
+        if not self.context.execute_async_v3(stream.handle) or self._log.errors:
+            raise refusal(self._log.take(), "run the engine")
 
 
 class TensorRtEngine:
@@ -88,6 +84,7 @@ class TensorRtEngine:
         width: Of a tile, px.
         min_batch: Fewest tiles that one run takes.
         max_batch: Most.
+        notes: None.
 
     Raises:
         BundleDamagedError: It is no engine of a fused graph.
@@ -97,6 +94,7 @@ class TensorRtEngine:
         self.key = key
         self.threads = 1
         self.gpu = gpu
+        self.notes: list[str] = []
         self.height, self.width = _checked_interface(engine)
         smallest, _, largest = engine.get_tensor_profile_shape(FRAME, 0)
         self.min_batch, self.max_batch = extents(smallest)[0], extents(largest)[0]
@@ -104,8 +102,17 @@ class TensorRtEngine:
         self._log = log
         self._synchronous: _Synchronous | None = None
 
-    def execution(self, batch: int) -> TensorRtExecution:
-        """See `DeviceEngine.execution`."""
+    def bind(self, tiles: int, score: int, anomaly_map: int, batch: int) -> Enqueue:
+        """See `DeviceEngine.bind`."""
+        return self.execution(batch).bind(tiles, score, anomaly_map)
+
+    def execution(self, batch: int) -> _Execution:
+        """An execution context for `batch` tiles.
+
+        Raises:
+            InputError: The engine was not built for so many.
+            DeviceError: There is no memory for it.
+        """
         if self._engine is None:
             raise closed()
         self.gpu.check_thread()
@@ -115,11 +122,7 @@ class TensorRtEngine:
                 expected="an engine built for as many tiles or cameras as it shall run",
                 hint=f"edgerd build-engine --runtime tensorrt --profile {min(self.min_batch, batch)}:{batch}:{batch}",
             )
-        return TensorRtExecution(self._engine, batch, (self.height, self.width, 3), self._log)
-
-    def bind(self, tiles: int, score: int, anomaly_map: int, batch: int) -> Enqueue:
-        """See `DeviceEngine.bind`."""
-        return self.execution(batch).bind(tiles, score, anomaly_map)
+        return _Execution(self._engine, batch, (self.height, self.width, 3), self._log)
 
     def infer(self, frames: UInt8Array) -> Maps:
         """See `Engine.infer`. Batches larger than the engine's run in parts."""
