@@ -77,7 +77,9 @@ class _LiveCapture(_Capture):
     def __init__(self, uri: str, capture: cv2.VideoCapture, timeout_s: float) -> None:
         super().__init__(uri, capture)
         self._timeout_s = timeout_s
-        self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest frame only, where the driver lets us choose
+        # Few, where the driver lets us choose, so that frames are new. With one, the driver has none to fill while a
+        # frame is decoded, and gives half as many.
+        self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 2)
 
     def read(self) -> Frame | None:
         """The next frame; None once closed.

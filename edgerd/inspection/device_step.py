@@ -35,7 +35,7 @@ class DeviceOptions:
     Attributes:
         mode: "latency": one frame at a time. "throughput": a frame is uploaded while the one before is inferred.
         slots: Frames in pinned memory: those under way, the one that the camera writes, and the one that waits. With
-            fewer the camera's thread copies.
+            two, frames are copied by the camera's thread; with one, by the run's.
         wait: Sleep until the GPU is done, or turn in a loop, which answers sooner and costs a core.
         keep_warm: While no frame comes, run the engine now and then, so that the GPU keeps its clocks up.
         capture: False to enqueue each frame's work anew, without graphs.
@@ -172,7 +172,7 @@ class DeviceStep:
         """
         frames = self._frames
         if frames is None:
-            raise InputError("The slots are for no frames yet.", expected="`prepare_for` first")
+            raise InputError("No slots were made for frames of this layout.", expected="`prepare_for` first")
         number, is_there = frames.slots.claim(data)
         ticket = Ticket(frames, number, frames.lane_of(number), is_copy=not is_there)
         try:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, NoReturn
 
 from edgerd.cameras.protocol import Camera, UnreadablePictureError
-from edgerd.errors import CameraError, DeviceError, EdgerdError, InputError, StorageError
+from edgerd.errors import CameraError, DeviceError, EdgerdError, InputError, MissingDependencyError, StorageError
 from edgerd.inspection.decision import PartPolicy, Policy, StreamPolicy
 from edgerd.inspection.guards import FrozenGuard, SizeGuard
 from edgerd.inspection.inspector import Inspector
@@ -22,6 +22,9 @@ from edgerd.inspection.statistics import RunStatistics
 from edgerd.inspection.summary import Ended, RunSummary
 from edgerd.sinks.protocol import Sink
 from edgerd.types import Alert, Frame, Inspection
+
+_UNABLE = (DeviceError, MissingDependencyError)
+"""A GPU that failed, or whose kernels cannot be made."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ def run_loop(
         # A full disk must not hide that the camera was lost first.
         with contextlib.suppress(StorageError):
             record.camera_lost(lost)
-    except DeviceError as failed:
+    except _UNABLE as failed:
         error = failed
         with contextlib.suppress(StorageError):
             run.report_undecided(failed)
@@ -136,7 +139,11 @@ class _Run:
         self._camera = camera
         self._record = record
         self._profile = profile
-        self._guards = [SizeGuard()] * camera.fixed_size + [FrozenGuard()] * camera.live
+        self._guards: list[SizeGuard | FrozenGuard] = []
+        if camera.fixed_size:
+            self._guards.append(SizeGuard())
+        if camera.live:
+            self._guards.append(FrozenGuard())
         self._under_way: deque[tuple[Frame, Pending]] = deque()
 
     def follow(
@@ -163,7 +170,7 @@ class _Run:
                 n_taken += 1
         return ended
 
-    def report_undecided(self, error: DeviceError) -> None:
+    def report_undecided(self, error: EdgerdError) -> None:
         """The frames that were under way when the GPU failed are neither good nor bad."""
         for frame, _ in self._under_way:
             self._record.add(frame, self._record.no_decision(error.what))
@@ -179,25 +186,27 @@ class _Run:
         """Take a frame and submit it; why to end where there is none."""
         try:
             frame = source.take(stop, None if self._under_way else self._inspector.keep_warm)
-            if frame is None:
-                return Ended.STOPPED if stop.is_set() else Ended.END_OF_SOURCE
-            try:
-                while self._under_way and self._buffers and not self._buffers.has_room(frame.data):
-                    self._finish(source, on_update)
-                pending = self._submit(frame)
-            except DeviceError as error:  # of a frame before it; this one gets its line too
-                self._under_way.append((frame, Pending(functools.partial(_fail, error))))
-                raise
-            except BaseException:
-                self._give_back(frame)
-                raise
         except UnreadablePictureError as unreadable:
-            frame, pending = unreadable.frame, Pending.done(self._record.no_decision(unreadable.what))
-        except DeviceError:
+            self._under_way.append((unreadable.frame, Pending.done(self._record.no_decision(unreadable.what))))
+            return None
+        except Exception:  # of the camera: the frames before it count
+            self._finish_all(source, on_update)
             raise
-        except Exception:  # of this frame or the camera: those before it count
-            while self._under_way:
+        if frame is None:
+            return Ended.STOPPED if stop.is_set() else Ended.END_OF_SOURCE
+        try:
+            while self._under_way and self._buffers and not self._buffers.has_room(frame.data):
                 self._finish(source, on_update)
+            pending = self._submit(frame)
+        except _UNABLE as error:  # of a frame before it; this one gets its line too
+            self._under_way.append((frame, Pending(functools.partial(_fail, error))))
+            raise
+        except Exception:
+            self._give_back(frame)
+            self._finish_all(source, on_update)
+            raise
+        except BaseException:
+            self._give_back(frame)
             raise
         self._under_way.append((frame, pending))
         return None
@@ -212,8 +221,12 @@ class _Run:
             if self._camera.fixed_size:  # then no other frame will fit either
                 raise
             return Pending.done(self._record.no_decision(error.what))
-        except DeviceError as error:  # this frame's, when its turn comes: those before it count
+        except _UNABLE as error:  # this frame's, when its turn comes: those before it count
             return Pending(functools.partial(_fail, error))
+
+    def _finish_all(self, source: Mailbox | Sequential, on_update: Callable[[Update], None] | None) -> None:
+        while self._under_way:
+            self._finish(source, on_update)
 
     def _finish(self, source: Mailbox | Sequential, on_update: Callable[[Update], None] | None) -> None:
         """Wait for the oldest frame under way, and say what was found."""

@@ -46,12 +46,12 @@ class DeviceInspection:
 
     def submit(self, frame: Frame) -> Pending:
         """See `Inspector.submit`."""
+        started_s = time.perf_counter()
         layout = layout_of(frame)
         fits = self.step.fits(layout)
         self._settle(self.step.options.depth - 1 if fits else 0)
         if not fits:
             self.step.prepare_for(layout)
-        started_s = time.perf_counter()
         ticket = self.step.launch(frame.data)
         pending = Pending(lambda: self._finish(frame, ticket, started_s))
         self._under_way.append(pending)

@@ -74,19 +74,19 @@ class Slots:
 
     def holds(self, data: UInt8Array) -> bool:
         """See `Buffers.holds`."""
-        return address_of(data) in self._numbers
+        return self._number_of(data) is not None
 
     def give_back(self, data: UInt8Array) -> None:
         """See `Buffers.give_back`."""
         with self._lock:
-            number = self._numbers.get(address_of(data))
+            number = self._number_of(data)
             if number is not None:
                 self._holders[number] = _Holder.NOBODY
 
     def has_room(self, data: UInt8Array) -> bool:
         """Whether `claim` has a buffer for this frame."""
         with self._lock:
-            return address_of(data) in self._numbers or _Holder.NOBODY in self._holders
+            return self._number_of(data) is not None or _Holder.NOBODY in self._holders
 
     def claim(self, data: UInt8Array) -> tuple[int, bool]:
         """Take a frame into the run.
@@ -98,7 +98,7 @@ class Slots:
             DeviceError: All buffers are in use.
         """
         with self._lock:
-            number = self._numbers.get(address_of(data))
+            number = self._number_of(data)
             if number is not None:
                 self._holders[number] = _Holder.RUN
                 return number, True
@@ -106,7 +106,7 @@ class Slots:
                 raise DeviceError(
                     f"All {len(self._holders)} slots are in use.",
                     expected="no more frames under way than `Inspector.depth`",
-                    hint="Take more --slots.",
+                    hint="Raise --slots.",
                 )
             return self._take_free(_Holder.COPY), False
 
@@ -125,6 +125,13 @@ class Slots:
     @property
     def _is_lent(self) -> bool:
         return _Holder.CAMERA in self._holders or _Holder.RUN in self._holders
+
+    def _number_of(self, data: UInt8Array) -> int | None:
+        """Of the buffer that begins where this data does; None for memory elsewhere."""
+        for number, buffer in enumerate(self._buffers):
+            if buffer is data:  # nearly always, and much sooner told than its address
+                return number
+        return self._numbers.get(address_of(data))
 
     def _take_free(self, holder: _Holder) -> int:
         number = self._holders.index(_Holder.NOBODY)

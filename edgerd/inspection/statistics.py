@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import bisect
-import itertools
 import math
 import time
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TypedDict
+
+import numpy as np
 
 from edgerd.types import Inspection, Verdict
 
@@ -36,7 +36,7 @@ class LatencyHistogram:
     """
 
     def __init__(self) -> None:
-        self._counts = [0] * (_bin(LARGEST_MS) + 1)
+        self._counts = np.zeros(_bin(LARGEST_MS) + 1, np.int64)
         self._n = 0
         self._max_ms = 0.0
 
@@ -51,7 +51,7 @@ class LatencyHistogram:
         if not self._n:
             return None
         rank = max(1, math.ceil(self._n * percent / 100))
-        index = bisect.bisect_left(list(itertools.accumulate(self._counts)), rank)
+        index = int(np.searchsorted(self._counts.cumsum(), rank))
         return min(SMALLEST_MS * math.pow(GROWTH, index + 0.5), self._max_ms)
 
     def percentiles(self) -> Percentiles:
@@ -71,7 +71,6 @@ class RunStatistics:
         no_decision: Those that could not be judged.
         dropped: Frames that came and went while another was being judged.
         alerts: Alerts raised.
-        last_score: Of the last frame that was judged.
         engine_ms: The graph, fusion included; counted only where the run is profiled.
         frame_ms: Frame in memory to verdict, over the frames that were judged.
         capture_to_verdict_ms: Likewise.
@@ -83,7 +82,6 @@ class RunStatistics:
     no_decision: int = 0
     dropped: int = 0
     alerts: int = 0
-    last_score: float | None = None
     engine_ms: LatencyHistogram = field(default_factory=LatencyHistogram)
     frame_ms: LatencyHistogram = field(default_factory=LatencyHistogram)
     capture_to_verdict_ms: LatencyHistogram = field(default_factory=LatencyHistogram)
@@ -99,7 +97,6 @@ class RunStatistics:
             return
         self.ok += inspection.verdict is Verdict.OK
         self.ng += inspection.verdict is Verdict.NG
-        self.last_score = inspection.score
         self.frame_ms.add(inspection.frame_ms)
         self.capture_to_verdict_ms.add(capture_to_verdict_ms)
         if engine_ms is not None:

@@ -57,4 +57,3 @@ def test_frames_that_were_not_judged_do_not_flatter_the_latency() -> None:
     statistics.count(Inspection(Verdict.NO_DECISION, None, 1.0, reason="black frame", frame_ms=0.1), 0.2)
     assert (statistics.frames, statistics.ng, statistics.no_decision) == (2, 1, 1)
     assert statistics.frame_ms.percentiles()["n"] == 1
-    assert statistics.last_score == 2.0
