@@ -100,6 +100,16 @@ def test_guards_and_sizes_are_those_of_the_cpu(on_gpu, mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_a_camera_that_changes_its_pixel_format_goes_on(on_gpu, mode):
+    script = [Frame(in_format(picture(0.1 * n, number=n), form), form) for n, form in enumerate([*PixelFormat] * 2)]
+    here = judged(on_gpu(mode=mode), FakeCamera(script))
+    there = judged(cpu(), FakeCamera(script))
+    assert told(here[0]) == told(there[0])
+    assert [line["score"] for line in here[0]] == pytest.approx([line["score"] for line in there[0]], abs=1e-3)
+    assert here[2].no_decision == 0
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_frozen_camera_is_not_judged_although_its_frames_share_a_few_buffers(on_gpu, mode):
     pictures = [picture(number=number) for number in range(5)] + [GOOD] * 80
     camera = FillingCamera(pictures, live=True)
@@ -110,7 +120,7 @@ def test_frozen_camera_is_not_judged_although_its_frames_share_a_few_buffers(on_
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_live_camera_writes_to_pinned_memory_and_nothing_is_copied_on_the_host(emulation, on_gpu, mode):
+def test_a_live_camera_writes_to_pinned_memory_and_nothing_is_copied_on_the_host(emulation, on_gpu, mode, monkeypatch):
     taken = threading.Semaphore(1)
     inspector = on_gpu(mode=mode)
     inspector.inspect(GOOD)  # the slots are there
@@ -123,9 +133,12 @@ def test_a_live_camera_writes_to_pinned_memory_and_nothing_is_copied_on_the_host
 
     pictures = [picture(0.1 * (number % 5), number=number) for number in range(30)]
     camera = FillingCamera(pictures, live=True, before=lambda _: taken.acquire(timeout=10))
+    copied, copy = [], np.copyto
+    monkeypatch.setattr(np, "copyto", lambda *arrays: (copied.append(arrays), copy(*arrays)))
     lines, _, summary = judged(inspector, camera, on_update=next_please)
     assert (summary.frames, summary.dropped) == (30, 0)
     assert camera.filled >= 28  # all but those that were read before the size was known
+    assert len(copied) <= 30 - camera.filled
     assert len(set(slots[2:])) <= 3
     reference, _, _ = judged(cpu(), FakeCamera(pictures))
     assert [line["score"] for line in lines] == pytest.approx([line["score"] for line in reference])

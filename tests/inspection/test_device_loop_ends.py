@@ -10,7 +10,7 @@ from emulation.driver import ILLEGAL_ADDRESS
 from inspection_parts import DEFECTIVE, GOOD, picture
 
 from edgerd.cameras.fake import FakeCamera
-from edgerd.errors import CameraError, DeviceError, DeviceLostError, SpecError
+from edgerd.errors import CameraError, DeviceError, DeviceLostError, MissingDependencyError, SpecError
 from edgerd.inspection.loop import run_loop
 from edgerd.inspection.summary import Ended
 from edgerd.manifest import PreprocessSpec, RegionSpec
@@ -85,6 +85,17 @@ def test_a_gpu_that_refuses_leaves_no_frame_without_a_line(emulation, on_gpu, mo
     assert [line["frame"] for line in lines] == taken
     assert 20 < len(taken) < 24
     assert (lines[-1]["verdict"], what in lines[-1]["reason"]) == ("NO_DECISION", True)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_kernels_that_no_compiler_makes_end_the_run_with_a_line_for_the_frame(emulation, on_gpu, mode):
+    emulation.driver.set_device("Of tomorrow", sm=(30, 0))
+    lines, _, summary = judged(on_gpu(mode=mode), FakeCamera([GOOD, DEFECTIVE]))
+    with pytest.raises(MissingDependencyError, match="do not compile for sm_300") as caught:
+        summary.raise_for_error()
+    assert caught.value.exit_code == 6
+    assert (lines[0]["frame"], lines[0]["verdict"]) == (0, "NO_DECISION")
+    assert all("sm_300" in line["reason"] for line in lines)
 
 
 def test_a_frame_that_was_to_wait_for_one_that_failed_gets_its_line_too(emulation, on_gpu):
