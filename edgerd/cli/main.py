@@ -107,8 +107,7 @@ def _report(error: BaseException) -> int:
         print_error(str(error))
         return error.exit_code
     print_error(
-        f"Internal error: {type(error).__name__}: {error}\n"
-        "Next: run the command again with --debug and report what it prints."
+        f"Internal error: {type(error).__name__}: {error}\nNext: run it again with --debug and report what it prints."
     )
     return 1
 
