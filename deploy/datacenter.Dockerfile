@@ -3,8 +3,8 @@
 #   docker build -f deploy/datacenter.Dockerfile -t edgerd .
 #   docker run --rm --gpus all edgerd doctor
 #
-# The host's driver must be new enough for CUDA 13 (580 and later); --build-arg BASE=nvcr.io/nvidia/tensorrt:25.03-py3
-# is CUDA 12.8.
+# The host's driver must support CUDA 13 (580 or later). For CUDA 12.8, add
+# --build-arg BASE=nvcr.io/nvidia/tensorrt:25.03-py3
 ARG BASE=nvcr.io/nvidia/tensorrt:25.08-py3
 FROM ${BASE}
 
@@ -23,7 +23,7 @@ RUN python3 -m venv --system-site-packages /opt/edgerd && pip install --no-cache
 COPY . /src
 RUN pip install --no-cache-dir "/src[tensorrt]" && python -c "import tensorrt; print(tensorrt.__version__)"
 
-# engines, timings and kernels that were built on this machine; a volume, so that they outlive the container
+# engines, timings and kernels built on this machine; a volume, so that they outlive the container
 VOLUME ["/var/cache/edgerd", "/line"]
 WORKDIR /line
 ENTRYPOINT ["edgerd"]

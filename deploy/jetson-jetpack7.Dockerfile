@@ -8,10 +8,11 @@
 ARG BASE=nvcr.io/nvidia/tensorrt:25.08-py3
 FROM ${BASE}
 
-# libgl1 and libglib2.0-0t64 are for OpenCV, v4l-utils for looking at cameras
+# libgl1 and libglib2.0-0t64 are for OpenCV, GStreamer for csi:// and gst:// cameras, v4l-utils to list cameras
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
         build-essential libgl1 libglib2.0-0t64 python3-dev python3-pip python3-venv v4l-utils \
+        gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
     && rm -rf /var/lib/apt/lists/*
 
 ENV PATH=/opt/edgerd/bin:/usr/local/cuda/bin:$PATH \
@@ -23,7 +24,7 @@ RUN python3 -m venv --system-site-packages /opt/edgerd && pip install --no-cache
 COPY . /src
 RUN pip install --no-cache-dir "/src[tensorrt]" && python -c "import tensorrt; print(tensorrt.__version__)"
 
-# engines, timings and kernels that were built on this device; a volume, so that they outlive the container
+# engines, timings and kernels built on this device; a volume, so that they outlive the container
 VOLUME ["/var/cache/edgerd", "/line"]
 WORKDIR /line
 ENTRYPOINT ["edgerd"]

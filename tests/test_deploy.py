@@ -58,6 +58,16 @@ def test_a_container_installs_what_doctor_asks_for_and_no_torch(file):
     assert variables["CUDA_ROOT"] == "/usr/local/cuda"
 
 
+@pytest.mark.parametrize("file", [file for file in CONTAINERS if "jetson" in file.stem], ids=lambda file: file.stem)
+def test_a_jetson_reads_the_cameras_at_its_connectors(file):
+    installed = " ".join(rest for name, rest in instructions(file) if name == "RUN").split()
+    assert {f"gstreamer1.0-{part}" for part in ("tools", "plugins-base", "plugins-good")} <= set(installed)
+    (commands,) = (
+        block for block in (DEPLOY / "README.md").read_text().split("```console") if "--camera csi://0" in block
+    )
+    assert "-v /tmp/argus_socket:/tmp/argus_socket" in commands
+
+
 @every_container
 def test_what_was_compiled_outlives_the_container(file, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", environment(file)["XDG_CACHE_HOME"])

@@ -14,7 +14,7 @@ import pytest
 from edgerd.cli.main import COMMANDS, edgerd
 
 REPOSITORY = Path(__file__).parents[1]
-FOLDERS = ("docs", "benchmarks", "calibration", "deploy", "edgerd")
+FOLDERS = ("docs", "benchmarks", "calibration", "deploy", "edgerd", "tests/emulation")
 PAGES = sorted(
     file for pattern in ("*.md", *(f"{folder}/**/*.md" for folder in FOLDERS)) for file in REPOSITORY.glob(pattern)
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -11,21 +12,18 @@ import numpy as np
 
 from edgerd.bundle import Bundle
 from edgerd.cameras.memory import MemoryCamera
-from edgerd.cli.console import counted, speaker, warn, write_json
+from edgerd.cli.console import counted, print_latencies, speaker, warn, write_json
 from edgerd.cli.options import (
     bundle_argument,
+    device_options,
     json_option,
-    mode_option,
     precision_option,
     runtime_option,
-    slots_option,
     threads_option,
-    wait_option,
 )
-from edgerd.cuda.context import Wait
 from edgerd.data.pictures import load_bundle_pictures
 from edgerd.errors import InputError
-from edgerd.inspection.device_step import DeviceOptions, Mode
+from edgerd.inspection.device_step import DeviceOptions
 from edgerd.inspection.inspector import Inspector
 from edgerd.inspection.loop import run_loop
 from edgerd.manifest import RegionSpec
@@ -37,32 +35,30 @@ from edgerd.types import UInt8Array
 @runtime_option
 @precision_option
 @threads_option
-@mode_option
-@slots_option
-@wait_option
-@click.option("--frame-size", default="1024x1024", show_default=True, metavar="WxH", help="Of the frames, px.")
-@click.option("--max-frames", default=200, show_default=True, type=click.IntRange(1), help="How many to measure.")
+@device_options
+@click.option("--frame-size", default="1024x1024", show_default=True, metavar="WxH", help="Size of the frames, px.")
+@click.option(
+    "--max-frames", default=200, show_default=True, type=click.IntRange(1), help="How many frames to measure."
+)
 @json_option
 def bench(
     bundle: Path,
     runtime: str | None,
     precision: str | None,
     threads: int,
-    mode: Mode,
-    slots: int,
-    wait: Wait,
+    device: DeviceOptions,
     frame_size: str,
     max_frames: int,
     json_file: Path | None,
 ) -> None:
     """Measure BUNDLE's milliseconds per frame: a BGR frame in memory goes in, a verdict comes out.
 
-    The frames are the bundle's own good pictures, enlarged, so that the way of a good part is measured.
+    The frames are the bundle's own good pictures, enlarged, so that the time for a good part is measured.
     """
     say = speaker(json_file)
     opened, size = Bundle.open(bundle), _frame_size(frame_size)
     _check_region(opened.manifest.preprocess.region, *size)
-    device = DeviceOptions(mode=mode, slots=slots, wait=wait, profile=True)
+    device = replace(device, profile=True)
     with Inspector.open(opened, runtime=runtime, precision=precision, threads=threads, device=device) as inspector:
         say(inspector.why)
         frames = frames_of(opened, *size)
@@ -71,11 +67,13 @@ def bench(
         summary = run_loop(inspector, MemoryCamera(frames, max_frames), profile=True)
     summary.raise_for_error()
     say(f"{counted(max_frames, 'frame')} of {frame_size}, {counted(summary.threads, 'thread')}, {summary.device}")
-    for label, figures in (("engine", summary.engine_ms), ("frame in memory to verdict", summary.frame_ms)):
-        if figures and figures["n"]:
-            say(f"  {label:27} " + "  ".join(f"{name} {figures[name]:.2f}" for name in ("p50", "p95", "p99")) + " ms")
+    print_latencies(say, summary, with_capture=False)
     if summary.no_decision:
-        warn(f"{counted(summary.no_decision, 'frame')} exposed unlike good pictures: not judged, not counted above.")
+        were, are, their = ("was", "is", "its") if summary.no_decision == 1 else ("were", "are", "their")
+        warn(
+            f"{counted(summary.no_decision, 'frame')} {were} not judged and {are} not counted above: "
+            f"{their} exposure is unlike the good pictures'."
+        )
     if json_file:
         write_json(json_file, summary.to_json() | {"frame_size": frame_size})
 
@@ -98,7 +96,7 @@ def frames_of(bundle: Bundle, width: int, height: int) -> list[UInt8Array]:
 
 
 def _frame_of(picture: UInt8Array, width: int, height: int, region: RegionSpec | None) -> UInt8Array:
-    """A picture at the frame's size; where only a region is looked at, the whole picture once more in there."""
+    """A picture at the frame's size; where only a region is inspected, the whole picture again inside it."""
     frame = np.ascontiguousarray(cv2.resize(picture, (width, height)), dtype=np.uint8)
     if region is not None:
         inside = cv2.resize(picture, (region.width, region.height))
@@ -116,7 +114,7 @@ def _frame_size(text: str) -> tuple[int, int]:
 def _check_region(region: RegionSpec | None, width: int, height: int) -> None:
     if region is not None and (region.x + region.width > width or region.y + region.height > height):
         raise InputError(
-            f"The bundle's region {region} (x,y,width,height) leaves a frame of {width}x{height} pixels.",
+            f"The bundle's region {region} (x,y,width,height) does not fit a frame of {width}x{height} pixels.",
             expected="frames as large as the camera's",
             hint=f"--frame-size {region.x + region.width}x{region.y + region.height}, or larger",
         )

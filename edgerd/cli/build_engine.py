@@ -12,12 +12,14 @@ from edgerd.building.engine import build_engine as build
 from edgerd.building.engine import refuse_useless_preset
 from edgerd.building.gate_pictures import gate_pictures
 from edgerd.bundle import Bundle, check_can_save, find_bundle
+from edgerd.cli.build_preview import print_dry_run, print_target
+from edgerd.cli.build_progress import runtimes_for
 from edgerd.cli.console import say, warn
 from edgerd.cli.gate_table import print_gate
 from edgerd.cli.new_ranges import bundle_with_ranges, ranges_option, say_what_became_of_older_graphs
 from edgerd.cli.options import PRECISIONS
 from edgerd.cli.search_table import print_search, report_measured
-from edgerd.cli.tensorrt_options import TensorRtChoice, print_dry_run, print_target, runtimes_for, tensorrt_options
+from edgerd.cli.tensorrt_options import TensorRtChoice, tensorrt_options
 from edgerd.errors import InputError
 from edgerd.precision.preset import load_preset
 from edgerd.runtimes import RUNTIMES
@@ -39,11 +41,13 @@ from edgerd.runtimes import RUNTIMES
     type=click.Path(path_type=Path),
     help="Pictures for gate and threshold: a folder of good ones, or MVTec's layout, whose test pictures have labels.",
 )
-@click.option("--max-map-error", type=click.FloatRange(0), help="Let maps differ by so much; default: 1/4 threshold.")
+@click.option(
+    "--max-map-error", type=click.FloatRange(0), help="How much maps may differ; default: 1/4 of the threshold."
+)
 @click.option(
     "--max-auroc-drop",
     type=click.FloatRange(0, 1),
-    help="Let AUROC and AUPRO on labelled pictures drop by so much; default: 0.003.",
+    help="How much AUROC and AUPRO on labelled pictures may drop; default: 0.003.",
 )
 @click.option(
     "--preset",
@@ -92,7 +96,7 @@ def build_engine(
     tensorrt.check(runtime)
     tensorrt = tensorrt.for_bundle(opened)
     if tensorrt.target:
-        print_target(opened, precision, tensorrt, tensorrt.target)
+        print_target(opened, precision, tensorrt)
         return
     if tensorrt.dry_run:
         print_dry_run(opened, runtime, precision, tensorrt)
@@ -132,13 +136,14 @@ def build_engine(
 
 
 def _refuse_what_only_builds_use(options: Mapping[str, object]) -> None:
-    """--dry-run and --target judge no engine, and make no other graphs than the usual ones."""
+    """--dry-run and --target judge no engine, and make only the usual graphs."""
     typed = [name for name, value in options.items() if value is not None]
     if typed:
+        applies = "applies" if len(typed) == 1 else "apply"
         is_for_graphs = {"--ranges", "--preset"}.intersection(typed)
-        graphs = "; edgerd quantize BUNDLE takes --ranges and --preset for the graphs of another device"
+        graphs = "; for another device's graphs, give --ranges and --preset to edgerd quantize BUNDLE"
         raise InputError(
-            f"{', '.join(typed)}: for an engine that is built; --dry-run and --target build none.",
+            f"{', '.join(typed)}: only {applies} when an engine is built; --dry-run and --target build none.",
             expected="one or the other",
             hint=f"Leave one of them out{graphs if is_for_graphs else ''}.",
         )
@@ -147,14 +152,14 @@ def _refuse_what_only_builds_use(options: Mapping[str, object]) -> None:
 def _refuse_useless_ranges(ranges: Path | None, precision: str) -> None:
     if ranges and precision not in ("auto", "int8"):
         raise InputError(
-            f"Range pictures are for INT8; --precision {precision} has no use for them.",
+            f"--ranges only applies to INT8, but --precision {precision} was given.",
             expected="--precision int8 or auto",
             hint="Change it, or leave --ranges out.",
         )
 
 
 def _report(candidate: Candidate) -> None:
-    """A line; of one that was refused, what it was refused for."""
+    """One line; for an engine that was refused, also the reasons."""
     if candidate.gate.passed:
         say(str(candidate))
     else:

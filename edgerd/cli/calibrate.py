@@ -31,7 +31,7 @@ def calibrate(bundle: Path, data: Path | None, false_alarm_rate: float, camera: 
     pictures.
     """
     if data is not None and camera is not None:
-        raise click.UsageError("DATA and --from-camera exclude each other.")
+        raise click.UsageError("DATA and --from-camera cannot be used together.")
     opened = Bundle.open(bundle)
     check_can_save(opened.path, in_place=True)
     pictures = None
@@ -50,7 +50,10 @@ def report_calibration(calibration: Calibration, names: Sequence[str] = ()) -> N
     """Print what was found: the threshold, and what to look at."""
     say(describe(calibration.threshold))
     for engine in calibration.outdated:
-        warn(f"the threshold of {engine} is the old one: it does not run on this machine. Calibrate where it does.")
+        warn(
+            f"{engine} keeps its old threshold, because it does not run on this machine. Calibrate on a machine "
+            "where it does."
+        )
     for index, score in calibration.suspicious:
         name = names[index] if names else f"good picture {index}"
         warn(f"{name} scores {score:.3f}, far above the others: if it shows a defect, remove it and start again.")

@@ -11,13 +11,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from edgerd.storage import storage_errors
+
+if TYPE_CHECKING:
+    from edgerd.inspection.summary import RunSummary
 
 _ANOTHER_FILE = "Free some space or choose another file."
 
@@ -41,6 +44,24 @@ def quoted(path: Path) -> str:
 def counted(n: int, noun: str) -> str:
     """A number with its noun: 1 frame, 2 frames."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def print_latencies(say: Callable[[str], None], summary: RunSummary, *, with_capture: bool) -> None:
+    """A line with the percentiles of each latency that was measured.
+
+    Args:
+        say: Takes the lines.
+        summary: Of a run.
+        with_capture: Whether a camera captured the frames, so that the time since then means something.
+    """
+    for label, figures in (
+        ("engine", summary.engine_ms),
+        ("frame in memory to verdict", summary.frame_ms),
+        ("capture to verdict", summary.capture_to_verdict_ms if with_capture else None),
+    ):
+        if figures and figures["n"]:
+            p50, p95, p99 = figures["p50"], figures["p95"], figures["p99"]
+            say(f"  {label:27} p50 {p50:.2f}  p95 {p95:.2f}  p99 {p99:.2f} ms")
 
 
 def warn(line: str) -> None:

@@ -1,4 +1,4 @@
-"""`edgerd demo`: the whole way on built-in sample parts, without a network."""
+"""`edgerd demo`: all steps on built-in sample parts, without a network."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _HOLDOUT = 0.56
 def demo(out: Path, kind: str, seed: int) -> None:
     """Make sample parts, train, export, build an engine, evaluate, and watch a line; about three minutes on two cores.
 
-    Everything stays in the folder OUT, to look at and to go on with.
+    Everything stays in the folder OUT, for you to look at and to continue with.
     """
     from edgerd.data.samples import defects_of, write_dataset, write_video
 
@@ -78,7 +78,9 @@ def _clear(out: Path) -> None:
     if (out / "parts").is_dir() and (out / "line.avi").exists():
         shutil.rmtree(out)
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise EdgerdError(f"{out} is not empty and no demo.", expected="a free name", hint="edgerd demo -o ANOTHER")
+        raise EdgerdError(
+            f"{out} is not empty, and is not a demo.", expected="a new or empty folder", hint="edgerd demo -o ANOTHER"
+        )
     out.mkdir(parents=True, exist_ok=True)
 
 
@@ -91,7 +93,7 @@ def _line_result(sidecar: Path, events: Path) -> LineResult:
 
 
 def _judge(figures: Mapping[str, Any], line: LineResult, out: Path) -> None:
-    say(click.style("\nWhat came of it", bold=True))
+    say(click.style("\nResult", bold=True))
     say(f"  image AUROC {figures['image_auroc']:.4f}, pixel AUROC {figures['pixel_auroc']:.4f}")
     say(
         f"  on the line: {line.n_found} of {line.n_defective} defective parts found, "
@@ -103,5 +105,5 @@ def _judge(figures: Mapping[str, Any], line: LineResult, out: Path) -> None:
         raise EdgerdError(
             f"The demo's image AUROC is {figures['image_auroc']:.4f}.",
             expected=f"{_MIN_AUROC} or more",
-            hint="Report this with what edgerd doctor prints.",
+            hint="Report this, together with the output of edgerd doctor.",
         )

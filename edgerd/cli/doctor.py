@@ -14,12 +14,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from edgerd import __version__
+from edgerd.cameras.gstreamer_process import PROGRAM
 from edgerd.cli.doctor_gpu import gpu_checks
 from edgerd.errors import MissingDependencyError
 from edgerd.runtimes import RUNTIMES, load_runtime
 from edgerd.runtimes.machine import cpu_features, cpu_name, usable_cores
 
 _NEEDED_GB = 3
+_GSTREAMER = "sudo apt-get install gstreamer1.0-tools gstreamer1.0-plugins-good"
 _TRAINING = (("torch", "torch"), ("safetensors", "safetensors"), ("onnxscript", "onnxscript"))
 
 
@@ -27,7 +29,7 @@ _TRAINING = (("torch", "torch"), ("safetensors", "safetensors"), ("onnxscript", 
 def doctor() -> None:
     """Say what this machine can do, and what to install for the rest.
 
-    The exit code is 0 where pictures can be judged here, else 6.
+    The exit code is 0 if pictures can be judged here, else 6.
     """
     table = Table(show_header=False, box=None, pad_edge=False)
     able = False
@@ -44,6 +46,8 @@ def doctor() -> None:
     ok, text = _opencv()
     able &= ok
     table.add_row("opencv", _mark(ok), escape(text))
+    ok, text = _gstreamer()
+    table.add_row("gstreamer", _mark(ok), escape(text))
     missing = [package for package, module in _TRAINING if find_spec(module) is None]
     ready = ", ".join(f"{package} {_version(package)}" for package, _ in _TRAINING if package not in missing)
     table.add_row(
@@ -58,7 +62,7 @@ def doctor() -> None:
 
 def _machine() -> list[tuple[str, str]]:
     free_gb = shutil.disk_usage(Path.cwd()).free / 1e9
-    low = f" (a training run and its bundle want about {_NEEDED_GB} GB)" if free_gb < _NEEDED_GB else ""
+    low = f" (a training run and its bundle need about {_NEEDED_GB} GB)" if free_gb < _NEEDED_GB else ""
     return [
         ("edgerd", f"{__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}"),
         ("cpu", f"{cpu_name()}, {usable_cores()} cores to use"),
@@ -68,7 +72,7 @@ def _machine() -> list[tuple[str, str]]:
 
 
 def _opencv() -> tuple[bool, str]:
-    """Whether OpenCV imports; in slim containers it wants libGL, which is not there."""
+    """Whether OpenCV imports; it needs libGL, which slim containers lack."""
     try:
         import cv2
     except ImportError as error:
@@ -81,6 +85,14 @@ def _opencv() -> tuple[bool, str]:
         (line.split(":")[1].strip() for line in cv2.getBuildInformation().splitlines() if "GUI:" in line), "?"
     )
     return True, f"{cv2.__version__}, windows: {window}"
+
+
+def _gstreamer() -> tuple[bool, str]:
+    """Whether GStreamer's tools are there; only some cameras need them."""
+    program = shutil.which(PROGRAM)
+    if program is None:
+        return False, f"{PROGRAM} is not installed; only csi:// and gst:// cameras need it{_next(_GSTREAMER, '; ')}"
+    return True, f"{program}, for csi:// and gst:// cameras"
 
 
 def _version(package: str) -> str:

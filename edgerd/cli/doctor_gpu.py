@@ -1,4 +1,4 @@
-"""What `edgerd doctor` says of the GPU path: driver, permissions, pycuda, TensorRT's parts, a compiler of kernels."""
+"""What `edgerd doctor` says about the GPU path: driver, permissions, pycuda, TensorRT's parts, a kernel compiler."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edgerd.runtimes.tensorrt.library import library_version, tensorrt_version
 
 _PYCUDA_BUILD = (
     "sudo apt-get install build-essential python3-dev && export PATH=/usr/local/cuda/bin:$PATH "
-    'CUDA_ROOT=/usr/local/cuda && pip install "edgerd[tensorrt]" (it is compiled, against the CUDA toolkit\'s headers)'
+    'CUDA_ROOT=/usr/local/cuda && pip install "edgerd[tensorrt]" (this compiles it against the CUDA toolkit\'s headers)'
 )
 
 
@@ -71,7 +71,7 @@ def _permissions() -> Check:
     node = forbidden_node()
     if node is None:
         return Check("gpu permissions", True, f"{len(device_nodes())} device files can be opened")
-    fix = "sudo usermod -aG video,render $USER, then log in again; in a container add the device"
+    fix = "sudo usermod -aG video,render $USER, then log in again; for a container, pass the device to it"
     return Check("gpu permissions", False, f"{node} cannot be opened by this user", fix)
 
 
@@ -80,10 +80,10 @@ def _pycuda() -> Check:
         return Check("pycuda", True, pycuda_version())
     except MissingDependencyError as error:
         if find_spec("pycuda") is None:
-            fix = _PYCUDA_BUILD
-        else:  # there, but it does not load
-            fix = "it is installed, and waits for the driver" if "libcuda.so" in error.what else error.hint or ""
-        return Check("pycuda", False, error.what, fix)
+            return Check("pycuda", False, error.what, _PYCUDA_BUILD)
+        if "libcuda.so" in error.what:
+            return Check("pycuda", False, "installed, but libcuda is missing", "install the NVIDIA driver, see above")
+        return Check("pycuda", False, error.what, error.hint or "")  # there, but it does not load
 
 
 def _tensorrt_libraries() -> Iterator[Check]:
@@ -94,12 +94,13 @@ def _tensorrt_libraries() -> Iterator[Check]:
         return
     library = library_version(bindings)
     if bindings.split(".")[:3] == library.split("."):
-        yield Check("libnvinfer", True, f"{library}, as the Python bindings {bindings}")
+        yield Check("libnvinfer", True, f"{library}, the same version as the Python bindings {bindings}")
         return
     found = f"is {library}" if library else "cannot be loaded or gives no version"
     fix = (
-        "install both from one place: on a Jetson sudo apt-get install --reinstall python3-libnvinfer libnvinfer10 (of "
-        "your JetPack), elsewhere pip install --force-reinstall tensorrt; a pip package hides JetPack's"
+        "install both from the same source: on a Jetson sudo apt-get install --reinstall python3-libnvinfer "
+        "libnvinfer10 (your JetPack's), elsewhere pip install --force-reinstall tensorrt; on a Jetson a pip package "
+        "shadows JetPack's"
     )
     yield Check("libnvinfer", False, f"{found}, the Python bindings are {bindings}", fix)
 

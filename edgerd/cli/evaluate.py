@@ -1,4 +1,4 @@
-"""`edgerd evaluate`: what a bundle is worth on labelled pictures."""
+"""`edgerd evaluate`: how good a bundle is on labelled pictures."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from edgerd.cli.train import need_torch
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The bundle to make.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The bundle to create.")
 @click.option(
     "--no-pictures", is_flag=True, help="Leave the held-out pictures out; gate and calibrate then ask for DATA."
 )

@@ -26,7 +26,7 @@ from edgerd.types import Inspection, UInt8Array
 @runtime_option
 @precision_option
 @threads_option
-@click.option("--threshold", type=float, help="Instead of the engine's own.")
+@click.option("--threshold", type=float, help="Use this threshold instead of the engine's own.")
 @json_option
 @click.option("--heatmaps", type=click.Path(path_type=Path), metavar="DIR", help="Write heatmaps to this folder.")
 def inspect(

@@ -13,17 +13,17 @@ import click
 from edgerd.errors import EdgerdError, MissingDependencyError
 
 COMMANDS: Final = {
-    "demo": ("edgerd.cli.demo:demo", "The whole way on built-in sample parts, no network."),
+    "demo": ("edgerd.cli.demo:demo", "All steps on built-in sample parts, without a network."),
     "train": ("edgerd.cli.train:train", "Train on pictures of good parts."),
     "export": ("edgerd.cli.export:export", "Export a trained run as a bundle that works at once."),
     "calibrate": ("edgerd.cli.calibrate:calibrate", "Find the threshold from good pictures."),
-    "quantize": ("edgerd.cli.quantize:quantize", "Write graphs with FP16 and INT8 in them, for other machines."),
+    "quantize": ("edgerd.cli.quantize:quantize", "Write FP16 and INT8 graphs for other machines."),
     "build-engine": ("edgerd.cli.build_engine:build_engine", "Build a faster engine, check it, install it."),
     "evaluate": ("edgerd.cli.evaluate:evaluate", "Measure a bundle on labelled pictures."),
     "inspect": ("edgerd.cli.inspect:inspect", "Judge single pictures."),
     "run": ("edgerd.cli.run:run", "Watch a camera and raise defect alerts."),
     "bench": ("edgerd.cli.bench:bench", "Measure milliseconds per frame."),
-    "show": ("edgerd.cli.show:show", "Show what is in a bundle; verify it."),
+    "show": ("edgerd.cli.show:show", "Show what is in a bundle, and verify it."),
     "doctor": ("edgerd.cli.doctor:doctor", "What this machine can do, and what to install for the rest."),
 }
 """Name -> where the command is, and its line of help; kept here so that `--help` loads none of them."""
@@ -101,7 +101,7 @@ def _report(error: BaseException) -> int:
     if isinstance(error, ImportError):
         error = MissingDependencyError(
             f"{error.name or 'A library'} cannot be imported: {error}.",
-            hint="edgerd doctor says what this machine lacks and how to get it.",
+            hint="edgerd doctor says what is missing on this machine, and how to get it.",
         )
     if isinstance(error, EdgerdError):
         print_error(str(error))

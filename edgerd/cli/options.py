@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import click
 
+from edgerd.inspection.device_step import DeviceOptions
 from edgerd.runtimes import RUNTIMES
 
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
@@ -21,23 +25,6 @@ precision_option = click.option(
 threads_option = click.option(
     "--threads", type=click.IntRange(0), default=0, help="CPU threads for the engine; 0, the default, for all cores."
 )
-mode_option = click.option(
-    "--mode",
-    type=click.Choice(["latency", "throughput"]),
-    default="latency",
-    show_default=True,
-    help="On a GPU: one frame at a time, or the next one's copy during this one's inference.",
-)
-slots_option = click.option(
-    "--slots", type=click.IntRange(1), default=3, show_default=True, help="On a GPU: frames in pinned memory."
-)
-wait_option = click.option(
-    "--wait",
-    type=click.Choice(["blocking", "spinning"]),
-    default="blocking",
-    show_default=True,
-    help="For the GPU: asleep, or spinning, which answers sooner and costs a core.",
-)
 json_option = click.option(
     "--json", "json_file", type=click.Path(path_type=Path), help="Write the figures here; - for stdout."
 )
@@ -48,3 +35,40 @@ rate_option = click.option(
     show_default=True,
     help="Share of good parts that may be called NG.",
 )
+
+_DEVICE_OPTIONS = (
+    click.option(
+        "--mode",
+        type=click.Choice(["latency", "throughput"]),
+        default=DeviceOptions().mode,
+        show_default=True,
+        help="On a GPU: one frame at a time, or copy the next frame while this one is inspected.",
+    ),
+    click.option(
+        "--slots",
+        type=click.IntRange(1),
+        default=DeviceOptions().slots,
+        show_default=True,
+        help="On a GPU: how many frames fit in pinned memory.",
+    ),
+    click.option(
+        "--wait",
+        type=click.Choice(["blocking", "spinning"]),
+        default=DeviceOptions().wait,
+        show_default=True,
+        help="How to wait for the GPU: blocking sleeps, spinning answers sooner and costs a core.",
+    ),
+)
+
+
+def device_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options for a GPU to a command, which gets them as the argument `device`, a `DeviceOptions`."""
+
+    @wraps(command)
+    def with_device(**arguments: Any) -> Any:
+        chosen = {name: arguments.pop(name) for name in ("mode", "slots", "wait")}
+        return command(**arguments, device=DeviceOptions(**chosen))
+
+    for option in reversed(_DEVICE_OPTIONS):
+        option(with_device)
+    return with_device

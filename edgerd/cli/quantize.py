@@ -22,10 +22,10 @@ from edgerd.precision.preset import load_preset
 @click.option("--preset", metavar="NAME|FILE", help="How ranges are chosen: a method or a TOML file; default: minmax.")
 @ranges_option
 def quantize(bundle: Path, preset: str | None, ranges: Path | None) -> None:
-    """Write graphs with FP16 and INT8 in them into BUNDLE, for TensorRT and for CPUs.
+    """Write FP16 and INT8 graphs for TensorRT and for CPUs into BUNDLE.
 
-    On the workstation: it needs `edgerd[quantize]`. Devices build their engines from what is written here and need none
-    of it. The table says how far each graph is from FP32 on the held-out good pictures.
+    Run this on a workstation: it needs `edgerd[quantize]`. Devices build their engines from these graphs without
+    it. The table shows how much each graph differs from FP32 on the held-out good pictures.
     """
     opened, chosen = Bundle.open(bundle), load_preset(preset) if preset else None
     if ranges:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,23 +13,14 @@ import click
 
 from edgerd.bundle import Bundle, find_bundle
 from edgerd.cameras import open_camera
-from edgerd.cli.console import counted, make_room_for, speaker, stop_on_interrupt, warn, write_json
+from edgerd.cli.console import counted, make_room_for, print_latencies, speaker, stop_on_interrupt, warn, write_json
 from edgerd.cli.main import INTERRUPTED
-from edgerd.cli.options import (
-    json_option,
-    mode_option,
-    precision_option,
-    runtime_option,
-    slots_option,
-    threads_option,
-    wait_option,
-)
+from edgerd.cli.options import device_options, json_option, precision_option, runtime_option, threads_option
 from edgerd.cli.status import StatusLine
 from edgerd.cli.view import Recorder, Window
-from edgerd.cuda.context import Wait
 from edgerd.errors import CameraError
 from edgerd.inspection.decision import PartPolicy, Policy, StreamPolicy
-from edgerd.inspection.device_step import DeviceOptions, Mode
+from edgerd.inspection.device_step import DeviceOptions
 from edgerd.inspection.inspector import Inspector
 from edgerd.inspection.loop import Update, run_loop
 from edgerd.inspection.summary import Ended, RunSummary
@@ -43,32 +35,31 @@ from edgerd.sinks.jsonl import JsonlSink
 @runtime_option
 @precision_option
 @threads_option
-@mode_option
-@slots_option
-@wait_option
-@click.option("--keep-warm/--no-keep-warm", default=True, help="Let a GPU that waits for frames keep its clocks up.")
-@click.option("--threshold", type=float, help="Instead of the engine's own.")
+@device_options
+@click.option("--keep-warm/--no-keep-warm", default=True, help="While no frames come, keep the GPU's clocks up.")
+@click.option("--threshold", type=float, help="Use this threshold instead of the engine's own.")
 @click.option("--frames", type=click.Choice(["newest", "every"]), help="newest for live cameras, every for files.")
 @click.option("--policy", type=click.Choice(["part", "stream"]), help="part for files, stream for live cameras.")
 @click.option("--events", type=click.Path(), metavar="FILE.jsonl", help="Append alerts here; - for stdout.")
-@click.option("--verdicts", type=click.Path(), metavar="FILE.jsonl", help="Append a line per frame here.")
-@click.option("--max-frames", type=click.IntRange(1), help="End after so many frames.")
+@click.option("--verdicts", type=click.Path(), metavar="FILE.jsonl", help="Append a line per frame here; - for stdout.")
+@click.option("--max-frames", type=click.IntRange(1), help="End after this many frames.")
 @json_option
 @click.option("--show", is_flag=True, help="Show the frames with the heatmap in a window; q ends the run.")
 @click.option(
-    "--save-video", type=click.Path(path_type=Path), metavar="FILE", help="Write them to a video (.mp4, .avi)."
+    "--save-video",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the frames with the heatmap to a video (.mp4, .avi).",
 )
-@click.option("--check", is_flag=True, help="Open the bundle, test it and the camera on one frame, and end.")
-@click.option("--profile", is_flag=True, help="Measure the engine apart.")
+@click.option("--check", is_flag=True, help="Check the bundle and the camera on one frame, then end.")
+@click.option("--profile", is_flag=True, help="Measure the engine separately.")
 def run(
     uri: str,
     path: Path | None,
     runtime: str | None,
     precision: str | None,
     threads: int,
-    mode: Mode,
-    slots: int,
-    wait: Wait,
+    device: DeviceOptions,
     keep_warm: bool,
     threshold: float | None,
     frames: Literal["newest", "every"] | None,
@@ -84,8 +75,8 @@ def run(
 ) -> None:
     """Inspect the frames of a camera and raise an alert for each defect.
 
-    Ctrl-C ends with a summary. The exit code is then 0 for a live camera, which has no other end, and 130 for files
-    that were not finished. Lines for people go to stderr where a file is "-".
+    Ctrl-C ends the run with a summary. The exit code is then 0 for a live camera, which never ends by itself, and 130
+    for files that were not finished. If one of the files is "-", the lines for people go to stderr.
     """
     say = speaker(events, verdicts, json_file)
     if path is None:
@@ -98,7 +89,7 @@ def run(
     stop = threading.Event()
     with ExitStack() as stack:
         views = _views(stack, stop, show, save_video)
-        device = DeviceOptions(mode=mode, slots=slots, wait=wait, keep_warm=keep_warm, profile=profile)
+        device = replace(device, keep_warm=keep_warm, profile=profile)
         inspector = stack.enter_context(
             Inspector.open(
                 bundle, runtime=runtime, precision=precision, threshold=threshold, threads=threads, device=device
@@ -133,7 +124,7 @@ def run(
     try:
         if json_file:
             write_json(json_file, summary.to_json())
-    finally:  # a lost camera is the news, whatever becomes of the file
+    finally:  # a lost camera is what matters, even if the file cannot be written
         summary.raise_for_error()
     if summary.ended is Ended.INTERRUPTED or (summary.ended is Ended.STOPPED and not camera.live):
         raise click.exceptions.Exit(INTERRUPTED)
@@ -146,8 +137,8 @@ def _check_judged(summary: RunSummary) -> None:
     if summary.no_decision == summary.frames:
         raise CameraError(
             f"{summary.camera} gave no frame that can be judged.",
-            expected="a frame that looks like the good pictures in the large",
-            hint="Check light and lens, and the size of the frame; --verdicts - names the reason.",
+            expected="a frame with about the light and contrast of the good pictures",
+            hint="Check the light, the lens and the frame size; --verdicts - prints the reason.",
         )
 
 
@@ -175,10 +166,4 @@ def _report(summary: RunSummary, say: Callable[[str], None]) -> None:
         f"{counted(summary.frames, 'frame')} in {summary.elapsed_s:.1f} s: {summary.ok} OK, {summary.ng} NG, "
         f"{summary.no_decision} without a decision; {counted(summary.alerts, 'alert')}, {summary.dropped} dropped"
     )
-    for label, figures in (
-        ("engine", summary.engine_ms),
-        ("frame in memory to verdict", summary.frame_ms),
-        ("capture to verdict", summary.capture_to_verdict_ms),
-    ):
-        if figures and figures["n"]:
-            say(f"  {label:27} p50 {figures['p50']:.1f}  p95 {figures['p95']:.1f}  p99 {figures['p99']:.1f} ms")
+    print_latencies(say, summary, with_capture=True)

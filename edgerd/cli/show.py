@@ -1,4 +1,4 @@
-"""`edgerd show`: what is in a bundle; with `--verify`, whether it is what it was."""
+"""`edgerd show`: what is in a bundle; with `--verify`, whether its files are unchanged."""
 
 from __future__ import annotations
 

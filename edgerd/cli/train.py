@@ -31,7 +31,7 @@ _FIXED = ("teacher", "student", "method", "batch_size", "holdout", "seed")
 
 @click.command()
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The run folder to make.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The run folder to create.")
 @click.option(
     "--teacher",
     default="resnet18",
@@ -52,14 +52,14 @@ _FIXED = ("teacher", "student", "method", "batch_size", "holdout", "seed")
     default=0.1,
     show_default=True,
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Part of the pictures kept for the threshold; 8 at least.",
+    help="Share of the pictures held out for the threshold; at least 8 pictures.",
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
 @click.option("--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"]))
 @click.option("--threads", type=click.IntRange(1), help="CPU threads; by default 1 on one or two cores, else all.")
 @click.option("--strict", is_flag=True, help="Stop at a picture that cannot be read instead of leaving it out.")
-@click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
-@click.option("--quantize", is_flag=True, help="With --resume: fine-tune the trained student for INT8, --steps long.")
+@click.option("--resume", is_flag=True, help="Continue the run in the folder.")
+@click.option("--quantize", is_flag=True, help="With --resume: fine-tune the student for INT8, for --steps steps.")
 @click.pass_context
 def train(
     ctx: click.Context,
@@ -85,7 +85,7 @@ def train(
 ) -> None:
     """Train a student on pictures of good parts.
 
-    DATA is a folder of pictures of good parts, or MVTec's layout (train/good). Ctrl-C keeps what was learned: go on
+    DATA is a folder of pictures of good parts, or MVTec's layout (train/good). Ctrl-C keeps what was learned: continue
     with --resume, or export it as it is.
     """
     _refuse_flags(data, out, resume=resume, quantize=quantize, epochs=epochs)
@@ -143,13 +143,16 @@ def _train(run: RunFolder, teacher: Teacher, device: DeviceName) -> None:
     with stop_on_interrupt(stop), TrainingProgress(stop) as shown:
         progress = train_loop(run, teacher, device=device, on_step=shown.update, should_stop=stop.is_set)
     if was_tuned and not run.tuned_file.exists():
-        warn(f"the fine-tune for INT8 was of the older weights and is gone; again: {_resume_command(run)} --quantize")
+        warn(
+            "the fine-tuning for INT8 belonged to the old weights and was removed. To repeat it: "
+            f"{_resume_command(run)} --quantize"
+        )
     done = f"{counted(progress.epoch, 'epoch')}, {counted(progress.total_steps, 'step')}"
     if stop.is_set():
-        say(f"Stopped after {done}. Go on with: {_resume_command(run)}")
+        say(f"Stopped after {done}. Continue with: {_resume_command(run)}")
         raise click.exceptions.Exit(INTERRUPTED)
     if shown.loss is None:
-        say(f"Nothing left to train: {done}. --epochs or --steps sets more in all.")
+        say(f"Nothing left to train: {done}. To train longer, raise --epochs or --steps.")
     else:
         say(f"Trained: {done}; last loss {shown.loss:.4f}. Next: edgerd export {quoted(run.path)} -o BUNDLE")
 
@@ -164,16 +167,16 @@ def _tune(run: RunFolder, device: DeviceName) -> None:
         progress = tune(run, device=device, on_step=shown.update, should_stop=stop.is_set)
     done = counted(progress.tuning_steps, "step")
     if stop.is_set():
-        say(f"Stopped after {done}. Go on with: {_resume_command(run)} --quantize")
+        say(f"Stopped after {done}. Continue with: {_resume_command(run)} --quantize")
         raise click.exceptions.Exit(INTERRUPTED)
     if shown.loss is None:
-        say(f"Nothing left to tune: {done}. --steps sets more in all.")
+        say(f"Nothing left to tune: {done}. To tune longer, raise --steps.")
         return
     say(
         f"Tuned: {done}; last loss {shown.loss:.4f}. Next: edgerd export {quoted(run.path)} -o BUNDLE, then "
         "edgerd build-engine BUNDLE --precision int8"
     )
-    say(f"{run.tuned_file} is exported from now on; remove it to go back to the student before.")
+    say(f"{run.tuned_file} is exported from now on. To go back to the student from before, remove it.")
 
 
 def _refuse_flags(data: Path, out: Path, *, resume: bool, quantize: bool, epochs: int | None) -> None:
@@ -182,9 +185,9 @@ def _refuse_flags(data: Path, out: Path, *, resume: bool, quantize: bool, epochs
     command = f"edgerd train {quoted(data)} -o {quoted(out)}"
     if not resume:
         raise InputError(
-            "--quantize is for a student that is trained.",
+            "--quantize needs a student that is already trained.",
             expected="a run with a checkpoint, and --resume",
-            hint=f"{command}, and then the same with --resume --quantize",
+            hint=f"{command}, then the same command with --resume --quantize",
         )
     raise InputError(
         f"--epochs {epochs} cannot be used with --quantize: the fine-tune is counted in steps.",

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from edgerd.bundle import Bundle
+from edgerd.cli.bench import frames_of
 from edgerd.manifest import RegionSpec
 
 KEYS = {
@@ -33,6 +34,20 @@ def test_figures_on_the_screen_and_in_json(edgerd, bundle, tmp_path):
     assert figures["frame_size"] == "320x240"
     assert "12 frames of 320x240, 1 thread" in result.out
     assert "frame in memory to verdict" in result.out
+
+
+def test_frames_that_were_not_judged_are_spoken_of(edgerd, bundle, monkeypatch):
+    import numpy as np
+
+    dark, good = np.zeros((64, 64, 3), np.uint8), frames_of(bundle, 64, 64)[0]
+    monkeypatch.setattr("edgerd.cli.bench.frames_of", lambda *_: [dark, good])
+    for n_frames, said in (
+        (2, "1 frame was not judged and is not counted above: its exposure is unlike the good pictures'."),
+        (4, "2 frames were not judged and are not counted above: their exposure is unlike the good pictures'."),
+    ):
+        result = edgerd("bench", bundle.path, "--frame-size", "64x64", "--max-frames", n_frames)
+        assert result.exit_code == 0, result.err
+        assert said in result.err
 
 
 def test_a_bundle_without_pictures_can_be_measured(edgerd, bundle):

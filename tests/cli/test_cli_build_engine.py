@@ -111,6 +111,12 @@ def test_a_preset_needs_int8_and_says_so_before_the_work(edgerd, bundle, tmp_pat
     assert "Expected: --precision int8" in result.err
 
 
+def test_several_options_that_only_a_build_uses_are_named_together(edgerd, bundle):
+    result = edgerd("build-engine", bundle.path, "--dry-run", "--ranges", ".", "--preset", "mse")
+    assert result.exit_code == 2
+    assert "--ranges, --preset: only apply when an engine is built" in result.err
+
+
 @pytest.mark.parametrize("mode", [("--dry-run",), ("--target", "device.toml")])
 @pytest.mark.parametrize(
     "option",
@@ -127,7 +133,7 @@ def test_a_preset_needs_int8_and_says_so_before_the_work(edgerd, bundle, tmp_pat
 def test_what_only_a_build_uses_is_refused_where_nothing_is_built(edgerd, bundle, mode, option):
     result = edgerd("build-engine", bundle.path, "--precision", "int8", *mode, *option)
     assert result.exit_code == 2
-    assert f"{option[0]}: for an engine that is built; --dry-run and --target build none" in result.err
+    assert f"{option[0]}: only applies when an engine is built; --dry-run and --target build none" in result.err
     assert ("edgerd quantize" in result.err) is (option[0] in ("--preset", "--ranges"))
 
 

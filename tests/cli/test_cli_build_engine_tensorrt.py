@@ -143,6 +143,57 @@ def test_ctrl_c(edgerd, with_graphs, emulation, monkeypatch):
     assert (with_graphs.path / "bundle.json").read_bytes() == before
 
 
+def test_ctrl_c_is_answered_at_once_though_the_build_stops_later(edgerd, with_graphs, emulation, monkeypatch):
+    from edgerd.cli.build_progress import BuildDisplay
+
+    shown = BuildDisplay.update
+
+    def press_in_the_middle(display, progress):
+        shown(display, progress)
+        if progress.step == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(BuildDisplay, "update", press_in_the_middle)
+    emulation.settings.build_step_s = 0.1
+    result = edgerd("build-engine", with_graphs.path, "--runtime", "tensorrt", "--precision", "fp16")
+    assert result.exit_code == 130
+    first, *_, last = [line for line in result.err.splitlines() if line.startswith("TensorRT: ")]
+    assert " 0 of " in first
+    assert last.startswith("TensorRT: stopping after this step, ")
+
+
+def test_every_option_in_a_dry_run(edgerd, with_graphs, emulation, tmp_path):
+    emulation.settings.dla_cores = 1
+    file = tmp_path / "timings"
+    options = {
+        "--workspace": 512,
+        "--opt-level": 4,
+        "--dla-core": 0,
+        "--profile": "2:2:2",
+        "--hardware-compatible": None,
+        "--version-compatible": None,
+        "--strip": None,
+    }
+    words = [word for name, value in options.items() for word in (name, value) if word is not None]
+    common = ("build-engine", with_graphs.path, "--runtime", "tensorrt", "--precision", "fp16")
+    result = edgerd(*common, "--dry-run", *words, "--timing-cache", file)
+    assert result.exit_code == 0, result.err
+    flags = next(line for line in result.out.splitlines() if "flags: " in line)
+    for name, value in options.items():
+        assert (name if value is None else f"{name} {value}") in flags
+    assert f"timings: {file}" in result.out
+    assert "DLA core 0" in result.out
+    assert not file.exists()
+
+
+def test_timings_are_kept_in_the_file_that_was_named(edgerd, with_graphs, tmp_path):
+    file = tmp_path / "timings"
+    options = ("--runtime", "tensorrt", "--precision", "fp16", "--timing-cache", file)
+    assert edgerd("build-engine", with_graphs.path, *options).exit_code == 0
+    assert file.stat().st_size > 0
+    assert not list((tmp_path / "cache").glob("**/*.timing*"))
+
+
 def test_options_of_tensorrt_for_another_runtime(edgerd, bundle):
     result = edgerd("build-engine", bundle.path, "--runtime", "onnxruntime", "--strip")
     assert result.exit_code == 2

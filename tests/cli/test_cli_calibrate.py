@@ -110,7 +110,7 @@ def test_a_camera_that_is_not_there(edgerd, bundle):
 def test_folder_and_camera_exclude_each_other(edgerd, bundle, parts):
     result = edgerd("calibrate", bundle.path, parts, "--from-camera", "0")
     assert result.exit_code == 2
-    assert "exclude each other" in result.err
+    assert "cannot be used together" in result.err
 
 
 @pytest.mark.parametrize("rate", [0, 1, 1.5, "many"])

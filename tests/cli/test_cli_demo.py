@@ -27,7 +27,7 @@ def test_a_folder_that_is_not_its_own_is_left_alone(edgerd, tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     result = edgerd("demo", "-o", tmp_path)
     assert result.exit_code != 0
-    assert "is not empty and no demo" in result.err
+    assert "is not empty, and is not a demo" in result.err
     assert (tmp_path / "thesis.txt").exists()
 
 

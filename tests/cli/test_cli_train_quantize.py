@@ -31,7 +31,7 @@ def test_a_trained_run_is_tuned_and_what_to_type_next_is_said(tune, run):
     assert "edgerd build-engine BUNDLE --precision int8" in result.out
     assert "step 2 of 2" in result.err
     assert f"{run / 'tuned.safetensors'} is exported from now on" in result.out.replace("\n", " ")
-    assert "Nothing left to tune: 2 steps. --steps sets more" in tune().out
+    assert "Nothing left to tune: 2 steps. To tune longer, raise --steps" in tune().out
     assert "Tuned: 3 steps" in tune("--steps", 3).out
 
 
@@ -39,7 +39,7 @@ def test_training_on_says_that_the_fine_tune_is_gone(edgerd, parts, run):
     shutil.copy(run / "checkpoint.safetensors", run / "tuned.safetensors")
     result = edgerd("train", parts, "-o", run, "--resume", "--steps", 25, "--threads", 1)
     assert result.exit_code == 0, result.err
-    assert "is gone" in result.err
+    assert "was removed" in result.err
     assert "--resume --quantize" in result.err
     assert not (run / "tuned.safetensors").exists()
 
@@ -47,7 +47,8 @@ def test_training_on_says_that_the_fine_tune_is_gone(edgerd, parts, run):
 def test_it_is_for_trained_students(edgerd, parts, tmp_path):
     result = edgerd("train", parts, "-o", tmp_path / "new", "--quantize")
     assert result.exit_code == 2
-    assert f"Next: edgerd train {parts} -o {tmp_path / 'new'}, and then the same with --resume --quantize" in result.err
+    command = f"edgerd train {parts} -o {tmp_path / 'new'}"
+    assert f"Next: {command}, then the same command with --resume --quantize" in result.err
     assert not (tmp_path / "new").exists()
 
 
