@@ -30,7 +30,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained_run(parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of the built-in teacher on `parts`, 64 px, 24 steps."""
-    import torch
+    torch = pytest.importorskip("torch", reason="what trains the bundle is not installed")
 
     from edgerd.manifest import PreprocessSpec
     from edgerd.models.weights import load_teacher

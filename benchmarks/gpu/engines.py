@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from edgerd.building.gate import Budget
 from edgerd.building.scores import holdout_pictures
 from edgerd.cuda.graphs import Step
 from edgerd.cuda.kernels.plan import FrameLayout
@@ -25,10 +26,11 @@ from edgerd.runtimes.protocol import Maps
 from edgerd.types import Frame, PixelFormat, UInt8Array
 from gpu.card import clocks_while
 from gpu.measure import device_times_ms, host_times_ms
-from gpu.sections import NotRunError, Section
+from gpu.sections import Bar, NotRunError, Section
 from gpu.subject import Subject
 
 _N_COMPARED = 8
+_FP32_MAP_ERROR = 1e-3
 
 
 @dataclass(frozen=True)
@@ -121,14 +123,26 @@ def fill(section: Section, subject: Subject, built: BuiltEngine, n: int, frame_s
     with built.opened() as engine:
         engine.gpu.wait_by("spinning")
         got = np.concatenate([engine.infer(tile[None]).anomaly_map for tile in tiles])
-        section.rows[-1]["map error"] = float(np.abs(got - reference.anomaly_map).max())
+        error = section.rows[-1]["map error"] = float(np.abs(got - reference.anomaly_map).max())
+        section.bars.append(Bar(f"{built.name}, map error", error, allowed_map_error(subject, built.precision)))
         section.keep()
         with closing(Stages(engine, subject, frame_size)) as stages:
             section.rows[-1].update(stages.measure(n))
+    if built.runtime == "tensorrt":  # ONNX Runtime has a graph of its own
+        is_graph = float(section.rows[-1]["graph"] == "yes")
+        section.bars.append(Bar(f"{built.name}, captured as a graph (1: yes)", is_graph, 1.0, at_most=False))
     section.notes.append(
         f"{subject.origin}; {frame_size[0]}x{frame_size[1]} BGR; medians of {n} runs; map error against FP32 on "
         f"the CPU, {len(tiles)} good pictures. Stages are timed alone; 'engine wall' is enqueue and wait, on the host."
     )
+
+
+def allowed_map_error(subject: Subject, precision: str) -> float:
+    """What the gate allows; of FP32 what another order of its sums may come to."""
+    threshold = subject.bundle.manifest.threshold
+    if precision == "fp32" or threshold is None:
+        return _FP32_MAP_ERROR
+    return Budget.usual(threshold.value).max_map_error
 
 
 class Stages:
@@ -170,17 +184,6 @@ class Stages:
         found["engine wall ms"] = float(np.median(host_times_ms(self._run_engine, n)))
         found["graph"] = "yes" if step.is_graph else f"no: {step.reason}"
         return found
-
-    def engine_ms(self, n: int) -> tuple[float, float]:
-        """Medians of the engine alone, captured where that is possible.
-
-        Returns:
-            Enqueue and wait, on the host's clock; and what the GPU's own clock says of it.
-        """
-        step = self._engine_step = Step(self._gpu, self._stream, lambda: self._infer(self._stream))
-        clocks_while(self._run_engine)
-        wall = float(np.median(host_times_ms(self._run_engine, n)))
-        return wall, float(np.median(device_times_ms(self._gpu, self._stream, step.launch, n)))
 
     def close(self) -> None:
         """Free everything."""

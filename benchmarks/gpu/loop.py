@@ -12,14 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from edgerd.cli.bench import frames_of
+from edgerd.cuda.graphs import Step
 from edgerd.inspection.device_step import DeviceOptions
 from edgerd.inspection.inspector import MAX_SCORE, Inspector
 from edgerd.inspection.judge import Pending
 from edgerd.runtimes.device import DeviceEngine
 from edgerd.types import Frame, UInt8Array, Verdict
 from gpu.card import clocks_while
-from gpu.engines import BuiltEngine, Stages
-from gpu.measure import UPLOADS, percentiles, upload_bytes_per_s
+from gpu.engines import BuiltEngine
+from gpu.measure import UPLOADS, device_times_ms, host_times_ms, percentiles, upload_bytes_per_s
 from gpu.sections import Bar, Section
 from gpu.subject import Subject
 
@@ -64,13 +65,14 @@ def fill_whole_frame(
 ) -> None:
     """A row, and the bars: what may be added to engine and upload, and how long the tail may be."""
     n_bytes = 3 * frame_size[0] * frame_size[1]
-    with built.opened() as engine, closing(Stages(engine, subject, frame_size)) as stages:
-        engine.gpu.wait_by("spinning")
-        alone, on_gpu = stages.engine_ms(max(200, n // 10))
-        upload = upload_bytes_per_s(engine.gpu, n_bytes)
+    n_alone = max(200, n // 10)
     with built.opened() as engine, closing(Loop(engine, subject, MODES[0], frame_size)) as loop:
         clocks = loop.warm_up()
+        upload = upload_bytes_per_s(engine.gpu, n_bytes)
+        before = loop.engine_ms(n_alone)
         whole = percentiles(loop.run(n)[0])
+        after = loop.engine_ms(n_alone)
+    alone, on_gpu = (float(np.mean(pair)) for pair in zip(before, after, strict=True))
     upload_ms = 1e3 * n_bytes / upload if upload else 0.0
     section.bars.append(Bar(f"{built.name}, frame p50 ms", whole["p50"], alone + upload_ms + _OVERHEAD_MS))
     section.bars.append(Bar(f"{built.name}, frame p99 / p50", whole["p99"] / whole["p50"], _TAIL))
@@ -89,8 +91,9 @@ def fill_whole_frame(
         }
     )
     section.notes.append(
-        f"{subject.origin}; {frame_size[0]}x{frame_size[1]} BGR, mode latency, spinning. Engine alone: enqueue and "
-        f"wait, on the host's clock. Upload: a copy of a frame from pinned memory, median of {UPLOADS}."
+        f"{subject.origin}; {frame_size[0]}x{frame_size[1]} BGR, mode latency, spinning. Engine alone: the same one, "
+        f"enqueue and wait, on the host's clock, {n_alone} runs before the frames and as many after them. Upload: a "
+        f"copy of a frame from pinned memory, median of {UPLOADS}."
     )
     if n < _N_FRAMES:
         section.notes.append(f"The bar for p99 is meant for {_N_FRAMES} frames.")
@@ -106,6 +109,8 @@ class Loop:
         self._inspector = Inspector(subject.bundle, engine, MAX_SCORE, device=options)
         pictures = frames_of(subject.bundle, *frame_size)
         self._inspector.inspect(pictures[0])  # makes the slots
+        self._engine = engine
+        self._step: Any = self._inspector.buffers
         self.graph = "; ".join(self._inspector.notes) or "yes"
         self._slots = self._lent(pictures)
 
@@ -123,17 +128,31 @@ class Loop:
         times = self._judged(n)
         return times, time.perf_counter() - started_s
 
+    def engine_ms(self, n: int) -> tuple[float, float]:
+        """Medians of the loop's own engine alone, captured where that is possible; nothing may be under way.
+
+        Returns:
+            Enqueue and wait, on the host's clock; and what the GPU's own clock says of it.
+        """
+        lane, gpu = self._step.lanes[0], self._engine.gpu
+        with closing(Step(gpu, lane.stream, lane.infer)) as engine:
+
+            def run() -> None:
+                engine.launch()
+                lane.wait()
+
+            wall = float(np.median(host_times_ms(run, n)))
+            return wall, float(np.median(device_times_ms(gpu, lane.stream, engine.launch, n)))
+
     def close(self) -> None:
         """Give the slots back, and free them; the engine stays."""
-        step: Any = self._inspector.buffers
         for data in self._slots:
-            step.give_back(data)
-        step.close()
+            self._step.give_back(data)
+        self._step.close()
 
     def _lent(self, pictures: list[UInt8Array]) -> list[UInt8Array]:
-        buffers: Any = self._inspector.buffers
         lent: list[UInt8Array] = []
-        while (data := buffers.lend()) is not None:
+        while (data := self._step.lend()) is not None:
             data[...] = pictures[len(lent) % len(pictures)]
             lent.append(data)
         return lent or pictures

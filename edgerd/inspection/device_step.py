@@ -65,6 +65,7 @@ class DeviceStep:
     Attributes:
         options: As given.
         notes: What is worth knowing, a sentence each.
+        lanes: Where the engine runs: one in mode `latency`, one per slot in `throughput`.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class DeviceStep:
         self._all_frames: tuple[FrameSlots, ...] = ()
         n_lanes = options.slots if options.mode == "throughput" else 1
         try:
-            self._lanes = [
+            self.lanes = [
                 Lane(engine, self._memory, spec, cameras * spec.n_tiles, profile=options.profile)
                 for _ in range(n_lanes)
             ]
@@ -147,7 +148,7 @@ class DeviceStep:
         self._all_frames = tuple(frames for frames in self._all_frames if not frames.free())
         made = FrameSlots(
             self._gpu,
-            self._lanes,
+            self.lanes,
             layout,
             self._spec,
             n_slots=self.options.slots,
@@ -191,7 +192,7 @@ class DeviceStep:
             DeviceError: It fails.
         """
         for _ in range(n):
-            for lane in self._lanes:
+            for lane in self.lanes:
                 self._run_engine(lane)
 
     def keep_warm(self) -> None:
@@ -203,17 +204,17 @@ class DeviceStep:
             DeviceError: The GPU is lost.
         """
         if self.options.keep_warm:
-            self._run_engine(self._lanes[0])
+            self._run_engine(self.lanes[0])
 
     def close(self) -> None:
         """Free everything; safe to call twice. A buffer in which a stuck driver may still write stays."""
         if not self._gpu.is_lost:
             with contextlib.suppress(DeviceLostError):
-                for lane in self._lanes:
+                for lane in self.lanes:
                     lane.wait()
         for frames in self._all_frames:
             frames.free()
-        self._frames, self._all_frames, self._lanes = None, (), []
+        self._frames, self._all_frames, self.lanes = None, (), []
         self._memory.free()
 
     def _run_engine(self, lane: Lane) -> None:

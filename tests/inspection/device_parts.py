@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import itertools
 
 import cv2
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from edgerd.cameras.fake import FakeCamera
+from edgerd.data.samples import line_parts
+from edgerd.inspection.decision import StreamPolicy
+from edgerd.inspection.device_step import DeviceOptions
+from edgerd.inspection.inspector import Inspector
 from edgerd.inspection.loop import run_loop
 from edgerd.sinks.fake import FakeSink
 from edgerd.types import Frame, PixelFormat, UInt8Array
@@ -120,3 +127,58 @@ def judged(inspector, camera, **options):
 
 def alerts(events):
     return [(event["kind"], event["state"], event.get("frame")) for event in events]
+
+
+def told(lines):
+    return [tuple(line[name] for name in ("verdict", "reason", "frame", "source")) for line in lines]
+
+
+# 500 frames, on a GPU and on the CPU
+
+N_FRAMES = 500
+TOLERANCE = {PixelFormat.BGR: 1e-4, PixelFormat.GREY: 1e-4, PixelFormat.NV12: 1e-3, PixelFormat.YUYV: 1e-3}
+
+
+def boxes(event):
+    return [tuple(region[name] for name in ("x", "y", "width", "height")) for region in event["regions"]]
+
+
+@functools.cache
+def line_pictures():
+    """Parts of the line, half of them defective, each a little brighter or darker; 150 px to 64: an uneven factor."""
+    parts = [part.part.picture for part in line_parts("ring", 100, 0.5, seed=1, size=150)]
+    light = np.random.default_rng(0).uniform(0.95, 1.05, N_FRAMES)
+    return [np.clip(parts[n % len(parts)] * light[n], 0, 255).astype(np.uint8) for n in range(N_FRAMES)]
+
+
+def line_frames(pixel_format, n):
+    """Frames of a live camera."""
+    for number, bgr in enumerate(line_pictures()[:n]):
+        yield Frame(in_format(bgr, pixel_format), pixel_format, number, captured_monotonic_s=number / 30)
+
+
+def compare_with_the_cpu(bundle, open_engine, pixel_format, mode):
+    """The same verdicts, alerts and regions from an engine on a GPU, and scores as close as pixels are."""
+    with Inspector.open(bundle, threads=1) as reference:
+        scores = sorted(reference.inspect(frame).score for frame in line_frames(pixel_format, 60))
+    threshold = sum(max(itertools.pairwise(scores[24:42]), key=lambda pair: pair[1] - pair[0])) / 2
+
+    runs = []
+    for open_inspector in (
+        lambda: Inspector.open(bundle, threshold=threshold, threads=1),
+        lambda: Inspector(bundle, open_engine(), threshold, device=DeviceOptions(mode=mode)),
+    ):
+        with open_inspector() as inspector:
+            # frames of a file, because a live camera that gives every frame has none waiting: nothing would overlap
+            camera = FakeCamera(line_frames(pixel_format, N_FRAMES), live=mode == "latency")
+            runs.append(judged(inspector, camera, policy=StreamPolicy(clear_ratio=1.0), frames="every"))
+    (here, here_events, here_summary), (there, there_events, there_summary) = runs
+    assert len(here) == N_FRAMES
+    assert here_summary.ng > 50
+    assert told(here) == told(there)
+    assert alerts(here_events) == alerts(there_events)
+    assert len(here_events) > 20
+    assert [boxes(event) for event in here_events] == [boxes(event) for event in there_events]
+    difference = max(abs(one["score"] - other["score"]) for one, other in zip(here, there, strict=True))
+    assert difference <= TOLERANCE[pixel_format]
+    return there_summary

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-import itertools
 import threading
 import time
 
 import numpy as np
 import pytest
-from device_parts import FillingCamera, alerts, gpu_engine, in_format, judged
+from device_parts import FillingCamera, alerts, compare_with_the_cpu, gpu_engine, in_format, judged, told
 from inspection_parts import BLACK, DEFECTIVE, GOOD, THRESHOLD, make_bundle, picture
 
 from edgerd.cameras.fake import FakeCamera
-from edgerd.data.samples import line_parts
-from edgerd.inspection.decision import StreamPolicy
-from edgerd.inspection.device_step import DeviceOptions
 from edgerd.inspection.inspector import Inspector
 from edgerd.inspection.loop import run_loop
 from edgerd.inspection.slots import address_of
@@ -25,66 +20,18 @@ from edgerd.types import Frame, PixelFormat
 
 pytestmark = pytest.mark.emulated(once=True)
 
-N_FRAMES = 500
-TOLERANCE = {PixelFormat.BGR: 1e-4, PixelFormat.GREY: 1e-4, PixelFormat.NV12: 1e-3, PixelFormat.YUYV: 1e-3}
 MODES = ("latency", "throughput")
-SAME = ("verdict", "reason", "frame", "source")
 
 
 def cpu():
     return Inspector(make_bundle(), FakeEngine(), THRESHOLD)
 
 
-def told(lines):
-    return [tuple(line[name] for name in SAME) for line in lines]
-
-
-def boxes(event):
-    return [tuple(region[name] for name in ("x", "y", "width", "height")) for region in event["regions"]]
-
-
-@functools.cache
-def line_pictures():
-    """Parts of the line, half of them defective, each a little brighter or darker; 150 px to 64: an uneven factor."""
-    parts = [part.part.picture for part in line_parts("ring", 100, 0.5, seed=1, size=150)]
-    light = np.random.default_rng(0).uniform(0.95, 1.05, N_FRAMES)
-    return [np.clip(parts[n % len(parts)] * light[n], 0, 255).astype(np.uint8) for n in range(N_FRAMES)]
-
-
-def line_frames(pixel_format, n):
-    """Frames of a live camera."""
-    for number, bgr in enumerate(line_pictures()[:n]):
-        yield Frame(in_format(bgr, pixel_format), pixel_format, number, captured_monotonic_s=number / 30)
-
-
 @pytest.mark.parametrize(
     ("pixel_format", "mode"), [*zip(PixelFormat, MODES * 2, strict=True), (PixelFormat.BGR, "throughput")]
 )
-def test_500_frames_give_the_alerts_of_the_cpu(emulation, on_gpu, bundle, pixel_format, mode):
-    with Inspector.open(bundle, threads=1) as reference:
-        scores = sorted(reference.inspect(frame).score for frame in line_frames(pixel_format, 60))
-    threshold = max(itertools.pairwise(scores[24:42]), key=lambda pair: pair[1] - pair[0])
-    threshold = sum(threshold) / 2
-
-    runs = []
-    engine = gpu_engine(bundle.read(GRAPH_FILE))
-    for inspector in (
-        Inspector.open(bundle, threshold=threshold, threads=1),
-        Inspector(bundle, engine, threshold, device=DeviceOptions(mode=mode)),
-    ):
-        with inspector:
-            # frames of a file, because a live camera that gives every frame has none waiting: nothing would overlap
-            camera = FakeCamera(line_frames(pixel_format, N_FRAMES), live=mode == "latency")
-            runs.append(judged(inspector, camera, policy=StreamPolicy(clear_ratio=1.0), frames="every"))
-    (here, here_events, here_summary), (there, there_events, _) = runs
-    assert len(here) == N_FRAMES
-    assert here_summary.ng > 50
-    assert told(here) == told(there)
-    assert alerts(here_events) == alerts(there_events)
-    assert len(here_events) > 20
-    assert [boxes(event) for event in here_events] == [boxes(event) for event in there_events]
-    difference = max(abs(one["score"] - other["score"]) for one, other in zip(here, there, strict=True))
-    assert difference <= TOLERANCE[pixel_format]
+def test_500_frames_give_the_alerts_of_the_cpu(on_gpu, bundle, pixel_format, mode):
+    compare_with_the_cpu(bundle, lambda: gpu_engine(bundle.read(GRAPH_FILE)), pixel_format, mode)
 
 
 @pytest.mark.parametrize("mode", MODES)
