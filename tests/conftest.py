@@ -19,17 +19,30 @@ pytest_plugins = ["emulation.plugin"]
 SHARED = Path(__file__).parents[2] / "shared"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--made", type=Path, help="the data, run and bundle of another session, in place of new ones")
+
+
 @pytest.fixture(scope="session")
-def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_once(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of what is made once: `parts`, `run`, `bundle`, each when a test asks for it."""
+    return request.config.getoption("--made") or tmp_path_factory.mktemp("made")
+
+
+@pytest.fixture(scope="session")
+def parts(made_once: Path) -> Path:
     """Sample parts in MVTec's layout, 96 px."""
-    root = tmp_path_factory.mktemp("data") / "parts"
-    write_dataset(root, "ring", n_train=40, n_test_good=8, n_per_defect=2, size=96)
+    root = made_once / "parts"
+    if not root.exists():
+        write_dataset(root, "ring", n_train=40, n_test_good=8, n_per_defect=2, size=96)
     return root
 
 
 @pytest.fixture(scope="session")
-def trained_run(parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained_run(parts: Path, made_once: Path) -> Path:
     """A run of the built-in teacher on `parts`, 64 px, 24 steps."""
+    if (made_once / "run").exists():
+        return made_once / "run"
     torch = pytest.importorskip("torch", reason="what trains the bundle is not installed")
 
     from edgerd.manifest import PreprocessSpec
@@ -40,18 +53,20 @@ def trained_run(parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     spec = PreprocessSpec(height=64, width=64)
     config = TrainingConfig(teacher="tiny", preprocess=spec, steps=24, batch_size=8, holdout=0.25)
-    run = RunFolder.prepare(tmp_path_factory.mktemp("run") / "run", parts, config)
+    run = RunFolder.prepare(made_once / "run", parts, config)
     train(run, load_teacher("tiny"), device="cpu")
     return run.path
 
 
 @pytest.fixture(scope="session")
-def _exported(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _exported(trained_run: Path, made_once: Path) -> Path:
+    if (made_once / "bundle").exists():
+        return made_once / "bundle"
     from edgerd.building.calibrate import calibrate
     from edgerd.export.package import bundle_from_run
     from edgerd.training.run import RunFolder
 
-    bundle = bundle_from_run(RunFolder.open(trained_run), tmp_path_factory.mktemp("bundle") / "bundle")
+    bundle = bundle_from_run(RunFolder.open(trained_run), made_once / "bundle")
     calibrate(bundle, false_alarm_rate=0.01)
     return bundle.path
 

@@ -273,8 +273,7 @@ def quick(monkeypatch):
 
 
 @pytest.mark.emulated(once=True)
-def test_kernels_are_checked_over_the_emulated_gpu(emulation, on_path, quick, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def test_kernels_are_checked_over_the_emulated_gpu(emulation, private_cache, on_path, quick, monkeypatch):
     from gpu import kernels
     from gpu.parts import run_section
     from gpu.sections import Section
@@ -295,9 +294,8 @@ def test_kernels_are_checked_over_the_emulated_gpu(emulation, on_path, quick, tm
 
 @pytest.mark.emulated(once=True)
 def test_every_part_of_an_engine_runs_over_the_emulated_gpu(
-    emulation, on_path, quick, bundle, trained_run, tmp_path, monkeypatch
+    emulation, private_cache, on_path, quick, bundle, trained_run, tmp_path, monkeypatch
 ):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     from gpu import loop, measure, parts, published
     from gpu.schedule import BASELINE, Part, Wanted
     from gpu.sections import Section

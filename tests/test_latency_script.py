@@ -15,8 +15,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
 @pytest.mark.emulated(once=True)
-def test_an_engine_on_a_gpu_is_timed_too(emulation, bundle, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def test_an_engine_on_a_gpu_is_timed_too(emulation, private_cache, bundle, monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     import latency
     from engines import BenchmarkEngine

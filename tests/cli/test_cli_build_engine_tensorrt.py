@@ -10,12 +10,7 @@ import pytest
 from edgerd.bundle import Bundle
 from edgerd.precision.tensorrt import GRAPH_FILES
 
-pytestmark = pytest.mark.emulated(once=True)
-
-
-@pytest.fixture(autouse=True)
-def private_cache(emulation, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+pytestmark = [pytest.mark.emulated(once=True), pytest.mark.usefixtures("emulation", "private_cache")]
 
 
 @pytest.fixture

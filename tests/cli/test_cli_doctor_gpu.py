@@ -110,8 +110,7 @@ def test_bindings_and_library_of_tensorrt_are_of_one_version(monkeypatch, bindin
     assert ok or "python3-libnvinfer" in check.fix
 
 
-def test_without_a_compiler_kernels_must_have_been_kept(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+def test_without_a_compiler_kernels_must_have_been_kept(monkeypatch, private_cache):
     monkeypatch.setattr(doctor_gpu, "found_compilers", lambda: ())
     check = checks()["kernel compiler"]
     assert not check.ok

@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-from emulation.driver import CAPTURE_UNSUPPORTED
+from emulation.driver import CAPTURE_UNSUPPORTED, ILLEGAL_ADDRESS
 
-pytestmark = pytest.mark.emulated(once=True)
+pytestmark = [pytest.mark.emulated(once=True), pytest.mark.usefixtures("shared_cache")]
 
-TESTS = Path(__file__).parents[1]
 LINE = "sample://ring?n=12&defective=0.5&size=96"
 TENSORRT = ("--runtime", "tensorrt", "--precision", "fp32")
 
 
 def lines_of(file):
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(autouse=True)
-def _shared_cache(cache, monkeypatch):
-    """One for all, so that kernels are compiled once."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
 
 
 @pytest.fixture
@@ -57,21 +42,9 @@ def test_a_run_on_the_gpu_gives_the_verdicts_of_the_cpu(run, tmp_path, options):
     assert (summary["engine_ms"] is not None) == ("--profile" in options)
 
 
-IN_A_PROCESS = """
-import sys
-sys.path.insert(0, {tests!r})
-from emulation.driver import ILLEGAL_ADDRESS
-from emulation.install import install
-from emulation.loading import load
-load({version!r}, install()).driver.fail({what!r}, ILLEGAL_ADDRESS, after={after}, sticks=True)
-from edgerd.cli.main import main
-main({arguments!r})
-"""
-
-
 @pytest.mark.parametrize(("what", "after", "mode"), [("run:kernel", 14, "latency"), ("run:copy", 40, "throughput")])
 def test_a_lost_gpu_ends_the_process_with_its_exit_code_and_what_was_said_is_on_the_disk(
-    run, emulation, bundle, tmp_path, what, after, mode
+    run, emulated_python, bundle, tmp_path, what, after, mode
 ):
     _, on_cpu = run()
     threshold = sorted(line["score"] for line in on_cpu)[3]
@@ -79,10 +52,13 @@ def test_a_lost_gpu_ends_the_process_with_its_exit_code_and_what_was_said_is_on_
     files = {name: tmp_path / f"{mode}-{name}.jsonl" for name in ("events", "verdicts")}
     arguments = ["run", "--camera", LINE, "--bundle", str(bundle.path), *TENSORRT, "--mode", mode]
     arguments += ["--threshold", str(threshold), "--events", str(files["events"]), "--verdicts", str(files["verdicts"])]
-    script = IN_A_PROCESS.format(
-        tests=str(TESTS), version=emulation.version.name, what=what, after=after, arguments=arguments
+    ended = emulated_python(
+        f"""
+        emulation.driver.fail({what!r}, {ILLEGAL_ADDRESS}, after={after}, sticks=True)
+        from edgerd.cli.main import main
+        main({arguments!r})
+        """
     )
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=TESTS.parent)
     assert ended.returncode == 1, ended.stderr
     assert ended.stderr.count("The GPU is lost: an illegal memory access") == 1
     assert "Next: Start again" in ended.stderr

@@ -8,13 +8,12 @@ import onnx
 from onnx import TensorProto
 
 from .basics import ERROR, INFO, Example, HostMemory, Logging, Machine
-from .building import Config, Profile
+from .configuration import Config, Profile
 from .networks import Network
 from .plans import Plan, without_weights
-from .teaching import Int, Ref, World, answers, stored
+from .teaching import Int, Ref, World, answers
 
 
-@stored(max_threads=1)
 class Builder(Logging):
     """Makes plans out of networks."""
 
@@ -33,18 +32,6 @@ class Builder(Logging):
     @answers(lambda builder: builder.num_DLA_cores)
     def num_dla_cores(self) -> int:
         return Machine.settings.dla_cores
-
-    @answers(lambda builder: builder.platform_has_fast_fp16)
-    def platform_has_fast_fp16(self) -> bool:
-        return True
-
-    @answers(lambda builder: builder.platform_has_fast_int8)
-    def platform_has_fast_int8(self) -> bool:
-        return True
-
-    @answers(lambda builder: builder.is_network_supported(Example.network, Example.config))
-    def is_network_supported(self, network: Ref, _config: Ref) -> bool:
-        return network.model is not None
 
     @answers(lambda builder: builder.build_serialized_network(Example.network, Example.config))
     def build_serialized_network(self, network: Ref, config: Ref) -> HostMemory | None:
@@ -126,7 +113,6 @@ def _plan(network: Network, config: Config) -> Plan:
         tensorrt=Machine.tensorrt,
         device=Machine.device(),
         profiles=[profile.shapes for profile in config.profiles],
-        settings=config.settings()
-        | {"flags": flags, "network_flags": network.flags, "name": getattr(network, "_name", "")},
+        settings=config.settings() | {"flags": flags, "network_flags": network.flags},
         graph=model.SerializeToString(),
     )

@@ -6,6 +6,8 @@
     FOLDER/tools           pybind11-stubgen
     FOLDER/tensorrt/10.13  the bindings of one version, and lib/ with stand-ins for its libraries
 
+Beside them the tests keep FOLDER/kernels (bin/nvcc) and FOLDER/mypy (stubs.py), which can be deleted at any time.
+
 A C++ compiler is needed, a CUDA toolkit is not. Each step is skipped where its result is there and up to date, so that
 a second call takes no time. pycuda takes a minute and a half, the rest seconds.
 """

@@ -13,10 +13,14 @@ from types import ModuleType
 
 import onnx
 
-from . import basics, builder, building, executing, networks, running
-from .basics import Example, Machine, Settings
+from .basics import ERROR, Example, HostMemory, Machine, Settings
+from .builder import Builder
+from .configuration import Config, Profile, TimingCache
 from .driver import Driver
+from .engine import Engine, Inspector, Refitter, Runtime
+from .execution_context import Context
 from .install import FOLDER
+from .networks import Network, NetworkTensor, Parser, ParserError, ParserRefitter
 from .teaching import StandIn, World
 from .versions import VERSIONS, Version
 
@@ -94,19 +98,19 @@ def _create(what: int, argument: int | None, logger: int | None) -> int:
         return _refuse(logger or 0, failed)
     made: StandIn
     if what == 0:
-        made = builder.Builder(logger or 0)
+        made = Builder(logger or 0)
     elif what == 1:
-        made = running.Runtime(logger or 0)
+        made = Runtime(logger or 0)
     else:
         other = World.current.object_at(argument or 0)
-        kind = (running.Refitter, networks.Parser, networks.ParserRefitter)[what - 2]
+        kind = (Refitter, Parser, ParserRefitter)[what - 2]
         made = kind(other, logger or 0)  # type: ignore[call-arg]
     return made.address
 
 
 def _refuse(logger: int, failed: int) -> int:
     text = f"CUDA initialization failure with error: {failed}".encode()
-    World.current.library.emulation_log(ctypes.c_void_p(logger), basics.ERROR, text)
+    World.current.library.emulation_log(ctypes.c_void_p(logger), ERROR, text)
     return 0
 
 
@@ -117,46 +121,45 @@ def _teach(world: World, trt: ModuleType) -> None:
     """Go through the lessons of every class, in the order in which one makes the next."""
     logger = trt.Logger(trt.Logger.INTERNAL_ERROR)
     made = trt.Builder(logger)
-    world.teach(builder.Builder, made, partly=True)
+    world.teach(Builder, made, partly=True)
     Example.network, Example.config = made.create_network(0), made.create_builder_config()
     Example.profile = made.create_optimization_profile()
-    world.teach(builder.Builder, made)
-    world.teach(building.Profile, Example.profile)
-    world.teach(building.Config, Example.config, partly=True)
+    world.teach(Builder, made)
+    world.teach(Profile, Example.profile)
+    world.teach(Config, Example.config, partly=True)
     Example.timing_cache = Example.config.create_timing_cache(b"")
-    world.teach(building.TimingCache, Example.timing_cache)
+    world.teach(TimingCache, Example.timing_cache)
 
     graph = _example_graph()
     parser = trt.OnnxParser(Example.network, logger)
-    world.teach(networks.Parser, parser)
+    world.teach(Parser, parser)
     network = made.create_network(0)
     ending = [trt.OnnxParser(network, logger), network]
     del network  # it keeps its parser
-    world.teach_end(networks.Parser, ending)
+    world.teach_end(Parser, ending)
     parser.parse(b"no graph")
-    world.teach(networks.ParserError, parser.get_error(0))
+    world.teach(ParserError, parser.get_error(0))
     parser.parse(graph)
-    world.teach(networks.Network, Example.network)
+    world.teach(Network, Example.network)
     Example.layer = Example.network.get_layer(0)
-    world.teach(networks.Layer, Example.layer)
-    world.teach(networks.NetworkTensor, Example.network.get_input(0))
-    world.teach(building.Config, Example.config)
+    world.teach(NetworkTensor, Example.network.get_input(0))
+    world.teach(Config, Example.config)
     memory = made.build_serialized_network(Example.network, Example.config)
-    world.teach(basics.HostMemory, memory)
+    world.teach(HostMemory, memory)
 
     runtime = trt.Runtime(logger)
-    world.teach(running.Runtime, runtime)
+    world.teach(Runtime, runtime)
     engine = runtime.deserialize_cuda_engine(memory)
-    world.teach(running.Engine, engine)
-    world.teach(executing.Context, engine.create_execution_context())
-    world.teach(running.Inspector, engine.create_engine_inspector())
+    world.teach(Engine, engine)
+    world.teach(Context, engine.create_execution_context())
+    world.teach(Inspector, engine.create_engine_inspector())
     refitter = trt.Refitter(engine, logger)
-    world.teach(running.Refitter, refitter)
-    world.teach(networks.ParserRefitter, trt.OnnxParserRefitter(refitter, logger))
+    world.teach(Refitter, refitter)
+    world.teach(ParserRefitter, trt.OnnxParserRefitter(refitter, logger))
     refitter = trt.Refitter(engine, logger)
     ending = [trt.OnnxParserRefitter(refitter, logger), refitter]
     del refitter
-    world.teach_end(networks.ParserRefitter, ending)
+    world.teach_end(ParserRefitter, ending)
 
 
 def _example_graph() -> bytes:

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 import onnx
 
-from .basics import ERROR, Logging, bindings
+from .basics import ERROR, Logging
 from .plans import UNSUPPORTED, PlanError, Tensor, tensors_of, with_weights
-from .teaching import Int, Long, Shape, StandIn, Text, answers, stored
+from .teaching import Int, Long, Shape, StandIn, Text, answers
 
 if TYPE_CHECKING:
-    from .running import Refitter
+    from .engine import Refitter
 
 
 class NetworkTensor(StandIn):
@@ -28,14 +28,6 @@ class NetworkTensor(StandIn):
     def get_dimensions(self) -> Shape:
         return self.tensor.shape
 
-    @answers(lambda tensor: tensor.dtype)
-    def get_type(self) -> int:
-        return self.tensor.data_type
-
-    @answers(lambda tensor: tensor.is_network_input)
-    def is_input(self) -> bool:
-        return self.tensor.is_input
-
 
 class Layer(StandIn):
     """A layer: one node of the graph."""
@@ -44,20 +36,7 @@ class Layer(StandIn):
         super().__init__()
         self.node = node
 
-    @answers(lambda layer: layer.name)
-    def get_name(self) -> str:
-        return self.node.name
 
-    @answers(lambda layer: layer.num_inputs)
-    def num_inputs(self) -> int:
-        return len(self.node.input)
-
-    @answers(lambda layer: layer.num_outputs)
-    def num_outputs(self) -> int:
-        return len(self.node.output)
-
-
-@stored(name="")
 class Network(Logging):
     """A network definition."""
 
@@ -102,60 +81,40 @@ class Network(Logging):
     def get_layer(self, index: Int) -> Layer | None:
         return self.layers[index] if index < len(self.layers) else None
 
-    @answers(lambda network: network.get_flag(bindings().NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    def get_flag(self, flag: Int) -> bool:
-        return bool(self.flags >> flag & 1)
-
 
 class ParserError(StandIn):
     """One node that the parser could not take."""
 
     destructor_first = False
 
-    def __init__(self, description: str, node: int = -1, name: str = "", operator: str = "", code: int = 8) -> None:
+    def __init__(self, text: str, index: int = -1, name: str = "", operator: str = "") -> None:
         super().__init__()
-        self.what = (code, description, node, name, operator)
-
-    @answers(lambda error: error.code())
-    def code(self) -> int:
-        return self.what[0]
+        self.text, self.index, self.name, self.operator = text, index, name, operator
 
     @answers(lambda error: error.desc())
     def description(self) -> str:
-        return self.what[1]
-
-    @answers(lambda error: error.file())
-    def file(self) -> str:
-        return "emulated/ModelImporter.cpp"
-
-    @answers(lambda error: error.line())
-    def line(self) -> int:
-        return 1
-
-    @answers(lambda error: error.func())
-    def function(self) -> str:
-        return "parse"
+        return self.text
 
     @answers(lambda error: error.node())
     def node(self) -> int:
-        return self.what[2]
+        return self.index
 
     @answers(lambda error: error.node_name())
     def node_name(self) -> str:
-        return self.what[3]
+        return self.name
 
     @answers(lambda error: error.node_operator())
     def node_operator(self) -> str:
-        return self.what[4]
+        return self.operator
 
 
 def flaws_of(data: bytes) -> tuple[onnx.ModelProto | None, list[ParserError]]:
     """The model, or why the parser would refuse it: all nodes that it does not know, or one error for the file."""
     try:
         model = onnx.load_from_string(data)
-        onnx.checker.check_model(model)
+        onnx.checker.check_model(data)
     except Exception as error:  # noqa: BLE001  protobuf and the checker raise many kinds
-        return None, [ParserError(f"Failed to parse the ONNX model: {str(error).splitlines()[0]}", code=4)]
+        return None, [ParserError(f"Failed to parse the ONNX model: {str(error).splitlines()[0]}")]
     wrong = [
         ParserError(
             f"In node {index} with name: {node.name} and operator: {node.op_type}: not supported",
@@ -181,7 +140,7 @@ class _WithErrors(Logging):
     def _refuse(self, errors: list[ParserError]) -> bool:
         self.errors += errors
         for error in errors:
-            self.log(ERROR, error.what[1])
+            self.log(ERROR, error.text)
         return False
 
 
@@ -191,7 +150,6 @@ class Parser(_WithErrors):
     def __init__(self, network: Network, logger: int) -> None:
         super().__init__(logger)
         self.network = network
-        self._flags = 0
 
     @answers(lambda parser: parser.parse(b""))
     def parse(self, data: Long, size: Long, _path: Text) -> bool:
@@ -201,16 +159,6 @@ class Parser(_WithErrors):
         self.network.fill(model)
         return True
 
-    @answers(lambda parser: parser.parse_from_file(""))
-    def parse_from_file(self, path: Text, _verbosity: Int) -> bool:
-        try:
-            with open(path, "rb") as file:  # noqa: PTH123
-                data = file.read()
-        except OSError:
-            return self._refuse([ParserError(f"Could not open file {path}", code=4)])
-        buffer = ctypes.create_string_buffer(data, len(data))
-        return self.parse(ctypes.addressof(buffer), len(data), path)
-
     @answers(lambda parser: parser.num_errors)
     def num_errors(self) -> int:
         return len(self.errors)
@@ -218,26 +166,6 @@ class Parser(_WithErrors):
     @answers(lambda parser: parser.get_error(0))
     def get_error(self, index: Int) -> ParserError | None:
         return self.errors[index] if index < len(self.errors) else None
-
-    @answers(lambda parser: parser.clear_errors())
-    def clear_errors(self) -> None:
-        self.errors.clear()
-
-    @answers(lambda parser: parser.set_flag(bindings().OnnxParserFlag.NATIVE_INSTANCENORM))
-    def set_flag(self, number: Int) -> None:
-        self._flags |= 1 << number
-
-    @answers(lambda parser: parser.clear_flag(bindings().OnnxParserFlag.NATIVE_INSTANCENORM))
-    def clear_flag(self, number: Int) -> None:
-        self._flags &= ~(1 << number)
-
-    @answers(lambda parser: parser.get_flag(bindings().OnnxParserFlag.NATIVE_INSTANCENORM))
-    def get_flag(self, number: Int) -> bool:
-        return bool(self._flags >> number & 1)
-
-    @answers(lambda parser: parser.supports_operator("Conv"))
-    def supports_operator(self, name: Text) -> bool:
-        return name not in UNSUPPORTED
 
 
 class ParserRefitter(_WithErrors):
@@ -255,7 +183,7 @@ class ParserRefitter(_WithErrors):
         try:
             self.refitter.filled = with_weights(self.refitter.engine.plan.model, model)
         except PlanError as error:
-            return self._refuse([ParserError(str(error), code=10)])
+            return self._refuse([ParserError(str(error))])
         return True
 
     @answers(lambda parser: parser.num_errors)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import math
 import struct
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -12,6 +13,8 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnx import TensorProto, numpy_helper
+
+from .driver import Driver
 
 MAGIC = b"EMULATED PLAN\n"
 # TensorRT's DataType by ONNX's. The values are the same in 10.3 to 11.4, see the table of the API contract.
@@ -52,6 +55,10 @@ class Tensor:
         """NumPy's."""
         return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(self.onnx_type))
 
+    def shape_in(self, batch: int) -> tuple[int, ...]:
+        """The shape in a run of so many tiles, which is the fused graph's only dynamic extent."""
+        return tuple(batch if extent == -1 else extent for extent in self.shape)
+
 
 def tensors_of(model: onnx.ModelProto) -> list[Tensor]:
     """Inputs first, as TensorRT lists them."""
@@ -80,6 +87,17 @@ def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
             item.ClearField("int32_data")
             item.doc_string = "stripped"
     return stripped
+
+
+def with_zeros(stripped: onnx.ModelProto) -> onnx.ModelProto:
+    """As an engine that was not refitted runs."""
+    filled = onnx.ModelProto()
+    filled.CopyFrom(stripped)
+    for item in filled.graph.initializer:
+        if item.doc_string == "stripped":
+            dtype = onnx.helper.tensor_dtype_to_np_dtype(item.data_type)
+            item.CopyFrom(numpy_helper.from_array(np.zeros(tuple(item.dims), dtype), item.name))
+    return filled
 
 
 def with_weights(stripped: onnx.ModelProto, source: onnx.ModelProto) -> onnx.ModelProto:
@@ -122,7 +140,7 @@ class Plan:
         return MAGIC + struct.pack("<QQ", len(text), len(self.graph)) + text + self.graph
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Plan:
+    def from_bytes(cls, data: bytes | memoryview) -> Plan:
         """Raises PlanError for a truncated or foreign plan."""
         at = len(MAGIC)
         if data[:at] != MAGIC:
@@ -131,7 +149,7 @@ class Plan:
         if len(data) != at + 16 + sum(sizes):
             raise PlanError("IRuntime::deserializeCudaEngine: Error Code 1: Serialization (unexpected end of the plan)")
         head = data[at + 16 : at + 16 + sizes[0]]
-        return cls(**json.loads(head), graph=data[at + 16 + sizes[0] :])
+        return cls(**json.loads(bytes(head)), graph=bytes(data[at + 16 + sizes[0] :]))
 
     @cached_property
     def model(self) -> onnx.ModelProto:
@@ -152,20 +170,21 @@ class Plan:
 class Calculator:
     """Runs a graph on memory addresses."""
 
-    def __init__(self, model: onnx.ModelProto, tensors: dict[str, Tensor]) -> None:
+    def __init__(self, graph: bytes, tensors: dict[str, Tensor]) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        runnable = onnx.ModelProto()
-        runnable.CopyFrom(model)
-        for item in runnable.graph.initializer:
-            if item.doc_string == "stripped":  # an engine that was not refitted runs, on zeros
-                dtype = onnx.helper.tensor_dtype_to_np_dtype(item.data_type)
-                item.CopyFrom(numpy_helper.from_array(np.zeros(tuple(item.dims), dtype), item.name))
-        self._session = onnxruntime.InferenceSession(
-            runnable.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         self._tensors = tensors
+
+    def can_reach(self, driver: Driver, addresses: dict[str, int], shapes: dict[str, tuple[int, ...]]) -> bool:
+        """True where each tensor lies in one allocation of the device; `shapes` are those of the inputs."""
+        batch = next(iter(shapes.values()))[0]
+        sizes = {
+            name: math.prod(shapes.get(name) or tensor.shape_in(batch)) * tensor.dtype.itemsize
+            for name, tensor in self._tensors.items()
+        }
+        return all(driver.holds(addresses[name], size) for name, size in sizes.items())
 
     def run(self, addresses: dict[str, int], shapes: dict[str, tuple[int, ...]]) -> None:
         """Read the inputs and write the outputs where they lie."""

@@ -64,7 +64,6 @@ class World:
         self._objects: dict[int, StandIn] = {}
         self._methods: dict[tuple[type, int], Callable[..., Any]] = {}
         self._unknown: list[tuple[type, int]] | None = None
-        self._meanwhile = 0
         self._texts: dict[str, ctypes.Array[ctypes.c_char]] = {}
         library.emulation_new_object.restype = ctypes.c_void_p
         library.emulation_object_id.restype = ctypes.c_int64
@@ -100,7 +99,7 @@ class World:
         for name, lesson in kind.lessons.items():
             if getattr(kind, name).__name__ in known:
                 continue
-            self._unknown, self._meanwhile = [], getattr(getattr(kind, name), "meanwhile", 0)
+            self._unknown = []
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # some methods are deprecated in some versions
@@ -138,7 +137,7 @@ class World:
                 self.failures.append(f"{type(stand_in).__name__}: method {method} was called, which no lesson knows")
             else:
                 self._unknown.append((type(stand_in), method))
-            return self._meanwhile
+            return 0
         try:
             if stand_in.ended:
                 raise RuntimeError(f"{type(stand_in).__name__} was used after its end")  # noqa: TRY301
@@ -171,13 +170,11 @@ class World:
         return int(answer) & 0xFFFFFFFFFFFFFFFF
 
 
-def answers(
-    lesson: Callable[[Any], object], *, meanwhile: int = 0
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Mark a method as the answer to what `lesson` calls; `meanwhile` is what the lesson itself gets as an answer."""
+def answers(lesson: Callable[[Any], object]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Mark a method as the answer to what `lesson` calls."""
 
     def mark(method: Callable[..., Any]) -> Callable[..., Any]:
-        method.lesson, method.meanwhile = lesson, meanwhile  # type: ignore[attr-defined]
+        method.lesson = lesson  # type: ignore[attr-defined]
         return method
 
     return mark

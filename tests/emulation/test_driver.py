@@ -18,18 +18,6 @@ extern "C" __global__ void scale(const float* in, float* out, float factor, int 
 
 
 @pytest.fixture
-def cuda(emulation):
-    """pycuda, with the primary context of the device on this thread."""
-    import pycuda.driver as cuda
-
-    cuda.init()
-    context = cuda.Device(0).retain_primary_context()
-    context.push()
-    yield cuda
-    context.pop()
-
-
-@pytest.fixture
 def buffers(cuda):
     host = cuda.pagelocked_empty(64, np.float32)
     host[:] = np.arange(64)
@@ -104,12 +92,13 @@ def test_the_log_names_calls_streams_and_sizes(cuda, buffers, emulation):
 
 
 def test_device_memory_ends(cuda, emulation):
-    emulation.driver.set_memory(1 << 20)
+    size = emulation.driver.used_bytes + (1 << 20)  # whatever earlier tests left
+    emulation.driver.set_memory(size)
     held = cuda.mem_alloc(1 << 19)
     with pytest.raises(cuda.MemoryError):
         cuda.mem_alloc(1 << 20)
     free, total = cuda.mem_get_info()
-    assert (total, free) == (1 << 20, (1 << 20) - emulation.driver.used_bytes)
+    assert (total, free) == (size, size - emulation.driver.used_bytes)
     held.free()
 
 

@@ -27,10 +27,10 @@ def installed():
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("version", VERSIONS)
-def test_tensorrt(version, tmp_path):
+def test_tensorrt(version, made_once, bundle, tmp_path):  # `bundle` is asked for so that all is in `made_once`
     files = [str(file) for file in sorted(TESTS.rglob("test_*.py")) if "mark.emulated" in file.read_text("utf-8")]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tensorrt", version]
-    command += ["--basetemp", str(tmp_path / "inner"), *files]
+    command += ["--basetemp", str(tmp_path / "inner"), "--made", str(made_once), *files]
     ended = subprocess.run(command, cwd=TESTS.parent, capture_output=True, text=True, timeout=800)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     last = ended.stdout.strip().splitlines()[-1]

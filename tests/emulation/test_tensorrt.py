@@ -15,11 +15,6 @@ README = Path(__file__).parent / "README.md"
 
 
 @pytest.fixture
-def trt(emulation):
-    return emulation.trt
-
-
-@pytest.fixture
 def logger(trt):
     class Log(trt.ILogger):
         def __init__(self):
@@ -64,17 +59,6 @@ def built(parsed, trt, logger):
         return trt.Runtime(logger).deserialize_cuda_engine(plan)
 
     return build
-
-
-@pytest.fixture
-def cuda(emulation):
-    import pycuda.driver as cuda
-
-    cuda.init()
-    context = cuda.Device(0).retain_primary_context()
-    context.push()
-    yield cuda
-    context.pop()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from device_parts import gpu_engine, grey_graph
@@ -19,15 +18,9 @@ def inspector() -> Iterator[Inspector]:
         yield inspector
 
 
-@pytest.fixture(scope="session")
-def _shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
-def on_gpu(emulation, _shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Inspector]]:
+def on_gpu(emulation, shared_cache) -> Iterator[Callable[..., Inspector]]:
     """Opens inspectors over the emulated GPU, `on_gpu(spec, mode="throughput", ...)`; closed at the end."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(_shared_cache))
     opened: list[Inspector] = []
 
     def open_(spec: PreprocessSpec | None = None, limits: PictureLimits | None = None, **options) -> Inspector:

@@ -151,16 +151,17 @@ def line_pictures():
     return [np.clip(parts[n % len(parts)] * light[n], 0, 255).astype(np.uint8) for n in range(N_FRAMES)]
 
 
-def line_frames(pixel_format, n):
+def line_frames(pixel_format):
     """Frames of a live camera."""
-    for number, bgr in enumerate(line_pictures()[:n]):
+    for number, bgr in enumerate(line_pictures()):
         yield Frame(in_format(bgr, pixel_format), pixel_format, number, captured_monotonic_s=number / 30)
 
 
 def compare_with_the_cpu(bundle, open_engine, pixel_format, mode):
     """The same verdicts, alerts and regions from an engine on a GPU, and scores as close as pixels are."""
+    frames = list(line_frames(pixel_format))
     with Inspector.open(bundle, threads=1) as reference:
-        scores = sorted(reference.inspect(frame).score for frame in line_frames(pixel_format, 60))
+        scores = sorted(reference.inspect(frame).score for frame in frames[:60])
     threshold = sum(max(itertools.pairwise(scores[24:42]), key=lambda pair: pair[1] - pair[0])) / 2
 
     runs = []
@@ -170,7 +171,7 @@ def compare_with_the_cpu(bundle, open_engine, pixel_format, mode):
     ):
         with open_inspector() as inspector:
             # frames of a file, because a live camera that gives every frame has none waiting: nothing would overlap
-            camera = FakeCamera(line_frames(pixel_format, N_FRAMES), live=mode == "latency")
+            camera = FakeCamera(frames, live=mode == "latency")
             runs.append(judged(inspector, camera, policy=StreamPolicy(clear_ratio=1.0), frames="every"))
     (here, here_events, here_summary), (there, there_events, there_summary) = runs
     assert len(here) == N_FRAMES

@@ -27,10 +27,9 @@ def frames() -> np.ndarray:
 
 
 @pytest.fixture
-def private_cache(tmp_path, monkeypatch):
-    """The user's cache, empty."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "edgerd" / "tensorrt"
+def tensorrt_cache(private_cache):
+    """Where engines and timings are kept; empty."""
+    return private_cache / "tensorrt"
 
 
 @pytest.fixture

@@ -24,10 +24,9 @@ pytestmark = pytest.mark.emulated(once=True)
 
 
 @pytest.fixture
-def ort(emulation, expected, monkeypatch, tmp_path):  # expected: from the real package, before it is replaced
-    from emulated_onnxruntime import EmulatedOnnxRuntime
+def ort(emulation, expected, monkeypatch, private_cache):  # expected: from the real package, before it is replaced
+    from emulation.onnxruntime_gpu import EmulatedOnnxRuntime
 
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     module = EmulatedOnnxRuntime(emulation)
     monkeypatch.setitem(sys.modules, "onnxruntime", module)
     monkeypatch.setattr("edgerd.runtimes.onnxruntime_cuda_libraries._loaded", lambda _: "")

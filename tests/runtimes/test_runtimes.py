@@ -19,6 +19,8 @@ from edgerd.precision.tensorrt import FLAVOUR, tensorrt_int8_graph
 from edgerd.runtimes import RUNTIMES, load_runtime
 from edgerd.runtimes.machine import usable_cores
 
+pytestmark = pytest.mark.usefixtures("shared_cache")
+
 MAP_TOLERANCE = {"fp32": 1e-3, "fp16": 1e-3, "bf16": 0.05, "int8": 0.1}
 
 
@@ -38,12 +40,6 @@ def combinations() -> list:
 
 every_engine = pytest.mark.parametrize(("name", "precision"), combinations())
 every_runtime = pytest.mark.parametrize("name", RUNTIMES)
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch):
-    """Engines and timings of these tests, apart from the user's."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 @pytest.fixture

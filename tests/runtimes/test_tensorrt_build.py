@@ -78,7 +78,7 @@ def test_progress_has_phase_steps_and_time(tensorrt, graph, emulation):
     assert [progress.elapsed_s for progress in told] == sorted(progress.elapsed_s for progress in told)
 
 
-def test_ctrl_c_stops_the_build_and_keeps_what_was_timed(tensorrt, graph, private_cache, emulation, frames):
+def test_ctrl_c_stops_the_build_and_keeps_what_was_timed(tensorrt, graph, tensorrt_cache, emulation, frames):
     emulation.settings.build_step_s = 0.02
     n_steps = []
 
@@ -93,12 +93,12 @@ def test_ctrl_c_stops_the_build_and_keeps_what_was_timed(tensorrt, graph, privat
     assert 5 <= max(n_steps) < 20
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("tensorrt")]
     assert emulation.driver.used_bytes == used
-    assert list(private_cache.glob("*.timing"))
-    assert not (private_cache / "engines").exists()
+    assert list(tensorrt_cache.glob("*.timing"))
+    assert not (tensorrt_cache / "engines").exists()
     assert tensorrt().build(graph, "fp32")
 
 
-def test_ctrl_c_pressed_again_waits_for_the_builder(tensorrt, graph, private_cache, emulation):
+def test_ctrl_c_pressed_again_waits_for_the_builder(tensorrt, graph, tensorrt_cache, emulation):
     emulation.settings.build_step_s = 0.1
     phases = []
 
@@ -113,13 +113,13 @@ def test_ctrl_c_pressed_again_waits_for_the_builder(tensorrt, graph, private_cac
         tensorrt(on_progress=press).build(graph, "fp32")
     assert phases[-1].startswith("stopping")
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("tensorrt")]
-    assert list(private_cache.glob("*.timing"))
+    assert list(tensorrt_cache.glob("*.timing"))
 
 
 # dry run
 
 
-def test_a_dry_run_says_what_would_be_built_and_builds_nothing(tensorrt, graph, private_cache, emulation):
+def test_a_dry_run_says_what_would_be_built_and_builds_nothing(tensorrt, graph, tensorrt_cache, emulation):
     emulation.driver.set_device("Orin NX", sm=(8, 7))
     lines = tensorrt(profile=(1, 2, 4), opt_level=4).dry_run(graph, "fp16")
     text = "\n".join(lines)
@@ -128,7 +128,7 @@ def test_a_dry_run_says_what_would_be_built_and_builds_nothing(tensorrt, graph, 
     assert "--opt-level 4" in text
     assert "MiB free" in text
     assert "it would be built" in text
-    assert not private_cache.exists()
+    assert not tensorrt_cache.exists()
     from edgerd.building.target import Target, tomllib
 
     described = [line.strip() for line in lines if " = " in line]

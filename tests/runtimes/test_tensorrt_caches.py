@@ -26,8 +26,8 @@ def n_timed(graph, monkeypatch):
     return build
 
 
-def entry(private_cache):
-    (folder,) = (private_cache / "engines").glob("[!.]*")
+def entry(tensorrt_cache):
+    (folder,) = (tensorrt_cache / "engines").glob("[!.]*")
     return folder
 
 
@@ -63,9 +63,9 @@ def _renamed(graph):
     return model.SerializeToString()
 
 
-def test_an_engine_of_another_tensorrt_is_explained_and_replaced(tensorrt, graph, said, private_cache):
+def test_an_engine_of_another_tensorrt_is_explained_and_replaced(tensorrt, graph, said, tensorrt_cache):
     tensorrt().build(graph, "fp32")
-    file = entry(private_cache) / "entry.json"
+    file = entry(tensorrt_cache) / "entry.json"
     content = json.loads(file.read_text())
     here = content["key"]["engine"]["runtime_version"]
     content["key"]["engine"]["runtime_version"] = "9.9.0"
@@ -81,9 +81,9 @@ def test_an_engine_of_another_tensorrt_is_explained_and_replaced(tensorrt, graph
 
 
 @pytest.mark.parametrize("what", ["library", "edgerd"])
-def test_an_engine_of_another_library_or_edgerd_makes_way(tensorrt, graph, said, private_cache, what):
+def test_an_engine_of_another_library_or_edgerd_makes_way(tensorrt, graph, said, tensorrt_cache, what):
     tensorrt().build(graph, "fp32")
-    file = entry(private_cache) / "entry.json"
+    file = entry(tensorrt_cache) / "entry.json"
     content = json.loads(file.read_text())
     assert content["key"][what][0].isdigit()
     content["key"][what] = "0.0.1"
@@ -95,10 +95,10 @@ def test_an_engine_of_another_library_or_edgerd_makes_way(tensorrt, graph, said,
 
 
 @pytest.mark.parametrize("change", ["plan", "record", "options"])
-def test_a_cached_engine_that_does_not_load_is_built_again(tensorrt, graph, said, private_cache, change):
+def test_a_cached_engine_that_does_not_load_is_built_again(tensorrt, graph, said, tensorrt_cache, change):
     """Its hashes are right, as they are of an engine that another machine with the same home folder put there."""
     first = tensorrt().build(graph, "fp32")
-    folder = entry(private_cache)
+    folder = entry(tensorrt_cache)
     content = {
         "plan": ("engine.plan", first["engine.plan"].replace(b" sm_", b" sn_", 1)),
         "record": ("build.json", b'{"of": "a later edgerd"}'),
@@ -122,9 +122,9 @@ def test_a_cached_engine_that_does_not_load_is_built_again(tensorrt, graph, said
 
 
 @pytest.mark.parametrize("damage", ["truncated", "junk", "gone"])
-def test_a_damaged_entry_is_built_again(tensorrt, graph, said, private_cache, damage):
+def test_a_damaged_entry_is_built_again(tensorrt, graph, said, tensorrt_cache, damage):
     first = tensorrt().build(graph, "fp32")
-    folder = entry(private_cache)
+    folder = entry(tensorrt_cache)
     if damage == "truncated":
         (folder / "engine.plan").write_bytes(first["engine.plan"][:-1])
     elif damage == "junk":
@@ -136,32 +136,32 @@ def test_a_damaged_entry_is_built_again(tensorrt, graph, said, private_cache, da
     assert any("built in" in line for line in said)
 
 
-def test_a_cache_that_cannot_be_written_is_said_and_does_no_harm(tensorrt, graph, said, private_cache):
-    private_cache.parent.mkdir(parents=True)
-    private_cache.write_text("a file where the folder should be")
+def test_a_cache_that_cannot_be_written_is_said_and_does_no_harm(tensorrt, graph, said, tensorrt_cache):
+    tensorrt_cache.parent.mkdir(parents=True)
+    tensorrt_cache.write_text("a file where the folder should be")
     assert tensorrt().build(graph, "fp32")
     text = "\n".join(said)
     assert "not kept for the next build" in text
     assert text.count("cannot be written") == 2
 
 
-def test_only_the_last_engines_are_kept(tensorrt, graph, private_cache, monkeypatch):
+def test_only_the_last_engines_are_kept(tensorrt, graph, tensorrt_cache, monkeypatch):
     from edgerd.runtimes.tensorrt import engine_cache
 
     monkeypatch.setattr(engine_cache, "_N_KEPT", 2)
     for level in range(4):
         tensorrt(opt_level=level).build(graph, "fp32")
-    kept = [json.loads(file.read_text()) for file in (private_cache / "engines").glob("*/entry.json")]
+    kept = [json.loads(file.read_text()) for file in (tensorrt_cache / "engines").glob("*/entry.json")]
     assert {entry["key"]["options"]["opt_level"] for entry in kept} == {2, 3}
 
 
 # timings
 
 
-def test_timings_save_the_next_build_time(tensorrt, n_timed, emulation, private_cache):
+def test_timings_save_the_next_build_time(tensorrt, n_timed, emulation, tensorrt_cache):
     assert n_timed(tensorrt()) > 10
     assert n_timed(tensorrt(opt_level=4)) == 0
-    (file,) = private_cache.glob("*.timing")
+    (file,) = tensorrt_cache.glob("*.timing")
     assert emulation.trt.__version__ in file.name
 
 
@@ -173,9 +173,9 @@ def test_a_named_timing_file(tensorrt, n_timed, tmp_path):
     assert n_timed(tensorrt(opt_level=3, strip=True)) > 10
 
 
-def test_timings_that_are_damaged_are_made_again(tensorrt, graph, said, private_cache):
+def test_timings_that_are_damaged_are_made_again(tensorrt, graph, said, tensorrt_cache):
     tensorrt().build(graph, "fp32")
-    (file,) = private_cache.glob("*.timing")
+    (file,) = tensorrt_cache.glob("*.timing")
     file.write_bytes(b"junk")
     tensorrt(opt_level=1).build(graph, "fp32")
     assert f"{file} is damaged, or of another GPU or TensorRT; kernels are timed again." in said

@@ -9,10 +9,10 @@ from .driver import ILLEGAL_ADDRESS
 from .teaching import Dims, Int, Long, Shape, Text, World, answers, stored
 
 if TYPE_CHECKING:
-    from .running import Engine
+    from .engine import Engine
 
 
-@stored(persistent_cache_limit=0, debug_sync=0, enqueue_emits_profile=1, nvtx_verbosity=0)
+@stored(nvtx_verbosity=0)
 class Context(Logging):
     """An engine's state of execution."""
 
@@ -23,16 +23,14 @@ class Context(Logging):
         super().__init__(engine.logger)
         self.engine = engine
         self.memory = memory
-        self.owned = memory
         self.addresses: dict[str, int] = {}
         inputs = [tensor for tensor in engine.plan.tensors.values() if tensor.is_input]
         self.shapes: dict[str, Shape] = {tensor.name: tensor.shape for tensor in inputs}
-        self.profile = 0
-        self.monitor = 0
+        self.profiler = 0
         self.settled = False  # False until an enqueue has run with these shapes
 
     def on_end(self) -> None:
-        Machine.free(self.owned)
+        Machine.free(self.memory)
 
     @answers(lambda context: context.engine)
     def get_engine(self) -> "Engine":
@@ -45,17 +43,13 @@ class Context(Logging):
         self.addresses[name] = address
         return True
 
-    @answers(lambda context: context.get_tensor_address("x"))
-    def get_tensor_address(self, name: Text) -> int:
-        return self.addresses.get(name, 0)
-
     @answers(lambda context: context.set_input_shape("x", (1,)))
     def set_input_shape(self, name: Text, shape: Dims) -> bool:
         tensor = self.engine.tensor(name)
         if tensor is None:
             return False
         profiles = self.engine.plan.profiles
-        low, _, high = profiles[self.profile].get(name, [tensor.shape] * 3) if profiles else [tensor.shape] * 3
+        low, _, high = profiles[0].get(name, [tensor.shape] * 3) if profiles else [tensor.shape] * 3
         if len(shape) != len(low) or not all(a <= s <= b for a, s, b in zip(low, shape, high, strict=True)):
             self.log(ERROR, f"IExecutionContext::setInputShape: Error Code 3: {name} {shape} is not in the profile")
             return False
@@ -68,43 +62,15 @@ class Context(Logging):
         tensor = self.engine.tensor(name)
         if tensor is None or name in self.shapes:
             return self.shapes.get(name)
-        batch = next(iter(self.shapes.values()))[:1]  # the fused graph's only dynamic extent
-        return tuple(batch[0] if extent == -1 else extent for extent in tensor.shape)
+        return tensor.shape_in(next(iter(self.shapes.values()))[0])
 
     @answers(lambda context: context.infer_shapes())
     def infer_shapes(self, _room: Int, _names: Long) -> int:
         return sum(-1 in shape for shape in self.shapes.values())
 
-    @answers(lambda context: context.all_binding_shapes_specified)
-    def all_shapes_specified(self) -> bool:
-        return not any(-1 in shape for shape in self.shapes.values())
-
-    @answers(lambda context: context.active_optimization_profile)
-    def get_optimization_profile(self) -> int:
-        return self.profile
-
-    @answers(lambda context: context.set_optimization_profile_async(0, 0), meanwhile=1)
-    def set_optimization_profile_async(self, index: Int, _stream: Long) -> bool:
-        if index >= max(1, len(self.engine.plan.profiles)):
-            return False
-        self.profile = index
-        return True
-
-    @answers(lambda context: setattr(context, "device_memory", 0))
-    def set_device_memory(self, address: Long) -> None:
-        self.memory = address
-
-    @answers(lambda context: context.set_device_memory(0, 0))
-    def set_device_memory_v2(self, address: Long, size_bytes: Long) -> None:
-        self.memory = address if size_bytes >= Machine.settings.context_bytes else 0
-
     @answers(lambda context: setattr(context, "profiler", None))
     def set_profiler(self, profiler: Long) -> None:
-        self.monitor = profiler
-
-    @answers(lambda context: context.profiler)
-    def get_profiler(self) -> int:
-        return self.monitor
+        self.profiler = profiler
 
     @answers(lambda context: context.execute_async_v3(0))
     def enqueue(self, stream: Long) -> bool:
@@ -115,7 +81,7 @@ class Context(Logging):
         library = Machine.driver.library
         captured = bool(library.emulation_is_capturing(ctypes.c_void_p(stream)))
         job = next(self.jobs)
-        self.running[job] = (self.engine, dict(self.addresses), dict(self.shapes), captured, self.monitor)
+        self.running[job] = (self.engine, dict(self.addresses), dict(self.shapes), captured, self.profiler)
         self.settled = True
         failed = library.emulation_give_engine(ctypes.c_void_p(stream), RUN, ctypes.c_uint64(job))
         if failed:
@@ -126,9 +92,7 @@ class Context(Logging):
         for name in self.engine.plan.tensors:
             if not self.addresses.get(name):
                 return f"Address is not set for tensor {name}"
-        if not self.memory:
-            return "no device memory was set for the context"
-        if not self.all_shapes_specified():
+        if any(-1 in shape for shape in self.shapes.values()):
             return "not all input shapes are specified"
         if not self.settled and Machine.driver.library.emulation_is_capturing(ctypes.c_void_p(stream)):
             address = Machine.allocate(64)  # as TensorRT may, the first time: the driver refuses during a capture
@@ -143,13 +107,8 @@ def _run(job: int) -> int:
     engine, addresses, shapes, captured, profiler = Context.running[job]
     if not captured:
         del Context.running[job]
-    for name, tensor in engine.plan.tensors.items():
-        shape = shapes.get(name) or tuple(next(iter(shapes.values()))[0] if e == -1 else e for e in tensor.shape)
-        count = tensor.dtype.itemsize
-        for extent in shape:
-            count *= extent
-        if not Machine.driver.holds(addresses[name], count):
-            return ILLEGAL_ADDRESS
+    if not engine.calculator.can_reach(Machine.driver, addresses, shapes):
+        return ILLEGAL_ADDRESS
     try:
         engine.calculator.run(addresses, shapes)
     except Exception as error:  # noqa: BLE001  it cannot cross the C++ code

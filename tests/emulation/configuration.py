@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from .basics import ERROR, Example, HostMemory, Logging, bindings, flag
-from .teaching import Dims, Int, Long, Ref, Shape, StandIn, Text, answers, stored
+from .teaching import Dims, Int, Long, Ref, StandIn, Text, answers, stored
 
 
 class Profile(StandIn):
@@ -20,12 +20,8 @@ class Profile(StandIn):
         self.shapes.setdefault(name, [[], [], []])[which] = list(shape)
         return True
 
-    @answers(lambda profile: profile.get_shape("x"))
-    def get_dimensions(self, name: Text, which: Int) -> Shape | None:
-        return tuple(self.shapes[name][which]) if name in self.shapes else None
-
-    @answers(lambda profile: bool(profile))
     def is_valid(self) -> bool:
+        """True where minimum, optimum and maximum are in this order."""
         return all(
             a <= b <= c for low, best, high in self.shapes.values() for a, b, c in zip(low, best, high, strict=True)
         )
@@ -55,31 +51,13 @@ class TimingCache(StandIn):
         content = {"device": self.device, "layers": sorted(self.layers)}
         return HostMemory(self.HEAD + json.dumps(content).encode())
 
-    @answers(lambda cache: cache.combine(cache, True))
-    def combine(self, other: Ref, ignore_mismatch: Int) -> bool:
-        if not ignore_mismatch and other.device != self.device:
-            return False
-        self.layers |= other.layers
-        return True
-
-    @answers(lambda cache: cache.reset())
-    def reset(self) -> bool:
-        self.layers.clear()
-        return True
-
 
 @stored(
     builder_optimization_level=3,
     hardware_compatibility_level=0,
     profiling_verbosity=0,
-    max_aux_streams=-1,
-    avg_timing_iterations=1,
     DLA_core=-1,
     default_device_type=0,
-    engine_capability=0,
-    runtime_platform=0,
-    tiling_optimization_level=0,
-    flags=0,
 )
 class Config(Logging):
     """A builder's configuration."""
@@ -89,28 +67,26 @@ class Config(Logging):
         self.device = device
         self.pools: dict[int, int] = {}
         self.profiles: list[Profile] = []
-        self.previews: dict[int, bool] = {}
         self.cache: TimingCache | None = None
         self.monitor = 0
-        self._flags = 1 << int(flag("TF32"))  # on, as in TensorRT
-        self.tactic_sources = 0b11000
+        self.flags = 1 << int(flag("TF32"))  # on, as in TensorRT
 
     def settings(self) -> dict[str, Any]:
         """All that was set, for the plan."""
         kept = {name.removeprefix("_"): value for name, value in vars(self).items() if name.startswith("_")}
-        return kept | {"pools": self.pools, "previews": self.previews}
+        return kept | {"pools": self.pools}
 
     @answers(lambda config: config.set_flag(flag("REFIT")))
     def set_flag(self, flag: Int) -> None:
-        self._flags |= 1 << flag
+        self.flags |= 1 << flag
 
     @answers(lambda config: config.clear_flag(flag("REFIT")))
     def clear_flag(self, flag: Int) -> None:
-        self._flags &= ~(1 << flag)
+        self.flags &= ~(1 << flag)
 
     @answers(lambda config: config.get_flag(flag("REFIT")))
     def get_flag(self, flag: Int) -> bool:
-        return bool(self._flags >> flag & 1)
+        return bool(self.flags >> flag & 1)
 
     @answers(lambda config: config.set_memory_pool_limit(bindings().MemoryPoolType.WORKSPACE, 1))
     def set_memory_pool_limit(self, pool: Int, size_bytes: Long) -> None:
@@ -126,27 +102,6 @@ class Config(Logging):
             return -1
         self.profiles.append(profile)
         return len(self.profiles) - 1
-
-    @answers(lambda config: config.num_optimization_profiles)
-    def num_optimization_profiles(self) -> int:
-        return len(self.profiles)
-
-    @answers(lambda config: config.set_tactic_sources(1))
-    def set_tactic_sources(self, sources: Int) -> bool:
-        self.tactic_sources = sources
-        return True
-
-    @answers(lambda config: config.get_tactic_sources())
-    def get_tactic_sources(self) -> int:
-        return self.tactic_sources
-
-    @answers(lambda config: config.set_preview_feature(bindings().PreviewFeature.ALIASED_PLUGIN_IO_10_03, True))
-    def set_preview_feature(self, feature: Int, enabled: Int) -> None:
-        self.previews[feature] = bool(enabled)
-
-    @answers(lambda config: config.get_preview_feature(bindings().PreviewFeature.ALIASED_PLUGIN_IO_10_03))
-    def get_preview_feature(self, feature: Int) -> bool:
-        return self.previews.get(feature, False)
 
     @answers(lambda config: config.create_timing_cache(b""))
     def create_timing_cache(self, data: Long, size: Long) -> TimingCache | None:
@@ -170,10 +125,6 @@ class Config(Logging):
     @answers(lambda config: setattr(config, "progress_monitor", None))
     def set_progress_monitor(self, monitor: Long) -> None:
         self.monitor = monitor
-
-    @answers(lambda config: config.progress_monitor)
-    def get_progress_monitor(self) -> int:
-        return self.monitor
 
     @answers(lambda config: config.can_run_on_DLA(Example.layer))
     def can_run_on_dla(self, layer: Ref) -> bool:

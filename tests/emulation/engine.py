@@ -7,12 +7,12 @@ from typing import Any
 import onnx
 
 from .basics import ERROR, HostMemory, Logging, Machine
-from .executing import Context
-from .plans import Calculator, Plan, PlanError, Tensor
+from .execution_context import Context
+from .plans import Calculator, Plan, PlanError, Tensor, with_zeros, without_weights
 from .teaching import Int, Long, Shape, StandIn, Text, World, answers, stored
 
 
-@stored(DLA_core=-1, engine_host_code_allowed=0, max_threads=1)
+@stored(DLA_core=-1, engine_host_code_allowed=0)
 class Runtime(Logging):
     """Reads plans."""
 
@@ -23,7 +23,7 @@ class Runtime(Logging):
     @answers(lambda runtime: runtime.deserialize_cuda_engine(b"x"))
     def deserialize_cuda_engine(self, data: Long, size: Long) -> "Engine | None":
         try:
-            plan = Plan.from_bytes(ctypes.string_at(data, size))
+            plan = Plan.from_bytes(memoryview((ctypes.c_uint8 * size).from_address(data)))
             self._check(plan)
         except PlanError as error:
             self.log(ERROR, str(error))
@@ -60,14 +60,15 @@ class Engine(Logging):
         super().__init__(logger)
         self.plan = plan
         self.weights = weights
-        self.calculator = Calculator(plan.model, plan.tensors)
+        graph = with_zeros(plan.model).SerializeToString() if plan.is_stripped else plan.graph
+        self.calculator = Calculator(graph, plan.tensors)
 
     def on_end(self) -> None:
         Machine.free(self.weights)
 
     def refit(self, model: onnx.ModelProto) -> None:
         """Take other weights."""
-        self.calculator = Calculator(model, self.plan.tensors)
+        self.calculator = Calculator(model.SerializeToString(), self.plan.tensors)
 
     def tensor(self, name: str) -> Tensor | None:
         """None, and an error in the log, for a name that is not there."""
@@ -99,57 +100,12 @@ class Engine(Logging):
         tensor = self.tensor(name)
         return tensor.shape if tensor else None
 
-    @answers(lambda engine: engine.get_tensor_location("x"))
-    def get_tensor_location(self, _name: Text) -> int:
-        return 0  # device
-
     @answers(lambda engine: engine.get_tensor_profile_shape("x", 0))
     def get_profile_shape(self, name: Text, profile: Int, which: Int) -> Shape | None:
         if profile < len(self.plan.profiles) and name in self.plan.profiles[profile]:
             return tuple(self.plan.profiles[profile][name][which])
         tensor = self.tensor(name)
         return tensor.shape if tensor else None
-
-    @answers(lambda engine: engine.num_layers)
-    def num_layers(self) -> int:
-        return len(self.plan.model.graph.node)
-
-    @answers(lambda engine: engine.num_optimization_profiles)
-    def num_optimization_profiles(self) -> int:
-        return max(1, len(self.plan.profiles))
-
-    @answers(lambda engine: engine.num_aux_streams)
-    def num_aux_streams(self) -> int:
-        return 0
-
-    @answers(lambda engine: engine.refittable)
-    def is_refittable(self) -> bool:
-        flags: Any = self.plan.settings["flags"]
-        return not {"REFIT", "STRIP_PLAN", "REFIT_IDENTICAL"}.isdisjoint(flags)
-
-    @answers(lambda engine: engine.name)
-    def get_name(self) -> str:
-        return str(self.plan.settings["name"])
-
-    @answers(lambda engine: engine.hardware_compatibility_level)
-    def hardware_compatibility_level(self) -> int:
-        return int(self.plan.settings.get("hardware_compatibility_level", 0))
-
-    @answers(lambda engine: engine.profiling_verbosity)
-    def profiling_verbosity(self) -> int:
-        return int(self.plan.settings.get("profiling_verbosity", 0))
-
-    @answers(lambda engine: engine.device_memory_size)
-    def device_memory_size(self) -> int:
-        return Machine.settings.context_bytes
-
-    @answers(lambda engine: engine.device_memory_size_v2)
-    def device_memory_size_v2(self) -> int:
-        return Machine.settings.context_bytes
-
-    @answers(lambda engine: engine.streamable_weights_size)
-    def streamable_weights_size(self) -> int:
-        return 0
 
     @answers(lambda engine: engine.serialize())
     def serialize(self) -> HostMemory:
@@ -160,15 +116,11 @@ class Engine(Logging):
         return Inspector(self)
 
     @answers(lambda engine: engine.create_execution_context())
-    def create_execution_context(self, strategy: Int) -> "Context | None":
-        memory = 0
-        if strategy != 2:  # USER_MANAGED
-            memory = Machine.allocate(Machine.settings.context_bytes)
-            if not memory:
-                self.log(
-                    ERROR, "ICudaEngine::createExecutionContext: Error Code 2: OutOfMemory (no memory to activate)"
-                )
-                return None
+    def create_execution_context(self, _strategy: Int) -> "Context | None":
+        memory = Machine.allocate(Machine.settings.context_bytes)
+        if not memory:
+            self.log(ERROR, "ICudaEngine::createExecutionContext: Error Code 2: OutOfMemory (no memory to activate)")
+            return None
         return Context(self, memory)
 
 
@@ -182,10 +134,10 @@ class Inspector(StandIn):
 
     def _layers(self) -> list[Any]:
         model = self.engine.plan.model
-        if self.engine.profiling_verbosity() != 2:  # DETAILED
+        if self.engine.plan.settings.get("profiling_verbosity") != 2:  # DETAILED
             return [node.name for node in model.graph.node]
         dtypes = {item.name: onnx.TensorProto.DataType.Name(item.data_type) for item in model.graph.initializer}
-        inferred = onnx.shape_inference.infer_shapes(model).graph
+        inferred = onnx.shape_inference.infer_shapes(without_weights(model)).graph
         for item in (*inferred.value_info, *inferred.input, *inferred.output):
             dtypes[item.name] = onnx.TensorProto.DataType.Name(item.type.tensor_type.elem_type)
         if not self.context:  # the batch is dynamic, and formats depend on shapes that only a context has
@@ -205,11 +157,7 @@ class Inspector(StandIn):
     @answers(lambda inspector: inspector.get_engine_information(_json()))
     def get_engine_information(self, _format: Int) -> str:
         tensors = list(self.engine.plan.tensors)
-        return json.dumps({"Layers": self._layers(), "Bindings": tensors, "Engine Name": self.engine.get_name()})
-
-    @answers(lambda inspector: inspector.get_layer_information(0, _json()))
-    def get_layer_information(self, index: Int, _format: Int) -> str:
-        return json.dumps(self._layers()[index])
+        return json.dumps({"Layers": self._layers(), "Bindings": tensors, "Engine Name": "Unnamed Network 0"})
 
     @answers(lambda inspector: setattr(inspector, "execution_context", None))
     def set_execution_context(self, context: Long) -> bool:

@@ -8,9 +8,10 @@ from types import SimpleNamespace
 
 import onnx
 import onnxruntime
-from emulation.plans import Calculator, tensors_of
 
-ILLEGAL_ADDRESS = 700
+from .driver import ILLEGAL_ADDRESS
+from .plans import Calculator, tensors_of
+
 KNOWN = {"device_id", "use_tf32", "cudnn_conv_algo_search", "arena_extend_strategy", "user_compute_stream"}
 KNOWN |= {"enable_cuda_graph"}
 FALLBACK = "This session contains graph nodes that are assigned to the default CPU EP, but fallback to CPU EP has been"
@@ -74,7 +75,7 @@ class Session:
         if model.opset_import[0].version > 19 and any(node.op_type == "ReduceMax" for node in model.graph.node):
             raise ort.capi.onnxruntime_pybind11_state.Fail(FALLBACK)
         self._tensors = {tensor.name: tensor for tensor in tensors_of(model)}
-        self._calculator = Calculator(model, self._tensors)
+        self._calculator = Calculator(content, self._tensors)
         self._captured: dict[str, dict[str, int]] = {}
         self.runs: dict[str, int] = {}
         self._kept = []
@@ -116,12 +117,7 @@ class Session:
         assert library.emulation_give_engine(stream, run, ctypes.c_uint64(next(self.jobs))) == 0
 
     def _calculate(self, bound) -> int:
-        driver = self.ort.emulation.driver
-        for name, shape in bound.shapes.items():
-            n_bytes = self._tensors[name].dtype.itemsize
-            for extent in shape:
-                n_bytes *= extent
-            if not driver.holds(bound.addresses[name], n_bytes):
-                return ILLEGAL_ADDRESS
+        if not self._calculator.can_reach(self.ort.emulation.driver, bound.addresses, bound.shapes):
+            return ILLEGAL_ADDRESS
         self._calculator.run(bound.addresses, {"frame": bound.shapes["frame"]})
         return 0
