@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from machine import machine
 
-from edgerd.cuda.driver import LIBRARY
+from edgerd.cuda.driver import LIBRARY, Driver
 from edgerd.cuda.kernels.compilers import found_compilers
 from edgerd.cuda.properties import gpu_properties
 from edgerd.errors import MissingDependencyError
@@ -59,11 +59,10 @@ def _row(what: str, found: str | None, fix: str = "") -> Row:
 
 def _driver() -> Row:
     try:
-        library, number = ctypes.CDLL(LIBRARY), ctypes.c_int()
-    except OSError as error:
-        return _row("driver", None, str(error))
-    library.cuDriverGetVersion(ctypes.byref(number))
-    return _row("driver", f"for CUDA {number.value // 1000}.{number.value % 1000 // 10}")
+        major, minor = Driver().cuda_version()
+    except MissingDependencyError as error:
+        return _row("driver", None, f"{error.what} Next: {error.hint}")
+    return _row("driver", f"for CUDA {major}.{minor}")
 
 
 def _gpu(section: Section) -> Row:

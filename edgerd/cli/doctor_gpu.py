@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -60,11 +59,10 @@ def _driver() -> Check:
             error.what,
             fix if device_nodes() else f"nothing if there is no NVIDIA GPU; else: {fix}",
         )
-    number = ctypes.c_int()
-    driver.library.cuDriverGetVersion(ctypes.byref(number))
+    major, minor = driver.cuda_version()
     gpu = _properties()
     name = f", {gpu.name} ({gpu.architecture}, {gpu.memory_bytes / 2**30:.0f} GiB)" if gpu else ""
-    return Check("gpu driver", True, f"for CUDA {number.value // 1000}.{number.value % 1000 // 10}{name}")
+    return Check("gpu driver", True, f"for CUDA {major}.{minor}{name}")
 
 
 def _permissions() -> Check:

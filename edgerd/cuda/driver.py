@@ -17,6 +17,7 @@ LIBRARY = "libcuda.so.1"
 
 _SIGNATURES = {
     "cuInit": (c_uint,),
+    "cuDriverGetVersion": (POINTER(c_int),),
     "cuGetErrorString": (c_int, POINTER(c_char_p)),
     "cuDevicePrimaryCtxSetFlags_v2": (c_int, c_uint),
     "cuModuleLoadData": (POINTER(c_void_p), c_char_p),
@@ -136,6 +137,12 @@ class Driver:
             code, (f"The CUDA driver does not start: {self.describe(code)}.", "Reboot, then look at `dmesg`.")
         )
         raise MissingDependencyError(what, expected="a GPU that CUDA can use", hint=hint)
+
+    def cuda_version(self) -> tuple[int, int]:
+        """The newest CUDA that it knows: (12, 6)."""
+        number = c_int()
+        self.library.cuDriverGetVersion(ctypes.byref(number))
+        return number.value // 1000, number.value % 1000 // 10
 
     def error(self, code: int, call: str) -> EdgerdError:
         """The error for a CUresult other than 0."""

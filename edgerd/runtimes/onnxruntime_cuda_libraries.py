@@ -48,9 +48,7 @@ def load_libraries(ort: Any) -> None:
 
 
 def _check_driver(version: str, cuda: int) -> None:
-    number = ctypes.c_int()
-    Driver().library.cuDriverGetVersion(ctypes.byref(number))
-    major, minor = number.value // 1000, number.value % 1000 // 10
+    major, minor = Driver().cuda_version()
     if major >= cuda:
         return
     older = f', or pip install "onnxruntime-gpu[cuda,cudnn]<{_FIRST_WITH_CUDA_13}", which is for CUDA 12'

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from edgerd.bundle import Bundle
+from edgerd.manifest import TileSpec
 from edgerd.precision.tensorrt import GRAPH_FILES
 
 pytestmark = [pytest.mark.emulated(once=True), pytest.mark.usefixtures("emulation", "private_cache")]
@@ -25,7 +26,8 @@ def device(monkeypatch):
     """Neither torch nor what makes typed graphs."""
     import sys
 
-    for name in ("torch", "modelopt", "modelopt.onnx"):
+    there = [name for name in sys.modules if name.partition(".")[0] in ("torch", "modelopt")]
+    for name in {"torch", "modelopt", "modelopt.onnx", *there}:
         monkeypatch.setitem(sys.modules, name, None)
 
 
@@ -54,6 +56,36 @@ def test_the_whole_way_on_a_device(edgerd, with_graphs, parts, device, tmp_path)
     assert "NG" in edgerd("inspect", path, *sorted((parts / "test").glob("*/*.png"))).out
     assert edgerd("inspect", path, picture).exit_code == 0
     assert "tensorrt int8" in edgerd("bench", path, "--frame-size", "96x96", "--max-frames", 2).out
+
+
+def test_the_graphs_of_quantize_are_built_and_pass_the_gate(edgerd, bundle):
+    pytest.importorskip("modelopt", reason="edgerd[quantize] is not installed")
+    assert edgerd("quantize", bundle.path).exit_code == 0
+    for precision in ("fp16", "int8"):
+        built = edgerd("build-engine", bundle.path, "--runtime", "tensorrt", "--precision", precision)
+        assert built.exit_code == 0, built.err
+        (layers,) = [line for line in built.out.splitlines() if " layers: " in line]
+        assert f" {precision}" in layers
+        assert " fp32" in layers  # the head
+
+
+def test_all_tiles_of_a_frame_are_one_run(edgerd, bundle, emulation, tmp_path):
+    spec = bundle.manifest.preprocess.model_copy(update={"tiles": TileSpec(rows=1, columns=2)})
+    path = bundle.save_with(bundle.manifest.model_copy(update={"preprocess": spec})).path
+    built = edgerd("build-engine", path, "--runtime", "tensorrt", "--precision", "fp32", "--force")
+    assert built.exit_code == 0, built.err
+    (record,) = Bundle.open(path).manifest.engines
+    build = next(path / file for file in record.files if file.endswith("build.json"))
+    assert json.loads(build.read_text())["options"]["profile"] == [1, 2, 2]
+    lines = {}
+    for runtime in ("tensorrt", "onnxruntime"):
+        file = tmp_path / f"{runtime}.jsonl"
+        camera = ("--camera", "sample://ring?n=4&size=160", "--bundle", path, "--verdicts", file)
+        emulation.driver.clear()
+        assert edgerd("run", *camera, "--runtime", runtime, "--precision", "fp32").exit_code == 0
+        lines[runtime] = [json.loads(line)["score"] for line in file.read_text().splitlines()]
+    np.testing.assert_allclose(lines["tensorrt"], lines["onnxruntime"], atol=1e-3)
+    assert len(lines["tensorrt"]) == 4
 
 
 def test_fp32_without_a_build(edgerd, bundle, parts, tmp_path):
@@ -157,7 +189,8 @@ def test_ctrl_c_is_answered_at_once_though_the_build_stops_later(edgerd, with_gr
     assert last.startswith("TensorRT: stopping after this step, ")
 
 
-def test_every_option_in_a_dry_run(edgerd, with_graphs, emulation, tmp_path):
+@pytest.mark.parametrize("switch", ["--version-compatible", "--strip"])  # not both
+def test_every_option_in_a_dry_run(edgerd, with_graphs, emulation, tmp_path, switch):
     emulation.settings.dla_cores = 1
     file = tmp_path / "timings"
     options = {
@@ -166,8 +199,7 @@ def test_every_option_in_a_dry_run(edgerd, with_graphs, emulation, tmp_path):
         "--dla-core": 0,
         "--profile": "2:2:2",
         "--hardware-compatible": None,
-        "--version-compatible": None,
-        "--strip": None,
+        switch: None,
     }
     words = [word for name, value in options.items() for word in (name, value) if word is not None]
     common = ("build-engine", with_graphs.path, "--runtime", "tensorrt", "--precision", "fp16")
@@ -176,7 +208,7 @@ def test_every_option_in_a_dry_run(edgerd, with_graphs, emulation, tmp_path):
     flags = next(line for line in result.out.splitlines() if "flags: " in line)
     for name, value in options.items():
         assert (name if value is None else f"{name} {value}") in flags
-    assert f"timings: {file}" in result.out
+    assert f"timing cache: {file} (empty)" in result.out
     assert "DLA core 0" in result.out
     assert not file.exists()
 

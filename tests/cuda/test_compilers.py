@@ -1,5 +1,6 @@
 """The kernels compile for every supported GPU, by whichever compiler is there."""
 
+import os
 import shutil
 import subprocess
 from ctypes import byref, c_int
@@ -110,6 +111,8 @@ def nvrtc(request):
         library.nvrtcVersion(byref(major), byref(minor))
         if major.value == request.param:
             return library
+    if os.environ.get("CI") and request.param == 13:  # make setup installs it
+        pytest.fail("CI must compile the kernels with NVRTC 13, and there is none")
     pytest.skip(f"there is no NVRTC {request.param}")
 
 

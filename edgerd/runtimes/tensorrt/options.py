@@ -34,7 +34,7 @@ class BuildOptions(Record):
     opt_level: int | None = Field(default=None, ge=0, le=5)
     """How long the builder looks; None for TensorRT's default, 3."""
     hardware_compatible: bool = False
-    """Runs on every GPU from Ampere on, more slowly; not on a Jetson."""
+    """Runs on every GPU from Ampere on, on the same platform, more slowly."""
     version_compatible: bool = False
     """Runs with later TensorRTs too, more slowly; the plan carries code of its own for that."""
     strip: bool = False

@@ -10,6 +10,7 @@ from edgerd.runtimes.tensorrt.log import Complaint, Log, refusal, started
 from edgerd.runtimes.tensorrt.options import BuildOptions
 
 PLAN_FILE = "engine.plan"
+_SHOWN = 5
 _SIGNS_OF_ANOTHER_MACHINE = ("compatible", "version tag does not match", "platform specific tag")
 """In TensorRT's words: incompatible device, not compatible with this version; the tags are the plan's first bytes."""
 
@@ -70,9 +71,10 @@ def _refit(engine: trt.ICudaEngine, graph: bytes, log: Log) -> None:
     missing = refitter.get_missing_weights()
     if filled and not missing:
         return
+    errors = [weights.get_error(index).desc().strip() for index in range(weights.num_errors)]
+    reasons = [*errors[:_SHOWN], *([f"missing: {', '.join(missing[:_SHOWN])}"] if missing else [])]
     raise BundleDamagedError(
-        f"The stripped engine cannot be given the graph's weights: {log.take()}"
-        + (f"; missing: {', '.join(missing[:5])}." if missing else "."),
+        f"The stripped engine cannot be given the graph's weights: {'; '.join(reasons) or log.take()}.",
         expected="the graph that it was built from",
         hint="edgerd build-engine --runtime tensorrt builds it again.",
     )
