@@ -43,7 +43,7 @@ def trained_run(parts: Path, made_once: Path) -> Path:
     """A run of the built-in teacher on `parts`, 64 px, 24 steps."""
     if (made_once / "run").exists():
         return made_once / "run"
-    torch = pytest.importorskip("torch", reason="what trains the bundle is not installed")
+    torch = pytest.importorskip("torch", reason="what trains the bundle is not installed", exc_type=ImportError)
 
     from edgerd.manifest import PreprocessSpec
     from edgerd.models.weights import load_teacher

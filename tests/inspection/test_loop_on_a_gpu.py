@@ -25,7 +25,7 @@ def runtime(request):
 
 @pytest.mark.parametrize("mode", ["latency", "throughput"])
 @pytest.mark.parametrize("pixel_format", PixelFormat)
-def test_500_frames_give_the_alerts_of_the_cpu(bundle, runtime, pixel_format, mode):
+def test_500_frames_give_the_alerts_of_the_cpu(runtime, bundle, pixel_format, mode):
     graph = bundle.read(GRAPH_FILE)
     key = runtime.key("fp32", hashlib.sha256(graph).hexdigest())
     files = runtime.build(graph, "fp32")
