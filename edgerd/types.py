@@ -18,7 +18,7 @@ Float32Array: TypeAlias = npt.NDArray[np.float32]
 
 
 class PixelFormat(str, Enum):
-    """How the bytes of a frame are laid out (DESIGN of the preprocessing spec: everything becomes BGR first)."""
+    """How the bytes of a frame are laid out; preprocessing makes BGR of it first."""
 
     BGR = "bgr"
     """uint8 (h, w, 3)."""
@@ -28,6 +28,15 @@ class PixelFormat(str, Enum):
     """uint8 (h * 3 / 2, w): a Y plane, then interleaved U and V at half resolution; h and w even."""
     YUYV = "yuyv"
     """uint8 (h, w, 2): Y0 U Y1 V for every two pixels; w even."""
+
+    def shape(self, height: int, width: int) -> tuple[int, ...]:
+        """Of the data of a picture of this size."""
+        rows = height * 3 // 2 if self is PixelFormat.NV12 else height
+        return (rows, width, *{PixelFormat.BGR: (3,), PixelFormat.YUYV: (2,)}.get(self, ()))
+
+    def size(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """Height and width of the picture whose data has this shape."""
+        return shape[0] * 2 // 3 if self is PixelFormat.NV12 else shape[0], shape[1]
 
 
 class Verdict(str, Enum):

@@ -12,7 +12,6 @@ from edgerd.cuda.kernels.plan import FrameLayout
 from edgerd.cuda.kernels.preprocess import Preprocessor
 from edgerd.cuda.memory import Memory
 from edgerd.data.preprocess import bgr_from_frame, prepare
-from edgerd.inspection.frame_slots import frame_shape
 from edgerd.manifest import PreprocessSpec, RegionSpec, TileSpec
 from edgerd.types import Frame, PixelFormat, UInt8Array
 from gpu.card import clocks_while
@@ -157,4 +156,4 @@ def _bandwidth_of(gpu: Context, layout: FrameLayout, cameras: int, n: int) -> tu
 
 
 def _noise(layout: FrameLayout, seed: int) -> UInt8Array:
-    return np.random.default_rng(seed).integers(0, 256, frame_shape(layout), np.uint8)
+    return np.random.default_rng(seed).integers(0, 256, layout.shape, np.uint8)

@@ -29,7 +29,7 @@ class Evaluation:
         scores: float64 (n,), the maximum over a picture's tiles.
         maps: float32 (n, T, H, W).
         masks: Of each picture: bool (T, H, W), or None where nobody drew one.
-        metrics: All of DESIGN's keys.
+        metrics: Everything that `edgerd evaluate --json` writes of them.
         skipped: Pictures that could not be read, and why.
     """
 

@@ -49,13 +49,7 @@ class VideoCaps:
     @property
     def shape(self) -> tuple[int, ...]:
         """Of a frame's data."""
-        shapes = {
-            PixelFormat.BGR: (self.height, self.width, 3),
-            PixelFormat.GREY: (self.height, self.width),
-            PixelFormat.NV12: (self.height * 3 // 2, self.width),
-            PixelFormat.YUYV: (self.height, self.width, 2),
-        }
-        return shapes[self.pixel_format]
+        return self.pixel_format.shape(self.height, self.width)
 
     @property
     def is_padded(self) -> bool:

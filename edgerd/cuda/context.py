@@ -129,6 +129,7 @@ class Context:
         self.check_thread()
         primary, self._primary = self._primary, None
         if not self.is_lost:
+            # leaving may be what finds it lost: then it is given up as well
             with contextlib.suppress(DeviceLostError), self.errors():
                 primary.leave()
                 return

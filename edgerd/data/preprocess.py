@@ -264,8 +264,7 @@ def _fits(data: UInt8Array, pixel_format: PixelFormat) -> bool:
 def _bgr_from_yuv(data: UInt8Array, pixel_format: PixelFormat, spec: PreprocessSpec) -> UInt8Array:
     """Convert strip by strip: what lies between stays in the cache, where whole planes cost three times as much."""
     matrix = yuv_to_bgr(spec.colour_standard, spec.colour_range)
-    width = data.shape[1]
-    height = data.shape[0] * 2 // 3 if pixel_format is PixelFormat.NV12 else data.shape[0]
+    height, width = pixel_format.size(data.shape)
     bgr = np.empty((height, width, 3), np.uint8)
     for top in range(0, height, _STRIP_ROWS):
         strip = bgr[top : top + _STRIP_ROWS]

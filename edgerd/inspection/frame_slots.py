@@ -13,9 +13,7 @@ from edgerd.inspection.guards import frame_size
 from edgerd.inspection.lanes import FrameWork, Lane
 from edgerd.inspection.slots import Slots
 from edgerd.manifest import PreprocessSpec
-from edgerd.types import Frame, PixelFormat
-
-_CHANNELS = {PixelFormat.BGR: (3,), PixelFormat.YUYV: (2,)}
+from edgerd.types import Frame
 
 
 class FrameSlots:
@@ -79,7 +77,7 @@ class FrameSlots:
         except BaseException:
             self._free()
             raise
-        shape = (cameras,) * (cameras > 1) + frame_shape(layout)
+        shape = (cameras,) * (cameras > 1) + layout.shape
         self.slots = Slots([frame.host.reshape(shape) for frame in frames])
 
     def lane_of(self, number: int) -> Lane:
@@ -102,12 +100,6 @@ class FrameSlots:
         if self._kernel:
             self._kernel.close()
         self._memory.free()
-
-
-def frame_shape(layout: FrameLayout) -> tuple[int, ...]:
-    """Shape of a frame's data."""
-    rows = layout.height * 3 // 2 if layout.pixel_format is PixelFormat.NV12 else layout.height
-    return (rows, layout.width, *_CHANNELS.get(layout.pixel_format, ()))
 
 
 def layout_of(frame: Frame) -> FrameLayout:

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgerd.data.prepared import grey_level_statistics
 from edgerd.manifest import PictureLimits
-from edgerd.types import Frame, PixelFormat, UInt8Array
+from edgerd.types import Frame, UInt8Array
 
 BLACK_LEVEL = 8.0
 """A mean grey level below this, and below that of good pictures, is a covered lens or no light."""
@@ -123,8 +123,8 @@ class SizeGuard:
 
 def frame_size(frame: Frame) -> tuple[int, int]:
     """Width and height of a frame in pixels."""
-    rows, width = frame.data.shape[:2]
-    return width, rows * 2 // 3 if frame.pixel_format is PixelFormat.NV12 else rows
+    height, width = frame.pixel_format.size(frame.data.shape)
+    return width, height
 
 
 def _sampled(data: UInt8Array) -> UInt8Array:

@@ -9,7 +9,7 @@ import numpy as np
 
 from edgerd.cuda.context import Context
 from edgerd.cuda.graphs import Step
-from edgerd.cuda.memory import FrameBuffer, Memory
+from edgerd.cuda.memory import Memory, PinnedBuffer
 from edgerd.manifest import PreprocessSpec
 from edgerd.runtimes.device import DeviceEngine
 from edgerd.types import Float32Array, UInt8Array
@@ -27,9 +27,9 @@ class Lane:
     Attributes:
         stream: A `pycuda.driver.Stream`.
         tiles_address: Where the preprocessing kernel writes.
-        tiles: uint8 (batch, H, W, 3), BGR; these three on the host, of the last run, valid after a wait.
-        score: float32 (batch,).
-        anomaly_map: float32 (batch, H, W).
+        tiles: uint8 (batch, H, W, 3), BGR, on the host; valid after `wait`, until the next run.
+        score: float32 (batch,), likewise.
+        anomaly_map: float32 (batch, H, W), likewise.
         engine_ms: Of the last run, milliseconds on the GPU; None without `profile`.
     """
 
@@ -100,7 +100,7 @@ class FrameWork:
         self,
         gpu: Context,
         lane: Lane,
-        frame: FrameBuffer,
+        frame: PinnedBuffer,
         kernel: Callable[[Any], None],
         *,
         capture: bool,

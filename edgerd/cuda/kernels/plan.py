@@ -6,7 +6,7 @@ The kernels and their parameters are described at the top of `preprocess.cu`; `_
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import gcd
+from math import gcd, prod
 
 import numpy as np
 import numpy.typing as npt
@@ -63,10 +63,14 @@ class FrameLayout:
     stride: int = 0
 
     def __post_init__(self) -> None:
-        per_pixel = {PixelFormat.BGR: 3, PixelFormat.YUYV: 2}.get(self.pixel_format, 1)
-        rows = self.height * 3 // 2 if self.pixel_format is PixelFormat.NV12 else self.height
-        object.__setattr__(self, "pitch", self.pitch or self.width * per_pixel)
+        rows, columns, *channels = self.shape
+        object.__setattr__(self, "pitch", self.pitch or columns * prod(channels))
         object.__setattr__(self, "stride", self.stride or rows * self.pitch)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a frame's data without gaps, uint8."""
+        return self.pixel_format.shape(self.height, self.width)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

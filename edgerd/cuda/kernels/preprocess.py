@@ -55,7 +55,7 @@ class Preprocessor:
         """What enqueues the kernel on a `pycuda.driver.Stream`, between two addresses.
 
         Args:
-            source: Device address of the first frame, as `FrameBuffer.address`.
+            source: Device address of the first frame, as `PinnedBuffer.address`.
             tiles: Device address of uint8 `output_shape`.
 
         Raises:
