@@ -21,7 +21,7 @@ FROZEN_AFTER_S = 2.0
 """Both must have passed: a stream of a still scene may repeat a frame until its next key frame."""
 SAMPLED_ROWS = 16
 """Whole ones: every cache line that is touched costs its time, on each frame of a live camera."""
-_EVERY_ROW = 4
+_EVERY_ROW = 8
 _GREY_WEIGHTS = (0.114, 0.587, 0.299)
 """Of blue, green and red, as OpenCV takes them."""
 _ROUNDING = 1.0
@@ -51,7 +51,7 @@ def exposure_reason(tiles: UInt8Array, limits: PictureLimits) -> str:
 def _is_clearly_well_exposed(tiles: UInt8Array, limits: PictureLimits) -> bool:
     """True for nearly all frames, in half the time that their statistics take; never where those would not say so.
 
-    The mean is that of the channels. The contrast of a fourth of the rows gives a bound: pixels that are added,
+    The mean is that of the channels. The contrast of an eighth of the rows gives a bound: pixels that are added,
     whatever their level, make the sum of the squared deviations no smaller.
     """
     rows = tiles.reshape(-1, *tiles.shape[-2:])
