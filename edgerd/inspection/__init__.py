@@ -1,6 +1,7 @@
 """From a camera's frames to verdicts and alerts. `inspector` is where to begin, `loop` what a run does.
 
-inspector     bundle and engine -> verdicts; on a CPU it does the work itself
+inspector     bundle and engine -> verdicts
+on_host       how, with an engine that takes arrays
 judge         scores and maps -> a verdict, the same on every device
 guards        frames that are not worth judging: black, frozen, of another size
 regions       where a map is above the threshold

@@ -7,18 +7,15 @@ with Inspector.open("bundle") as inspector:
 from __future__ import annotations
 
 import math
-import time
 from pathlib import Path
 from types import TracebackType
 
-import numpy as np
-
 from edgerd.bundle import Bundle
-from edgerd.data.preprocess import bgr_from_frame, prepare
 from edgerd.errors import BundleError, InputError
 from edgerd.inspection.device_step import DeviceOptions
-from edgerd.inspection.judge import Judge, Pending, elapsed_ms
+from edgerd.inspection.judge import Judge, Pending
 from edgerd.inspection.on_device import DeviceInspection
+from edgerd.inspection.on_host import HostInspection
 from edgerd.inspection.slots import Buffers
 from edgerd.manifest import ThresholdRecord
 from edgerd.runtimes.choose import open_engine
@@ -59,11 +56,12 @@ class Inspector:
         self.threshold = float(threshold)
         self.why = why
         self.last_engine_ms: float | None = None
-        self._spec = bundle.manifest.preprocess
-        self._judge = Judge(bundle.manifest, self.threshold)
-        self._on_device: DeviceInspection | None = None
+        judge, spec = Judge(bundle.manifest, self.threshold), bundle.manifest.preprocess
+        self._way: HostInspection | DeviceInspection
         if isinstance(engine, DeviceEngine):
-            self._on_device = DeviceInspection(engine, self._judge, self._spec, device)
+            self._way = DeviceInspection(engine, judge, spec, device)
+        else:
+            self._way = HostInspection(engine, judge, spec)
 
     @classmethod
     def open(
@@ -135,35 +133,26 @@ class Inspector:
             SpecError: As `inspect`.
             DeviceError: The GPU refuses, or is lost.
         """
-        frame = _as_frame(frame)
-        if self._on_device:
-            return self._on_device.submit(frame)
-        outcome = self._inspect_here(frame)
-        return Pending(lambda: outcome)
+        return self._way.submit(_as_frame(frame))
 
     @property
     def depth(self) -> int:
         """Frames that may be under way at once."""
-        return self._on_device.step.options.depth if self._on_device else 1
+        return self._way.depth
 
     @property
     def buffers(self) -> Buffers | None:
         """Where the frames of a camera lie best; None where that does not matter."""
-        return self._on_device.step if self._on_device else None
+        return self._way.buffers
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What is worth knowing about the way frames take, a sentence each."""
-        return self._on_device.notes if self._on_device else ()
+        return self._way.notes
 
     def warm_up(self, n: int = 3) -> None:
         """Run a grey picture through the engine: the first ones are slow, kernels and memory are made ready in them."""
-        if self._on_device:
-            self._on_device.step.warm_up(n)
-            return
-        tiles = np.full((self._spec.n_tiles, self._spec.height, self._spec.width, 3), 128, np.uint8)
-        for _ in range(n):
-            self.engine.infer(tiles)
+        self._way.warm_up(n)
 
     def keep_warm(self) -> None:
         """Let a GPU that waits for frames work a little, so that it keeps its clocks up; nothing may be under way.
@@ -171,13 +160,11 @@ class Inspector:
         Raises:
             DeviceError: The GPU is lost.
         """
-        if self._on_device:
-            self._on_device.step.keep_warm()
+        self._way.keep_warm()
 
     def close(self) -> None:
         """Free what slots and engine hold; safe to call twice."""
-        if self._on_device:
-            self._on_device.close()
+        self._way.close()
         self.engine.close()
 
     def __enter__(self) -> Inspector:
@@ -187,17 +174,6 @@ class Inspector:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-    def _inspect_here(self, frame: Frame) -> tuple[Inspection, float | None]:
-        started_s = time.perf_counter()
-        tiles = prepare(bgr_from_frame(frame, self._spec), self._spec)
-        badly_exposed = self._judge.exposure(tiles, started_s)
-        if badly_exposed:
-            return badly_exposed, None
-        asked_s = time.perf_counter()
-        maps = self.engine.infer(tiles)
-        engine_ms = elapsed_ms(asked_s)
-        return self._judge.decide(maps, frame, started_s), engine_ms
 
 
 def _check_reachable(threshold: float) -> None:

@@ -8,6 +8,7 @@ from collections import deque
 from edgerd.inspection.device_step import DeviceOptions, DeviceStep, Ticket
 from edgerd.inspection.frame_slots import layout_of
 from edgerd.inspection.judge import Judge, Pending
+from edgerd.inspection.slots import Buffers
 from edgerd.manifest import PreprocessSpec
 from edgerd.runtimes.device import DeviceEngine
 from edgerd.runtimes.protocol import Maps
@@ -40,6 +41,16 @@ class DeviceInspection:
         self._under_way: deque[Pending] = deque()
 
     @property
+    def depth(self) -> int:
+        """See `Inspector.depth`."""
+        return self.step.options.depth
+
+    @property
+    def buffers(self) -> Buffers:
+        """See `Inspector.buffers`."""
+        return self.step
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """See `Inspector.notes`."""
         return (*self.step.notes, *self._engine.notes)
@@ -49,13 +60,21 @@ class DeviceInspection:
         started_s = time.perf_counter()
         layout = layout_of(frame)
         fits = self.step.fits(layout)
-        self._settle(self.step.options.depth - 1 if fits else 0)
+        self._settle(self.depth - 1 if fits else 0)
         if not fits:
             self.step.prepare_for(layout)
         ticket = self.step.launch(frame.data)
         pending = Pending(lambda: self._finish(frame, ticket, started_s))
         self._under_way.append(pending)
         return pending
+
+    def warm_up(self, n: int) -> None:
+        """See `Inspector.warm_up`."""
+        self.step.warm_up(n)
+
+    def keep_warm(self) -> None:
+        """See `Inspector.keep_warm`."""
+        self.step.keep_warm()
 
     def close(self) -> None:
         """Free the step; safe to call twice. Frames that are under way are dropped."""

@@ -60,7 +60,7 @@ def test_size_of_a_planar_frame_is_that_of_the_picture() -> None:
 
 @pytest.mark.parametrize("n_tiles", [1, 3])
 def test_exposure_is_judged_by_the_statistics_of_all_pixels(n_tiles: int) -> None:
-    """Pictures of all kinds, among them stripes that the rows looked at first miss, and limits close to what they have."""
+    """Pictures of all kinds, stripes that the rows looked at first miss, limits close to what they have."""
     rng = np.random.default_rng(n_tiles)
     said: list[bool] = []
     for case in range(400):

@@ -1,0 +1,66 @@
+"""Frames judged by an engine that takes arrays: prepared here, inferred, and done when `submit` returns."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from edgerd.data.preprocess import bgr_from_frame, prepare
+from edgerd.inspection.judge import Judge, Pending, elapsed_ms
+from edgerd.inspection.slots import Buffers
+from edgerd.manifest import PreprocessSpec
+from edgerd.runtimes.protocol import Engine
+from edgerd.types import Frame, Inspection
+
+
+class HostInspection:
+    """The way of a frame over the CPU; the same members as `DeviceInspection`.
+
+    Args:
+        engine: Open; stays open.
+        judge: Says what the engine's answers mean.
+        spec: The preprocessing.
+
+    Attributes:
+        depth: Frames that may be under way at once.
+        buffers: None: frames may lie anywhere.
+        notes: None.
+    """
+
+    depth = 1
+    buffers: Buffers | None = None
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, engine: Engine, judge: Judge, spec: PreprocessSpec) -> None:
+        self._engine = engine
+        self._judge = judge
+        self._spec = spec
+
+    def submit(self, frame: Frame) -> Pending:
+        """See `Inspector.submit`."""
+        outcome = self._inspect(frame)
+        return Pending(lambda: outcome)
+
+    def warm_up(self, n: int) -> None:
+        """See `Inspector.warm_up`."""
+        tiles = np.full((self._spec.n_tiles, self._spec.height, self._spec.width, 3), 128, np.uint8)
+        for _ in range(n):
+            self._engine.infer(tiles)
+
+    def keep_warm(self) -> None:
+        """A CPU needs nothing."""
+
+    def close(self) -> None:
+        """There is nothing to free."""
+
+    def _inspect(self, frame: Frame) -> tuple[Inspection, float | None]:
+        started_s = time.perf_counter()
+        tiles = prepare(bgr_from_frame(frame, self._spec), self._spec)
+        badly_exposed = self._judge.exposure(tiles, started_s)
+        if badly_exposed:
+            return badly_exposed, None
+        asked_s = time.perf_counter()
+        maps = self._engine.infer(tiles)
+        engine_ms = elapsed_ms(asked_s)
+        return self._judge.decide(maps, frame, started_s), engine_ms
