@@ -8,6 +8,7 @@ inspection.verdict, inspection.score, inspection.regions
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from edgerd.bundle import Bundle
     from edgerd.inspection.inspector import Inspector
     from edgerd.types import Alert, Frame, Inspection, Verdict
+
+# Releases of ONNX Runtime from 1.32 on send usage data to Microsoft unless this is set before their first import. An
+# inspection sends nothing that it was not told to send; whoever wants that sets it to 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 try:
     __version__ = version("edgerd")

@@ -21,6 +21,7 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from pydantic import ValidationError
@@ -112,27 +113,42 @@ class Bundle:
         record = self.manifest.files.get(name)
         file = self.path / name
         if record is None:
-            raise BundleDamagedError(f"{name} is not part of the bundle {self.path}.")
+            raise BundleDamagedError(
+                f"{name} is not part of the bundle {self.path}.",
+                expected="one of the files that its manifest lists",
+                hint=f"edgerd show {quote(str(self.path))}",
+            )
         if not _lies_inside(file, self.path):
             raise BundleDamagedError(
                 f"{name} lies outside the bundle {self.path}.",
                 expected="a plain file inside it",
-                hint="Export it again.",
+                hint=self._repair(name),
             )
         try:
             content = file.read_bytes()
         except OSError as error:
             raise BundleDamagedError(
-                f"{file} cannot be read: {error.strerror}.", expected="a file of the bundle", hint="Export it again."
+                f"{file} cannot be read: {error.strerror}.", expected="a file of the bundle", hint=self._repair(name)
             ) from error
         digest = hashlib.sha256(content).hexdigest()
         if digest != record.sha256:
             raise BundleDamagedError(
                 f"{file} was changed: its SHA-256 is {digest[:16]}...",
                 expected=f"{record.sha256[:16]}...",
-                hint="Copy the bundle again from where it was made, or export it again.",
+                hint=self._repair(name),
             )
         return content
+
+    def _repair(self, name: str) -> str:
+        """What to do about a file that is damaged: an engine is made here, all else where the bundle was made."""
+        for engine in self.manifest.engines:
+            if name in engine.files:
+                key = engine.key
+                return (
+                    f"edgerd build-engine {quote(str(self.path))} --runtime {key.runtime} --precision {key.precision} "
+                    "makes it again."
+                )
+        return "Copy the bundle again from where it was made, or export it again."
 
     def verify(self) -> int:
         """Read and verify every file; returns how many there are.
@@ -283,12 +299,14 @@ def _sealed(manifest: Manifest) -> bytes:
 
 
 def _check_seal(file: Path, written: bytes, seal: object) -> None:
+    """The seal is the SHA-256 of the file with zeros in the seal's own place."""
     unsealed = written.replace(str(seal).encode(), NO_SEAL.encode(), 1)
     if hashlib.sha256(unsealed).hexdigest() != seal:
         raise BundleDamagedError(
-            f"{file} was changed.",
-            expected=f"a file whose SHA-256 is {str(seal)[:16]}..., its own place zeroed",
-            hint="Copy the bundle again from where it was made. Thresholds are set by a recipe or by edgerd calibrate.",
+            f"{file} was changed: its content does not fit its own hash.",
+            expected="a manifest exactly as edgerd wrote it",
+            hint="Copy the bundle again from where it was made. A threshold is changed by edgerd calibrate, or for one "
+            "run by --threshold.",
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -185,6 +186,30 @@ def test_an_internal_error_asks_for_a_report(result_of, bundle, monkeypatch):
     code, _, err = result_of("show", bundle.path)
     assert code == 1
     assert err.startswith("error: Internal error: ZeroDivisionError: division by zero\nNext: run it again with --debug")
+
+
+def test_an_interrupt_that_a_library_made_an_error_of_is_an_interrupt(result_of, bundle, monkeypatch):
+    def interrupted(path):
+        raise RuntimeError("Failed to export the model") from KeyboardInterrupt()
+
+    monkeypatch.setattr("edgerd.cli.show.Bundle.open", interrupted)
+    code, _, err = result_of("show", bundle.path)
+    assert (code, err) == (130, "error: Interrupted.\n")
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_no_library_keeps_or_sends_usage_data(bundle, tmp_path, runtime):
+    """ONNX Runtime and OpenVINO put an identity into the home folder and send events, unless they are kept from it."""
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    home = tmp_path / "home"
+    home.mkdir()
+    environment |= {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
+    camera = ("--camera", "sample://ring?n=3", "--bundle", str(bundle.path))
+    words = ["run", *camera, "--runtime", runtime, "--precision", "fp32"]
+    script = f"from edgerd.cli.main import main; main({words!r})"
+    ended = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert [str(file) for file in home.rglob("*") if file.is_file() and "edgerd" not in file.parts] == []
 
 
 def test_piped_into_a_reader_that_stops(bundle):

@@ -266,7 +266,8 @@ def combinations(runtime: str, precision: str, runtime_of: RuntimeSource = load_
     """Every runtime and precision that "auto" stands for on this machine.
 
     Raises:
-        MissingDependencyError: There is none.
+        InputError: The runtimes that are installed do not have the precision.
+        MissingDependencyError: None is installed.
     """
     names = list(RUNTIMES) if runtime == "auto" else [runtime]
     probes = {name: runtime_of(name).probe() for name in names}
@@ -274,10 +275,17 @@ def combinations(runtime: str, precision: str, runtime_of: RuntimeSource = load_
     found = [(n, p) for n, probe in probes.items() for p in probe.precisions if p in wanted]
     if found:
         return found
-    reasons = "; ".join(f"{n}: {probe.reason or ', '.join(probe.precisions)}" for n, probe in probes.items())
+    reasons = "; ".join(f"{n}: {', '.join(probe.precisions) or probe.reason}" for n, probe in probes.items())
+    usable = [probe for probe in probes.values() if probe.usable]
+    fixes = [probe.fix for probe in probes.values() if probe.fix]
+    if usable:
+        raise InputError(
+            f"{'No runtime' if runtime == 'auto' else runtime} runs {precision} on this machine ({reasons}).",
+            expected="a precision that a runtime has here",
+            hint=f"For instance --precision {usable[0].precisions[-1]}; edgerd doctor says what else there is.",
+        )
     raise MissingDependencyError(
-        f"This machine cannot run {'any runtime' if runtime == 'auto' else runtime}"
-        f"{'' if precision == 'auto' else f' at {precision}'} ({reasons}).",
-        expected="a runtime that is installed, and a precision it has here",
-        hint=next((probe.fix for probe in probes.values() if probe.fix), "edgerd doctor"),
+        f"This machine cannot run {'any runtime' if runtime == 'auto' else runtime} ({reasons}).",
+        expected="a runtime that is installed",
+        hint=next(iter(fixes), "edgerd doctor"),
     )

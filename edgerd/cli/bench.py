@@ -13,6 +13,7 @@ import numpy as np
 from edgerd.bundle import Bundle
 from edgerd.cameras.memory import MemoryCamera
 from edgerd.cli.console import counted, print_latencies, speaker, warn, write_json
+from edgerd.cli.main import INTERRUPTED
 from edgerd.cli.options import (
     bundle_argument,
     device_options,
@@ -26,6 +27,7 @@ from edgerd.errors import InputError
 from edgerd.inspection.device_step import DeviceOptions
 from edgerd.inspection.inspector import Inspector
 from edgerd.inspection.loop import run_loop
+from edgerd.inspection.summary import Ended
 from edgerd.manifest import RegionSpec
 from edgerd.types import UInt8Array
 
@@ -66,7 +68,7 @@ def bench(
         inspector.inspect(frames[0])  # slots and graphs are made for the first frame
         summary = run_loop(inspector, MemoryCamera(frames, max_frames), profile=True)
     summary.raise_for_error()
-    say(f"{counted(max_frames, 'frame')} of {frame_size}, {counted(summary.threads, 'thread')}, {summary.device}")
+    say(f"{counted(summary.frames, 'frame')} of {frame_size}, {counted(summary.threads, 'thread')}, {summary.device}")
     print_latencies(say, summary, with_capture=False)
     if summary.no_decision:
         were, are, their = ("was", "is", "its") if summary.no_decision == 1 else ("were", "are", "their")
@@ -76,6 +78,9 @@ def bench(
         )
     if json_file:
         write_json(json_file, summary.to_json() | {"frame_size": frame_size})
+    if summary.ended is Ended.INTERRUPTED:
+        warn(f"Interrupted after {summary.frames} of {max_frames} frames.")
+        raise click.exceptions.Exit(INTERRUPTED)
 
 
 def frames_of(bundle: Bundle, width: int, height: int) -> list[UInt8Array]:

@@ -21,8 +21,12 @@ from edgerd.cli.options import PRECISIONS
 from edgerd.cli.search_table import print_search, report_measured
 from edgerd.cli.tensorrt_options import TensorRtChoice, tensorrt_options
 from edgerd.errors import InputError
+from edgerd.manifest import EngineRecord
 from edgerd.precision.preset import load_preset
 from edgerd.runtimes import RUNTIMES
+
+_CLEARLY_FASTER = 0.8
+"""Of another engine's time: the two were measured at different times."""
 
 
 @click.command("build-engine")
@@ -131,8 +135,25 @@ def build_engine(
         warn(f"{chosen.name} was refused by the gate and is installed because of --force.")
     why = "the fastest that passed" if len(built.candidates) > 1 else "as asked"
     say(f"Default engine of {bundle}: {chosen.name} ({why}), threshold {chosen.threshold.value:.4f}.")
+    _point_out_faster(opened, chosen)
     if ranges:
         say_what_became_of_older_graphs(opened, built.bundle)
+
+
+def _point_out_faster(before: Bundle, chosen: EngineRecord) -> None:
+    """An engine that was built earlier and is faster stays in the bundle, and is no longer the default."""
+    others = [
+        engine
+        for engine in before.manifest.engines
+        if engine.name != chosen.name and engine.gate.passed and engine.median_ms is not None
+    ]
+    best = min(others, key=lambda engine: engine.median_ms or 0.0, default=None)
+    if best and best.median_ms and chosen.median_ms and best.median_ms < _CLEARLY_FASTER * chosen.median_ms:
+        flags = f"--runtime {best.key.runtime} --precision {best.key.precision}"
+        warn(
+            f"{best.name} took {best.median_ms:.1f} ms per picture when it was built, {chosen.name} takes "
+            f"{chosen.median_ms:.1f} ms. It is still there: {flags}."
+        )
 
 
 def _refuse_what_only_builds_use(options: Mapping[str, object]) -> None:

@@ -33,6 +33,11 @@ def print_dry_run(bundle: Bundle, runtime: str, precision: str, choice: TensorRt
             say(f"{name} {kind}: from {graph.file}, {origin}")
             for line in made.dry_run(graph.content, kind) if isinstance(made, TensorRt) else ():
                 say(f"  {line}")
+        described = runtime_of(TensorRt.name)
+        if isinstance(described, TensorRt) and described.probe().usable:
+            say("This device, as a file for --target on another machine:")
+            for line in described.target_lines():
+                say(f"  {line}")
     say("Nothing was built.")
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 import click
 
 from edgerd.building.calibrate import Calibration
-from edgerd.bundle import check_can_save
+from edgerd.bundle import Bundle, check_can_save
 from edgerd.cli.calibrate import report_calibration
-from edgerd.cli.console import progress_bar, quoted, say
+from edgerd.cli.console import progress_bar, quoted, say, warn
 from edgerd.cli.options import rate_option
 from edgerd.cli.train import need_torch
+from edgerd.errors import BundleError
+from edgerd.manifest import GRAPH_FILE
 
 
 @click.command()
@@ -30,6 +32,7 @@ def export(run: Path, out: Path, no_pictures: bool, false_alarm_rate: float) -> 
 
     folder = RunFolder.open(run)
     check_can_save(out)
+    _say_what_is_replaced(out)
     bundle = bundle_from_run(folder, out, pictures=not no_pictures, say=say)
     holdout = folder.holdout_pictures()
     with progress_bar("calibrating", len(holdout)) as advance:
@@ -37,3 +40,21 @@ def export(run: Path, out: Path, no_pictures: bool, false_alarm_rate: float) -> 
     report_calibration(calibration, names=folder.record.holdout)
     path = quoted(out)
     say(f"{out} works now: edgerd run --camera URI --bundle {path}. A faster engine: edgerd build-engine {path}")
+
+
+def _say_what_is_replaced(out: Path) -> None:
+    """An export begins anew: what was built from the bundle that is there goes with it."""
+    try:
+        there = Bundle.open(out).manifest
+    except BundleError:  # none, or one that is beyond use
+        return
+    lost = [f"the engine {engine.name}" for engine in there.engines]
+    lost += [
+        f"the graph {name}"
+        for name in sorted(set(there.files) - {GRAPH_FILE})
+        if name.endswith(".onnx") and "/" not in name
+    ]
+    if there.threshold and there.threshold.n_good != there.training.n_holdout:
+        lost.append(f"a threshold from {there.threshold.n_good} good pictures")
+    if lost:
+        warn(f"{out} is a bundle already, and is replaced: {', '.join(lost)} will have to be made again.")

@@ -92,7 +92,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def _report(error: BaseException) -> int:
     """Print what a user needs to know of an error; returns the exit code."""
-    if isinstance(error, (click.Abort, KeyboardInterrupt)):
+    if isinstance(error, (click.Abort, KeyboardInterrupt)) or _was_interrupted(error):
         print_error("Interrupted.")
         return INTERRUPTED
     if isinstance(error, click.ClickException):
@@ -110,6 +110,16 @@ def _report(error: BaseException) -> int:
         f"Internal error: {type(error).__name__}: {error}\nNext: run it again with --debug and report what it prints."
     )
     return 1
+
+
+def _was_interrupted(error: BaseException) -> bool:
+    """Whether Ctrl-C is behind an error that is none of ours: libraries turn it into errors of their own."""
+    if isinstance(error, (EdgerdError, click.ClickException)):
+        return False
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, KeyboardInterrupt):
+        found = found.__cause__ or found.__context__
+    return found is not None
 
 
 def _click_message(error: click.ClickException) -> str:

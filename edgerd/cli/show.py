@@ -84,7 +84,8 @@ def _layer_lines(bundle: Bundle, engine: EngineRecord) -> list[str]:
     if not built:
         return []
     record = build_record({BUILD_FILE: bundle.read(built[0])})
-    return record.layers.lines()[: -len(record.layers.slowest) or None]
+    options = [f"built with {record.options.flags}"] if record.options.flags else []
+    return options + record.layers.lines()[: -len(record.layers.slowest) or None]
 
 
 def _gate_text(gate: GateReport) -> str:

@@ -94,8 +94,19 @@ class TensorRtChoice:
             )
 
     def for_bundle(self, bundle: Bundle) -> TensorRtChoice:
-        """With all tiles of a frame in one run, where no profile was given."""
+        """With all tiles of a frame in one run, where no profile was given.
+
+        Raises:
+            InputError: The profile that was given has no run of so many tiles.
+        """
         n_tiles = bundle.manifest.preprocess.n_tiles
+        low, _, high = self.options.profile
+        if self.profile_given and not low <= n_tiles <= high:
+            raise InputError(
+                f"--profile {low} to {high} has no run for a frame of this bundle, which is {n_tiles} tiles.",
+                expected="MIN <= tiles of a frame <= MAX",
+                hint=f"--profile {n_tiles}, or leave it out.",
+            )
         if self.profile_given or n_tiles == 1:
             return self
         smallest = 1 if self.options.dla_core is None else n_tiles  # a DLA's batch is fixed

@@ -17,6 +17,7 @@ import numpy as np
 
 from edgerd.cuda.context import Wait
 from edgerd.cuda.kernels.plan import FrameLayout, plan_launch
+from edgerd.cuda.kernels.preprocess import make_kernels
 from edgerd.cuda.memory import Memory
 from edgerd.errors import DeviceLostError, InputError
 from edgerd.inspection.frame_slots import FrameSlots
@@ -186,11 +187,13 @@ class DeviceStep:
         return ticket
 
     def warm_up(self, n: int) -> None:
-        """Run the engine on what lies in each lane's tiles, and wait; nothing may be under way.
+        """Make the kernels, run the engine on what lies in each lane's tiles, and wait; nothing may be under way.
 
         Raises:
+            MissingDependencyError: No compiler for this GPU.
             DeviceError: It fails.
         """
+        make_kernels(self._gpu)
         for _ in range(n):
             for lane in self.lanes:
                 self._run_engine(lane)

@@ -151,7 +151,12 @@ class Inspector:
         return self._way.notes
 
     def warm_up(self, n: int = 3) -> None:
-        """Run a grey picture through the engine: the first ones are slow, kernels and memory are made ready in them."""
+        """Run a grey picture through the engine: the first ones are slow, kernels and memory are made ready in them.
+
+        Raises:
+            MissingDependencyError: The GPU's kernels cannot be compiled.
+            DeviceError: The GPU failed, or is lost.
+        """
         self._way.warm_up(n)
 
     def keep_warm(self) -> None:

@@ -87,7 +87,11 @@ def _open_default(bundle: Bundle, threads: int) -> OpenedEngine:
     misfit = _misfit(bundle, default)
     if misfit is None:
         return _open_record(bundle, default, threads, "the default engine")
+    others = [record for record in bundle.manifest.engines if record is not default and not _misfit(bundle, record)]
     reason = f"instead of the default engine: {misfit.what} To use it: {misfit.hint}"
+    if others:
+        key = min(others, key=lambda record: record.median_ms or float("inf")).key
+        reason += f". Another that fits: --runtime {key.runtime} --precision {key.precision}"
     return _open_graph(bundle, REFERENCE_RUNTIME, threads, reason)
 
 

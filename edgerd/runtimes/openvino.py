@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from io import BytesIO
 from itertools import pairwise
 from typing import Any
@@ -27,6 +29,7 @@ from edgerd.runtimes.protocol import Maps, Probe
 from edgerd.types import UInt8Array
 
 _DEVICE = "CPU"
+_USAGE_DATA = "openvino_telemetry"
 _FIX = 'pip install "edgerd[openvino]"'
 _WHOLE, _CUT = {"graph.blob": "f32"}, {"body.blob": "bf16", "head.blob": "f32"}
 """Compiled models in the order they run: file name to what `INFERENCE_PRECISION_HINT` says of it."""
@@ -135,10 +138,27 @@ class OpenVinoEngine:
 
 def _import() -> Any:
     try:
-        import openvino
+        with _without_usage_data():
+            import openvino
     except ImportError as error:
         raise MissingDependencyError(f"openvino cannot be imported: {error}.", hint=_FIX) from error
     return openvino
+
+
+@contextmanager
+def _without_usage_data() -> Iterator[None]:
+    """Hide the package through which OpenVINO sends an event to Google Analytics whenever it is imported.
+
+    It takes a stub then. An inspection sends nothing that it was not told to send.
+    """
+    there = sys.modules.get(_USAGE_DATA)
+    sys.modules[_USAGE_DATA] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[_USAGE_DATA]
+        if there is not None:
+            sys.modules[_USAGE_DATA] = there
 
 
 def _version(openvino: Any) -> str:

@@ -11,7 +11,7 @@ from edgerd.building.engine import build_engine
 from edgerd.building.gate_pictures import GatePictures, gate_pictures
 from edgerd.building.scores import holdout_pictures
 from edgerd.bundle import Bundle
-from edgerd.errors import BundleError, DeviceError, GateError, InputError, MissingDependencyError
+from edgerd.errors import BundleError, DeviceError, GateError, InputError
 from edgerd.inspection.inspector import Inspector
 from edgerd.runtimes import load_runtime
 
@@ -123,7 +123,7 @@ def test_force_installs_a_refused_engine_and_records_it(bundle):
 
 
 def test_a_precision_this_machine_lacks_is_named(bundle):
-    with pytest.raises(MissingDependencyError, match="onnxruntime at int3"):
+    with pytest.raises(InputError, match="onnxruntime runs int3 on this machine"):
         build_engine(bundle, runtime="onnxruntime", precision="int3")
 
 

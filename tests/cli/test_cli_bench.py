@@ -7,6 +7,7 @@ import json
 import pytest
 
 from edgerd.bundle import Bundle
+from edgerd.cameras.memory import MemoryCamera
 from edgerd.cli.bench import frames_of
 from edgerd.manifest import RegionSpec
 
@@ -34,6 +35,23 @@ def test_figures_on_the_screen_and_in_json(edgerd, bundle, tmp_path):
     assert figures["frame_size"] == "320x240"
     assert "12 frames of 320x240, 1 thread" in result.out
     assert "frame in memory to verdict" in result.out
+
+
+def test_an_interrupted_measurement_says_so(edgerd, bundle, tmp_path, monkeypatch):
+    file = tmp_path / "bench.json"
+
+    class Interrupted(MemoryCamera):
+        def read(self):
+            if self._number == 5:
+                raise KeyboardInterrupt
+            return super().read()
+
+    monkeypatch.setattr("edgerd.cli.bench.MemoryCamera", Interrupted)
+    result = edgerd("bench", bundle.path, "--frame-size", "96x96", "--max-frames", 50, "--json", file)
+    assert result.exit_code == 130
+    assert "5 frames of 96x96" in result.out + result.err
+    assert "Interrupted after 5 of 50 frames" in result.err
+    assert json.loads(file.read_text())["frames"] == 5
 
 
 def test_frames_that_were_not_judged_are_spoken_of(edgerd, bundle, monkeypatch):

@@ -169,10 +169,27 @@ def test_typing_errors(edgerd, bundle, option, value):
     assert value in result.err
 
 
+def test_a_faster_engine_that_is_no_longer_the_default_is_named(edgerd, bundle):
+    for runtime in ("onnxruntime", "openvino"):
+        built = edgerd("build-engine", bundle.path, "--runtime", runtime, "--precision", "fp32")
+        assert built.exit_code == 0
+        opened = Bundle.open(bundle.path)
+        assert "It is still there" not in built.err
+        engines = tuple(engine.model_copy(update={"median_ms": 1e6}) for engine in opened.manifest.engines)
+        opened.save_with(opened.manifest.model_copy(update={"engines": engines}))
+    opened = Bundle.open(bundle.path)
+    engines = tuple(engine.model_copy(update={"median_ms": 1e-3}) for engine in opened.manifest.engines)
+    opened.save_with(opened.manifest.model_copy(update={"engines": engines}))
+    built = edgerd("build-engine", bundle.path, "--runtime", "openvino", "--precision", "fp32")
+    assert "onnxruntime fp32 took 0.0 ms per picture when it was built" in built.err
+    assert "It is still there: --runtime onnxruntime --precision fp32." in built.err
+
+
 def test_a_precision_this_machine_lacks(edgerd, bundle):
     result = edgerd("build-engine", bundle.path, "--runtime", "onnxruntime", "--precision", "fp16")
-    assert result.exit_code == 6
-    assert "onnxruntime at fp16" in result.err
+    assert result.exit_code == 2
+    assert "onnxruntime runs fp16 on this machine (onnxruntime: fp32, int8)" in result.err
+    assert "--precision int8" in result.err
 
 
 def test_a_full_disk_leaves_the_bundle_as_it_was(edgerd, bundle, monkeypatch):

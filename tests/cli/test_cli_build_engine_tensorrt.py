@@ -139,6 +139,7 @@ def test_a_damaged_engine_is_not_opened(edgerd, with_graphs, parts, damage, emul
     refused = edgerd("inspect", path, next((parts / "test" / "good").glob("*.png")))
     assert refused.exit_code == 3
     assert "was changed" in refused.err
+    assert ("Next: edgerd build-engine" in refused.err) is (damage == "truncated")
     assert emulation.driver.used_bytes == used
 
 
@@ -197,7 +198,7 @@ def test_every_option_in_a_dry_run(edgerd, with_graphs, emulation, tmp_path, swi
         "--workspace": 512,
         "--opt-level": 4,
         "--dla-core": 0,
-        "--profile": "2:2:2",
+        "--profile": "1:1:1",
         "--hardware-compatible": None,
         switch: None,
     }
@@ -207,7 +208,10 @@ def test_every_option_in_a_dry_run(edgerd, with_graphs, emulation, tmp_path, swi
     assert result.exit_code == 0, result.err
     flags = next(line for line in result.out.splitlines() if "flags: " in line)
     for name, value in options.items():
+        if name == "--profile":  # as usual
+            continue
         assert (name if value is None else f"{name} {value}") in flags
+    assert result.out.count('compute_capability = "') == 1
     assert f"timing cache: {file} (empty)" in result.out
     assert "DLA core 0" in result.out
     assert not file.exists()
@@ -218,6 +222,8 @@ def test_timings_are_kept_in_the_file_that_was_named(edgerd, with_graphs, tmp_pa
     options = ("--runtime", "tensorrt", "--precision", "fp16", "--timing-cache", file)
     assert edgerd("build-engine", with_graphs.path, *options).exit_code == 0
     assert file.stat().st_size > 0
+    again = edgerd("build-engine", with_graphs.path, *options)
+    assert f"{file} was neither read nor written" in again.out
     assert not list((tmp_path / "cache").glob("**/*.timing*"))
 
 
@@ -239,6 +245,7 @@ def test_auto_on_a_dla_tries_what_a_dla_computes(edgerd, with_graphs, device, em
     "options",
     [
         ("--profile", "3:2:1"),
+        ("--profile", "2:2:4"),
         ("--dla-core", "0", "--precision", "fp16"),
         ("--dla-core", "0", "--precision", "fp32"),
         ("--dla-core", "0", "--profile", "1:2:2"),

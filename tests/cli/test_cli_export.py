@@ -38,6 +38,19 @@ def test_without_pictures_gate_and_calibration_ask_for_some(edgerd, trained_run,
         assert instead in refused.err
 
 
+def test_what_an_export_replaces_is_named(edgerd, trained_run, bundle):
+    assert "is replaced" not in edgerd("export", trained_run, "-o", bundle.path).err
+    assert edgerd("build-engine", bundle.path, "--runtime", "onnxruntime", "--precision", "fp32").exit_code == 0
+    opened = Bundle.open(bundle.path)
+    opened.save_with(opened.manifest, {"graph.fp16.trt.onnx": b"a graph"})
+    exported = edgerd("export", trained_run, "-o", bundle.path)
+    assert exported.exit_code == 0
+    assert (
+        "is replaced: the engine onnxruntime fp32, the graph graph.fp16.trt.onnx will have to be made" in exported.err
+    )
+    assert Bundle.open(bundle.path).manifest.engines == ()
+
+
 def test_a_full_disk_leaves_the_old_bundle(edgerd, trained_run, bundle, monkeypatch):
     before = (bundle.path / "bundle.json").read_bytes()
 

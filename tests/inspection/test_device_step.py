@@ -12,7 +12,7 @@ from emulation.driver import CAPTURE_UNSUPPORTED, ILLEGAL_ADDRESS, OUT_OF_MEMORY
 from inspection_parts import BLACK, THRESHOLD, make_bundle, picture
 
 from edgerd.data.preprocess import bgr_from_frame, prepare
-from edgerd.errors import DeviceError, DeviceLostError, InputError, SpecError
+from edgerd.errors import DeviceError, DeviceLostError, InputError, MissingDependencyError, SpecError
 from edgerd.inspection.device_step import DeviceOptions, DeviceStep
 from edgerd.inspection.frame_slots import layout_of
 from edgerd.inspection.inspector import Inspector
@@ -291,3 +291,26 @@ def test_frames_that_do_not_fit_are_refused_as_on_the_cpu(on_gpu):
 def test_slots_there_must_be():
     with pytest.raises(InputError, match="0 slots"):
         DeviceOptions(slots=0)
+
+
+def test_kernels_are_made_before_the_first_frame(emulation, on_gpu, monkeypatch):
+    from edgerd.cuda.kernels import cubins
+
+    compiled = []
+    compile_cubins = cubins.compile_cubins
+    monkeypatch.setattr(cubins, "compile_cubins", lambda *words: compiled.append(words) or compile_cubins(*words))
+    source = cubins.kernel_source() + "// compiled by no other test"
+    monkeypatch.setattr(cubins, "kernel_source", lambda: source)
+    inspector = on_gpu()
+    inspector.warm_up()
+    assert len(compiled) == 1
+    inspector.inspect(noise())
+    assert len(compiled) == 1
+    assert not emulation.driver.live("module") - 1
+
+
+def test_where_there_is_no_compiler_it_is_said_before_the_first_frame(emulation, on_gpu):
+    emulation.driver.set_device("Of tomorrow", sm=(30, 0))
+    inspector = on_gpu()
+    with pytest.raises(MissingDependencyError, match="do not compile for sm_300"):
+        inspector.warm_up()

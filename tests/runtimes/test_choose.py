@@ -125,6 +125,13 @@ def test_a_default_engine_from_elsewhere_gives_way_and_says_why(make_bundle):
     assert f"edgerd build-engine {bundle.path} --runtime fake --precision int8" in why
 
 
+def test_where_the_default_engine_does_not_fit_another_that_does_is_named(make_bundle):
+    default = ("fake int8", {"default": True}, {"device": "another CPU"})
+    assert "Another that fits" not in opened(make_bundle(default))[3]
+    why = opened(make_bundle(default, ("fake fp32", {"median_ms": 1.0}, {})))[3]
+    assert why.endswith("Another that fits: --runtime fake --precision fp32")
+
+
 @pytest.mark.parametrize("entry", [None, "edgerd.runtimes.openvino:OpenVino"], ids=["unknown", "not installed"])
 def test_a_default_engine_whose_runtime_is_missing_gives_way(make_bundle, monkeypatch, entry):
     bundle = make_bundle(("fake int8", {"default": True}, {}))

@@ -34,19 +34,14 @@ def gpu_package(monkeypatch):
     )
     monkeypatch.setitem(sys.modules, "onnxruntime", module)
     monkeypatch.setattr(onnxruntime_cuda, "gpu_properties", lambda: GPU)
-    monkeypatch.setattr(onnxruntime_cuda_libraries, "Driver", lambda: DriverFor(13000))
+    monkeypatch.setattr(onnxruntime_cuda_libraries, "Driver", driver_for(13, 0))
     monkeypatch.setattr(onnxruntime_cuda_libraries, "_loaded", lambda _: "")
     return module
 
 
-class DriverFor:
-    """A driver library that says for which CUDA it is."""
-
-    def __init__(self, number):
-        def version(address):
-            address._obj.value = number
-
-        self.library = SimpleNamespace(cuDriverGetVersion=version)
+def driver_for(*version):
+    """A driver that says for which CUDA it is."""
+    return lambda: SimpleNamespace(cuda_version=lambda: version)
 
 
 @pytest.fixture
@@ -110,7 +105,7 @@ def test_cudnn_is_needed_although_the_provider_opens_without_it(gpu_package, mon
 
 
 def test_a_driver_older_than_the_packages_cuda_is_said_to_be_so(gpu_package, monkeypatch):
-    monkeypatch.setattr(onnxruntime_cuda_libraries, "Driver", lambda: DriverFor(12040))
+    monkeypatch.setattr(onnxruntime_cuda_libraries, "Driver", driver_for(12, 4))
     probe = OnnxRuntimeCuda().probe()
     assert not probe.usable
     assert "built for CUDA 13, the driver is for CUDA 12.4" in probe.reason

@@ -129,14 +129,19 @@ def test_a_dry_run_says_what_would_be_built_and_builds_nothing(tensorrt, graph, 
     assert "MiB free" in text
     assert "it would be built" in text
     assert not tensorrt_cache.exists()
-    from edgerd.building.target import Target, tomllib
-
-    described = [line.strip() for line in lines if " = " in line]
-    target = Target.model_validate(tomllib.loads("\n".join(described)))
-    assert (target.compute_capability, target.tensorrt) == ("8.7", emulation.trt.__version__)
-    assert target.name.startswith("Orin NX")
     tensorrt().build(graph, "fp16")
     assert "was built before" in "\n".join(tensorrt().dry_run(graph, "fp16"))
+
+
+def test_a_device_describes_itself_for_another_machine(tensorrt, emulation):
+    from edgerd.building.target import Target, tomllib
+
+    emulation.driver.set_device("Orin NX", sm=(8, 7))
+    emulation.settings.dla_cores = 2
+    target = Target.model_validate(tomllib.loads("\n".join(tensorrt().target_lines())))
+    assert (target.compute_capability, target.tensorrt) == ("8.7", emulation.trt.__version__)
+    assert target.name.startswith("Orin NX")
+    assert (target.dla_cores, target.memory_gb) == (2, pytest.approx(8.6))
 
 
 # what cannot be done

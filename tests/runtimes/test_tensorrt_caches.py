@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from edgerd.errors import BundleDamagedError, DeviceError, EngineMismatchError, StorageError
+from edgerd.errors import BundleDamagedError, DeviceError, EngineMismatchError, InputError, StorageError
 
 pytestmark = pytest.mark.emulated
 
@@ -191,7 +191,7 @@ def test_a_named_file_that_holds_something_else_is_left_as_it_is(tensorrt, graph
         tensorrt(timing_cache=file).build(graph, "fp32")
         emulation.driver.set_device("Another", sm=(9, 0))
     before = file.read_bytes()
-    with pytest.raises(StorageError, match=r"holds no timings of this GPU(.|\n)*--timing-cache"):
+    with pytest.raises(InputError, match=r"holds no timings of this GPU(.|\n)*--timing-cache"):
         tensorrt(timing_cache=file, opt_level=1).build(graph, "fp32")
     assert file.read_bytes() == before
 

@@ -80,6 +80,17 @@ class Preprocessor:
         self._context.check(getattr(self._context.driver.library, name)(*arguments), name)
 
 
+def make_kernels(context: Context) -> None:
+    """Compile the kernels for this GPU, if they are not kept from an earlier start: it takes seconds.
+
+    Raises:
+        MissingDependencyError: No compiler for this GPU.
+        DeviceError: The GPU refuses them.
+    """
+    module = _loaded(context)
+    context.check(context.driver.library.cuModuleUnload(module), "cuModuleUnload")
+
+
 def _loaded(context: Context) -> c_void_p:
     """Load the first module that the driver does not refuse."""
     refusals = []

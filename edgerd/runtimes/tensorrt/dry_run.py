@@ -7,10 +7,10 @@ from pathlib import Path
 import tensorrt as trt
 
 from edgerd.cuda.context import Context
-from edgerd.cuda.properties import GpuProperties, gpu_properties
+from edgerd.cuda.properties import gpu_properties
 from edgerd.runtimes.tensorrt.build import configured
 from edgerd.runtimes.tensorrt.engine_cache import CacheKey, EngineCache
-from edgerd.runtimes.tensorrt.log import Log
+from edgerd.runtimes.tensorrt.log import Log, started
 from edgerd.runtimes.tensorrt.network import Parsed, parsed
 from edgerd.runtimes.tensorrt.preflight import free_bytes, needed_bytes
 from edgerd.runtimes.tensorrt.timing_cache import TimingCache
@@ -39,21 +39,26 @@ def described(graph: bytes, key: CacheKey, gpu: Context, timing_cache: Path | No
     ]
     if options.dla_core is not None:
         lines.append(f"DLA core {options.dla_core}: takes {_n_on_dla(network, config)} layers, the GPU the rest")
-    lines += ["this device as a file for --target:", *(f"  {line}" for line in _target_lines(properties, network))]
     return lines + said + ([] if cached else ["no engine of this kind is cached: it would be built"])
-
-
-def _target_lines(gpu: GpuProperties, network: Parsed) -> list[str]:
-    """What `edgerd.building.target.Target` reads."""
-    return [
-        f'name = "{gpu.model}"',
-        f'compute_capability = "{gpu.capability[0]}.{gpu.capability[1]}"',
-        f'tensorrt = "{trt.__version__}"',
-        f"memory_gb = {gpu.memory_bytes / 1e9:.0f}",
-        f"dla_cores = {network.builder.num_DLA_cores}",
-    ]
 
 
 def _n_on_dla(network: Parsed, config: trt.IBuilderConfig) -> int:
     layers = (network.network.get_layer(index) for index in range(network.network.num_layers))
     return sum(config.can_run_on_DLA(layer) for layer in layers)
+
+
+def target_lines() -> list[str]:
+    """This device, as the TOML file that `edgerd.building.target.Target` reads.
+
+    Raises:
+        MissingDependencyError: There is no GPU.
+        DeviceError: TensorRT does not start.
+    """
+    gpu, builder = gpu_properties(), started(trt.Builder, Log())
+    return [
+        f'name = "{gpu.model}"',
+        f'compute_capability = "{gpu.capability[0]}.{gpu.capability[1]}"',
+        f'tensorrt = "{trt.__version__}"',
+        f"memory_gb = {gpu.memory_bytes / 1e9:.1f}",
+        f"dla_cores = {builder.num_DLA_cores}",
+    ]

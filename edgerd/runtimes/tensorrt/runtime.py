@@ -103,6 +103,8 @@ class TensorRt:
             if files is None:
                 files = self._built(gpu, graph, key.engine)
                 cache.put(key, files)
+            elif self._timing_cache is not None:
+                self._say(f"{self._timing_cache} was neither read nor written: nothing had to be timed.")
         for line in build_record(files).layers.lines():
             self._say(f"  {line}")
         return files
@@ -118,6 +120,13 @@ class TensorRt:
 
         with _opened_gpu() as gpu:
             return described(graph, self._cache_key(graph, precision), gpu, self._timing_cache)
+
+    def target_lines(self) -> list[str]:
+        """This device, as the TOML file that `edgerd build-engine --target` reads."""
+        from edgerd.runtimes.tensorrt.dry_run import target_lines
+
+        with _opened_gpu():
+            return target_lines()
 
     def load(self, graph: bytes, key: EngineKey, files: Mapping[str, bytes], *, threads: int = 0) -> TensorRtEngine:
         """See `Runtime.load`. The engine is used from this thread.

@@ -12,7 +12,7 @@ from pathlib import Path
 import tensorrt as trt
 
 from edgerd.cuda.properties import GpuProperties
-from edgerd.errors import StorageError
+from edgerd.errors import InputError, StorageError
 from edgerd.runtimes.tensorrt.log import Log, refusal
 from edgerd.runtimes.tensorrt.values import content_of
 from edgerd.storage import cache_folder, replaced_file, storage_errors
@@ -40,14 +40,15 @@ class TimingCache:
         """Read the file, and let a build use it.
 
         Raises:
-            StorageError: The file was named, and cannot be read or written, or holds something else.
+            StorageError: The file was named, and cannot be read or written.
+            InputError: It was named, and holds something else.
         """
         self._stored = self._read()
         if _is_taken(config, self._stored):
             return
         log.take()
         if self._is_named and self._stored:  # it may be anything: replacing it could cost more than timings
-            raise StorageError(
+            raise InputError(
                 f"{self.file} holds no timings of this GPU and TensorRT {trt.__version__}.",
                 expected="a timing cache that was made here, or no file yet",
                 hint=_ANOTHER_FILE,

@@ -85,7 +85,14 @@ CUresult cuModuleLoad(CUmodule *out, const char *path) {
     return cuModuleLoadData(out, image.data());
 }
 
-CUresult cuModuleLoadDataEx(CUmodule *out, const void *image, unsigned, CUjit_option *, void **) {
+CUresult cuModuleLoadDataEx(CUmodule *out, const void *image, unsigned n, CUjit_option *options, void **values) {
+    for (unsigned i = 0; i < n; ++i) {  // nothing was compiled: the logs are empty
+        if (options[i] == CU_JIT_INFO_LOG_BUFFER || options[i] == CU_JIT_ERROR_LOG_BUFFER) {
+            *static_cast<char *>(values[i]) = 0;
+        } else if (options[i] == CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES || options[i] == CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES) {
+            values[i] = nullptr;
+        }
+    }
     return cuModuleLoadData(out, image);
 }
 
