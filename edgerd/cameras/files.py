@@ -81,6 +81,13 @@ def _entries(folder: Path) -> list[Path]:
         ) from error
 
 
+def _hint(path: Path) -> str:
+    suffix = next((file.suffix for file in path.rglob("*") if file.suffix.lower() in PICTURE_SUFFIXES), None)
+    if suffix is None:
+        return "Name a folder of pictures, or a pattern in quotation marks: --camera 'parts/*.png'"
+    return f"There are some in the folders below it: --camera '{path / '**' / ('*' + suffix)}'"
+
+
 def _picture_paths(address: str) -> list[Path]:
     path = Path(address)
     if path.is_dir():
@@ -95,6 +102,6 @@ def _picture_paths(address: str) -> list[Path]:
         raise DatasetError(
             f"There are no pictures at {address}.",
             expected=f"files that end in {', '.join(sorted(PICTURE_SUFFIXES))}",
-            hint=f"For the pictures in all folders below, quoted: '{path / '**' / '*.png'}'" if path.is_dir() else None,
+            hint=_hint(path),
         )
     return sorted(pictures, key=natural_key)

@@ -34,6 +34,7 @@ def quantize(bundle: Path, preset: str | None, ranges: Path | None) -> None:
     done = quantize_bundle(opened, chosen, say)
     Console().print(_table(done.graphs))
     say_what_became_of_older_graphs(opened, done.bundle)
+    say("Copy the bundle to the device, and there: edgerd build-engine BUNDLE --runtime tensorrt")
 
 
 def _table(graphs: tuple[WrittenGraph, ...]) -> Table:

@@ -50,7 +50,11 @@ class Inspector:
         self, bundle: Bundle, engine: Engine, threshold: float, why: str = "", *, device: DeviceOptions | None = None
     ) -> None:
         if not math.isfinite(threshold):
-            raise InputError(f"The threshold {threshold} is not a number.", expected="a finite number, such as 0.8")
+            raise InputError(
+                f"The threshold {threshold} is not a number.",
+                expected="a finite number, such as 0.8",
+                hint="edgerd show prints the bundle's own.",
+            )
         self.bundle = bundle
         self.engine = engine
         self.threshold = float(threshold)

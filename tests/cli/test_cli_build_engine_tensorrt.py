@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import signal
 
 import numpy as np
+import onnx
 import pytest
 
 from edgerd.bundle import Bundle
@@ -67,6 +69,11 @@ def test_the_graphs_of_quantize_are_built_and_pass_the_gate(edgerd, bundle):
         (layers,) = [line for line in built.out.splitlines() if " layers: " in line]
         assert f" {precision}" in layers
         assert " fp32" in layers  # the head
+    n_convolutions = sum(
+        node.op_type.startswith("Conv") for node in onnx.load(bundle.path / GRAPH_FILES["int8"]).graph.node
+    )
+    (flagged,) = re.findall(r"(\d+) convolutions are not INT8", built.out)
+    assert 0 < int(flagged) < n_convolutions / 2
 
 
 def test_all_tiles_of_a_frame_are_one_run(edgerd, bundle, emulation, tmp_path):

@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import onnx
@@ -140,14 +141,23 @@ class Inspector(StandIn):
         inferred = onnx.shape_inference.infer_shapes(without_weights(model)).graph
         for item in (*inferred.value_info, *inferred.input, *inferred.output):
             dtypes[item.name] = onnx.TensorProto.DataType.Name(item.type.tensor_type.elem_type)
+        fused = {
+            name: "INT8" for node in model.graph.node if node.op_type == "DequantizeLinear" for name in node.output
+        }
         if not self.context:  # the batch is dynamic, and formats depend on shapes that only a context has
-            dtypes = dict.fromkeys(dtypes, "N/A due to dynamic shapes")
+            dtypes, fused = dict.fromkeys(dtypes, "N/A due to dynamic shapes"), {}
+
+        def described(node: onnx.NodeProto, names: Iterable[str]) -> list[dict[str, str]]:
+            """As the builder fuses them: a convolution reads integers where the graph dequantises what it reads."""
+            known = dtypes | (fused if node.op_type == "Conv" else {})
+            return [{"Name": name, "Format/Datatype": known.get(name, "FLOAT")} for name in names]
+
         return [
             {
                 "Name": node.name,
                 "LayerType": node.op_type,
-                "Inputs": [{"Name": name, "Format/Datatype": dtypes.get(name, "FLOAT")} for name in node.input],
-                "Outputs": [{"Name": name, "Format/Datatype": dtypes.get(name, "FLOAT")} for name in node.output],
+                "Inputs": described(node, node.input),
+                "Outputs": described(node, node.output),
                 "TacticName": "",
                 "Metadata": f"[ONNX Layer: {node.name}]",
             }
