@@ -39,6 +39,7 @@ from edgerd.precision.preset import Preset
 from edgerd.precision.ranges import Ranges
 from edgerd.runtimes import RUNTIMES, load_runtime
 from edgerd.runtimes.choose import open_engine
+from edgerd.runtimes.protocol import Probe
 
 AUTO_PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 """What "auto" chooses from, where a runtime has it."""
@@ -275,12 +276,13 @@ def combinations(runtime: str, precision: str, runtime_of: RuntimeSource = load_
     found = [(n, p) for n, probe in probes.items() for p in probe.precisions if p in wanted]
     if found:
         return found
-    reasons = "; ".join(f"{n}: {', '.join(probe.precisions) or probe.reason}" for n, probe in probes.items())
+    reasons = "; ".join(f"{n}: {_offer(probe)}" for n, probe in probes.items())
     usable = [probe for probe in probes.values() if probe.usable]
     fixes = [probe.fix for probe in probes.values() if probe.fix]
     if usable:
         raise InputError(
-            f"{'No runtime' if runtime == 'auto' else runtime} runs {precision} on this machine ({reasons}).",
+            f"{'No runtime runs' if runtime == 'auto' else f'{runtime} does not run'} {precision} on this machine "
+            f"({reasons}).",
             expected="a precision that a runtime has here",
             hint=f"For instance --precision {usable[0].precisions[-1]}; edgerd doctor says what else there is.",
         )
@@ -289,3 +291,8 @@ def combinations(runtime: str, precision: str, runtime_of: RuntimeSource = load_
         expected="a runtime that is installed",
         hint=next(iter(fixes), "edgerd doctor"),
     )
+
+
+def _offer(probe: Probe) -> str:
+    """What a runtime has here, and why not more."""
+    return " - ".join(filter(None, (", ".join(probe.precisions), probe.reason)))

@@ -123,7 +123,7 @@ def test_force_installs_a_refused_engine_and_records_it(bundle):
 
 
 def test_a_precision_this_machine_lacks_is_named(bundle):
-    with pytest.raises(InputError, match="onnxruntime runs int3 on this machine"):
+    with pytest.raises(InputError, match="onnxruntime does not run int3 on this machine"):
         build_engine(bundle, runtime="onnxruntime", precision="int3")
 
 
