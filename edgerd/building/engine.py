@@ -295,4 +295,4 @@ def combinations(runtime: str, precision: str, runtime_of: RuntimeSource = load_
 
 def _offer(probe: Probe) -> str:
     """What a runtime has here, and why not more."""
-    return " - ".join(filter(None, (", ".join(probe.precisions), probe.reason)))
+    return " - ".join(filter(None, (", ".join(probe.precisions), probe.reason.rstrip("."))))
