@@ -17,17 +17,14 @@ or an interrupt at any moment leaves the old bundle as it was.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
-from typing import Any
 
-from pydantic import ValidationError
-
-from edgerd.errors import BundleDamagedError, BundleError, BundleVersionError
-from edgerd.manifest import GRAPH_FILE, SCHEMA_VERSION, FileRecord, Manifest, PreprocessSpec
+from edgerd.errors import BundleDamagedError, BundleError
+from edgerd.manifest import GRAPH_FILE, FileRecord, Manifest, PreprocessSpec
+from edgerd.manifest_file import MANIFEST_FILE, read_manifest, sealed
 from edgerd.storage import (
     IN_PLACE,
     UNCHANGED,
@@ -39,11 +36,6 @@ from edgerd.storage import (
     unfinished_in,
     write_durably,
 )
-
-MANIFEST_FILE = "bundle.json"
-SEAL = "sha256"
-"""The first key of `bundle.json`: a hash of the file itself."""
-NO_SEAL = "0" * 64
 
 
 def bundle_id(graph_sha256: str, spec: PreprocessSpec) -> str:
@@ -75,34 +67,7 @@ class Bundle:
         path = Path(path)
         with storage_errors(path, IN_PLACE):
             finish_replacing(path)
-        file = path / MANIFEST_FILE
-        written, content = _read_manifest(file)
-        version = content["schema_version"]
-        if not isinstance(version, int) or version > SCHEMA_VERSION:
-            raise BundleVersionError(
-                f"{path} has schema version {version}.",
-                expected=f"{SCHEMA_VERSION} or older",
-                hint="pip install --upgrade edgerd",
-            )
-        _check_seal(file, written, content.pop(SEAL, None))
-        try:
-            manifest = Manifest.model_validate(content)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise BundleDamagedError(
-                f"{file} does not hold together: {where}: {first['msg']}.",
-                expected="a manifest as edgerd export writes it",
-                hint="Export the bundle again.",
-            ) from error
-        unlisted = sorted(manifest.named_files - set(manifest.files))
-        if unlisted:
-            raise BundleDamagedError(
-                f"{file} uses {unlisted[0]} and has no hash for it.",
-                expected="a manifest as edgerd export writes it",
-                hint="Export the bundle again.",
-            )
-        return cls(path, manifest)
+        return cls(path, read_manifest(path))
 
     def read(self, name: str) -> bytes:
         """The bytes of one file, verified.
@@ -222,7 +187,7 @@ def save_bundle(
                 link_or_copy(source, stage / name)
             for name, content in new_files.items():
                 write_durably(stage / name, content)
-            write_durably(stage / MANIFEST_FILE, _sealed(manifest))
+            write_durably(stage / MANIFEST_FILE, sealed(manifest))
     return Bundle(path, manifest)
 
 
@@ -263,51 +228,6 @@ def find_bundle(folder: str | Path = ".") -> Path:
             hint="edgerd train PICTURES -o RUN, then edgerd export RUN -o BUNDLE",
         )
     return max(found, key=lambda file: file.stat().st_mtime_ns).parent
-
-
-def _read_manifest(file: Path) -> tuple[bytes, dict[str, Any]]:
-    """The bytes of `bundle.json` and the object they hold, which has a schema version."""
-    try:
-        written = file.read_bytes()
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise BundleError(
-            f"There is no bundle at {file.parent}.",
-            expected=f"a directory with a {MANIFEST_FILE}",
-            hint=_hint_without_manifest(file.parent),
-        ) from error
-    except OSError as error:
-        raise BundleError(f"{file} cannot be read: {error.strerror}.", hint="Check its permissions.") from error
-    try:
-        content = json.loads(written)
-        content["schema_version"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise BundleDamagedError(
-            f"{file} cannot be read: {error}.", expected="JSON with a schema_version", hint="Export the bundle again."
-        ) from error
-    return written, content
-
-
-def _hint_without_manifest(path: Path) -> str:
-    is_run = (path / "run.json").exists()
-    return f"{path} is a run. edgerd export {path} -o BUNDLE" if is_run else f"edgerd export RUN -o {path}"
-
-
-def _sealed(manifest: Manifest) -> bytes:
-    """The manifest as it is written: first a SHA-256 of the file itself, taken with zeros in its own place."""
-    text = json.dumps({SEAL: NO_SEAL} | manifest.model_dump(mode="json"), indent=2) + "\n"
-    return text.replace(NO_SEAL, hashlib.sha256(text.encode()).hexdigest(), 1).encode()
-
-
-def _check_seal(file: Path, written: bytes, seal: object) -> None:
-    """The seal is the SHA-256 of the file with zeros in the seal's own place."""
-    unsealed = written.replace(str(seal).encode(), NO_SEAL.encode(), 1)
-    if hashlib.sha256(unsealed).hexdigest() != seal:
-        raise BundleDamagedError(
-            f"{file} was changed: its content does not fit its own hash.",
-            expected="a manifest exactly as edgerd wrote it",
-            hint="Copy the bundle again from where it was made. A threshold is changed by edgerd calibrate, or for one "
-            "run by --threshold.",
-        )
 
 
 def _lies_inside(file: Path, folder: Path) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "edgerd"
 
-BOTTOM = {"errors", "types", "manifest", "tables", "storage"}
+BOTTOM = {"errors", "types", "manifest", "manifest_file", "tables", "storage"}
 BASE = BOTTOM | {"bundle", "data"}
 DEVICE = BASE | {"cuda", "cameras", "sinks", "evaluation", "precision", "runtimes"}
 
@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "errors": set(),
     "types": set(),
     "manifest": set(),
+    "manifest_file": {"errors", "manifest"},
     "tables": {"errors"},
     "storage": {"errors"},
     "bundle": BOTTOM,

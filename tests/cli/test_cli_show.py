@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from edgerd.bundle import Bundle, _sealed  # the way a hand-made manifest gets a valid seal
+from edgerd.bundle import Bundle
 from edgerd.manifest import FileRecord
+from edgerd.manifest_file import sealed  # the way a hand-made manifest gets a valid seal
 from edgerd.runtimes.tensorrt.layers import Layer, LayerReport
 from edgerd.runtimes.tensorrt.options import BuildOptions
 from edgerd.runtimes.tensorrt.record import BuildRecord
@@ -104,7 +105,7 @@ def test_a_newer_schema(edgerd, bundle):
 def test_a_path_that_leaves_it(edgerd, bundle, name):
     record = FileRecord(sha256="0" * 64, n_bytes=1)
     manifest = bundle.manifest.model_copy(update={"files": bundle.manifest.files | {name: record}})
-    (bundle.path / "bundle.json").write_bytes(_sealed(manifest))
+    (bundle.path / "bundle.json").write_bytes(sealed(manifest))
     result = edgerd("show", bundle.path)
     assert result.exit_code == 3
     assert "leaves the bundle" in result.err
