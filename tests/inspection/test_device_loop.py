@@ -109,7 +109,8 @@ def test_a_camera_that_is_faster_drops_frames_and_every_verdict_is_of_its_own_fr
         assert summary.frames + summary.dropped == 150
         assert summary.dropped > 0
         assert [score for _, score in seen] == [abs(60 + number - 128) / 128 for number, _ in seen]
-        assert camera.filled > 20
+        # of three buffers two frames under way leave one to the camera, which then writes elsewhere while it is full
+        assert camera.filled > (75 if mode == "latency" else 0)
 
 
 def test_a_gpu_that_waits_for_frames_is_kept_warm(emulation, on_gpu):
