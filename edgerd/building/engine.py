@@ -278,7 +278,6 @@ def combinations(runtime: str, precision: str, runtime_of: RuntimeSource = load_
         return found
     reasons = "; ".join(f"{n}: {_offer(probe)}" for n, probe in probes.items())
     usable = [probe for probe in probes.values() if probe.usable]
-    fixes = [probe.fix for probe in probes.values() if probe.fix]
     if usable:
         raise InputError(
             f"{'No runtime runs' if runtime == 'auto' else f'{runtime} does not run'} {precision} on this machine "
@@ -289,7 +288,7 @@ def combinations(runtime: str, precision: str, runtime_of: RuntimeSource = load_
     raise MissingDependencyError(
         f"This machine cannot run {'any runtime' if runtime == 'auto' else runtime} ({reasons}).",
         expected="a runtime that is installed",
-        hint=next(iter(fixes), "edgerd doctor"),
+        hint=next((probe.fix for probe in probes.values() if probe.fix), "edgerd doctor"),
     )
 
 

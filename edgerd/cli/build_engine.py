@@ -142,13 +142,14 @@ def build_engine(
 
 def _point_out_faster(before: Bundle, chosen: EngineRecord) -> None:
     """An engine that was built earlier and is faster stays in the bundle, and is no longer the default."""
-    others = [
+    limit_ms = _CLEARLY_FASTER * (chosen.median_ms or 0.0)
+    faster = [
         engine
         for engine in before.manifest.engines
-        if engine.name != chosen.name and engine.gate.passed and engine.median_ms is not None
+        if engine.name != chosen.name and engine.gate.passed and 0 < (engine.median_ms or 0.0) < limit_ms
     ]
-    best = min(others, key=lambda engine: engine.median_ms or 0.0, default=None)
-    if best and best.median_ms and chosen.median_ms and best.median_ms < _CLEARLY_FASTER * chosen.median_ms:
+    if faster:
+        best = min(faster, key=lambda engine: engine.median_ms or 0.0)
         flags = f"--runtime {best.key.runtime} --precision {best.key.precision}"
         warn(
             f"{best.name} took {best.median_ms:.1f} ms per picture when it was built, {chosen.name} takes "

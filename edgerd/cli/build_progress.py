@@ -6,7 +6,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -17,14 +16,10 @@ from edgerd.cli.console import say
 from edgerd.cli.tensorrt_options import TensorRtChoice
 from edgerd.runtimes import load_runtime
 from edgerd.runtimes.protocol import Runtime
+from edgerd.runtimes.tensorrt.progress import STOPPING, BuildProgress
 from edgerd.runtimes.tensorrt.runtime import TensorRt
 
-if TYPE_CHECKING:
-    from edgerd.runtimes.tensorrt.build import BuildProgress
-
 _LOG_INTERVAL_S = 30.0
-_STOPPING = "stopping after this step"
-"""The phase that a build reports once Ctrl-C was pressed."""
 
 
 class BuildDisplay:
@@ -91,7 +86,7 @@ class BuildDisplay:
     def _is_news(self, progress: BuildProgress) -> bool:
         is_new_phase = progress.phase not in self._named
         if self._terminal:
-            return is_new_phase and progress.phase == _STOPPING
+            return is_new_phase and progress.phase == STOPPING
         return is_new_phase or progress.elapsed_s - self._last_line_s >= _LOG_INTERVAL_S
 
     def _print(self, line: str) -> None:

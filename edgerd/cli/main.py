@@ -92,7 +92,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def _report(error: BaseException) -> int:
     """Print what a user needs to know of an error; returns the exit code."""
-    if isinstance(error, (click.Abort, KeyboardInterrupt)) or _was_interrupted(error):
+    if isinstance(error, click.Abort) or _was_interrupted(error):
         print_error("Interrupted.")
         return INTERRUPTED
     if isinstance(error, click.ClickException):
@@ -113,7 +113,7 @@ def _report(error: BaseException) -> int:
 
 
 def _was_interrupted(error: BaseException) -> bool:
-    """Whether Ctrl-C is behind an error that is none of ours: libraries turn it into errors of their own."""
+    """Whether this is Ctrl-C, or a library's error that was made of it."""
     if isinstance(error, (EdgerdError, click.ClickException)):
         return False
     found: BaseException | None = error

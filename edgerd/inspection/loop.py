@@ -201,7 +201,7 @@ class _Run:
         except _UNABLE as error:  # of a frame before it; this one gets its line too
             self._under_way.append((frame, Pending(functools.partial(_fail, error))))
             raise
-        except Exception:
+        except Exception:  # of this frame: those before it count
             self._give_back(frame)
             self._finish_all(source, on_update)
             raise

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 
 import pytest
 from rich.console import Console
 
 from edgerd.cli import build_progress
 from edgerd.cli.build_progress import BuildDisplay
-
-
-@dataclass(frozen=True)
-class Progress:
-    """As `edgerd.runtimes.tensorrt.build.BuildProgress`, whose module imports TensorRT."""
-
-    phase: str
-    step: int
-    n_steps: int
-    elapsed_s: float
+from edgerd.runtimes.tensorrt.progress import BuildProgress
 
 
 @pytest.fixture
@@ -35,7 +25,7 @@ def lines(display, capfd):
     def show(*progress):
         capfd.readouterr()
         for one in progress:
-            display.update(Progress(*one))
+            display.update(BuildProgress(*one))
         return capfd.readouterr().err.splitlines()
 
     return show
@@ -79,20 +69,24 @@ def test_the_next_build_begins_anew(lines, display, capfd):
 
 
 def test_a_log_that_nobody_reads_does_not_end_a_build(display, monkeypatch):
-    def broken(*_, **__):
+    tried = []
+
+    def broken(line, **_):
+        tried.append(line)
         raise BrokenPipeError
 
     monkeypatch.setattr(build_progress.click, "echo", broken)
-    display.update(Progress("Building", 0, 40, 0.0))
+    display.update(BuildProgress("Building", 0, 40, 0.0))
+    assert tried == ["TensorRT: Building, 0 of 40, 0 s"]
 
 
 def test_a_terminal_has_a_bar_and_only_the_stop_as_a_line():
     screen = io.StringIO()
     with BuildDisplay(Console(file=screen, force_terminal=True, width=100)) as display:
-        display.update(Progress("Building", 3, 40, 50.0))
+        display.update(BuildProgress("Building", 3, 40, 50.0))
         display._bar.refresh()
-        display.update(Progress("stopping after this step", 0, 0, 51.0))
-        display.update(Progress("Timing", 0, 8, 52.0))
+        display.update(BuildProgress("stopping after this step", 0, 0, 51.0))
+        display.update(BuildProgress("Timing", 0, 8, 52.0))
     assert "Building" in screen.getvalue()
     assert "TensorRT: Building" not in screen.getvalue()
     assert "TensorRT: Timing" not in screen.getvalue()

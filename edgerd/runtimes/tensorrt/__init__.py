@@ -6,6 +6,7 @@ options        what may be asked of the builder
 network        ONNX -> network, and what the parser cannot take
 preflight      whether there is memory for a build
 build          network -> plan: configuration, progress, cancelling
+progress       what a build tells while it runs
 dry_run        what a build would do
 engine_cache   engines that are kept
 timing_cache   timings that are kept

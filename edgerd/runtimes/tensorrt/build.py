@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, SupportsInt
 
 import tensorrt as trt
@@ -22,24 +21,8 @@ from edgerd.runtimes.interface import FRAME
 from edgerd.runtimes.tensorrt.log import Log, made, refusal
 from edgerd.runtimes.tensorrt.network import Parsed
 from edgerd.runtimes.tensorrt.options import DLA_VERSIONS, BuildOptions
+from edgerd.runtimes.tensorrt.progress import STOPPING, BuildProgress
 from edgerd.runtimes.tensorrt.values import content_of
-
-
-@dataclass(frozen=True)
-class BuildProgress:
-    """Where a build stands.
-
-    Attributes:
-        phase: TensorRT's name for what it does.
-        step: Steps of it that are done.
-        n_steps: Steps that it has.
-        elapsed_s: Since the build began.
-    """
-
-    phase: str
-    step: int
-    n_steps: int
-    elapsed_s: float
 
 
 def configured(parsed: Parsed, options: BuildOptions, log: Log) -> trt.IBuilderConfig:
@@ -162,7 +145,7 @@ class _Monitor(trt.IProgressMonitor):
         """Let the build stop after the step that it is at, which may take minutes."""
         if not self.is_cancelled:
             self.is_cancelled = True
-            self._tell("stopping after this step", 0)
+            self._tell(STOPPING, 0)
 
     def phase_start(self, phase_name: str, parent_phase: str, num_steps: SupportsInt) -> None:  # noqa: ARG002
         self._n_steps[phase_name] = int(num_steps)

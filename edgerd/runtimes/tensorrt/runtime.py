@@ -26,10 +26,10 @@ from edgerd.runtimes.tensorrt.options import (
     BuildOptions,
     refuse_impossible,
 )
+from edgerd.runtimes.tensorrt.progress import BuildProgress
 from edgerd.runtimes.tensorrt.record import BUILD_FILE, BuildRecord, build_record
 
 if TYPE_CHECKING:
-    from edgerd.runtimes.tensorrt.build import BuildProgress
     from edgerd.runtimes.tensorrt.engine import TensorRtEngine
 
 _FLAVOUR = "trt"
