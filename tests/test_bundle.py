@@ -37,7 +37,7 @@ def manifest_of(files, **more):
         "id": bundle_id(hashlib.sha256(files[GRAPH_FILE]).hexdigest(), spec),
         "created_at": "2026-01-02T03:04:05+00:00",
         "edgerd_version": "0.1.0",
-        "model": ModelRecord(teacher="tiny", student="light", teacher_sha256="ab" * 32),
+        "model": ModelRecord(teacher="lite0", student="light", teacher_sha256="ab" * 32),
         "training": TrainingRecord(
             method="edge", seed=1, epochs=2, steps=30, batch_size=4, n_train=8, n_holdout=8, n_skipped=1,
             data_fingerprint="cd" * 32,

@@ -31,7 +31,7 @@ CONTRACT = {
 """What scripts may rely on; more is welcome. Left to later: init, audit, --recipe, --from-archive, --max-auroc-drop."""
 
 DEFAULTS = {
-    ("train", "teacher"): "resnet18",
+    ("train", "teacher"): "lite0",
     ("train", "student"): "full",
     ("train", "method"): "rd4ad",
     ("train", "image_size"): 256,
@@ -228,7 +228,7 @@ def test_the_whole_way(result_of, tmp_path, monkeypatch):
     here.mkdir()
     monkeypatch.chdir(here)
     write_dataset(here / "teile", "ring", n_train=24, n_test_good=4, n_per_defect=1, size=96)
-    quick = ("--teacher", "tiny", "--image-size", 64, "--batch-size", 8, "--steps", 16, "--threads", 1)
+    quick = ("--image-size", 64, "--batch-size", 8, "--steps", 16, "--threads", 1)
     for arguments, expected in [
         (("train", "teile", "-o", "lauf", *quick), "Next: edgerd export lauf -o BUNDLE"),
         (("export", "lauf", "-o", "bündel"), "bündel works now"),

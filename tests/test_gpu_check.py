@@ -223,7 +223,7 @@ def test_what_is_measured_is_made_again_where_that_was_cut_short(on_path, tmp_pa
     from gpu.sections import Section
 
     monkeypatch.setattr(parts.faulthandler, "enable", lambda: None)
-    monkeypatch.setattr(parts.subjects, "TEACHER", "tiny")
+    monkeypatch.setattr(parts.subjects, "TEACHER", "lite0")
     monkeypatch.setattr(parts.subjects, "SIZE", 64)
     monkeypatch.setattr(parts.subjects, "_STEPS", 2)
     wanted = Wanted(tmp_path, None, None, 20, False, float("inf"))

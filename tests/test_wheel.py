@@ -51,7 +51,8 @@ def test_it_holds_the_package_and_nothing_else(wheel):
 def test_every_module_and_data_file_is_in_it(wheel):
     package = REPOSITORY / "edgerd"
     files = {file.relative_to(REPOSITORY).as_posix() for file in package.rglob("*.py")}
-    assert files | {"edgerd/py.typed", "edgerd/models/weights/tiny.safetensors"} <= set(wheel.namelist())
+    weights = {f"edgerd/models/weights/{name}" for name in ("lite0.safetensors", "README.md", "LICENSE-lite0")}
+    assert files | weights | {"edgerd/py.typed"} <= set(wheel.namelist())
 
 
 def test_no_file_is_large(wheel):

@@ -41,7 +41,7 @@ def demo(out: Path, kind: str, seed: int) -> None:
     write_video(video, kind, n_parts=60, n_defective=10, seed=seed)
     events, figures = out / "events.jsonl", out / "evaluation.json"
     for arguments in (
-        ["train", data, "-o", run, "--teacher", "tiny", "--steps", _STEPS, "--seed", seed, "--holdout", _HOLDOUT],
+        ["train", data, "-o", run, "--steps", _STEPS, "--seed", seed, "--holdout", _HOLDOUT],
         ["export", run, "-o", bundle],
         ["build-engine", bundle],
         ["evaluate", bundle, data, "--json", figures, "--report", out / "report"],

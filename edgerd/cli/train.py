@@ -34,9 +34,9 @@ _FIXED = ("teacher", "student", "method", "batch_size", "holdout", "seed")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The run folder to create.")
 @click.option(
     "--teacher",
-    default="resnet18",
+    default="lite0",
     show_default=True,
-    help="tiny (built in), resnet18, resnet34, resnet50, wide_resnet50_2, or timm:<model>.",
+    help="lite0 (built in), resnet18, resnet34, resnet50, wide_resnet50_2, or timm:<model>.",
 )
 @click.option("--teacher-weights", type=click.Path(path_type=Path), help="A .safetensors or .pth file to use.")
 @click.option("--student", default="full", show_default=True, help="full, or light: half the decoder.")

@@ -66,7 +66,7 @@ def _fetch(url: str, progress: Progress | None) -> Iterator[bytes]:
             f"{url} could not be fetched: {reason}.",
             expected="a network that reaches it, once",
             hint=f"Fetch {url.rpartition('/')[2]} on another machine and use --teacher-weights FILE, "
-            "or train with the built-in teacher: --teacher tiny",
+            "or train with the built-in teacher: --teacher lite0",
         ) from error
 
 

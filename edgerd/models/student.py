@@ -39,7 +39,7 @@ class Student(nn.Module):
         depth = info.embedding_depth or (3 if teacher.block.kind == "bottleneck" else 2)
         self.bottleneck = OneClassEmbedding(teacher.channels, teacher.block, depth)
         depths = teacher.depths if info.decoder_depth is None else (info.decoder_depth,) * 3
-        self.decoder = Decoder(teacher.channels, teacher.block, depths, info.width)
+        self.decoder = Decoder(teacher, depths, info.width)
 
     def forward(self, features: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """The teacher's features, finest first -> their reconstruction, same shapes and order."""

@@ -31,8 +31,8 @@ def load_teacher(name: str, weights: Path | None = None, progress: Progress | No
 
     Args:
         name: An entry of `TEACHERS`, or "timm:<model>".
-        weights: A `.safetensors` or `.pth` file with torchvision's key names; layer 4 and the classifier may be
-            missing. None takes what comes with the teacher, or downloads it.
+        weights: A `.safetensors` or `.pth` file with the teacher's key names, for ResNets torchvision's; layer 4 and
+            the classifier may be missing. None takes what comes with the teacher, or downloads it.
         progress: Told about a download.
 
     Raises:
@@ -98,7 +98,7 @@ def fill(teacher: Teacher, state: Mapping[str, Tensor], source: str) -> Teacher:
         shown = "; ".join(differences[:3]) + (f"; and {len(differences) - 3} more" if len(differences) > 3 else "")
         raise WeightsError(
             f"{source} does not fit the teacher {teacher.info.name}: {shown}.",
-            expected=f"{teacher.info.name} with torchvision's key names",
+            expected=f"the weights of {teacher.info.name}, of a ResNet with torchvision's key names",
             hint="Name the teacher that the file belongs to with --teacher.",
         )
     check_finite(state, source)

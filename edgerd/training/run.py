@@ -36,7 +36,7 @@ HOLDOUT_FILE = "holdout.npy"
 class TrainingConfig(Record):
     """Everything that decides what training gives."""
 
-    teacher: str = "resnet18"
+    teacher: str = "lite0"
     student: str = "full"
     method: str = "rd4ad"
     preprocess: PreprocessSpec = PreprocessSpec()

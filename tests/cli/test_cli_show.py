@@ -19,7 +19,7 @@ def test_what_is_in_it(edgerd, bundle):
     assert result.exit_code == 0
     for expected in (
         bundle.manifest.id,
-        "tiny, student full",
+        "lite0, student full",
         "rd4ad, 6 epochs, 24 steps of 8, seed 0",
         "30 trained on, 10 held out, 0 left out",
         "64x64 px",

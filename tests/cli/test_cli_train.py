@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-TINY_WEIGHTS = Path(__file__).parents[2] / "edgerd" / "models" / "weights" / "tiny.safetensors"
-QUICK = ("--teacher", "tiny", "--image-size", 32, "--batch-size", 8, "--threads", 1)
+LITE0_WEIGHTS = Path(__file__).parents[2] / "edgerd" / "models" / "weights" / "lite0.safetensors"
+QUICK = ("--image-size", 32, "--batch-size", 8, "--threads", 1)
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_resume_trains_longer_and_says_when_nothing_is_left(train, edgerd, parts
 @pytest.mark.parametrize(
     ("option", "value", "shown"),
     [
-        ("--teacher", "resnet18", "--teacher resnet18 cannot be used: .* was started with tiny"),
+        ("--teacher", "resnet18", "--teacher resnet18 cannot be used: .* was started with lite0"),
         ("--seed", 1, "--seed 1 cannot"),
         ("--image-size", 32, "--image-size 32 cannot be used: .* was started with 64"),
         ("--region", "0,0,64,64", "--region 0,0,64,64 cannot be used: .* was started with None"),
@@ -237,7 +237,7 @@ def test_region_and_tiles_are_kept_in_the_run(train, parts, tmp_path):
 
 
 def test_weights_with_nan(train, parts, tmp_path):
-    weights = load_file(TINY_WEIGHTS)
+    weights = load_file(LITE0_WEIGHTS)
     name = next(name for name, tensor in weights.items() if tensor.dtype.kind == "f")
     save_file(weights | {name: np.full_like(weights[name], np.nan)}, tmp_path / "nan.safetensors")
     result = train(parts, "--teacher-weights", tmp_path / "nan.safetensors")
@@ -247,9 +247,9 @@ def test_weights_with_nan(train, parts, tmp_path):
 
 
 def test_weights_of_another_architecture(edgerd, parts, tmp_path):
-    result = edgerd("train", parts, "-o", tmp_path / "run", "--teacher", "resnet18", "--teacher-weights", TINY_WEIGHTS)
+    result = edgerd("train", parts, "-o", tmp_path / "run", "--teacher", "resnet18", "--teacher-weights", LITE0_WEIGHTS)
     assert result.exit_code == 2
-    assert "tiny.safetensors" in result.err
+    assert "lite0.safetensors" in result.err
     assert not (tmp_path / "run").exists()
 
 

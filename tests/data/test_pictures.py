@@ -240,7 +240,7 @@ class TestBundlePictures:
             id="0" * 64,
             created_at="2026-01-01T00:00:00Z",
             edgerd_version="0",
-            model=ModelRecord(teacher="tiny", student="light", teacher_sha256=""),
+            model=ModelRecord(teacher="lite0", student="light", teacher_sha256=""),
             training=TrainingRecord(
                 method="rd4ad",
                 seed=0,

@@ -14,6 +14,7 @@ from edgerd.models.student import Student, make_student
 from edgerd.models.teachers import Teacher, make_teacher
 from edgerd.models.teachers.resnet import ResNet
 from edgerd.models.teachers.teacher import TeacherInfo
+from edgerd.models.weights import load_teacher
 
 
 class Exported(NamedTuple):
@@ -42,7 +43,7 @@ ARCHITECTURES = {
     "small": (lambda: small_teacher("bottleneck", 64), "light", 64, 96),
     "wide bottleneck": (lambda: small_teacher("bottleneck", 128), "full", 64, 64),
     "resnet18": (lambda: make_teacher("resnet18"), "full", 64, 64),
-    "tiny": (lambda: make_teacher("tiny"), "light", 96, 64),
+    "lite0": (lambda: load_teacher("lite0"), "light", 96, 64),
 }
 
 

@@ -60,8 +60,8 @@ def test_it_says_how_it_was_trained(fresh, run):
     assert (training.method, training.seed, training.steps, training.batch_size) == ("rd4ad", 0, 24, 8)
     assert (training.n_train, training.n_holdout, training.n_skipped) == (len(record.train), len(record.holdout), 0)
     assert training.data_fingerprint == record.data_fingerprint
-    assert (manifest.model.teacher, manifest.model.student) == ("tiny", "full")
-    assert manifest.model.teacher_sha256 == tensors_sha256(load_teacher("tiny").state_dict())
+    assert (manifest.model.teacher, manifest.model.student) == ("lite0", "full")
+    assert manifest.model.teacher_sha256 == tensors_sha256(load_teacher("lite0").state_dict())
     assert (manifest.preprocess, manifest.limits) == (record.config.preprocess, record.limits)
 
 
@@ -98,9 +98,9 @@ def test_without_pictures_it_is_smaller_and_has_the_same_id(fresh, run, quick, t
 
 def test_the_pictures_of_tiles_lie_side_by_side(parts, fresh, tmp_path, monkeypatch):
     spec = PreprocessSpec(height=64, width=64, tiles=parse_tiles("1x2"))
-    config = TrainingConfig(teacher="tiny", student="light", preprocess=spec, steps=1, batch_size=8)
+    config = TrainingConfig(teacher="lite0", student="light", preprocess=spec, steps=1, batch_size=8)
     run = RunFolder.prepare(tmp_path / "run", parts, config)
-    train(run, load_teacher("tiny"), device="cpu")
+    train(run, load_teacher("lite0"), device="cpu")
     monkeypatch.setattr(package, "graph_from_networks", lambda *args: b"graph")
     monkeypatch.setattr(package, "check_against_networks", lambda *args: 0.0)
     bundle = bundle_from_run(run, tmp_path / "bundle")
@@ -112,7 +112,7 @@ def test_the_pictures_of_tiles_lie_side_by_side(parts, fresh, tmp_path, monkeypa
 def test_a_run_that_was_stopped_early_will_do(run, quick, parts, tmp_path, monkeypatch):
     config = run.record.config.model_copy(update={"steps": 9})
     stopped = RunFolder.prepare(tmp_path / "run", parts, config)
-    train(stopped, load_teacher("tiny"), device="cpu", should_stop=lambda: True)
+    train(stopped, load_teacher("lite0"), device="cpu", should_stop=lambda: True)
     monkeypatch.setattr(package, "check_against_networks", lambda *args: 0.0)
     training = bundle_from_run(stopped, tmp_path / "bundle").manifest.training
     assert (training.epochs, training.steps) == (0, 1)

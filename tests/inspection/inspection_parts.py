@@ -19,7 +19,7 @@ def make_bundle(spec: PreprocessSpec | None = None, limits: PictureLimits | None
         id="b" * 64,
         created_at="2026-01-01T00:00:00Z",
         edgerd_version="0",
-        model=ModelRecord(teacher="tiny", student="full", teacher_sha256="0" * 64),
+        model=ModelRecord(teacher="lite0", student="full", teacher_sha256="0" * 64),
         training=TrainingRecord(
             method="rd4ad", seed=0, epochs=1, steps=1, batch_size=1, n_train=1, n_holdout=1, n_skipped=0,
             data_fingerprint="0" * 64,

@@ -122,7 +122,7 @@ def test_a_download_that_fails_names_the_ways_out_and_leaves_nothing(server, tmp
     assert address(server, kind) in caught.value.what
     assert "net.pth" in caught.value.hint
     assert "--teacher-weights FILE" in caught.value.hint
-    assert "--teacher tiny" in caught.value.hint
+    assert "--teacher lite0" in caught.value.hint
     assert list(tmp_path.iterdir()) == []
 
 
@@ -135,7 +135,7 @@ def test_no_network_names_the_ways_out(tmp_path, monkeypatch):
             download(source, tmp_path)
     assert caught.value.exit_code == 1
     assert "--teacher-weights FILE" in caught.value.hint
-    assert "--teacher tiny" in caught.value.hint
+    assert "--teacher lite0" in caught.value.hint
 
 
 def test_a_folder_that_cannot_be_made_is_no_fault_of_the_network(server, tmp_path):

@@ -47,10 +47,11 @@ def expected_parameters(info, embedding_depth):
 
     embedding = down(c1, c2) + 2 * down(c2, c3) + stage(3 * c3, 2 * c3, embedding_depth, 9)
     deep, middle, outer = info.depths
-    return embedding + stage(2 * c3, c3, deep, 4) + stage(c3, c2, middle, 4) + stage(c2, c1, outer, 4)
+    heads = sum(c * c + c for c in info.channels) if info.linear else 0
+    return embedding + stage(2 * c3, c3, deep, 4) + stage(c3, c2, middle, 4) + stage(c2, c1, outer, 4) + heads
 
 
-def test_every_layer_is_the_papers(teacher):
+def test_every_layer_is_the_papers_and_signed_features_have_heads(teacher):
     embedding_depth = 3 if teacher.info.block.kind == "bottleneck" else 2
     assert parameters(full_student(teacher)) == expected_parameters(teacher.info, embedding_depth)
 
@@ -99,7 +100,7 @@ def test_the_embedding_halves_once_and_has_twice_layer_3s_channels():
 
 
 def test_the_decoder_doubles_by_2x2_transposed_convolutions():
-    student = make_student(make_teacher("tiny").info)
+    student = make_student(make_teacher("lite0").info)
     transposed = [layer for layer in student.modules() if isinstance(layer, nn.ConvTranspose2d)]
     assert len(transposed) == 6  # main and skip path of three stages
     assert all(layer.kernel_size == layer.stride == (2, 2) for layer in transposed)
@@ -107,19 +108,29 @@ def test_the_decoder_doubles_by_2x2_transposed_convolutions():
 
 
 def test_a_full_student_has_no_heads_and_a_light_one_makes_up_for_its_width_by_1x1_heads():
-    info = make_teacher("tiny").info
-    full, light = make_student(info), make_student(info, "light")
+    with torch.device("meta"):
+        info = make_teacher("resnet18").info
+        full, light = make_student(info), make_student(info, "light")
     assert all(isinstance(head, nn.Identity) for head in full.decoder.heads)
     assert [tuple(head.weight.shape) for head in light.decoder.heads] == [
-        (48, 24, 1, 1),
-        (96, 48, 1, 1),
-        (192, 96, 1, 1),
+        (64, 32, 1, 1),
+        (128, 64, 1, 1),
+        (256, 128, 1, 1),
     ]
     assert parameters(light) < 0.6 * parameters(full)
 
 
+@pytest.mark.parametrize(("name", "channels"), [("full", (24, 40, 112)), ("light", (12, 20, 56))])
+def test_every_student_of_signed_features_ends_in_1x1_heads_with_bias(name, channels):
+    heads = make_student(make_teacher("lite0").info, name).decoder.heads
+    assert [tuple(head.weight.shape) for head in heads] == [
+        (wanted, inner, 1, 1) for wanted, inner in zip((24, 40, 112), channels, strict=True)
+    ]
+    assert all(head.bias is not None for head in heads)
+
+
 def test_the_seed_decides_the_weights():
-    info = make_teacher("tiny").info
+    info = make_teacher("lite0").info
 
     def weights(seed):
         torch.manual_seed(seed)
@@ -131,5 +142,5 @@ def test_the_seed_decides_the_weights():
 
 def test_an_unknown_student_is_named_with_those_there_are():
     with pytest.raises(InputError, match="no student named 'huge'") as caught:
-        make_student(make_teacher("tiny").info, "huge")
+        make_student(make_teacher("lite0").info, "huge")
     assert all(name in caught.value.expected for name in STUDENTS)

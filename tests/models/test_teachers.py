@@ -72,7 +72,7 @@ def test_downloads_are_torchvisions_first_weights_checked_by_the_hash_in_their_n
     assert len(download.sha256_prefix) == 8
 
 
-@pytest.mark.parametrize("name", ["tiny", "resnet18"])
+@pytest.mark.parametrize("name", ["lite0", "resnet18"])
 def test_a_teacher_is_frozen_and_stays_in_eval_mode(name):
     teacher = make_teacher(name)
     before = {key: value.clone() for key, value in teacher.state_dict().items()}
@@ -105,7 +105,7 @@ def test_timm_that_is_not_installed_says_what_to_install(monkeypatch):
 
 
 def test_pictures_are_normalised_as_rgb_on_a_scale_of_1():
-    info = make_teacher("tiny").info
+    info = make_teacher("lite0").info
     frames = np.random.default_rng(0).integers(0, 256, (2, 4, 6, 3), np.uint8)
     image = image_from_frames(torch.from_numpy(frames), info)
     expected = (frames[..., ::-1] / 255 - np.array(info.mean)) / np.array(info.std)

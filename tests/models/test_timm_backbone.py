@@ -82,7 +82,7 @@ def test_weights_that_timm_cannot_give_name_the_ways_out(timm, failure):
     with pytest.raises(DownloadError, match=str(failure)) as caught:
         load_teacher("timm:net")
     assert "--teacher-weights FILE" in caught.value.hint
-    assert "--teacher tiny" in caught.value.hint
+    assert "--teacher lite0" in caught.value.hint
 
 
 def test_a_model_that_timm_does_not_have(timm):

@@ -76,7 +76,7 @@ def make_bundle(tmp_path: Path, graph: bytes, graph_sha256: str):
             id=bundle_id(graph_sha256, spec),
             created_at="2025-01-01T00:00:00Z",
             edgerd_version="0",
-            model=ModelRecord(teacher="tiny", student="full", teacher_sha256=""),
+            model=ModelRecord(teacher="lite0", student="full", teacher_sha256=""),
             training=TrainingRecord(
                 method="rd4ad",
                 seed=0,

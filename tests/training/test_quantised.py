@@ -29,7 +29,7 @@ N_PICTURES = 8
 @pytest.fixture(scope="module")
 def tiny_run(trained_run, tmp_path_factory):
     """The session's run in a folder of its own, and its networks' rounding."""
-    run = RunFolder.open(shutil.copytree(trained_run, tmp_path_factory.mktemp("tiny") / "run"))
+    run = RunFolder.open(shutil.copytree(trained_run, tmp_path_factory.mktemp("tuned") / "run"))
     teacher, student, _ = networks_of(run)
     traced = Traced(teacher, student)
     scales = activation_scales(traced, run.range_pictures(N_PICTURES), teacher.info, torch.device("cpu"))

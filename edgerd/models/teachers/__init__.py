@@ -8,7 +8,7 @@ from edgerd import tables
 from edgerd.models.teachers.teacher import Teacher, TeacherInfo
 
 TEACHERS: Final = {
-    "tiny": "edgerd.models.teachers.tiny:tiny",
+    "lite0": "edgerd.models.teachers.lite:lite0",
     "resnet18": "edgerd.models.teachers.resnet:resnet18",
     "resnet34": "edgerd.models.teachers.resnet:resnet34",
     "resnet50": "edgerd.models.teachers.resnet:resnet50",

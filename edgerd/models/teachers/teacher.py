@@ -29,10 +29,12 @@ class TeacherInfo:
         name: As in the table.
         channels: Of the three stages, finest first.
         strides: Of the three stages in input pixels; each twice the one before.
-        depths: Blocks of each stage; the decoder mirrors them.
+        depths: Blocks of each stage, which the decoder mirrors; ResNet18's where the teacher's are of another kind.
         block: The residual block that embedding and decoder are made of.
         mean: Of the input, RGB, on a scale of 0 to 1.
         std: Likewise.
+        linear: Whether the stages end without an activation, so that features are signed. The student's features then
+            pass a 1x1 convolution at every scale, since what its blocks give is never negative.
         download: Pretrained weights, or None where they come with the package or with timm.
     """
 
@@ -43,6 +45,7 @@ class TeacherInfo:
     strides: tuple[int, int, int] = (4, 8, 16)
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    linear: bool = False
     download: Download | None = None
 
 

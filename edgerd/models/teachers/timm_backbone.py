@@ -45,7 +45,7 @@ class TimmBackbone(Teacher):
             raise DownloadError(
                 f"timm gives no weights for {self._model}: {str(error).rstrip('.')}.",
                 expected="a model with pretrained weights, and a network that reaches them, once",
-                hint="--teacher-weights FILE, another timm model, or the built-in teacher: --teacher tiny",
+                hint="--teacher-weights FILE, another timm model, or the built-in teacher: --teacher lite0",
             ) from error
         return dict(TimmBackbone(self._model, backbone, self.info, self._stages).state_dict())
 
