@@ -11,7 +11,7 @@ With p/H of a row covered at the top and q/H at the bottom, the sum of an output
 
 and stays in float32 until the columns are done, so the result is INTER_AREA's own but for pixels that lie half way
 between two grey levels. OpenCV's only vectorised addition of a weighted row of bytes is a running average,
-R <- (1 - a) R + a row; after it R is the sum divided by 1/(1 - a), which the last step makes good.
+R <- (1 - a) R + a row; after it R is the sum times 1 - a, which the last step makes good.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from edgerd.types import UInt8Array
 
@@ -73,22 +72,18 @@ def rows_first(source: UInt8Array, out: UInt8Array) -> None:
     sums = np.empty((_ROWS_AT_ONCE, flat.shape[1]), np.float32)
     for top in range(0, height, _ROWS_AT_ONCE):
         some = covered[top : top + _ROWS_AT_ONCE]
-        for i, rows in enumerate(some):
-            _add_up(flat, rows, sums[i : i + 1])
+        for i, (full, partial, _) in enumerate(some):
+            running = sums[i : i + 1]  # 2-D: OpenCV takes a flat array for a column, and adds it slowly
+            if full.start < full.stop:
+                cv2.reduce(flat[full], 0, cv2.REDUCE_SUM, running, cv2.CV_32F)
+            else:
+                running[:] = 0
+            for row, weight in partial:
+                cv2.accumulateWeighted(flat[row], running, weight)
         n = len(some)
         narrow = cv2.resize(sums[:n].reshape(n, -1, 3), (width, n), interpolation=cv2.INTER_AREA)
         scales = np.array([rows.scale for rows in some], np.float32)[:, None, None]
         cv2.convertScaleAbs(np.multiply(narrow, scales), dst=out[top : top + n])
-
-
-def _add_up(flat: UInt8Array, rows: _CoveredRows, running: npt.NDArray[np.float32]) -> None:
-    """Into `running`, float32 (1, w * 3). Rows keep two axes: one alone is a column to OpenCV, which it adds slowly."""
-    if rows.full.start < rows.full.stop:
-        cv2.reduce(flat[rows.full], 0, cv2.REDUCE_SUM, dst=running, dtype=cv2.CV_32F)
-    else:
-        running[:] = 0
-    for row, weight in rows.partial:
-        cv2.accumulateWeighted(flat[row], running, weight)
 
 
 @lru_cache(maxsize=64)
