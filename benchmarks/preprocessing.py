@@ -3,8 +3,8 @@
     python benchmarks/preprocessing.py --json results/preprocessing.json > results/preprocessing.md
 
 No bundle is needed. On one thread `prepare` and OpenCV's INTER_AREA take turns, each time on a frame that was last read
-some turns ago, as one from a camera is in no core's own cache. "CPU" is what the thread was charged for: on a busy machine the clock also
-counts the turns of others, the more the longer a frame takes.
+some turns ago, as one from a camera is in no core's own cache. "CPU" is what the thread was charged for: on a busy
+machine the clock also counts the turns of others, the more the longer a frame takes.
 """
 
 from __future__ import annotations
