@@ -1,4 +1,4 @@
-"""`benchmarks/latency.py` where engines on CPU and GPU take turns."""
+"""`benchmarks/latency.py` where engines on CPU and GPU take turns, and `benchmarks/preprocessing.py`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgerd.manifest import GRAPH_FILE
+from edgerd.manifest import GRAPH_FILE, PreprocessSpec
 from edgerd.runtimes import load_runtime
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -36,3 +36,15 @@ def test_an_engine_on_a_gpu_is_timed_too(emulation, private_cache, bundle, monke
         del sys.modules[name]
     assert [row["runtime"] for row in rows] == ["onnxruntime", "tensorrt"]
     assert all(0 < row["engine p50 ms"] <= row["frame p50 ms"] for row in rows)
+
+
+def test_preprocessing_is_timed_beside_opencv(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import preprocessing
+
+    row = preprocessing.measure((1200, 1100), PreprocessSpec(height=64, width=64), 2)
+    for name in ("preprocessing", "machine"):
+        del sys.modules[name]
+    assert row["frame"] == "1200x1100"
+    assert row["largest difference"] <= 1
+    assert all(row[name] > 0 for name in row if name.endswith("ms"))

@@ -14,7 +14,8 @@
 2. **Region.** Cropped, in pixels of the frame; the whole frame where the spec has none.
 3. **Tiles.** See `tile_boxes`.
 4. **Resize** of each tile: the average over the covered area where both its width and its height shrink, else bilinear
-   on both axes with pixel centres at half integers (OpenCV's INTER_AREA and INTER_LINEAR); a copy where none changes.
+   on both axes with pixel centres at half integers (OpenCV's INTER_AREA, which `area_average` gives in less time to
+   within 1 of 255, and INTER_LINEAR); a copy where none changes.
 
 A CUDA kernel that does the same must agree with this module to within 1 of 255.
 """
@@ -29,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
+from edgerd.data.area import area_average
 from edgerd.errors import SpecError
 from edgerd.manifest import PreprocessSpec, RegionSpec, TileSpec
 from edgerd.types import Box, Frame, PixelFormat, UInt8Array
@@ -94,10 +96,10 @@ def prepare(bgr: UInt8Array, spec: PreprocessSpec) -> UInt8Array:
         source = _crop(bgr, box)
         if source.shape == tile.shape:
             tile[:] = source
+        elif box.height > spec.height and box.width > spec.width:
+            area_average(source, tile)
         else:
-            shrinks = box.height > spec.height and box.width > spec.width
-            interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-            cv2.resize(source, (spec.width, spec.height), dst=tile, interpolation=interpolation)
+            cv2.resize(source, (spec.width, spec.height), dst=tile, interpolation=cv2.INTER_LINEAR)
     return tiles
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgerd.data.area import rows_first
 from edgerd.data.preprocess import (
     bgr_from_frame,
     frame_box,
@@ -117,6 +118,36 @@ class TestResize:
         odd = noise(201, 307, 3)
         assert np.array_equal(prepare(odd, spec_of())[0], cv2.resize(odd, (96, 64), interpolation=cv2.INTER_AREA))
 
+    @pytest.mark.parametrize("size", [(1080, 1920), (2160, 3840), (2048, 2448), (1031, 1033), (1100, 97), (3000, 2999)])
+    def test_large_pictures_are_within_1_of_the_area_average(self, size):
+        for picture in (noise(*size, 3), noise(*size, 3) // 128 * 255):
+            expected = cv2.resize(picture, (96, 64), interpolation=cv2.INTER_AREA)
+            difference = np.abs(prepare(picture, spec_of())[0].astype(int) - expected)
+            assert difference.max() <= 1
+            assert (difference > 0).mean() < 0.01  # averages half way between two grey levels
+
+    @given(st.data(), st.integers(1, 70), st.integers(1, 40), st.booleans())
+    @settings(deadline=None)
+    def test_rows_first_is_within_1_of_the_area_average(self, data, height, width, extreme):
+        rows, columns = data.draw(st.integers(height + 1, 9 * height)), data.draw(st.integers(width + 1, 9 * width))
+        picture = noise(rows, columns, 3, seed=data.draw(st.integers(0, 999)))
+        picture = picture // 128 * 255 if extreme else picture
+        out = np.empty((height, width, 3), np.uint8)
+        rows_first(picture, out)
+        expected = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+        assert np.abs(out.astype(int) - expected).max() <= 1
+        exact = area_weights(rows, height) @ picture.transpose(2, 0, 1) @ area_weights(columns, width).T
+        assert np.abs(out - exact.transpose(1, 2, 0)).max() < 0.5 + 1e-3
+
+    @pytest.mark.parametrize("value", [0, 1, 127, 254, 255])
+    def test_a_large_flat_picture_stays_flat(self, value):
+        assert (prepare(np.full((1080, 1920, 3), value, np.uint8), spec_of(256, 256)) == value).all()
+
+    @pytest.mark.parametrize("cut", [np.s_[:, ::-1], np.s_[::2, ::2], np.s_[1:, 1:-2]])
+    def test_a_large_picture_that_is_a_view_of_another(self, cut):
+        view = noise(2201, 2202, 3)[cut]
+        assert np.array_equal(prepare(view, spec_of()), prepare(view.copy(), spec_of()))
+
     @pytest.mark.parametrize("size", [(50, 60), (50, 300), (300, 60), (64, 300), (300, 96), (65, 95)])
     def test_else_bilinear_on_both_axes(self, size):
         picture = noise(*size, 3)
@@ -148,6 +179,14 @@ class TestResize:
         picture = noise(200, 200, 3)
         assert np.array_equal(prepare(picture[:, ::-1], spec_of()), prepare(picture[:, ::-1].copy(), spec_of()))
         assert np.array_equal(prepare(picture[::2, ::2], spec_of()), prepare(picture[::2, ::2].copy(), spec_of()))
+
+
+def area_weights(source, target):
+    """How much of each source pixel lies in each target pixel, (target, source); rows add up to 1."""
+    edges = np.arange(target + 1)[:, None] * source / target
+    pixels = np.arange(source)
+    covered = np.minimum(edges[1:], pixels + 1) - np.maximum(edges[:-1], pixels)
+    return covered.clip(0) * target / source
 
 
 def bilinear(picture, height, width):
