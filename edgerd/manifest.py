@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 SCHEMA_VERSION = 1
 GRAPH_FILE = "graph.fp32.onnx"
+ADDED_FOLDER = "pictures/added/"
+"""Where good pictures lie that were added after training."""
 
 
 class Record(BaseModel):
@@ -123,6 +125,44 @@ class ThresholdRecord(Record):
     """How many more good pictures would settle the rate without extrapolation."""
 
 
+class CrossFitRecord(Record):
+    """Scores of good training pictures, each by a model that never saw it.
+
+    The model of the bundle was trained on all of them, so that its own scores of them would be too low.
+    """
+
+    folds: int = Field(ge=2)
+    """How many models there were; as many as pictures where each was left out alone."""
+    scores: tuple[float, ...] = Field(min_length=1)
+    """One per picture, scaled as the FP32 graph's."""
+
+
+class PastedRecall(Record):
+    """Of pasted defects of one kind, how many are found."""
+
+    n: int = Field(ge=1)
+    found: int = Field(ge=0)
+
+
+class RoughRecall(Record):
+    """How many pasted defects the FP32 graph finds at its threshold (`edgerd.data.pasted`).
+
+    Pasted defects are no real ones: many that are found promise little, but where few are, few real ones will be.
+    """
+
+    per_kind: dict[str, PastedRecall] = Field(min_length=1)
+
+    @property
+    def n(self) -> int:
+        """Pasted defects of all kinds."""
+        return sum(kind.n for kind in self.per_kind.values())
+
+    @property
+    def found(self) -> int:
+        """Those of them that score above the threshold."""
+        return sum(kind.found for kind in self.per_kind.values())
+
+
 class PictureLimits(Record):
     """What good pictures look like in the large; frames far outside are not judged. Grey levels 0 to 255."""
 
@@ -226,7 +266,15 @@ class Manifest(Record):
     threshold: ThresholdRecord | None = None
     """The FP32 graph's; None until it is calibrated."""
     holdout: tuple[str, ...] = ()
-    """Held-out good pictures, one PNG per tile, file names in the bundle in order (picture by picture)."""
+    """Good pictures that training never saw: those it held out, then those that `calibrate` added (in `ADDED_FOLDER`).
+    One PNG per tile, file names in the bundle in order (picture by picture)."""
+    holdout_scores: tuple[float, ...] = ()
+    """FP32 scores of good pictures that training never saw and that do not travel in the bundle."""
+    cross_fit: CrossFitRecord | None = None
+    """Scores of the training pictures; None where training held pictures out instead. The FP32 graph's threshold is
+    found from these, from `holdout_scores` and from its scores of `holdout`, all together."""
+    rough_recall: RoughRecall | None = None
+    """At the current threshold; None where there was no picture to paste defects into."""
     ranges: tuple[str, ...] = ()
     """Pictures for quantisation ranges, likewise: training pictures, until others take their place."""
     trained_on: tuple[str, ...] | None = None
@@ -243,6 +291,16 @@ class Manifest(Record):
             if not name or "\\" in name or ":" in name or any(part in ("", ".", "..") for part in parts):
                 raise ValueError(f"file name {name!r} leaves the bundle")
         return files
+
+    @property
+    def added(self) -> tuple[str, ...]:
+        """Those of `holdout` that were added after training."""
+        return tuple(name for name in self.holdout if name.startswith(ADDED_FOLDER))
+
+    @property
+    def scores_alone(self) -> tuple[float, ...]:
+        """FP32 scores of good pictures that count for the threshold and are not in the bundle."""
+        return (self.cross_fit.scores if self.cross_fit else ()) + self.holdout_scores
 
     @property
     def named_files(self) -> set[str]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from edgerd.building.gate import Budget
-from edgerd.building.scores import holdout_pictures
+from edgerd.building.scores import comparison_pictures
 from edgerd.cuda.graphs import Step
 from edgerd.cuda.kernels.plan import FrameLayout
 from edgerd.cuda.kernels.preprocess import Preprocessor
@@ -86,7 +86,7 @@ class BuiltEngine:
 
 def reference_maps(subject: Subject) -> tuple[UInt8Array, Maps]:
     """Good pictures, and what the FP32 graph gives for them on the CPU."""
-    pictures = holdout_pictures(subject.bundle)[:_N_COMPARED]
+    pictures = comparison_pictures(subject.bundle)[0][:_N_COMPARED]
     tiles = pictures.reshape(-1, *pictures.shape[2:])
     with open_engine(subject.bundle, "onnxruntime", "fp32") as opened:
         return tiles, Maps(

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import onnx
 
-from edgerd.building.candidates import GraphSource
+from edgerd.building.candidates import GraphSource, Standard
 from edgerd.building.gate import Budget
 from edgerd.building.gate_pictures import GatePictures
 from edgerd.building.search import Found, Remembered, search
-from edgerd.building.sensitivity import Deciding, Measured, Sensitivity, deciding_pictures, split_labelled
+from edgerd.building.sensitivity import Measured, Sensitivity, deciding_pictures, split_labelled
 from edgerd.bundle import Bundle
-from edgerd.manifest import GRAPH_FILE
+from edgerd.manifest import GRAPH_FILE, ThresholdRecord
 from edgerd.precision.body import blocks
 from edgerd.runtimes import load_runtime
 from edgerd.runtimes.machine import usable_cores
@@ -37,7 +37,7 @@ def search_assignments(
     graph_of: GraphSource,
     pictures: GatePictures,
     budget: Budget,
-    false_alarm_rate: float,
+    threshold: ThresholdRecord,
     on_measured: Callable[[str, Measured], None] = lambda _, __: None,
 ) -> tuple[list[Searched], GatePictures]:
     """Search on each runtime that has INT8 here; go on with searches that were stopped.
@@ -48,7 +48,7 @@ def search_assignments(
         graph_of: How typed graphs are made.
         pictures: For the gate. Where there are labelled ones, some of them are decided on, and not for the gate.
         budget: As for the gate.
-        false_alarm_rate: Of the bundle's threshold.
+        threshold: The FP32 graph's, as it stands in the bundle.
         on_measured: Told of the runtime and each measurement.
 
     Returns:
@@ -59,7 +59,7 @@ def search_assignments(
         StorageError: The log beside the bundle cannot be written.
     """
     labelled, rest = (None, pictures) if pictures.labelled is None else split_labelled(pictures)
-    deciding = deciding_pictures(bundle, labelled, false_alarm_rate, budget)
+    deciding = deciding_pictures(bundle, labelled, threshold, budget)
     searched = [_search(bundle, name, graph_of, deciding, on_measured) for name in runtimes]
     return searched, rest
 
@@ -68,7 +68,7 @@ def _search(
     bundle: Bundle,
     runtime: str,
     graph_of: GraphSource,
-    deciding: Deciding,
+    deciding: Standard,
     on_measured: Callable[[str, Measured], None],
 ) -> Searched:
     graph = bundle.read(GRAPH_FILE)
@@ -84,7 +84,7 @@ def _search(
         sensitivity.close()
 
 
-def _key(runtime: str, sensitivity: Sensitivity, deciding: Deciding) -> str:
+def _key(runtime: str, sensitivity: Sensitivity, deciding: Standard) -> str:
     """What measurements depend on: the machine, the graph and its ranges, the pictures, the budget."""
     digest = hashlib.sha256()
     for part in _parts(runtime, sensitivity, deciding):
@@ -92,13 +92,13 @@ def _key(runtime: str, sensitivity: Sensitivity, deciding: Deciding) -> str:
     return digest.hexdigest()
 
 
-def _parts(runtime: str, sensitivity: Sensitivity, deciding: Deciding) -> Iterator[bytes]:
-    pictures = deciding.standard.pictures
+def _parts(runtime: str, sensitivity: Sensitivity, deciding: Standard) -> Iterator[bytes]:
+    pictures = deciding.pictures
     yield load_runtime(runtime).key("int8", sensitivity.graph_sha256).model_dump_json().encode()
     yield pictures.good.tobytes()
     if pictures.labelled is not None:
         yield pictures.labelled.tobytes()
-    yield repr((pictures.labels.defects, astuple(deciding.standard.budget), usable_cores())).encode()
-    yield deciding.standard.threshold.model_dump_json().encode()
+    yield repr((pictures.labels.defects, astuple(deciding.budget), usable_cores())).encode()
+    yield deciding.threshold.model_dump_json().encode()
     for mask in pictures.labels.masks:
         yield b"" if mask is None else mask.tobytes()

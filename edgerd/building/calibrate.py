@@ -1,91 +1,172 @@
-"""Find the thresholds of a bundle again: the FP32 graph's, and that of each engine that runs here."""
+"""Find the thresholds of a bundle: the FP32 graph's, and that of each engine that runs here.
+
+All good scores that the bundle has count, together: those of cross-fitting, and the FP32 graph's own of pictures that
+training never saw. What is added stays in the bundle, so that nothing that comes later finds a threshold from fewer.
+"""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from shlex import quote
 
 import numpy as np
-import numpy.typing as npt
 
-from edgerd.building.scores import holdout_pictures, maps_of, picture_sha256, scores_of
+from edgerd.building.gate_pictures import GatePictures
+from edgerd.building.new_pictures import MIN_PICTURES, NewPictures, other_pictures
+from edgerd.building.scores import FEW_PICTURES, maps_of, scores_of
 from edgerd.bundle import Bundle, check_can_save
-from edgerd.cameras import UnreadablePictureError, open_camera
-from edgerd.data.dataset import Dataset, fingerprint
-from edgerd.data.pictures import load_bundle_pictures
-from edgerd.data.prepared import read_prepared
-from edgerd.data.preprocess import bgr_from_frame, prepare
-from edgerd.errors import CameraError, DatasetError, EngineMismatchError, InputError, MissingDependencyError
+from edgerd.data.pictures import added_pictures, load_bundle_pictures
+from edgerd.errors import BundleError, EngineMismatchError, InputError, MissingDependencyError
+from edgerd.evaluation.metrics import Float64Array
+from edgerd.evaluation.outliers import far_outside
+from edgerd.evaluation.rough_recall import rough_recall
 from edgerd.evaluation.threshold import threshold_from_scores, threshold_like
-from edgerd.inspection.guards import exposure_reason
-from edgerd.manifest import EngineRecord, ThresholdRecord
+from edgerd.manifest import EngineRecord, Manifest, ThresholdRecord
 from edgerd.runtimes.choose import open_engine
+from edgerd.runtimes.protocol import Engine
 from edgerd.types import UInt8Array
 
-MIN_PICTURES = 8
 
-
-class TrainedOnError(DatasetError):
-    """Good pictures that the student was trained on: their scores are lower than those of new parts."""
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Calibration:
-    """What `calibrate` did: the new bundle, its FP32 threshold, and engines whose threshold could not be renewed."""
+    """What `calibrate` did.
+
+    Attributes:
+        bundle: The new one.
+        threshold: Its FP32 threshold.
+        outdated: Engines whose threshold could not be renewed.
+        suspicious: Good pictures (name, score) that stand far outside the others: they may be defective.
+        good_scores: float64 (n,), all that the threshold was found from.
+    """
 
     bundle: Bundle
     threshold: ThresholdRecord
     outdated: tuple[str, ...]
-    suspicious: tuple[tuple[int, float], ...]
-    """Good pictures (index, score) that stand far outside the others: look at them, they may be defective."""
+    suspicious: tuple[tuple[str, float], ...]
+    good_scores: Float64Array
+
+
+@dataclass(frozen=True, eq=False)
+class _Good:
+    """The good scores of a bundle, and the pictures behind them as far as they are there.
+
+    Attributes:
+        manifest: With all of them, but for the scores of `passing`.
+        pictures: uint8 (n, T, H, W, 3): those that stay in the bundle, in the manifest's order.
+        passing: uint8 (m, T, H, W, 3): those of which only the scores stay.
+        names: Of the scores that are known as numbers alone, of `passing`, of `pictures`.
+        new_files: Of the bundle.
+    """
+
+    manifest: Manifest
+    pictures: UInt8Array
+    passing: UInt8Array
+    names: tuple[str, ...]
+    new_files: dict[str, bytes]
 
 
 def calibrate(
     bundle: Bundle,
     false_alarm_rate: float,
-    pictures: UInt8Array | None = None,
+    new: NewPictures | None = None,
+    *,
+    replace: bool = False,
+    keep: bool = True,
+    names: Sequence[str] = (),
     on_picture: Callable[[], None] = lambda: None,
 ) -> Calibration:
-    """Find thresholds from good pictures and store them.
+    """Add good pictures, find thresholds from all that there are, and store them.
 
     Args:
         bundle: To calibrate.
         false_alarm_rate: Share of good parts that may be called NG.
-        pictures: uint8 (n, T, H, W, 3), good and never trained on; None takes the bundle's held-out ones.
-        on_picture: Told after each picture.
+        new: Good pictures to add.
+        replace: Forget those that were added earlier; what training gave stays.
+        keep: Whether the bundle takes the new ones along; else only their scores.
+        names: What people call the training pictures of which it has scores, then its pictures that training never saw;
+            those that are left out are called as in the bundle.
+        on_picture: Told after each good picture.
 
     Raises:
-        BundleError: There are no pictures.
+        BundleError: There are no good pictures and no scores of any.
         InputError: Too few, or a rate outside (0, 1).
         StorageError: The bundle cannot be written; said before the work where that is known.
     """
     check_can_save(bundle.path, in_place=True)
-    good = holdout_pictures(bundle, _others(bundle)) if pictures is None else pictures
+    good = _with_new(bundle, new, replace, keep)
+    seen_by_none = np.concatenate([good.passing, good.pictures])
+    compared = _to_compare(bundle, seen_by_none)
     with open_engine(bundle, "onnxruntime", "fp32") as opened:
-        scores = scores_of(maps_of(opened.engine, good, on_picture))
+        own = scores_of(maps_of(opened.engine, seen_by_none, on_picture))
+        others = _scores_of_others(opened.engine, compared)
+    scores = np.append(np.array(good.manifest.scores_alone, np.float64), own)
+    _refuse_too_few(bundle, scores)
     threshold = threshold_from_scores(scores, false_alarm_rate)
     engines, outdated = [], []
     for record in bundle.manifest.engines:
-        renewed = _renewed(bundle, record, good, scores, threshold)
+        renewed = _renewed(bundle, record, compared, (own, others), threshold)
         engines.append(renewed or record)
         if renewed is None:
             outdated.append(record.name)
-    manifest = bundle.manifest.model_copy(update={"threshold": threshold, "engines": tuple(engines)})
-    suspicious = tuple((index, float(scores[index])) for index in _far_outside(scores))
-    return Calibration(bundle.save_with(manifest), threshold, tuple(outdated), suspicious)
+    pasted = others[len(others) - len(compared.pasted.kinds) :] if compared else ()
+    manifest = good.manifest.model_copy(
+        update={
+            "holdout_scores": (*good.manifest.holdout_scores, *own[: len(good.passing)].tolist()),
+            "threshold": threshold,
+            "engines": tuple(engines),
+            "rough_recall": rough_recall(pasted, compared.pasted.kinds, threshold.value) if compared else None,
+        }
+    )
+    called = (*names, *good.names[len(names) :])
+    suspicious = tuple((called[index], float(scores[index])) for index in far_outside(scores))
+    return Calibration(bundle.save_with(manifest, good.new_files), threshold, tuple(outdated), suspicious, scores)
+
+
+def _with_new(bundle: Bundle, new: NewPictures | None, replace: bool, keep: bool) -> _Good:
+    manifest, spec = bundle.manifest, bundle.manifest.preprocess
+    held_out = tuple(name for name in manifest.holdout if not (replace and name in manifest.added))
+    pictures = load_bundle_pictures(bundle, held_out, spec)
+    files = added_pictures(new.pictures) if new and keep else {}
+    numbers = [
+        f"training picture {index}" for index in range(len(manifest.cross_fit.scores if manifest.cross_fit else ()))
+    ]
+    numbers += ["a good picture that is not in the bundle"] * len(manifest.holdout_scores)
+    names = held_out[:: spec.n_tiles]
+    passing = pictures[:0]
+    if new and keep:
+        pictures = np.concatenate([pictures, new.pictures])
+        names += tuple(f"{name} ({file})" for name, file in zip(new.names, [*files][:: spec.n_tiles], strict=True))
+    elif new:
+        passing, numbers = new.pictures, [*numbers, *new.names]
+    manifest = manifest.model_copy(update={"holdout": (*held_out, *files)})
+    return _Good(manifest, pictures, passing, (*numbers, *names), files)
+
+
+def _to_compare(bundle: Bundle, never_seen: UInt8Array) -> GatePictures | None:
+    """What shows how far an engine's scores moved, as the gate has it; None where there are no pictures at all."""
+    manifest, good = bundle.manifest, never_seen
+    if len(never_seen) < FEW_PICTURES:
+        good = np.concatenate([never_seen, load_bundle_pictures(bundle, manifest.ranges, manifest.preprocess)])
+    return GatePictures(good, len(never_seen)) if len(good) else None
+
+
+def _scores_of_others(engine: Engine, compared: GatePictures | None) -> Float64Array:
+    """Of those that are compared on and that the threshold is not found from; pasted defects last."""
+    if compared is None:
+        return np.empty(0)
+    return scores_of(maps_of(engine, [*compared.good[compared.n_never_seen :], *compared.pasted.pictures]))
 
 
 def _renewed(
     bundle: Bundle,
     record: EngineRecord,
-    good: UInt8Array,
-    fp32_scores: npt.NDArray[np.float64],
+    compared: GatePictures | None,
+    fp32_scores: tuple[Float64Array, Float64Array],
     fp32_threshold: ThresholdRecord,
 ) -> EngineRecord | None:
-    """The engine with a new threshold; None where it does not run here."""
+    """The engine with a new threshold; None where it does not run here, or there is nothing to run it on."""
+    if compared is None:
+        return None
     try:
         opened = open_engine(bundle, record.key.runtime, record.key.precision)
     except (EngineMismatchError, MissingDependencyError, InputError):
@@ -93,130 +174,22 @@ def _renewed(
     with opened:
         if opened.engine.key != record.key:  # FP32 compiled here in its place
             return None
-        threshold = threshold_like(scores_of(maps_of(opened.engine, good)), fp32_scores, fp32_threshold)
+        own = scores_of(maps_of(opened.engine, compared.good[: compared.n_never_seen]))
+        others = _scores_of_others(opened.engine, compared)
+    threshold = threshold_like(own, fp32_scores[0], fp32_threshold, (others, fp32_scores[1]))
     return record.model_copy(update={"threshold": threshold})
 
 
-def _far_outside(scores: npt.NDArray[np.float64]) -> list[int]:
-    """Above the upper quartile by more than three times the interquartile range (Tukey's "far out")."""
-    low, high = np.quantile(scores, [0.25, 0.75])
-    return [int(index) for index in np.flatnonzero(scores > high + 3.0 * (high - low))]
-
-
-def pictures_from_folder(bundle: Bundle, data: Path, say: Callable[[str], None] = lambda _: None) -> UInt8Array:
-    """Good pictures from a folder, for `calibrate`: uint8 (n, T, H, W, 3).
-
-    Args:
-        bundle: For its preprocessing.
-        data: The folder; or a data set in MVTec's layout, whose training pictures are taken.
-        say: Told what is left out, a line at a time: what cannot be read, and what INT8 ranges are found from.
-
-    Raises:
-        TrainedOnError: The student was trained on some of them, so that their scores are too low.
-        DatasetError: There are too few.
-    """
-    read = read_prepared(Dataset.open(data).train_good, bundle.manifest.preprocess)
-    if fingerprint(read.paths, data) == bundle.manifest.training.data_fingerprint:
-        raise _trained_on(bundle, str(data))
-    for skipped in read.skipped:
-        say(f"left out: {skipped.reason}")
-    pictures = _never_seen(bundle, read.pictures, str(data), say)
-    if len(pictures) < MIN_PICTURES:
-        raise DatasetError(
-            f"{data} holds {len(pictures)} good pictures that can be read and that nothing was found from before.",
-            expected=f"{MIN_PICTURES} at least",
-            hint="Add pictures of good parts.",
+def _refuse_too_few(bundle: Bundle, scores: Float64Array) -> None:
+    if not scores.size:
+        raise BundleError(
+            f"{bundle.path} has no good pictures of its own, nor scores of any.",
+            expected="the good pictures that training held out, or that were added",
+            hint=f"{other_pictures(bundle)}; or export again: edgerd export RUN -o {bundle.path}",
         )
-    return pictures
-
-
-def _never_seen(bundle: Bundle, pictures: UInt8Array, source: str, say: Callable[[str], None]) -> UInt8Array:
-    """Without those that INT8 ranges are found from.
-
-    The bundle knows some of its training pictures again, whatever their files are called. With one of them come others
-    that it does not know, so that all are refused.
-    """
-    manifest = bundle.manifest
-    for_ranges = load_bundle_pictures(bundle, manifest.ranges, manifest.preprocess)
-    in_bundle = {picture_sha256(picture) for picture in for_ranges}
-    trained_on = in_bundle if manifest.trained_on is None else set(manifest.trained_on)
-    found = [picture_sha256(picture) for picture in pictures]
-    if trained_on.intersection(found):
-        raise _trained_on(bundle, source)
-    new = [index for index, digest in enumerate(found) if digest not in in_bundle]
-    if len(new) < len(found):
-        say(f"left out: {len(found) - len(new)} of {len(found)} pictures in {source}, INT8 ranges are found from them.")
-    return pictures[new]
-
-
-def _trained_on(bundle: Bundle, source: str) -> TrainedOnError:
-    own = f"edgerd calibrate {quote(str(bundle.path))} uses the ones that were held out"
-    return TrainedOnError(
-        f"{source} holds pictures this bundle was trained on; their scores are lower than those of new parts.",
-        expected="good pictures that training never saw",
-        hint=own if bundle.manifest.holdout else f"Take others; the bundle has none of its own. {_others(bundle)}",
-    )
-
-
-def _others(bundle: Bundle) -> str:
-    path = quote(str(bundle.path))
-    return f"edgerd calibrate {path} DATA, or --from-camera URI, with good parts that training never saw"
-
-
-def pictures_from_camera(
-    bundle: Bundle, uri: str, minutes: float, n_wanted: int, say: Callable[[str], None] = lambda _: None
-) -> UInt8Array:
-    """Good pictures from a line that makes good parts, thinned: uint8 (n, T, H, W, 3).
-
-    Neighbouring frames are nearly the same, and the threshold's promise needs exchangeable pictures: of the time given,
-    `n_wanted` frames are taken evenly spread; of files, every frame is taken until there are enough. A frame that a run
-    would not judge (black, badly exposed, unreadable) is not taken, nor one that is there already.
-
-    Args:
-        bundle: For its preprocessing.
-        uri: Of the camera.
-        minutes: For how long a live camera is watched.
-        n_wanted: How many pictures.
-        say: Told how many there are, now and then.
-
-    Raises:
-        CameraError: It does not open, or gave too few pictures.
-        TrainedOnError: It is a folder with pictures the student was trained on.
-    """
-    spec = bundle.manifest.preprocess
-    camera = open_camera(uri)
-    taken: list[UInt8Array] = []
-    seen: set[str] = set()
-    interval_s = minutes * 60.0 / n_wanted if camera.live else 0.0
-    start = due = time.monotonic()
-    try:
-        while len(taken) < n_wanted and (not camera.live or time.monotonic() - start < minutes * 60.0):
-            try:
-                frame = camera.read()
-            except UnreadablePictureError as error:
-                say(f"left out: {error.what}")
-                continue
-            if frame is None:
-                break
-            if time.monotonic() < due:
-                continue
-            tiles = prepare(bgr_from_frame(frame, spec), spec)
-            digest = picture_sha256(tiles)
-            if digest in seen or exposure_reason(tiles, bundle.manifest.limits):
-                continue
-            seen.add(digest)
-            taken.append(tiles)
-            due += interval_s
-            if len(taken) % 10 == 0:
-                say(f"{len(taken)} of {n_wanted} pictures")
-    finally:
-        camera.close()
-    if taken:
-        taken = list(_never_seen(bundle, np.stack(taken), camera.uri, say))
-    if len(taken) < MIN_PICTURES:
-        raise CameraError(
-            f"{camera.uri} gave {len(taken)} different pictures that can be judged.",
-            expected=f"{MIN_PICTURES} at least",
-            hint="Give more --minutes." if camera.live else "Choose a longer video or a folder with more pictures.",
+    if scores.size < MIN_PICTURES:
+        raise InputError(
+            f"{scores.size} good pictures are too few for a threshold.",
+            expected=f"{MIN_PICTURES} at least that training never saw",
+            hint=other_pictures(bundle),
         )
-    return np.stack(taken)

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from edgerd.building.gate import Budget, Outputs, compare
+from edgerd.building.gate import Budget, Outputs, compare, own_threshold
 from edgerd.building.gate_pictures import GatePictures
 from edgerd.building.scores import maps_of
 from edgerd.building.typed_graph import TypedGraph
@@ -116,10 +116,11 @@ class Candidate:
         )
 
 
-def outputs_of(engine: Engine, pictures: GatePictures, false_alarm_rate: float, fp32: Outputs | None = None) -> Outputs:
+def outputs_of(engine: Engine, pictures: GatePictures) -> Outputs:
     """Run an engine on all of the gate's pictures; their maps are held in memory."""
+    good, pasted = list(maps_of(engine, pictures.good)), list(maps_of(engine, pictures.pasted.pictures))
     labelled = () if pictures.labelled is None else list(maps_of(engine, pictures.labelled))
-    return Outputs(list(maps_of(engine, pictures.good)), false_alarm_rate, labelled, pictures.labels, fp32)
+    return Outputs(good, pictures.n_never_seen, labelled, pictures.labels, pasted)
 
 
 def build_candidate(
@@ -143,12 +144,12 @@ def build_candidate(
     compiled = runtime.build(graph.content, wanted.precision)
     engine = runtime.load(graph.content, key, compiled)
     try:
-        given = outputs_of(engine, standard.pictures, standard.threshold.false_alarm_rate, standard.reference)
+        given = outputs_of(engine, standard.pictures)
     except BaseException:
         engine.close()
         raise
     broken = broken_weights(graph.content)
-    gate = compare(given, standard.reference, standard.threshold.value, standard.budget, broken)
+    gate = compare(given, standard.reference, standard.threshold, standard.budget, broken)
     if not gate.finite:
         return Candidate(wanted, gate, None, {}), engine
     files = {f"engines/{wanted.runtime}-{wanted.precision}/{file}": content for file, content in compiled.items()}
@@ -156,7 +157,7 @@ def build_candidate(
         key=key,
         files=tuple(files),
         graph=graph.file,
-        threshold=given.threshold,
+        threshold=own_threshold(given, standard.reference, standard.threshold),
         gate=gate,
         high_precision=graph.high_precision,
     )

@@ -72,7 +72,7 @@ def build_engine(
         bundle: Calibrated.
         runtime: An entry of `RUNTIMES`, or "auto" for all that can be used here.
         precision: One that the runtime has here, or "auto" for all of `AUTO_PRECISIONS`.
-        pictures: For gate and threshold; None takes the held-out ones.
+        pictures: For the gate; None takes the bundle's own.
         max_map_error: Largest difference of two maps, in units of the map; None for a quarter of the threshold.
         max_auroc_drop: Of image AUROC, pixel AUROC and AUPRO on labelled pictures; None for `MAX_AUROC_DROP`.
         force: Install the fastest even if the gate refuses all; the record says so.
@@ -102,16 +102,10 @@ def build_engine(
     searched: list[Searched] = []
     able = tuple(each.runtime for each in wanted if each.precision == "int8" and each.runtime not in _NOT_SEARCHED)
     if able and precision == "auto" and (max_map_error is not None or max_auroc_drop is not None):
-        rate = threshold.false_alarm_rate
-        searched, judged_by = search_assignments(bundle, able, graph_of, judged_by, budget, rate, on_measured)
+        searched, judged_by = search_assignments(bundle, able, graph_of, judged_by, budget, threshold, on_measured)
         wanted = _with_assignments(wanted, searched)
     for each in searched:
         on_searched(each)
-    if len(judged_by.good) < threshold.n_good:
-        say(
-            f"The bundle was calibrated on {threshold.n_good} good pictures, the engine's own threshold will be from "
-            f"{len(judged_by.good)}; give the same ones with --calibration DATA, or calibrate again afterwards."
-        )
     standard = fp32_standard(bundle, judged_by, threshold, budget)
     candidates = build_candidates(wanted, graph_of, standard, runtime_of, say)
     for candidate in candidates:
@@ -200,7 +194,7 @@ def budget_for(
 def fp32_standard(bundle: Bundle, pictures: GatePictures, threshold: ThresholdRecord, budget: Budget) -> Standard:
     """Run the FP32 graph on pictures, for engines to be compared with."""
     with open_engine(bundle, "onnxruntime", "fp32") as opened:
-        reference = outputs_of(opened.engine, pictures, threshold.false_alarm_rate)
+        reference = outputs_of(opened.engine, pictures)
     return Standard(pictures, reference, threshold, budget)
 
 

@@ -1,18 +1,21 @@
-"""What the gate judges by: good pictures that training never saw, and labelled ones where there are any."""
+"""What the gate judges by: good pictures, pasted defects, and labelled pictures where there are any."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 
-from edgerd.building.calibrate import TrainedOnError, pictures_from_folder
 from edgerd.building.gate import Labels
-from edgerd.building.scores import holdout_pictures
+from edgerd.building.new_pictures import TrainedOnError, pictures_from_folder
+from edgerd.building.scores import comparison_pictures, holdout_pictures
 from edgerd.bundle import Bundle
 from edgerd.data.dataset import Dataset, TestPicture, read_mask_for
+from edgerd.data.pasted import Pasted, pasted_defects
 from edgerd.data.pictures import read_picture
 from edgerd.data.preprocess import prepare, prepare_mask
 from edgerd.errors import DatasetError, PictureError, SpecError
@@ -28,7 +31,9 @@ class GatePictures:
     """Pictures at the graph's size.
 
     Attributes:
-        good: uint8 (n, T, H, W, 3), BGR, that training never saw; thresholds are found from them.
+        good: uint8 (n, T, H, W, 3), BGR.
+        n_never_seen: How many of them, from the first on, are the bundle's that training never saw: all that it has, so
+            that an engine's threshold can be found from its scores of them.
         labelled: uint8 (m, T, H, W, 3), good and defective ones; None where there are none.
         labels: Of the labelled ones.
         notes: What a person should know of the choice, a line each; none where it is as they would think.
@@ -36,48 +41,71 @@ class GatePictures:
     """
 
     good: UInt8Array
+    n_never_seen: int
     labelled: UInt8Array | None = None
     labels: Labels = field(default_factory=Labels)
     notes: tuple[str, ...] = ()
     skipped: dict[str, str] = field(default_factory=dict)
 
+    @cached_property
+    def pasted(self) -> Pasted:
+        """Defects pasted into some of the good ones."""
+        return pasted_defects(self.good)
+
 
 def gate_pictures(bundle: Bundle, data: Path | None = None) -> GatePictures:
-    """The bundle's held-out pictures, or those of a folder.
+    """The bundle's own good pictures; with a folder, those in it as well.
 
-    A folder in MVTec's layout gives its test pictures as labelled ones. Its train/good is for the threshold if training
-    never saw it; where it is what the student was trained on, the bundle's held-out pictures stand in for it.
+    A folder in MVTec's layout gives its test pictures as labelled ones. Its train/good is compared on if training never
+    saw it.
 
     Args:
         bundle: For its preprocessing and its pictures.
-        data: A folder of good pictures, or MVTec's layout; None for the held-out ones alone.
+        data: A folder of good pictures, or MVTec's layout; None for the bundle's own alone.
 
     Raises:
-        DatasetError: A folder of another layout, with too few pictures, or of good pictures alone and trained on.
+        DatasetError: A folder of another layout, or of good pictures alone and trained on.
         PictureError: A mask does not fit its picture.
         SpecError: Region or tiles do not fit a picture; its file is named.
-        BundleError: The held-out pictures are wanted, and the bundle has none.
+        BundleError: The bundle has no pictures, and no others are given.
     """
     if data is None:
-        return GatePictures(holdout_pictures(bundle, _OTHERS))
+        good, n_never_seen = comparison_pictures(bundle, _OTHERS)
+        notes = [] if n_never_seen else [_only_trained_on(good)]
+        return GatePictures(good, n_never_seen, notes=tuple(notes))
     test = Dataset.open(data).test
-    notes: list[str] = []
+    notes = []
     try:
-        good = pictures_from_folder(bundle, data, notes.append)
+        new = pictures_from_folder(bundle, data, notes.append).pictures
     except TrainedOnError as error:
         if not test:
             raise
-        if not bundle.manifest.holdout:
+        if not (bundle.manifest.holdout or bundle.manifest.ranges):
             raise TrainedOnError(error.what, expected=error.expected, hint=f"{_OTHERS}.") from error
-        good = holdout_pictures(bundle)
+        good, n_never_seen = comparison_pictures(bundle)
         notes = [
-            f"The student was trained on good pictures of {data}: thresholds are from the {len(good)} that the bundle "
-            f"holds out; compared are these and the {len(test)} in test."
+            f"The student was trained on good pictures of {data}: compared are {len(good)} of the bundle and the "
+            f"{len(test)} in test."
         ]
+    else:
+        own = holdout_pictures(bundle)
+        good, n_never_seen = np.concatenate([own, new]), len(own)
+        if len(new):
+            notes.append(
+                f"Engines are compared on {len(new)} good pictures of {data} too; thresholds stay as they were found: "
+                f"edgerd calibrate {quote(str(bundle.path))} DATA counts new good pictures for them."
+            )
     if not test:
-        return GatePictures(good, notes=tuple(notes))
+        return GatePictures(good, n_never_seen, notes=tuple(notes))
     labelled, labels, skipped = _read_labelled(test, bundle.manifest.preprocess)
-    return GatePictures(good, labelled, labels, tuple(notes), skipped)
+    return GatePictures(good, n_never_seen, labelled, labels, tuple(notes), skipped)
+
+
+def _only_trained_on(good: UInt8Array) -> str:
+    return (
+        f"The bundle holds no good picture that training never saw: engines are compared with FP32 on {len(good)} that "
+        "it saw, and on defects pasted into them."
+    )
 
 
 def _read_labelled(test: Sequence[TestPicture], spec: PreprocessSpec) -> tuple[UInt8Array, Labels, dict[str, str]]:

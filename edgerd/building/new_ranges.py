@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from edgerd.building.range_pictures import RangePictures
-from edgerd.building.scores import picture_sha256
 from edgerd.bundle import Bundle, save_bundle
-from edgerd.data.pictures import bundle_pictures, load_bundle_pictures
+from edgerd.data.pictures import bundle_pictures, load_bundle_pictures, picture_sha256
 from edgerd.manifest import FileRecord, Manifest
 from edgerd.precision.ranges import RANGES_FILE
 

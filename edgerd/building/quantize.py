@@ -10,7 +10,7 @@ from shlex import quote
 import numpy as np
 
 from edgerd.building.new_ranges import engines_of_older_graphs, with_older_graphs
-from edgerd.building.scores import holdout_pictures, maps_of, scores_of
+from edgerd.building.scores import comparison_pictures, maps_of, scores_of
 from edgerd.building.typed_graph import graphs_for_devices
 from edgerd.bundle import Bundle, check_can_save
 from edgerd.errors import BundleError, GateError
@@ -26,7 +26,7 @@ _ON_THRESHOLD = 1e-4
 
 @dataclass(frozen=True)
 class WrittenGraph:
-    """A typed graph, and how far its numbers are from the FP32 graph's on the held-out good pictures.
+    """A typed graph, and how far its numbers are from the FP32 graph's on good pictures.
 
     For looking at. Whether an engine that is compiled from it may run is for that engine to show, at the gate.
 
@@ -76,7 +76,7 @@ def quantize(bundle: Bundle, preset: Preset | None = None, say: Callable[[str], 
     _refuse_broken([GRAPH_FILE] * any(not np.isfinite(maps.anomaly_map).all() for maps in reference))
     say("Writing graphs for TensorRT and for CPUs.")
     files = graphs_for_devices(bundle, preset)
-    say(f"Comparing each with FP32 on {len(good)} held-out pictures, its numbers as they are written.")
+    say(f"Comparing each with FP32 on {len(good)} good pictures, its numbers as they are written.")
     graphs = tuple(
         _compared(file, content, maps_as_written(content, good), reference, threshold.value)
         for file, content in files.items()
@@ -90,14 +90,14 @@ def quantize(bundle: Bundle, preset: Preset | None = None, say: Callable[[str], 
 
 
 def check_quantizable(bundle: Bundle) -> tuple[ThresholdRecord, UInt8Array]:
-    """Find out what `quantize` needs before minutes of work: the threshold, and the held-out pictures.
+    """Find out what `quantize` needs before minutes of work: the threshold, and good pictures to compare on.
 
     Raises:
         BundleError: It has no threshold or no pictures.
         StorageError: It cannot be written where it lies.
     """
     check_can_save(bundle.path, in_place=True)
-    good = holdout_pictures(bundle)
+    good, _ = comparison_pictures(bundle)
     if bundle.manifest.threshold is None:
         raise BundleError(f"{bundle.path} has no threshold yet.", hint=f"edgerd calibrate {quote(str(bundle.path))}")
     return bundle.manifest.threshold, good
@@ -107,7 +107,7 @@ def _refuse_broken(files: Sequence[str]) -> None:
     if files:
         raise GateError(
             f"{', '.join(files)} gives NaN or infinity.",
-            expected="finite maps on every held-out picture",
+            expected="finite maps on every good picture",
             hint="Train again, or leave parts in high precision with --preset FILE; the bundle is unchanged.",
         )
 

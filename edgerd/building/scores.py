@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from shlex import quote
 
@@ -14,6 +13,9 @@ from edgerd.data.pictures import load_bundle_pictures
 from edgerd.errors import BundleError
 from edgerd.runtimes.protocol import Engine, Maps
 from edgerd.types import UInt8Array
+
+FEW_PICTURES = 8
+"""With fewer good pictures that training never saw, those that it saw help to compare engines."""
 
 
 def maps_of(
@@ -30,27 +32,38 @@ def scores_of(maps: Iterable[Maps]) -> npt.NDArray[np.float64]:
     return np.array([float(picture.score.max()) for picture in maps])
 
 
-def picture_sha256(tiles: UInt8Array) -> str:
-    """What a prepared picture, uint8 (T, H, W, 3), is known by, whatever file it came from: 64 hex digits."""
-    return hashlib.sha256(tiles.tobytes()).hexdigest()
+def holdout_pictures(bundle: Bundle) -> UInt8Array:
+    """The bundle's good pictures that training never saw, uint8 (n, T, H, W, 3); there may be none."""
+    manifest = bundle.manifest
+    return load_bundle_pictures(bundle, manifest.holdout, manifest.preprocess)
 
 
-def holdout_pictures(bundle: Bundle, instead: str = "") -> UInt8Array:
-    """The bundle's held-out good pictures, uint8 (n, T, H, W, 3).
+def comparison_pictures(bundle: Bundle, instead: str = "") -> tuple[UInt8Array, int]:
+    """Good pictures to compare engines with the FP32 graph on.
+
+    Those that training never saw; where they are few, the bundle's range pictures as well: that the networks were
+    trained on these makes no difference to a comparison.
 
     Args:
         bundle: Opened.
         instead: What else there is to type where it has none.
 
+    Returns:
+        uint8 (n, T, H, W, 3), n >= 1, and how many of them, from the first on, training never saw.
+
     Raises:
         BundleError: It was exported without pictures.
     """
     manifest = bundle.manifest
-    if not manifest.holdout:
+    never_seen = holdout_pictures(bundle)
+    if len(never_seen) >= FEW_PICTURES:
+        return never_seen, len(never_seen)
+    ranges = load_bundle_pictures(bundle, manifest.ranges, manifest.preprocess)
+    if not len(never_seen) + len(ranges):
         raise BundleError(
             f"{bundle.path} has no pictures of its own.",
-            expected="the good pictures that training held out, as edgerd export puts them there",
+            expected="good pictures, as edgerd export puts them there",
             hint=f"{instead}{'; or export' if instead else 'Export'} again without --no-pictures: "
             f"edgerd export RUN -o {quote(str(bundle.path))}",
         )
-    return load_bundle_pictures(bundle, manifest.holdout, manifest.preprocess)
+    return np.concatenate([never_seen, ranges]), len(never_seen)

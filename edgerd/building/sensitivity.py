@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,17 +11,14 @@ import numpy.typing as npt
 from edgerd.building.candidates import GraphSource, Standard, outputs_of
 from edgerd.building.gate import Budget, Labels, Outputs, compare
 from edgerd.building.gate_pictures import GatePictures
-from edgerd.building.scores import maps_of, scores_of
 from edgerd.bundle import Bundle
-from edgerd.data.cutpaste import cut_paste
 from edgerd.data.pictures import load_bundle_pictures
 from edgerd.errors import BundleError
-from edgerd.evaluation.threshold import threshold_from_scores
-from edgerd.manifest import Record
+from edgerd.evaluation.metrics import image_auroc
+from edgerd.manifest import Record, ThresholdRecord
 from edgerd.runtimes import load_runtime
 from edgerd.runtimes.choose import open_engine
-from edgerd.runtimes.protocol import Engine, Maps
-from edgerd.types import UInt8Array
+from edgerd.runtimes.protocol import Engine
 
 MAX_LABELLED = 64
 """Labelled pictures that are decided on: each block takes a pass over them."""
@@ -50,30 +47,15 @@ class Measured(Record):
         return not self.failures
 
 
-@dataclass(frozen=True, eq=False)
-class Deciding:
-    """What assignments are measured on; thresholds and the gate are for other pictures.
-
-    Attributes:
-        standard: Good pictures, from the bundle's range pictures, and labelled ones; FP32's outputs for them.
-        spoilt: Pictures with pasted patches, uint8 (n, T, H, W, 3): what good pictures alone do not reach.
-        spoilt_reference: FP32's outputs for them.
-    """
-
-    standard: Standard
-    spoilt: UInt8Array
-    spoilt_reference: tuple[Maps, ...]
-
-
 def deciding_pictures(
-    bundle: Bundle, labelled: GatePictures | None, false_alarm_rate: float, budget: Budget
-) -> Deciding:
-    """Run the FP32 graph on the bundle's range pictures, on those with pasted patches, and on labelled ones.
+    bundle: Bundle, labelled: GatePictures | None, threshold: ThresholdRecord, budget: Budget
+) -> Standard:
+    """Run the FP32 graph on what assignments are measured on: other pictures than those of threshold and gate.
 
     Args:
-        bundle: With range pictures.
+        bundle: With range pictures; they are decided on, and defects are pasted into them.
         labelled: As `split_labelled` gives them; None where there are none.
-        false_alarm_rate: Of the bundle's threshold.
+        threshold: The FP32 graph's, as it stands in the bundle.
         budget: As for the gate.
 
     Raises:
@@ -87,13 +69,9 @@ def deciding_pictures(
             hint="Export again without --no-pictures, or name a precision: --precision int8",
         )
     good = load_bundle_pictures(bundle, manifest.ranges, manifest.preprocess)
-    pictures = GatePictures(good) if labelled is None else replace(labelled, good=good)
-    spoilt = cut_paste(good)
+    pictures = GatePictures(good, 0) if labelled is None else replace(labelled, good=good, n_never_seen=0)
     with open_engine(bundle, "onnxruntime", "fp32") as opened:
-        reference = outputs_of(opened.engine, pictures, false_alarm_rate)
-        spoilt_reference = tuple(maps_of(opened.engine, spoilt))
-    threshold = threshold_from_scores(scores_of(reference.good), false_alarm_rate)
-    return Deciding(Standard(pictures, reference, threshold, budget), spoilt, spoilt_reference)
+        return Standard(pictures, outputs_of(opened.engine, pictures), threshold, budget)
 
 
 def split_labelled(pictures: GatePictures) -> tuple[GatePictures, GatePictures]:
@@ -128,7 +106,7 @@ class Sensitivity:
         graph_sha256: Of the all-INT8 graph.
     """
 
-    def __init__(self, runtime: str, graph_of: GraphSource, deciding: Deciding) -> None:
+    def __init__(self, runtime: str, graph_of: GraphSource, deciding: Standard) -> None:
         self.runtime = runtime
         self._graph_of = graph_of
         self._deciding = deciding
@@ -137,30 +115,28 @@ class Sensitivity:
 
     def measure(self, high_precision: tuple[str, ...]) -> Measured:
         """Build the engine with these blocks in high precision, and measure it."""
-        standard = self._deciding.standard
+        standard = self._deciding
         engine = self._engine(high_precision)
         try:
             relative_time = self._relative_time(engine)
-            given = outputs_of(engine, standard.pictures, standard.threshold.false_alarm_rate, standard.reference)
-            spoilt = tuple(maps_of(engine, self._deciding.spoilt))
+            given = outputs_of(engine, standard.pictures)
         finally:
             engine.close()
-        gate = compare(given, standard.reference, standard.threshold.value, standard.budget)
+        gate = compare(given, standard.reference, standard.threshold, standard.budget)
         differences = [
             np.abs(ours.anomaly_map - wanted.anomaly_map).max()
-            for ours, wanted in zip(spoilt, self._deciding.spoilt_reference, strict=True)
+            for ours, wanted in zip(given.pasted, standard.reference.pasted, strict=True)
         ]
-        spoilt_error = float(np.max(differences))
-        finite = gate.finite and bool(np.isfinite(spoilt_error))
+        pasted_error = float(np.max(differences))
         failures = list(gate.failures)
         # NaN is above every budget
-        if not spoilt_error <= standard.budget.max_map_error:
-            failures.append(f"maps differ by {spoilt_error:.4f} where patches are pasted")
+        if not pasted_error <= standard.budget.max_map_error:
+            failures.append(f"maps differ by {pasted_error:.4f} where defects are pasted")
         return Measured(
             high_precision=high_precision,
             relative_time=relative_time,
-            score_error=self._score_error(given, spoilt) if finite else -1.0,
-            max_map_error=max(gate.max_map_error, spoilt_error) if finite else -1.0,
+            score_error=_score_error(given, standard.reference) if gate.finite else -1.0,
+            max_map_error=max(gate.max_map_error, pasted_error) if gate.finite else -1.0,
             auroc_drop=_auroc_drop(given, standard.reference) if gate.finite else None,
             failures=tuple(failures),
         )
@@ -175,7 +151,7 @@ class Sensitivity:
         return runtime.load(graph.content, runtime.key("int8", graph.sha256), {})
 
     def _relative_time(self, engine: Engine) -> float:
-        tiles = self._deciding.standard.pictures.good[0]
+        tiles = self._deciding.pictures.good[0]
         times: dict[str, list[float]] = {"this": [], "all": []}
         for _ in range(_WARM_UP + _TIMED):
             for name, each in (("this", engine), ("all", self._all_int8)):
@@ -186,16 +162,16 @@ class Sensitivity:
         this, all_int8 = (min(taken[_WARM_UP:]) for taken in times.values())
         return this / all_int8
 
-    def _score_error(self, given: Outputs, spoilt: tuple[Maps, ...]) -> float:
-        reference = self._deciding.standard.reference
-        ours = np.concatenate([given.scores, scores_of(spoilt)])
-        wanted = np.concatenate([reference.scores, scores_of(self._deciding.spoilt_reference)])
-        spread = float(np.std(reference.scores[: len(reference.good)]))
-        return float(np.std(ours - wanted)) / max(spread, 1e-12)
+
+def _score_error(given: Outputs, reference: Outputs) -> float:
+    ours, wanted = (np.append(each.scores, each.pasted_scores) for each in (given, reference))
+    spread = float(np.std(reference.scores[: len(reference.good)]))
+    return float(np.std(ours - wanted)) / max(spread, 1e-12)
 
 
 def _auroc_drop(given: Outputs, reference: Outputs) -> float | None:
-    if given.metrics is None or reference.metrics is None:
+    is_defective = ~given.labels.is_good
+    if not is_defective.any() or is_defective.all():
         return None
-    ours, wanted = given.metrics.image_auroc, reference.metrics.image_auroc
-    return None if ours is None or wanted is None else wanted - ours
+    ours, wanted = (image_auroc(each.scores[len(each.good) :], is_defective) for each in (given, reference))
+    return wanted - ours

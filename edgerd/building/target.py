@@ -168,6 +168,6 @@ def _check(target: Target, precision: str, options: BuildOptions) -> None:
 def _notes(bundle: Bundle, target: Target) -> tuple[str, ...]:
     size = f", {target.memory_gb:g} GB" if target.memory_gb else ""
     device = f"{target.name}: compute capability {target.compute_capability}, TensorRT {target.tensorrt}{size}"
-    if bundle.manifest.holdout:
+    if bundle.manifest.holdout or bundle.manifest.ranges:
         return (device,)
     return (device, "The bundle has no pictures: add --calibration DATA there, the gate judges the engine on them.")

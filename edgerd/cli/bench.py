@@ -84,13 +84,13 @@ def bench(
 
 
 def frames_of(bundle: Bundle, width: int, height: int) -> list[UInt8Array]:
-    """Up to eight held-out pictures of a bundle at the size of a camera's frame; where it has none, noise as bright.
+    """Up to eight good pictures of a bundle at the size of a camera's frame; where it has none, noise as bright.
 
     Returns:
         uint8 (height, width, 3) each.
     """
     spec, limits = bundle.manifest.preprocess, bundle.manifest.limits
-    names = bundle.manifest.holdout[: 8 * spec.n_tiles]
+    names = (bundle.manifest.holdout or bundle.manifest.ranges)[: 8 * spec.n_tiles]
     if names:
         pictures = [tiles[0] for tiles in load_bundle_pictures(bundle, names, spec)]
     else:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from edgerd.building.calibrate import Calibration, pictures_from_camera, pictures_from_folder
+from edgerd.building.calibrate import Calibration
 from edgerd.building.calibrate import calibrate as calibrate_bundle
+from edgerd.building.new_pictures import NewPictures, pictures_from_camera, pictures_from_folder
 from edgerd.bundle import Bundle, check_can_save
-from edgerd.cli.console import progress_bar, say, warn
+from edgerd.cli.console import counted, progress_bar, say, warn
 from edgerd.cli.options import bundle_argument, rate_option
 from edgerd.evaluation.threshold import describe
 
@@ -24,29 +24,34 @@ _PICTURES_PER_RATE = 1.5
 @rate_option
 @click.option("--from-camera", "camera", metavar="URI", help="Collect good pictures from a line that makes good parts.")
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True)
-def calibrate(bundle: Path, data: Path | None, false_alarm_rate: float, camera: str | None, minutes: float) -> None:
+@click.option("--replace", is_flag=True, help="Forget the good pictures that were added earlier.")
+def calibrate(
+    bundle: Path, data: Path | None, false_alarm_rate: float, camera: str | None, minutes: float, replace: bool
+) -> None:
     """Find the thresholds of BUNDLE from good pictures that training never saw.
 
-    Without DATA, the pictures that training held out; they travel in the bundle. DATA is a folder of other good
-    pictures.
+    DATA is a folder of good pictures. They are added to those that the bundle has, and stay in it; without DATA, the
+    thresholds are found from what there is.
     """
     if data is not None and camera is not None:
         raise click.UsageError("DATA and --from-camera cannot be used together.")
     opened = Bundle.open(bundle)
     check_can_save(opened.path, in_place=True)
-    pictures = None
+    new: NewPictures | None = None
     if data is not None:
-        pictures = pictures_from_folder(opened, data, say)
+        new = pictures_from_folder(opened, data, say, replace=replace)
     elif camera is not None:
         wanted = round(_PICTURES_PER_RATE / false_alarm_rate)
-        pictures = pictures_from_camera(opened, camera, minutes, wanted, say)
-    n = len(opened.manifest.holdout) // opened.manifest.preprocess.n_tiles if pictures is None else len(pictures)
+        new = pictures_from_camera(opened, camera, minutes, wanted, say, replace=replace)
+    n = len(opened.manifest.holdout) // opened.manifest.preprocess.n_tiles + len(new or ())
     with progress_bar("calibrating", n) as advance:
-        calibration = calibrate_bundle(opened, false_alarm_rate, pictures, advance)
+        calibration = calibrate_bundle(opened, false_alarm_rate, new, replace=replace, on_picture=advance)
+    if new:
+        say(f"{counted(len(new), 'good picture')} added; they stay in {bundle}.")
     report_calibration(calibration)
 
 
-def report_calibration(calibration: Calibration, names: Sequence[str] = ()) -> None:
+def report_calibration(calibration: Calibration) -> None:
     """Print what was found: the threshold, and what to look at."""
     say(describe(calibration.threshold))
     for engine in calibration.outdated:
@@ -54,6 +59,5 @@ def report_calibration(calibration: Calibration, names: Sequence[str] = ()) -> N
             f"{engine} keeps its old threshold, because it does not run on this machine. Calibrate on a machine "
             "where it does."
         )
-    for index, score in calibration.suspicious:
-        name = names[index] if names else f"good picture {index}"
+    for name, score in calibration.suspicious:
         warn(f"{name} scores {score:.3f}, far above the others: if it shows a defect, remove it and start again.")

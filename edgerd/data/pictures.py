@@ -14,6 +14,7 @@ half a part, so the container is checked to its end first.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ import numpy.typing as npt
 from edgerd.bundle import Bundle
 from edgerd.data.containers import container_fault
 from edgerd.errors import BundleDamagedError, PictureError
-from edgerd.manifest import PreprocessSpec
+from edgerd.manifest import ADDED_FOLDER, PreprocessSpec
 from edgerd.storage import storage_errors
 from edgerd.types import UInt8Array
 
@@ -119,6 +120,31 @@ def write_png(path: Path, array: npt.NDArray[np.uint8] | npt.NDArray[np.bool_]) 
         path.write_bytes(content)
 
 
+def picture_sha256(tiles: UInt8Array) -> str:
+    """What a prepared picture, uint8 (T, H, W, 3), is known by, whatever file it came from: 64 hex digits."""
+    return hashlib.sha256(tiles.tobytes()).hexdigest()
+
+
+def added_pictures(pictures: UInt8Array) -> dict[str, bytes]:
+    """Good pictures that were added after training as files of a bundle, named by what they show.
+
+    Args:
+        pictures: uint8 (n, tiles, H, W, 3), BGR, no two alike.
+
+    Returns:
+        File name to PNG, one per tile, as `bundle_pictures` gives them.
+    """
+    return {
+        f"{ADDED_FOLDER}{picture_sha256(tiles)[:16]}{_tile_suffix(tile, tiles)}.png": encode_png(picture)
+        for tiles in pictures
+        for tile, picture in enumerate(tiles)
+    }
+
+
+def _tile_suffix(tile: int, tiles: UInt8Array) -> str:
+    return f"_{tile}" if len(tiles) > 1 else ""
+
+
 def bundle_pictures(kind: str, pictures: UInt8Array) -> dict[str, bytes]:
     """Prepared pictures as files of a bundle, in the order in which its manifest lists them.
 
@@ -132,8 +158,7 @@ def bundle_pictures(kind: str, pictures: UInt8Array) -> dict[str, bytes]:
     files = {}
     for index, tiles in enumerate(pictures):
         for tile, picture in enumerate(tiles):
-            suffix = f"_{tile}" if len(tiles) > 1 else ""
-            files[f"pictures/{kind}/{index:04d}{suffix}.png"] = encode_png(picture)
+            files[f"pictures/{kind}/{index:04d}{_tile_suffix(tile, tiles)}.png"] = encode_png(picture)
     return files
 
 

@@ -17,6 +17,8 @@ from edgerd.errors import InputError
 from edgerd.manifest import ThresholdRecord
 
 _TAIL_SCORES = 10
+NEAREST = 20
+"""Pictures that show how far an engine's scores moved at the threshold."""
 _ROUNDING = 1e-9
 """(n + 1)(1 - alpha) is often whole on paper and a hair above in binary; this keeps the rank."""
 
@@ -52,27 +54,45 @@ def threshold_from_scores(scores: npt.ArrayLike, false_alarm_rate: float) -> Thr
 
 
 def threshold_like(
-    scores: npt.ArrayLike, reference_scores: npt.ArrayLike, reference: ThresholdRecord
+    scores: npt.ArrayLike,
+    reference_scores: npt.ArrayLike,
+    reference: ThresholdRecord,
+    others: tuple[npt.ArrayLike, npt.ArrayLike] = ((), ()),
 ) -> ThresholdRecord:
-    """The threshold of another engine for the same graph, from the same pictures.
+    """The threshold of another engine for the same graph.
 
-    Where the rate is settled it is the same rank of the engine's own scores. Where it was extrapolated, the tail is not
-    fitted again: a fit to nearly the same ten scores moves several times as far as they do. The threshold moves as the
-    scores did, by their mean difference, picture by picture.
+    Where the rate is settled, and the engine has scored every picture that the reference was found from, it is the same
+    rank of the engine's own scores. Elsewhere the threshold moves as the engine's scores did: an extrapolated tail is
+    not fitted again, since a fit to nearly the same ten scores moves several times as far as they do; and scores that
+    are known as numbers alone, of models that are gone, say nothing about the engine.
+
+    How far the scores moved is taken where it matters: it is the mean difference on the `NEAREST` pictures whose
+    reference scores lie nearest to the reference threshold. Lower precision may stretch scores as well as shift them,
+    and what happens to the scores of ordinary good parts, far below, is then not what happens at the threshold.
 
     Args:
-        scores: (n,), any float type: the engine's scores of the good pictures.
-        reference_scores: (n,): those that `reference` was found from, in the same order.
-        reference: The FP32 graph's threshold.
+        scores: (n,), any float type: the engine's scores of good pictures that training never saw.
+        reference_scores: (n,): the FP32 graph's, in the same order.
+        reference: The FP32 graph's threshold; found from all of those, or from others as well.
+        others: Scores of other pictures, the engine's and the FP32 graph's, (m,) each: they show how the scores moved.
 
     Raises:
-        InputError: A score is not finite, or there are too few.
+        InputError: A score is not finite, or there are none.
     """
-    own = threshold_from_scores(scores, reference.false_alarm_rate)
-    if not own.extrapolated:
-        return own
-    shift = float(np.mean(np.asarray(scores, np.float64) - np.asarray(reference_scores, np.float64)))
-    return own.model_copy(update={"value": max(reference.value + shift, own.largest_score)})
+    own, wanted = np.asarray(scores, np.float64), np.asarray(reference_scores, np.float64)
+    if own.size == reference.n_good and not reference.extrapolated:
+        return threshold_from_scores(own, reference.false_alarm_rate)
+    ours, theirs = (np.append(good, other) for good, other in zip((own, wanted), others, strict=True))
+    _check_finite(ours)
+    if not ours.size:
+        raise InputError("There are no pictures to compare an engine's scores on.", expected="one at least")
+    nearest = np.argsort(np.abs(theirs - reference.value), kind="stable")[:NEAREST]
+    shift = float(np.mean(ours[nearest] - theirs[nearest]))
+    largest = float(np.max(own)) if own.size == reference.n_good else reference.largest_score + shift
+    value = reference.value + shift
+    if reference.extrapolated:
+        value = max(value, largest, *own)
+    return reference.model_copy(update={"value": value, "largest_score": largest})
 
 
 def tail_threshold(ordered_scores: npt.NDArray[np.float64], false_alarm_rate: float) -> float:
@@ -142,18 +162,22 @@ def _check(ordered: npt.NDArray[np.float64], false_alarm_rate: float) -> None:
             expected="a share of the good parts, above 0 and below 1",
             hint="--false-alarm-rate 0.01 lets one good part in a hundred be called NG.",
         )
-    if not np.isfinite(ordered).all():
-        raise InputError(
-            f"{np.count_nonzero(~np.isfinite(ordered))} of {ordered.size} scores are not finite.",
-            expected="finite scores of good pictures",
-            hint="Evaluate the FP32 engine; if its scores are not finite either, train again.",
-        )
+    _check_finite(ordered)
     n_least = min(3, math.ceil(1 / false_alarm_rate - _ROUNDING) - 1)
     if ordered.size < max(1, n_least):
         raise InputError(
             f"{ordered.size} good pictures are too few for a threshold.",
             expected=f"{max(1, n_least)} or more that training never saw",
             hint="Pass more good pictures: edgerd calibrate BUNDLE DATA",
+        )
+
+
+def _check_finite(scores: npt.NDArray[np.float64]) -> None:
+    if not np.isfinite(scores).all():
+        raise InputError(
+            f"{np.count_nonzero(~np.isfinite(scores))} of {scores.size} scores are not finite.",
+            expected="finite scores of good pictures",
+            hint="Evaluate the FP32 engine; if its scores are not finite either, train again.",
         )
 
 

@@ -7,15 +7,19 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 
+import numpy as np
+
 from edgerd import __version__
 from edgerd.bundle import Bundle, bundle_id, save_bundle
-from edgerd.data.pictures import bundle_pictures
+from edgerd.data.pictures import added_pictures, bundle_pictures, load_bundle_pictures, picture_sha256
+from edgerd.errors import BundleDamagedError, BundleError
 from edgerd.export.check import check_against_networks
 from edgerd.export.graph import graph_from_networks
 from edgerd.manifest import GRAPH_FILE, Manifest, ModelRecord, TrainingRecord
 from edgerd.models.weights import tensors_sha256
 from edgerd.training.loop import networks_of
 from edgerd.training.run import RunFolder
+from edgerd.types import UInt8Array
 
 N_CHECK_PICTURES = 4
 
@@ -27,7 +31,8 @@ def bundle_from_run(
 
     Args:
         run: With a checkpoint; a run that was interrupted will do.
-        path: Where the bundle goes; one that is there is replaced as a whole.
+        path: Where the bundle goes; one that is there is replaced as a whole, but for the good pictures that were added
+            to it and that this run was not trained on.
         pictures: Take the held-out and the range pictures along.
         say: Told what was done, a line at a time.
 
@@ -39,13 +44,14 @@ def bundle_from_run(
     """
     teacher, student, progress = networks_of(run)
     spec, config = run.record.config.preprocess, run.record.config
-    holdout = run.holdout_pictures()
+    holdout, ranges = run.holdout_pictures(), run.range_pictures()
     graph = graph_from_networks(teacher, student, spec.height, spec.width)
-    frames = holdout.reshape(-1, *holdout.shape[2:])[:N_CHECK_PICTURES]
+    frames = (holdout if len(holdout) else ranges).reshape(-1, *ranges.shape[2:])[:N_CHECK_PICTURES]
     error = check_against_networks(graph, teacher, student, frames)
     say(f"ONNX Runtime against PyTorch on {len(frames)} pictures: the maps differ by {error:.1e} at most")
     held_out = bundle_pictures("holdout", holdout) if pictures else {}
-    for_ranges = bundle_pictures("ranges", run.range_pictures()) if pictures else {}
+    for_ranges = bundle_pictures("ranges", ranges) if pictures else {}
+    added = added_pictures(_added_before(path, run, say)) if pictures else {}
     manifest = Manifest(
         id=bundle_id(hashlib.sha256(graph).hexdigest(), spec),
         created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -67,7 +73,35 @@ def bundle_from_run(
         ),
         preprocess=spec,
         limits=run.record.limits,
-        holdout=tuple(held_out),
+        holdout=(*held_out, *added),
+        cross_fit=run.cross_fit_record(),
         ranges=tuple(for_ranges),
     )
-    return save_bundle(path, manifest, {GRAPH_FILE: graph, **held_out, **for_ranges})
+    return save_bundle(path, manifest, {GRAPH_FILE: graph, **held_out, **added, **for_ranges})
+
+
+def _added_before(path: Path, run: RunFolder, say: Callable[[str], None]) -> UInt8Array:
+    """Good pictures that were added to the bundle at `path` and are new to this run, uint8 (n, T, H, W, 3)."""
+    spec = run.record.config.preprocess
+    none: UInt8Array = np.empty((0, spec.n_tiles, spec.height, spec.width, 3), np.uint8)
+    try:
+        there = Bundle.open(path)
+    except BundleError:  # none, or one that is beyond use
+        return none
+    if not there.manifest.added:
+        return none
+    if there.manifest.preprocess != spec:
+        say(f"The good pictures that were added to {path} are of another size, region or tiles; they are left out.")
+        return none
+    try:
+        added = load_bundle_pictures(there, there.manifest.added, spec)
+    except BundleDamagedError as error:
+        say(f"The good pictures that were added to {path} are left out: {error.what}")
+        return none
+    known = run.training_pictures_sha256() | {picture_sha256(picture) for picture in run.holdout_pictures()}
+    new = added[[picture_sha256(picture) not in known for picture in added]]
+    if len(new):
+        say(f"{len(new)} good pictures that were added to {path} earlier stay in it and count as before.")
+    if len(new) < len(added):
+        say(f"{len(added) - len(new)} of those added are among this run's own pictures, and are left out.")
+    return new

@@ -2,6 +2,7 @@
 
     run.json                  the record: configuration, pictures used, held out and skipped
     train.npy, holdout.npy    the prepared pictures, uint8 (n, T, H, W, 3)
+    cross_fit.json            scores of the training pictures by models that never saw them, where there were such
     checkpoint.safetensors    student, teacher, optimiser
     tuned.safetensors         the same after a fine-tune for INT8, where there was one
 
@@ -21,9 +22,10 @@ from pydantic import Field
 
 from edgerd import __version__
 from edgerd.data.dataset import Dataset, fingerprint, split_holdout
+from edgerd.data.pictures import picture_sha256
 from edgerd.data.prepared import read_prepared
 from edgerd.errors import InputError, SpecError
-from edgerd.manifest import PictureLimits, PreprocessSpec, Record
+from edgerd.manifest import CrossFitRecord, PictureLimits, PreprocessSpec, Record
 from edgerd.precision.ranges import USUAL_PICTURES
 from edgerd.storage import replaced_file, storage_errors
 from edgerd.types import UInt8Array
@@ -31,6 +33,7 @@ from edgerd.types import UInt8Array
 RECORD_FILE = "run.json"
 TRAIN_FILE = "train.npy"
 HOLDOUT_FILE = "holdout.npy"
+CROSS_FIT_FILE = "cross_fit.json"
 
 
 class TrainingConfig(Record):
@@ -209,6 +212,32 @@ class RunFolder:
         pictures = self._pictures(TRAIN_FILE)
         chosen = np.unique(np.linspace(0, len(pictures) - 1, min(n, len(pictures))).round().astype(int))
         return np.ascontiguousarray(pictures[chosen])
+
+    def training_pictures_sha256(self) -> frozenset[str]:
+        """By what each training picture is known (`edgerd.data.pictures.picture_sha256`), whatever its file is called.
+
+        Raises:
+            InputError: They are missing or damaged.
+        """
+        return frozenset(picture_sha256(picture) for picture in self._pictures(TRAIN_FILE))
+
+    def cross_fit_record(self) -> CrossFitRecord | None:
+        """Scores of the training pictures, each by a model that never saw it; None where training did not take any.
+
+        Raises:
+            InputError: The file is damaged.
+        """
+        file = self.path / CROSS_FIT_FILE
+        try:
+            return CrossFitRecord.model_validate_json(file.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{file} cannot be read: {_first_line(error)}.",
+                expected="scores that edgerd train has written",
+                hint="Train again into another folder.",
+            ) from error
 
     def _pictures(self, name: str) -> UInt8Array:
         file = self.path / name

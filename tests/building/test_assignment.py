@@ -64,7 +64,7 @@ def test_a_budget_that_int8_cannot_keep_leaves_the_rest(bundle):
 
 
 def test_a_search_that_was_stopped_goes_on(small):
-    pictures, budget = GatePictures(holdout_pictures(small)), Budget(GENEROUS)
+    pictures, budget = GatePictures(holdout_pictures(small), 10), Budget(GENEROUS)
     seen: list[tuple[str, ...]] = []
 
     def stop_after_three(_, measured):
@@ -75,7 +75,7 @@ def test_a_search_that_was_stopped_goes_on(small):
     def stop_at_once(_, __):
         raise KeyboardInterrupt
 
-    arguments = (small, ("onnxruntime",), graphs_of(small), pictures, budget, 0.01)
+    arguments = (small, ("onnxruntime",), graphs_of(small), pictures, budget, small.manifest.threshold)
     with pytest.raises(KeyboardInterrupt):
         search_assignments(*arguments, stop_after_three)
     before = json.loads(log_of(small).read_text())["measured"]
@@ -84,7 +84,7 @@ def test_a_search_that_was_stopped_goes_on(small):
     after = json.loads(log_of(small).read_text())["measured"]
     assert after[:3] == before
     assert len(after) == 1 + len(searched.found.alone) + len({m.high_precision for m in searched.found.combined})
-    other = (small, ("onnxruntime",), graphs_of(small), pictures, Budget(GENEROUS / 2), 0.01)
+    other = (small, ("onnxruntime",), graphs_of(small), pictures, Budget(GENEROUS / 2), small.manifest.threshold)
     with pytest.raises(KeyboardInterrupt):
         search_assignments(*other, stop_at_once)
     assert len(json.loads(log_of(small).read_text())["measured"]) == 1  # another budget is another search
@@ -93,7 +93,7 @@ def test_a_search_that_was_stopped_goes_on(small):
 def test_labelled_pictures_are_shared_out_between_search_and_gate():
     defects = ("good",) * 5 + ("crack",) * 200 + ("hole",) * 2
     pictures = np.arange(len(defects), dtype=np.uint8)[:, None, None, None, None] * np.ones((1, 1, 2, 2, 3), np.uint8)
-    whole = GatePictures(pictures[:3], pictures, Labels(defects, (None,) * len(defects)))
+    whole = GatePictures(pictures[:3], 3, pictures, Labels(defects, (None,) * len(defects)))
     deciding, gate = split_labelled(whole)
     assert 0 < len(deciding.labelled) <= 64
     assert len(deciding.labelled) + len(gate.labelled) == len(defects)
@@ -107,7 +107,7 @@ def test_labelled_pictures_are_shared_out_between_search_and_gate():
 def test_the_gate_keeps_good_and_defective_ones_and_the_search_has_both_where_there_are_two(n_good, n_defective):
     defects = ("good",) * n_good + ("crack",) * n_defective
     pictures = np.zeros((len(defects), 1, 2, 2, 3), np.uint8)
-    whole = GatePictures(pictures[:3], pictures, Labels(defects, (None,) * len(defects)))
+    whole = GatePictures(pictures[:3], 3, pictures, Labels(defects, (None,) * len(defects)))
     deciding, gate = split_labelled(whole)
     assert set(gate.labels.defects) == {"good", "crack"}
     assert ("good" in deciding.labels.defects) is (n_good > 1)
@@ -117,5 +117,6 @@ def test_the_gate_keeps_good_and_defective_ones_and_the_search_has_both_where_th
 
 def test_a_bundle_without_range_pictures_cannot_be_searched(bundle):
     bare = bundle.save_with(bundle.manifest.model_copy(update={"ranges": ()}))
+    threshold = bundle.manifest.threshold
     with pytest.raises(BundleError, match="no pictures to look for a precision on"):
-        search_assignments(bare, (), graphs_of(bare), GatePictures(holdout_pictures(bare)), Budget(1.0), 0.01)
+        search_assignments(bare, (), graphs_of(bare), GatePictures(holdout_pictures(bare), 10), Budget(1.0), threshold)

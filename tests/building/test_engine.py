@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgerd.building.calibrate import calibrate
 from edgerd.building.candidates import Candidate
 from edgerd.building.engine import build_engine
 from edgerd.building.gate_pictures import GatePictures, gate_pictures
@@ -79,15 +78,13 @@ def test_what_is_asked_for_alone_is_an_error_where_the_device_refuses(bundle):
     assert not Bundle.open(bundle.path).manifest.engines
 
 
-def test_a_threshold_from_fewer_pictures_than_the_bundles_is_pointed_out(bundle):
-    lines: list[str] = []
-    more = np.concatenate([holdout_pictures(bundle)] * 2)
-    calibrated = calibrate(bundle, 0.01, more).bundle
-    build_engine(calibrated, runtime="onnxruntime", precision="fp32", pictures=GatePictures(more), say=lines.append)
-    assert not any("--calibration" in line for line in lines)
-    built = build_engine(Bundle.open(bundle.path), runtime="onnxruntime", precision="fp32", say=lines.append)
-    assert any(f"calibrated on {len(more)} good pictures" in line and "--calibration" in line for line in lines)
-    assert built.chosen.threshold.n_good == len(more) // 2
+def test_other_pictures_for_the_gate_leave_the_threshold_as_it_was_found(bundle):
+    own = holdout_pictures(bundle)
+    usual = build_engine(bundle, runtime="onnxruntime", precision="fp32")
+    pictures = GatePictures(np.concatenate([own, 255 - own]), len(own))
+    built = build_engine(usual.bundle, runtime="onnxruntime", precision="fp32", pictures=pictures)
+    assert built.chosen.gate.n_pictures == 2 * len(own)
+    assert built.chosen.threshold == usual.chosen.threshold
 
 
 def test_a_refused_engine_changes_nothing(bundle):
@@ -134,6 +131,6 @@ def test_a_bundle_without_threshold_says_what_to_do(bundle):
 
 
 def test_a_bundle_without_pictures_asks_for_some(bundle):
-    bare = bundle.save_with(bundle.manifest.model_copy(update={"holdout": ()}))
+    bare = bundle.save_with(bundle.manifest.model_copy(update={"holdout": (), "ranges": ()}))
     with pytest.raises(BundleError, match="no pictures"):
         build_engine(bare)

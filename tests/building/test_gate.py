@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given as cases
 from hypothesis import strategies as st
 
-from edgerd.building.gate import Budget, Labels, Outputs, compare, rank_correlation
+from edgerd.building.gate import Budget, Labels, Outputs, compare, own_threshold, rank_correlation
 from edgerd.evaluation.threshold import threshold_from_scores
 from edgerd.manifest import GateCheck, GateReport
 from edgerd.runtimes.protocol import Maps
 
 RATE = 0.1
 GOOD = tuple(np.linspace(0.1, 0.4, 30))
-THRESHOLD = threshold_from_scores(GOOD, RATE).value
+THRESHOLD = threshold_from_scores(GOOD, RATE)
 BUDGET = Budget(max_map_error=0.1)
 
 
@@ -29,8 +29,9 @@ def maps(score: float, spot: float | None = None) -> Maps:
     return Maps(anomaly_map.max(axis=(1, 2)), anomaly_map)
 
 
-def outputs(scores, labelled=(), labels=None, rate=RATE) -> Outputs:
-    return Outputs([maps(score) for score in scores], rate, labelled, labels or Labels())
+def outputs(scores, labelled=(), labels=None, pasted=()) -> Outputs:
+    good = [maps(score) for score in scores]
+    return Outputs(good, len(good), labelled, labels or Labels(), [maps(score) for score in pasted])
 
 
 REFERENCE = outputs(GOOD)
@@ -116,10 +117,11 @@ def test_an_extrapolated_threshold_is_not_fitted_again():
     rate = 0.01
     scores = np.array(GOOD)
     scores[-11] += 0.02  # what the tail begins from
-    reference = outputs(GOOD, [maps(0.51)] * 20, LABELS, rate)
-    ours = replace(reference, good=[maps(score) for score in scores], fp32=reference)
-    assert threshold_from_scores(scores, rate).value < 0.51 < reference.threshold.value
-    gate = compare(ours, reference, reference.threshold.value, BUDGET)
+    reference = outputs(GOOD, [maps(0.51)] * 20, LABELS)
+    ours = replace(reference, good=[maps(score) for score in scores])
+    threshold = threshold_from_scores(GOOD, rate)
+    assert threshold_from_scores(scores, rate).value < 0.51 < threshold.value
+    gate = compare(ours, reference, threshold, BUDGET)
     assert check(gate, "flipped, own thresholds").measured == 0
 
 
@@ -127,7 +129,7 @@ def test_pictures_that_the_thresholds_were_taken_from_cannot_flip():
     """A conformal threshold is a score of one of these pictures; rounding that swaps two neighbours says nothing."""
     order = np.argsort(GOOD)
     scores = np.array(GOOD)
-    k = int(np.searchsorted(scores, THRESHOLD))
+    k = int(np.searchsorted(scores, THRESHOLD.value))
     scores[[order[k], order[k + 1]]] = scores[[order[k + 1], order[k]]]
     gate = compare(outputs(scores), REFERENCE, THRESHOLD, BUDGET)
     assert gate.passed
@@ -234,6 +236,42 @@ def test_defective_pictures_alone_have_no_auroc():
     gate = with_labelled(labels=labels)
     assert check(gate, "image AUROC drop").passed is None
     assert check(gate, "false-alarm rate change").passed is None
+
+
+PASTED = tuple(np.linspace(0.3, 0.9, 48))
+
+
+def with_pasted(scores, **budget: float) -> GateReport:
+    return compare(
+        outputs(GOOD, pasted=scores), outputs(GOOD, pasted=PASTED), THRESHOLD, Budget(max_map_error=9.0, **budget)
+    )
+
+
+def test_pasted_defects_that_are_no_longer_found_are_refused():
+    """Good pictures alone do not show what becomes of a defect."""
+    kept = with_pasted(PASTED)
+    assert kept.passed
+    assert check(kept, "pasted defects lost").measured == 0
+    lost = with_pasted([*PASTED[:40], *[0.2] * 8])
+    assert lost.failures == ("pasted defects lost: 0.1667; at most 0.05 (41 to 33 of 48 found; 8 verdicts differ)",)
+    assert with_pasted([*PASTED[:40], *[0.2] * 8], max_pasted_drop=0.2).passed
+
+
+def test_pasted_defects_are_no_pictures_of_the_other_checks():
+    gate = with_pasted([0.9] * 48)
+    assert gate.n_pictures == len(GOOD)
+    assert gate.max_map_error == 0
+    assert with_pasted([*PASTED[:47], float("nan")]).failures == ("maps with NaN or inf: 1; at most 0",)
+
+
+def test_where_training_saw_all_good_pictures_the_threshold_moves_as_scores_near_it_did():
+    """INT8 that halves what it adds to low scores: the good pictures' scores say nothing about the threshold."""
+    threshold = threshold_from_scores(np.linspace(0.3, 0.6, 200), 0.01)  # scores of models that are gone
+    reference = Outputs([maps(score) for score in GOOD], 0, pasted=[maps(score) for score in PASTED])
+    given = Outputs([maps(score / 2) for score in GOOD], 0, pasted=[maps(score + 0.02) for score in PASTED])
+    own = own_threshold(given, reference, threshold)
+    assert own.value == pytest.approx(threshold.value + 0.02, abs=1e-6)
+    assert (own.n_good, own.rank, own.extrapolated) == (200, threshold.rank, False)
 
 
 @cases(st.lists(st.floats(-0.04, 0.04), min_size=30, max_size=30))

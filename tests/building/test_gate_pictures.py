@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from edgerd.building.calibrate import TrainedOnError
 from edgerd.building.gate_pictures import gate_pictures
+from edgerd.building.new_pictures import TrainedOnError
 from edgerd.building.scores import holdout_pictures
-from edgerd.data.pictures import write_png
+from edgerd.data.pictures import added_pictures, load_bundle_pictures, write_png
 from edgerd.data.samples import write_dataset
 from edgerd.errors import BundleError, DatasetError, PictureError, SpecError
 from edgerd.manifest import RegionSpec
@@ -28,36 +28,64 @@ def more(tmp_path):
 def test_without_a_folder_the_held_out_ones(bundle):
     pictures = gate_pictures(bundle)
     assert np.array_equal(pictures.good, holdout_pictures(bundle))
+    assert pictures.n_never_seen == 10
     assert pictures.labelled is None
+    assert not pictures.notes
+
+
+def test_where_training_saw_all_good_ones_those_are_compared_on_and_it_is_said(bundle):
+    manifest = bundle.manifest
+    fitted = bundle.save_with(manifest.model_copy(update={"holdout": ()}))
+    pictures = gate_pictures(fitted)
+    ranges = load_bundle_pictures(fitted, manifest.ranges, manifest.preprocess)
+    assert np.array_equal(pictures.good, ranges)
+    assert pictures.n_never_seen == 0
+    assert f"compared with FP32 on {len(ranges)} that it saw" in pictures.notes[0]
+    pictures = gate_pictures(with_added(fitted, 255 - ranges[:3]))
+    assert (len(pictures.good), pictures.n_never_seen) == (3 + len(ranges), 3)
+
+
+def with_added(bundle, added):
+    files = added_pictures(added)
+    return bundle.save_with(bundle.manifest.model_copy(update={"holdout": tuple(files)}), files)
+
+
+def test_pasted_defects_are_the_same_each_time(bundle):
+    pictures = gate_pictures(bundle)
+    assert len(pictures.pasted.pictures) == 48
+    assert np.array_equal(pictures.pasted.pictures, gate_pictures(bundle).pasted.pictures)
 
 
 def test_a_plain_folder_holds_good_ones(bundle, more):
+    """They are compared on beside the bundle's own, whose number is what a threshold is from."""
     pictures = gate_pictures(bundle, more / "train" / "good")
-    assert pictures.good.shape == (9, 1, 64, 64, 3)
+    assert pictures.good.shape == (19, 1, 64, 64, 3)
+    assert np.array_equal(pictures.good[:10], holdout_pictures(bundle))
+    assert pictures.n_never_seen == 10
     assert pictures.labelled is None
+    assert "thresholds stay as they were found" in pictures.notes[0]
 
 
 def test_mvtecs_layout_has_labels_and_masks_and_good_ones_that_training_never_saw(bundle, more):
     pictures = gate_pictures(bundle, more)
     n_defective = len(list((more / "test").glob("[!g]*/*.png")))
-    assert pictures.good.shape == (9, 1, 64, 64, 3)
+    assert pictures.good.shape == (19, 1, 64, 64, 3)
     assert pictures.labelled.shape == (2 + n_defective, 1, 64, 64, 3)
     assert pictures.labels.is_good.sum() == 2
     assert all(mask.shape == (1, 64, 64) for mask in pictures.labels.masks)
     has_defect = [mask.any() for mask in pictures.labels.masks]
     assert np.array_equal(has_defect, ~pictures.labels.is_good)
-    assert not pictures.notes
 
 
 def test_what_the_student_was_trained_on_gives_labels_and_no_threshold(bundle, parts):
     pictures = gate_pictures(bundle, parts)
     assert np.array_equal(pictures.good, holdout_pictures(bundle))
     assert len(pictures.labelled) == len(pictures.labels.defects) == len(list((parts / "test").glob("*/*.png")))
-    assert "the 10 that the bundle holds out" in pictures.notes[0]
+    assert "compared are 10 of the bundle" in pictures.notes[0]
 
 
 def test_a_bundle_without_pictures_says_what_to_give_and_not_what_was_given(bundle, parts):
-    bare = bundle.save_with(bundle.manifest.model_copy(update={"holdout": ()}))
+    bare = bundle.save_with(bundle.manifest.model_copy(update={"holdout": (), "ranges": ()}))
     with pytest.raises(TrainedOnError) as caught:
         gate_pictures(bare, parts)
     assert "held out" not in caught.value.hint

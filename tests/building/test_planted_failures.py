@@ -120,7 +120,7 @@ def test_two_swapped_channels(bundle):
 def test_a_nan_weight(bundle):
     said = refusal(bundle, "fp32", graph_of=edited(bundle, one_nan_weight))
     assert re.search(r"weights with NaN or inf: 1; at most 0 \(.*weight\)", said)
-    assert "maps with NaN or inf: 10; at most 0" in said
+    assert "maps with NaN or inf: 58; at most 0" in said
     assert "--quantize" not in said
 
 
@@ -134,7 +134,7 @@ def test_a_nan_that_quantisation_hides(bundle, edit):
 
 
 def test_too_few_pictures_to_judge_by(bundle):
-    few = bundle.save_with(bundle.manifest.model_copy(update={"holdout": bundle.manifest.holdout[:5]}))
+    few = bundle.save_with(bundle.manifest.model_copy(update={"holdout": bundle.manifest.holdout[:5], "ranges": ()}))
     assert "good pictures: 5; at least 8 (fewer cannot show whether verdicts flip)" in refusal(few, "fp32")
 
 

@@ -221,9 +221,9 @@ def test_a_bundle_without_range_pictures_says_how_to_get_some(bundle):
     assert "without --no-pictures" in str(caught.value)
 
 
-def test_a_bundle_without_held_out_pictures_says_how_to_get_them_before_the_work(bundle, monkeypatch):
+def test_a_bundle_without_pictures_says_how_to_get_them_before_the_work(bundle, monkeypatch):
     monkeypatch.setattr("edgerd.building.quantize.maps_as_written", lambda *_: pytest.fail("took its time"))
-    bare = bundle.save_with(bundle.manifest.model_copy(update={"holdout": ()}))
+    bare = bundle.save_with(bundle.manifest.model_copy(update={"holdout": (), "ranges": ()}))
     with pytest.raises(BundleError, match="no pictures") as caught:
         quantize(bare)
     assert "edgerd export RUN" in caught.value.hint

@@ -26,16 +26,17 @@ def test_a_rate_that_the_pictures_settle_is_not_extrapolated(edgerd, trained_run
     assert "90 % interval" in exported.out
 
 
-def test_without_pictures_gate_and_calibration_ask_for_some(edgerd, trained_run, tmp_path):
+def test_without_pictures_the_gate_asks_for_some_and_the_scores_stay(edgerd, trained_run, tmp_path):
     bundle = tmp_path / "bundle"
     assert edgerd("export", trained_run, "-o", bundle, "--no-pictures").exit_code == 0
     assert Bundle.open(bundle).manifest.threshold is not None
     assert not (bundle / "pictures").exists()
-    for command, instead in (("calibrate", f"edgerd calibrate {bundle} DATA"), ("build-engine", "--calibration DATA")):
-        refused = edgerd(command, bundle)
-        assert refused.exit_code == 3
-        assert "has no pictures" in refused.err
-        assert instead in refused.err
+    assert edgerd("calibrate", bundle, "--false-alarm-rate", 0.2).exit_code == 0
+    assert Bundle.open(bundle).manifest.threshold.n_good == 10
+    refused = edgerd("build-engine", bundle)
+    assert refused.exit_code == 3
+    assert "has no pictures" in refused.err
+    assert "--calibration DATA" in refused.err
 
 
 def test_what_an_export_replaces_is_named(edgerd, trained_run, bundle):

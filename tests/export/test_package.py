@@ -3,6 +3,7 @@
 import hashlib
 import json
 import resource
+import shutil
 
 import numpy as np
 import onnxruntime as ort
@@ -10,13 +11,13 @@ import pytest
 import torch
 
 from edgerd.bundle import Bundle, bundle_id
-from edgerd.data.pictures import load_bundle_pictures, write_png
+from edgerd.data.pictures import added_pictures, load_bundle_pictures, write_png
 from edgerd.data.preprocess import parse_tiles
 from edgerd.errors import BundleError, GateError, StorageError, WeightsError
 from edgerd.export import package
 from edgerd.export.check import reference_maps
 from edgerd.export.package import bundle_from_run
-from edgerd.manifest import GRAPH_FILE, PreprocessSpec
+from edgerd.manifest import GRAPH_FILE, CrossFitRecord, PreprocessSpec
 from edgerd.models.weights import load_teacher, tensors_sha256
 from edgerd.training.checkpoint import Checkpoint, save_checkpoint
 from edgerd.training.loop import networks_of, train
@@ -155,6 +156,42 @@ def test_exporting_again_replaces_the_bundle_as_a_whole(run, quick, tmp_path):
     bundle = bundle_from_run(run, tmp_path / "bundle", pictures=False)
     assert {file.name for file in (tmp_path / "bundle").iterdir()} == {"bundle.json", GRAPH_FILE}
     assert bundle.verify() == 1
+
+
+def test_good_pictures_that_were_added_stay_through_another_export(run, quick, tmp_path):
+    """All but those that the run was trained on or holds out itself."""
+    fresh, said = bundle_from_run(run, tmp_path / "bundle"), []
+    new = 255 - run.range_pictures(3)
+    files = added_pictures(np.concatenate([new, run.range_pictures(1), run.holdout_pictures()[:1]]))
+    fresh.save_with(fresh.manifest.model_copy(update={"holdout": (*fresh.manifest.holdout, *files)}), files)
+    again = bundle_from_run(run, tmp_path / "bundle", say=said.append)
+    assert again.manifest.holdout == (*fresh.manifest.holdout, *list(files)[:3])
+    assert np.array_equal(load_bundle_pictures(again, again.manifest.added, again.manifest.preprocess), new)
+    assert again.verify() == len(again.manifest.files)
+    assert said[1].startswith(f"3 good pictures that were added to {tmp_path / 'bundle'} earlier stay in it")
+    assert said[2].startswith("2 of those added are among this run's own pictures")
+
+
+def test_added_pictures_of_another_size_cannot_stay_and_it_is_said(run, quick, tmp_path, monkeypatch):
+    fresh, said = bundle_from_run(run, tmp_path / "bundle"), []
+    files = added_pictures(255 - run.range_pictures(3))
+    other = fresh.manifest.preprocess.model_copy(update={"height": 96})
+    fresh.save_with(fresh.manifest.model_copy(update={"holdout": tuple(files), "preprocess": other}), files)
+    assert not bundle_from_run(run, tmp_path / "bundle", say=said.append).manifest.added
+    assert "are of another size, region or tiles" in said[1]
+
+
+def test_scores_of_cross_fitting_take_the_place_of_held_out_pictures(run, quick, tmp_path):
+    """The graph is then checked on training pictures."""
+    record = CrossFitRecord(folds=5, scores=(0.1, 0.2, 0.3))
+    fitted = shutil.copytree(run.path, tmp_path / "run")
+    (fitted / "cross_fit.json").write_text(record.model_dump_json())
+    np.save(fitted / "holdout.npy", run.holdout_pictures()[:0])
+    said = []
+    manifest = bundle_from_run(RunFolder.open(fitted), tmp_path / "bundle", say=said.append).manifest
+    assert manifest.cross_fit == record
+    assert manifest.holdout == ()
+    assert "ONNX Runtime against PyTorch on 4 pictures" in said[0]
 
 
 def test_a_full_disk_keeps_the_old_bundle(run, quick, tmp_path):

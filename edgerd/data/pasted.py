@@ -1,0 +1,273 @@
+"""Defects that nobody has to have: good pictures, spoilt by hand in ways as varied as real ones.
+
+CutPaste (Li et al., CVPR 2021, arXiv:2104.04015) pastes rectangles of the picture itself; DRAEM (Zavrtanik et al., ICCV
+2021, arXiv:2108.07610) textures under irregular masks from smooth noise. Here are six kinds, `KINDS`:
+
+    thin      a scratch or crack: a line of several segments, 1 to 3 px wide, darker or brighter
+    small     a spot of a few pixels, darker or brighter
+    faint     a stain of 0.5 to 4 % of the picture, a little darker or brighter, its edge soft
+    large     1 to 10 % of the picture, from another picture or place, in another light
+    texture   0.3 to 3 %, from another picture or place, as it is
+    colour    0.2 to 2 %, one flat grey or colour
+
+All but the lines have irregular masks. They lie on the part where a part can be told from its background, that is where
+the picture's border is of one colour; else anywhere. They are no measure of real defects; they show in which order maps
+are worth trusting, what an engine loses, and whether a model finds anything at all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edgerd.types import Float32Array, UInt8Array
+
+BoolArray = npt.NDArray[np.bool_]
+KINDS = ("thin", "small", "faint", "large", "texture", "colour")
+N_PER_KIND = 8
+"""Of each kind, where a graph is tried: 48 in all."""
+
+_DESIGNED_AT_PX = 256
+"""Sizes in pixels are for pictures whose smaller side is this; they shrink and grow with it, lines to 1 px at least."""
+_TRIES = 8
+_VISIBLE = 12.0
+"""Grey levels by which a pasted patch has to differ on average, where one of several tries does."""
+_SOFT_PX = 0.7
+"""Sigma of the edges: a lens draws none that is sharper."""
+_BORDER = 0.03
+"""Width of the picture's border, of its smaller side."""
+_PLAIN_BORDER = 12.0
+"""Grey levels from the border's colour within which three quarters of a plain border lie."""
+_PART_SHARE = (0.03, 0.95)
+"""Of the picture; what fills less or more is no part on a background."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pasted:
+    """Good pictures with a defect in each.
+
+    Attributes:
+        pictures: uint8 (n, T, H, W, 3), BGR.
+        kinds: Of each, one of `KINDS`.
+        masks: bool (n, T, H, W), True where it was spoilt; in one tile of each.
+    """
+
+    pictures: UInt8Array
+    kinds: tuple[str, ...]
+    masks: BoolArray
+
+
+def pasted_defects(good: UInt8Array, n_per_kind: int = N_PER_KIND, seed: int = 0) -> Pasted:
+    """As many of each kind, pasted into pictures taken evenly from those given.
+
+    Args:
+        good: uint8 (n, T, H, W, 3), BGR, n >= 1.
+        n_per_kind: How many of each kind.
+        seed: The same seed gives the same defects.
+    """
+    wanted = n_per_kind * len(KINDS)
+    chosen = np.linspace(0, len(good) - 1, wanted).round().astype(int) if len(good) >= wanted else _cycled(good, wanted)
+    return paste_defects(good[chosen], seed, sources=good)
+
+
+def paste_defects(
+    pictures: UInt8Array, seed: int = 0, kinds: Sequence[str] = KINDS, sources: UInt8Array | None = None
+) -> Pasted:
+    """Spoil each picture once; the kinds take turns.
+
+    Args:
+        pictures: uint8 (n, T, H, W, 3), BGR, n >= 1; left as they are.
+        seed: The same seed gives the same defects, whatever other pictures there are, but for pasted patches.
+        kinds: Which of `KINDS`.
+        sources: uint8 (m, T, H, W, 3): where pasted patches come from; None for the pictures themselves.
+    """
+    spoilt: UInt8Array = pictures.copy()
+    masks = np.zeros(pictures.shape[:-1], np.bool_)
+    chosen = tuple(kinds[index % len(kinds)] for index in range(len(pictures)))
+    sources = pictures if sources is None else sources
+    for index, kind in enumerate(chosen):
+        rng = np.random.default_rng([seed, index])
+        parts = [part_of(tile) for tile in pictures[index]]
+        areas = np.array([part.sum() for part in parts], np.float64)
+        tile = int(rng.choice(len(parts), p=areas / areas.sum()))
+        spoilt[index, tile], masks[index, tile] = _spoil(pictures[index, tile], kind, parts[tile], sources, rng)
+    return Pasted(spoilt, chosen, masks)
+
+
+def part_of(tile: UInt8Array) -> BoolArray:
+    """Where the part is, where that can be told; everywhere, where not.
+
+    A picture whose border is of one colour shows a part on a background, and the part is what differs from that colour.
+
+    Args:
+        tile: uint8 (H, W, 3), BGR.
+
+    Returns:
+        bool (H, W), not all False.
+    """
+    height, width = tile.shape[:2]
+    edge = max(2, round(_BORDER * min(height, width)))
+    smooth = cv2.GaussianBlur(tile, (0, 0), 1.5).astype(np.float32)
+    is_border = np.ones((height, width), np.bool_)
+    is_border[edge:-edge, edge:-edge] = False
+    differs: Float32Array = np.abs(smooth - np.median(smooth[is_border], axis=0)).max(axis=2)
+    spread = float(np.quantile(differs[is_border], 0.75))
+    everywhere = np.ones((height, width), np.bool_)
+    if spread > _PLAIN_BORDER:
+        return everywhere
+    part = differs > max(15.0, 3.0 * spread)
+    return part if _PART_SHARE[0] < part.mean() < _PART_SHARE[1] else everywhere
+
+
+def _cycled(good: UInt8Array, wanted: int) -> npt.NDArray[np.int_]:
+    """Each picture in turn, shifted by one after each round so that it does not get the same kind again."""
+    rounds, places = np.divmod(np.arange(wanted), len(good))
+    return (places + rounds) % len(good)
+
+
+def _spoil(
+    tile: UInt8Array, kind: str, part: BoolArray, sources: UInt8Array, rng: np.random.Generator
+) -> tuple[UInt8Array, BoolArray]:
+    """The spoilt tile, and where it was spoilt."""
+    best: tuple[float, UInt8Array, BoolArray] | None = None
+    for _ in range(_TRIES):
+        mask = _MASKS[kind](part, rng)
+        fill = _FILLS[kind](tile, mask, sources, rng)
+        alpha = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), _edge_px(kind, mask))[..., None]
+        mixed = tile + np.clip(alpha / max(float(alpha.max()), 1e-6), 0, 1) * (fill - tile)
+        given = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
+        difference = float(np.abs(given[mask].astype(np.float32) - tile[mask]).mean())
+        if best is None or difference > best[0]:
+            best = difference, given, mask
+        if difference >= (_VISIBLE if kind != "faint" else _VISIBLE / 3):
+            break
+    assert best is not None  # noqa: S101  the loop runs
+    return best[1], best[2]
+
+
+def _edge_px(kind: str, mask: BoolArray) -> float:
+    return max(_SOFT_PX, 0.25 * math.sqrt(mask.sum())) if kind == "faint" else _SOFT_PX
+
+
+def _somewhere(part: BoolArray, rng: np.random.Generator) -> tuple[int, int]:
+    """A place on the part: row, column."""
+    rows, columns = np.nonzero(part)
+    index = int(rng.integers(len(rows)))
+    return int(rows[index]), int(columns[index])
+
+
+def _scale(part: BoolArray) -> float:
+    return float(min(part.shape)) / _DESIGNED_AT_PX
+
+
+def _on_part(mask: BoolArray, part: BoolArray) -> BoolArray:
+    return mask & part if (mask & part).sum() >= max(1, mask.sum() // 3) else mask
+
+
+def _line(part: BoolArray, rng: np.random.Generator) -> BoolArray:
+    """A line that bends a little from segment to segment, more like a crack or more like a scratch."""
+    side, (y, x) = min(part.shape), _somewhere(part, rng)
+    n, length = int(rng.integers(3, 9)), rng.uniform(0.12, 0.45) * side
+    heading, bend = rng.uniform(0, 2 * np.pi), rng.uniform(0.05, 0.7)
+    points = [(float(x), float(y))]
+    for step in length * rng.dirichlet(np.full(n, 4.0)):
+        heading += rng.normal(0, bend)
+        points.append((points[-1][0] + step * np.cos(heading), points[-1][1] + step * np.sin(heading)))
+    thickness = max(1, round(rng.integers(1, 4) * _scale(part)))
+    drawn = np.zeros(part.shape, np.uint8)
+    cv2.polylines(drawn, [np.rint(points).astype(np.int32)], False, 255, thickness)
+    return _on_part(drawn > 0, part)
+
+
+def _blob(low: float, high: float) -> Callable[[BoolArray, np.random.Generator], BoolArray]:
+    """An irregular mask whose area is between two shares of the picture, small ones as likely as large ones."""
+
+    def mask(part: BoolArray, rng: np.random.Generator) -> BoolArray:
+        area = np.exp(rng.uniform(np.log(low), np.log(high))) * part.size
+        return _irregular(part, area, rng)
+
+    return mask
+
+
+def _spot(part: BoolArray, rng: np.random.Generator) -> BoolArray:
+    """A few pixels across."""
+    return _irregular(part, max(4.0, np.pi * (rng.uniform(1.5, 4.0) * _scale(part)) ** 2), rng)
+
+
+def _irregular(part: BoolArray, area: float, rng: np.random.Generator) -> BoolArray:
+    """An ellipse whose edge smooth noise moves, of so many pixels."""
+    (y, x), radius = _somewhere(part, rng), np.sqrt(area / np.pi)
+    aspect, turn = np.exp(rng.uniform(-0.7, 0.7)), rng.uniform(0, np.pi)
+    rows, columns = np.mgrid[: part.shape[0], : part.shape[1]]
+    along = (columns - x) * np.cos(turn) + (rows - y) * np.sin(turn)
+    across = (rows - y) * np.cos(turn) - (columns - x) * np.sin(turn)
+    noise = cv2.GaussianBlur(rng.normal(size=part.shape), (0, 0), max(1.0, 0.45 * radius))
+    inside = 0.5 * noise / noise.std() - (along**2 * aspect + across**2 / aspect) / radius**2
+    inside[along**2 + across**2 > (4 * radius + 2) ** 2] = -np.inf  # noise has islands
+    count = int(np.clip(round(area), 1, part.size))
+    return _on_part(inside >= np.partition(inside.ravel(), -count)[-count], part)
+
+
+def _shade(least: float, most: float) -> Callable[..., Float32Array]:
+    """Darker or brighter by so many grey levels, whichever there is room for."""
+
+    def fill(tile: UInt8Array, mask: BoolArray, sources: UInt8Array, rng: np.random.Generator) -> Float32Array:
+        del sources
+        level = float(tile[mask].mean())
+        brighter = rng.random() < np.clip((255.0 - level) / 255.0, 0.1, 0.9)
+        tint = rng.uniform(0.8, 1.0, 3)
+        change = rng.uniform(least, most) * (1 if brighter else -1)
+        return (tile + change * tint).astype(np.float32)
+
+    return fill
+
+
+def _flat(tile: UInt8Array, mask: BoolArray, sources: UInt8Array, rng: np.random.Generator) -> Float32Array:
+    """One grey or one colour, as unlike what is there as a marker, a hole or a foreign body is."""
+    del sources
+    around = tile[mask].mean(axis=0)
+    for _ in range(_TRIES):
+        colour = np.full(3, rng.uniform(0, 255)) if rng.random() < 0.5 else rng.uniform(0, 255, 3)
+        if np.abs(colour - around).max() > 40:
+            break
+    return np.broadcast_to(colour, tile.shape).astype(np.float32)
+
+
+def _patch(tile: UInt8Array, mask: BoolArray, sources: UInt8Array, rng: np.random.Generator) -> Float32Array:
+    """Another picture or place, turned over or not, shifted so that nothing stays where it was."""
+    del tile
+    source = sources[rng.integers(len(sources)), rng.integers(sources.shape[1])]
+    height, width = mask.shape
+    source = source[:: rng.choice([1, -1]), :: rng.choice([1, -1])]
+    shift = rng.integers(height // 8, height - height // 8), rng.integers(width // 8, width - width // 8)
+    patch: Float32Array = np.roll(source, shift, axis=(0, 1)).astype(np.float32)
+    return patch
+
+
+def _lit_patch(tile: UInt8Array, mask: BoolArray, sources: UInt8Array, rng: np.random.Generator) -> Float32Array:
+    """Likewise, in another light."""
+    patch = _patch(tile, mask, sources, rng) * rng.uniform(0.7, 1.3) + rng.uniform(-25, 25)
+    return patch.astype(np.float32)
+
+
+_MASKS: dict[str, Callable[[BoolArray, np.random.Generator], BoolArray]] = {
+    "thin": _line,
+    "small": _spot,
+    "faint": _blob(0.005, 0.04),
+    "large": _blob(0.01, 0.1),
+    "texture": _blob(0.003, 0.03),
+    "colour": _blob(0.002, 0.02),
+}
+_FILLS: dict[str, Callable[..., Float32Array]] = {
+    "thin": _shade(40, 110),
+    "small": _shade(40, 110),
+    "faint": _shade(10, 25),
+    "large": _lit_patch,
+    "texture": _patch,
+    "colour": _flat,
+}
