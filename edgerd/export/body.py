@@ -1,4 +1,4 @@
-"""The body of the fused graph: teacher and student as one ONNX graph, from a centred picture to six feature maps."""
+"""The body of the fused graph: teacher and student as one ONNX graph, from a centred picture to feature maps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from edgerd.models.student import Student
 from edgerd.models.teachers import Teacher
 
 OPSET = 20
-FEATURES = tuple(f"{side}_{scale}" for side in ("teacher", "student") for scale in range(3))
+TEACHER_FEATURES = ("teacher_0", "teacher_1", "teacher_2")
+STUDENT_FEATURES = ("student_0", "student_1", "student_2")
+"""Finest first."""
 Module = TypeVar("Module", bound=nn.Module)
 _SCOPES = "pkg.torch.onnx.name_scopes"
 
@@ -26,15 +28,17 @@ _SCOPES = "pkg.torch.onnx.name_scopes"
 class Body(nn.Module):
     """Teacher, embedding and decoder in eval mode, BatchNorm folded, colour order and scale in the first convolution.
 
-    `forward`: float32 (N, 3, H, W), BGR minus `centre`, grey levels -> the teacher's three feature maps and the
-    student's, finest first. The zero padding of the first convolution is exact this way: it stands for the mean.
+    `forward`: float32 (N, 3, H, W), BGR minus `centre`, grey levels -> the teacher's three feature maps and, where there
+    is a student, the student's, finest first. The zero padding of the first convolution is exact this way: it stands for the mean.
     """
 
-    def __init__(self, teacher: Teacher, student: Student) -> None:
+    def __init__(self, teacher: Teacher, student: Student | None) -> None:
         super().__init__()
         self.teacher = _fold_batchnorm(copy.deepcopy(teacher).eval())
-        student = _fold_batchnorm(copy.deepcopy(student).eval())
-        self.embedding, self.decoder = student.bottleneck, student.decoder
+        self.has_student = student is not None
+        if student is not None:
+            student = _fold_batchnorm(copy.deepcopy(student).eval())
+            self.embedding, self.decoder = student.bottleneck, student.decoder
         first = self.teacher.first_convolution()
         scale = torch.tensor(teacher.info.std).mul(255.0).reciprocal().view(1, 3, 1, 1)
         first.weight = nn.Parameter((first.weight * scale).flip(1), requires_grad=False)
@@ -42,7 +46,12 @@ class Body(nn.Module):
     def forward(self, centred: Tensor) -> tuple[Tensor, ...]:
         """See the class."""
         wanted = self.teacher(centred)
-        return (*wanted, *self.decoder(self.embedding(wanted)))
+        return (*wanted, *self.decoder(self.embedding(wanted))) if self.has_student else tuple(wanted)
+
+
+def student_features(student: Student | None) -> tuple[str, ...]:
+    """The names of the feature maps that a student gives back, finest first."""
+    return STUDENT_FEATURES[student.finest :] if student else ()
 
 
 def centre_bgr(teacher: Teacher) -> list[float]:
@@ -50,8 +59,10 @@ def centre_bgr(teacher: Teacher) -> list[float]:
     return [255.0 * value for value in reversed(teacher.info.mean)]
 
 
-def body_graph(teacher: Teacher, student: Student, height: int, width: int) -> onnx.ModelProto:
-    """Export the body: input `centred` (N, 3, H, W) with N free, outputs `FEATURES`; nodes named by block.
+def body_graph(teacher: Teacher, student: Student | None, height: int, width: int) -> onnx.ModelProto:
+    """Export the body: input `centred` (N, 3, H, W) with N free; nodes named by block.
+
+    Its outputs are `TEACHER_FEATURES` and, where there is a student, `student_features(student)`.
 
     Raises:
         EdgerdError: This version of PyTorch does not give the opset asked for.
@@ -65,7 +76,7 @@ def body_graph(teacher: Teacher, student: Student, height: int, width: int) -> o
             verbose=False,
             opset_version=OPSET,
             input_names=["centred"],
-            output_names=list(FEATURES),
+            output_names=[*TEACHER_FEATURES, *student_features(student)],
             dynamic_shapes={"centred": {0: torch.export.Dim("batch", min=1)}},
         )
     graph = cast("torch.onnx.ONNXProgram", program).model_proto

@@ -2,8 +2,9 @@
 
     frame uint8 (N, H, W, 3) BGR -> input/ -> teacher/, embedding/, decoder/ -> head/ -> anomaly_map, score
 
-`head/`, from the cosine on, stays FP32 in every precision: a sum of squares overflows FP16. Its distance maps are the
-tensors `head/distance_0` to `head/distance_2`, float32 (N, h_k, w_k), finest first.
+`head/`, from the features on, stays FP32 in every precision: a sum of squares overflows FP16, and the distance to a
+prototype is a difference of large numbers. The student's distance maps are the tensors `head/distance_0` to
+`head/distance_2`, float32 (N, h_k, w_k), finest first; those of the prototypes `head/prototype_distance_0` and `_1`.
 """
 
 from __future__ import annotations
@@ -15,42 +16,50 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edgerd.export.body import FEATURES, OPSET, body_graph, centre_bgr
-from edgerd.export.fusion import fusion_matrix
-from edgerd.models.student import Student
-from edgerd.models.teachers import Teacher
+from edgerd.export.body import OPSET, STUDENT_FEATURES, TEACHER_FEATURES, body_graph, centre_bgr
+from edgerd.models.fusion import SCORE_STRIDE, Fusion, fusion_matrix
+from edgerd.models.networks import Networks
+from edgerd.models.prototypes import WINDOWS, Prototypes
 
+MAP, SCORE = "anomaly_map", "score"
 EPSILON = 1e-8
 IR_VERSION = 10
 """What ONNX Runtime has read since 1.18, and TensorRT's parser 10.3 too."""
 
 
-def graph_from_networks(teacher: Teacher, student: Student, height: int, width: int) -> bytes:
+def graph_from_networks(networks: Networks, height: int, width: int) -> bytes:
     """Export trained networks as the fused graph.
 
     Args:
-        teacher: In eval mode, on the CPU.
-        student: Likewise.
+        networks: In eval mode, on the CPU; a student, prototypes, or both.
         height: Of the graph's input, a multiple of 32.
         width: Likewise.
 
     Returns:
         The ONNX file; opset 20, no external data. Input `frame` uint8 (N, H, W, 3), BGR; outputs `anomaly_map`
-        float32 (N, H, W), 0 to 6, and `score` float32 (N,), its maximum. N is free.
+        float32 (N, H, W), 0 or more, and `score` float32 (N,). N is free.
     """
-    model = body_graph(teacher, student, height, width)
-    body = model.graph
+    teacher, fusion = networks.teacher, networks.fusion
+    body = body_graph(teacher, networks.student, height, width).graph
     front, head = _GraphPart("input"), _GraphPart("head")
     _centre(front, centre_bgr(teacher))
-    strides = teacher.info.strides
-    _fuse(head, [(height // stride, width // stride) for stride in strides], height, width)
+    sizes = [(height // stride, width // stride) for stride in teacher.info.strides]
+    maps, map_sizes = [], []
+    if networks.student:
+        finest = networks.student.finest
+        maps, map_sizes = _cosine_maps(head, finest), sizes[finest:]
+    if networks.prototypes:
+        maps += _prototype_maps(head, networks.prototypes)
+        map_sizes += [sizes[2]] * len(WINDOWS)
+    _fuse(head, maps, map_sizes, fusion, (height, width))
+    _score(head, fusion, height, width)
     graph = helper.make_graph(
         [*front.nodes, *body.node, *head.nodes],
         "edgerd",
         [helper.make_tensor_value_info("frame", TensorProto.UINT8, ["batch", height, width, 3])],
         [
-            helper.make_tensor_value_info("anomaly_map", TensorProto.FLOAT, ["batch", height, width]),
-            helper.make_tensor_value_info("score", TensorProto.FLOAT, ["batch"]),
+            helper.make_tensor_value_info(MAP, TensorProto.FLOAT, ["batch", height, width]),
+            helper.make_tensor_value_info(SCORE, TensorProto.FLOAT, ["batch"]),
         ],
         [*front.constants, *body.initializer, *head.constants],
     )
@@ -89,27 +98,85 @@ def _centre(part: _GraphPart, mean_bgr: list[float]) -> None:
     part.node("Sub", "centred", planes, mean, output="centred")
 
 
-def _fuse(part: _GraphPart, sizes: list[tuple[int, int]], height: int, width: int) -> None:
-    """Feature maps -> 1 - cosine per position and scale -> fused map -> its maximum."""
+def _cosine_maps(part: _GraphPart, finest: int) -> list[str]:
+    """Teacher's and student's features -> 1 - cosine per position and scale, (N, h_k, w_k)."""
     axes = part.constant("channel_axis", np.array([1], np.int64))
     epsilon = part.constant("epsilon", np.array(EPSILON, np.float32))
     one = part.constant("one", np.array(1.0, np.float32))
-    spread = []
-    for scale, (teacher, student) in enumerate(zip(FEATURES[:3], FEATURES[3:], strict=True)):
+    distances = []
+    for scale in range(finest, 3):
+        teacher, student = TEACHER_FEATURES[scale], STUDENT_FEATURES[scale]
         dot = _sum_of_products(part, f"dot_{scale}", teacher, student, axes)
         teacher_square = _sum_of_products(part, f"teacher_square_{scale}", teacher, teacher, axes)
         student_square = _sum_of_products(part, f"student_square_{scale}", student, student, axes)
         root = part.node("Sqrt", f"root_{scale}", part.node("Mul", f"squares_{scale}", teacher_square, student_square))
         cosine = part.node("Div", f"cosine_{scale}", dot, part.node("Max", f"norms_{scale}", root, epsilon))
-        distance = part.node("Sub", f"distance_{scale}", one, cosine)
-        rows = part.constant(f"rows_{scale}", fusion_matrix(height, sizes[scale][0]))
-        columns = part.constant(f"columns_{scale}", np.ascontiguousarray(fusion_matrix(width, sizes[scale][1]).T))
-        tall = part.node("MatMul", f"tall_{scale}", rows, distance)
-        spread.append(part.node("MatMul", f"spread_{scale}", tall, columns))
-    first_two = part.node("Add", "fused_1", spread[0], spread[1])
-    part.node("Add", "fused_2", first_two, spread[2], output="anomaly_map")
-    image_axes = part.constant("image_axes", np.array([1, 2], np.int64))
-    part.node("ReduceMax", "maximum", "anomaly_map", image_axes, output="score", keepdims=0)
+        distances.append(part.node("Sub", f"distance_{scale}", one, cosine))
+    return distances
+
+
+def _prototype_maps(part: _GraphPart, prototypes: Prototypes) -> list[str]:
+    """The teacher's features -> distance to the nearest prototype of each bank, (N, h_3, w_3)."""
+    axes = part.constant("patch_axis", np.array([1], np.int64))
+    _, second, third = TEACHER_FEATURES
+    coarse = part.node("AveragePool", "second_stage", second, kernel_shape=[2, 2], strides=[2, 2])
+    both = part.node("Concat", "stages", coarse, third, axis=1)
+    distances = []
+    for bank, (window, points) in enumerate(zip(WINDOWS, prototypes.points.numpy(), strict=True)):
+        pads, shape = [window // 2] * 4, [window, window]
+        seen = part.node("AveragePool", f"pooled_{bank}", both, kernel_shape=shape, pads=pads) if window > 1 else both
+        mean = part.constant(f"patch_mean_{bank}", prototypes.mean[bank].numpy()[:, None, None])
+        factor = part.constant(f"patch_factor_{bank}", prototypes.spread[bank].reciprocal().numpy()[:, None, None])
+        patches = part.node("Mul", f"patches_{bank}", part.node("Sub", f"centred_{bank}", seen, mean), factor)
+        filters = part.constant(f"prototypes_{bank}", np.ascontiguousarray(-2.0 * points[:, :, None, None]))
+        squares = part.constant(f"prototype_squares_{bank}", np.square(points).sum(1))
+        products = part.node("Conv", f"products_{bank}", patches, filters, squares)
+        nearest = part.node("ReduceMin", f"nearest_{bank}", products, axes, keepdims=0)
+        patch_square = _sum_of_products(part, f"patch_square_{bank}", patches, patches, axes)
+        least = part.constant(f"least_{bank}", np.square(prototypes.nearest[bank].numpy()))
+        square = part.node("Max", f"square_{bank}", part.node("Add", f"sum_{bank}", nearest, patch_square), least)
+        distances.append(part.node("Sqrt", f"prototype_distance_{bank}", square))
+    return distances
+
+
+def _fuse(part: _GraphPart, maps: list[str], sizes: list[tuple[int, int]], fusion: Fusion, size: tuple[int, int]) -> None:
+    """Maps -> the fused map; weights are in the matrices, and a map of no weight is left out."""
+    spread = []
+    for index, (name, (rows, columns), weight) in enumerate(zip(maps, sizes, fusion.weights, strict=True)):
+        if not weight:
+            continue
+        left = part.constant(f"rows_{index}", np.float32(weight) * fusion_matrix(size[0], rows))
+        right = part.constant(f"columns_{index}", np.ascontiguousarray(fusion_matrix(size[1], columns).T))
+        spread.append(part.node("MatMul", f"spread_{index}", part.node("MatMul", f"tall_{index}", left, name), right))
+    total = spread[0]
+    for index, other in enumerate(spread[1:-1], 1):
+        total = part.node("Add", f"fused_{index}", total, other)
+    part.node(*(("Add", "fused", total, spread[-1]) if len(spread) > 1 else ("Identity", "fused", total)), output=MAP)
+
+
+def _score(part: _GraphPart, fusion: Fusion, height: int, width: int) -> None:
+    """The fused map -> its maximum, or the mean of its highest values."""
+    if not fusion.score_share:
+        image_axes = part.constant("image_axes", np.array([1, 2], np.int64))
+        part.node("ReduceMax", "maximum", MAP, image_axes, output=SCORE, keepdims=0)
+        return
+    start, end, axes, steps = (
+        part.constant(name, np.array(value, np.int64))
+        for name, value in (
+            ("strided_start", [0, 0]),
+            ("strided_end", [height, width]),
+            ("strided_axes", [1, 2]),
+            ("strided_steps", [SCORE_STRIDE] * 2),
+        )
+    )
+    strided = part.node("Slice", "strided", MAP, start, end, axes, steps)
+    flat = part.node("Flatten", "positions", strided, axis=1)
+    n = part.constant("n_highest", np.array([fusion.n_highest(height, width)], np.int64))
+    highest = f"{part.prefix}/highest"
+    part.nodes.append(
+        helper.make_node("TopK", [flat, n], [highest, f"{highest}_positions"], name=highest, axis=1, sorted=0)
+    )
+    part.node("ReduceMean", "mean", highest, part.constant("last_axis", np.array([1], np.int64)), output=SCORE, keepdims=0)
 
 
 def _sum_of_products(part: _GraphPart, name: str, left: str, right: str, axes: str) -> str:

@@ -16,25 +16,31 @@ class Decoder(nn.Module):
         depths: Blocks of each stage, in their own order from the deepest outward, as the official code does: [3, 4, 6]
             gives the stage next to the embedding three blocks.
         width: Channels as a fraction of the teacher's.
+        finest: The first of the teacher's stages that is given back; there are no stages of the decoder for finer ones.
     """
 
-    def __init__(self, teacher: TeacherInfo, depths: tuple[int, int, int], width: float = 1.0) -> None:
+    def __init__(
+        self, teacher: TeacherInfo, depths: tuple[int, int, int], width: float = 1.0, finest: int = 0
+    ) -> None:
         super().__init__()
         block, channels = teacher.block, teacher.channels
-        c1, c2, c3 = (int(c * width) for c in channels)
-        self.stage3 = block.make_stage(2 * channels[2], c3, depths[0], "up")
-        self.stage2 = block.make_stage(c3, c2, depths[1], "up")
-        self.stage1 = block.make_stage(c2, c1, depths[2], "up")
-        inner, outer = (c1, c2, c3), channels
+        inner = [int(c * width) for c in channels]
+        before = 2 * channels[2]
+        self.n_stages = 3 - finest
+        for scale, depth in zip((2, 1, 0)[: self.n_stages], depths, strict=False):
+            self.add_module(f"stage{scale + 1}", block.make_stage(before, inner[scale], depth, "up"))
+            before = inner[scale]
         self.heads = nn.ModuleList(
-            nn.Identity() if i == o and not teacher.linear else nn.Conv2d(i, o, 1)
-            for i, o in zip(inner, outer, strict=True)
+            nn.Identity() if inner[scale] == channels[scale] and not teacher.linear else nn.Conv2d(inner[scale], channels[scale], 1)
+            for scale in range(finest, 3)
         )
         initialise(self)
 
-    def forward(self, embedding: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Embedding (N, 2 * c3, H / 32, W / 32) -> features at strides 4, 8, 16, finest first."""
-        third = self.stage3(embedding)
-        second = self.stage2(third)
-        first = self.stage1(second)
-        return self.heads[0](first), self.heads[1](second), self.heads[2](third)
+    def forward(self, embedding: Tensor) -> tuple[Tensor, ...]:
+        """Embedding (N, 2 * c3, H / 32, W / 32) -> features at strides 4, 8, 16 from `finest` on, finest first."""
+        features = []
+        x = embedding
+        for stage, head in zip(("stage3", "stage2", "stage1"), reversed(self.heads), strict=False):
+            x = getattr(self, stage)(x)
+            features.append(head(x))
+        return tuple(reversed(features))

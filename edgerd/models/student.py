@@ -32,18 +32,25 @@ STUDENTS: Final = {"full": StudentInfo(), "light": StudentInfo(embedding_depth=1
 
 
 class Student(nn.Module):
-    """Bottleneck and decoder (Deng & Li, section 3.1 to 3.3)."""
+    """Bottleneck and decoder (Deng & Li, section 3.1 to 3.3).
 
-    def __init__(self, teacher: TeacherInfo, info: StudentInfo = STUDENTS["full"]) -> None:
+    Args:
+        teacher: Whose features it gives back.
+        info: How large it is.
+        finest: The first of the teacher's stages that it gives back: 0 for all three, as in the paper.
+    """
+
+    def __init__(self, teacher: TeacherInfo, info: StudentInfo = STUDENTS["full"], finest: int = 0) -> None:
         super().__init__()
+        self.finest = finest
         depth = info.embedding_depth or (3 if teacher.block.kind == "bottleneck" else 2)
         self.bottleneck = OneClassEmbedding(teacher.channels, teacher.block, depth)
         depths = teacher.depths if info.decoder_depth is None else (info.decoder_depth,) * 3
-        self.decoder = Decoder(teacher, depths, info.width)
+        self.decoder = Decoder(teacher, depths, info.width, finest)
 
-    def forward(self, features: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """The teacher's features, finest first -> their reconstruction, same shapes and order."""
-        reconstruction: tuple[Tensor, Tensor, Tensor] = self.decoder(self.bottleneck(features))
+    def forward(self, features: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, ...]:
+        """The teacher's features, finest first -> those from `finest` on given back, same shapes and order."""
+        reconstruction: tuple[Tensor, ...] = self.decoder(self.bottleneck(features))
         return reconstruction
 
 
@@ -58,10 +65,10 @@ def student_info(name: str) -> StudentInfo:
     return STUDENTS[name]
 
 
-def make_student(teacher: TeacherInfo, name: str = "full") -> Student:
-    """A student with fresh weights from torch's current seed.
+def make_student(teacher: TeacherInfo, name: str = "full", finest: int = 0) -> Student:
+    """A student with fresh weights from torch's current seed; see `Student`.
 
     Raises:
         InputError: There is no such student.
     """
-    return Student(teacher, student_info(name))
+    return Student(teacher, student_info(name), finest)

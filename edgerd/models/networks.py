@@ -1,0 +1,42 @@
+"""What a run has made: the networks that a bundle's graph is exported from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from edgerd.models.fusion import RD4AD_FUSION, Fusion
+from edgerd.models.prototypes import Features, Prototypes
+from edgerd.models.student import Student
+from edgerd.models.teachers import Teacher
+
+
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """A teacher and what looks at its features. All in eval mode.
+
+    Attributes:
+        teacher: Frozen.
+        student: Gives the features back; None for prototypes alone.
+        prototypes: Of good parts; None for a student alone.
+        fusion: Of their maps, the student's first.
+    """
+
+    teacher: Teacher
+    student: Student | None
+    prototypes: Prototypes | None = None
+    fusion: Fusion = RD4AD_FUSION
+
+    def maps(self, features: Features) -> tuple[Tensor, ...]:
+        """The teacher's features -> the maps that are fused, float32 (N, h_k, w_k)."""
+        return (
+            *(cosine_maps(features[self.student.finest :], self.student(features)) if self.student else ()),
+            *(self.prototypes(features) if self.prototypes else ()),
+        )
+
+
+def cosine_maps(teacher: tuple[Tensor, ...], student: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """1 - cosine along the channels of as many stages of both, per scale: float32 (N, h_k, w_k), 0 to 2."""
+    return tuple(1.0 - F.cosine_similarity(t.float(), s.float(), dim=1) for t, s in zip(teacher, student, strict=True))

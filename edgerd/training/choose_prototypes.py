@@ -1,0 +1,137 @@
+"""Which patches of good parts stand for all: greedy k-centre, and honest maps of the pictures they came from."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from edgerd.models.prototypes import N_PROTOTYPES, WINDOWS, Prototypes, pooled, squared_distances
+from edgerd.models.teachers import TeacherInfo
+from edgerd.training.features import FeatureStore
+from edgerd.types import Float32Array
+
+N_CANDIDATES = 30_000
+"""Random patches that the prototypes are chosen from."""
+_PROJECTED = 64
+"""Dimensions in which patches are compared while they are chosen: a random projection keeps distances (Johnson and
+Lindenstrauss, 1984; PatchCore does likewise)."""
+_SMALLEST_SPREAD = 1e-6
+_ROWS_AT_ONCE = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """Prototypes, and where each came from.
+
+    Attributes:
+        prototypes: Filled, but for `nearest`.
+        owners: int64 (banks, n): the picture of each.
+    """
+
+    prototypes: Prototypes
+    owners: Tensor
+
+
+@torch.inference_mode()
+def choose_prototypes(
+    store: FeatureStore, owners: npt.NDArray[np.intp], info: TeacherInfo, seed: int, n: int = N_PROTOTYPES
+) -> Chosen:
+    """Choose prototypes from the features of good pictures.
+
+    Args:
+        store: Of their tiles.
+        owners: (tiles,): to which picture each tile belongs.
+        info: The teacher's.
+        seed: Of the random patches.
+        n: Prototypes per bank.
+    """
+    rng = np.random.default_rng(seed)
+    prototypes = Prototypes(info, n)
+    chosen_owners = torch.zeros(len(WINDOWS), n, dtype=torch.int64)
+    places = _random_places(len(store), store.stages[2][0, 0].size, rng)
+    for bank, window in enumerate(WINDOWS):
+        candidates, tile_of = _candidates(store, places, window)
+        prototypes.mean[bank] = candidates.mean(0)
+        prototypes.spread[bank] = candidates.std(0).clamp_min(_SMALLEST_SPREAD)
+        candidates = (candidates - prototypes.mean[bank]) / prototypes.spread[bank]
+        chosen = farthest_first(candidates, min(n, len(candidates)), seed)
+        chosen = chosen[torch.arange(n) % len(chosen)]
+        prototypes.points[bank] = candidates[chosen]
+        chosen_owners[bank] = torch.from_numpy(owners)[tile_of[chosen]]
+    return Chosen(prototypes, chosen_owners)
+
+
+def farthest_first(points: Tensor, n: int, seed: int = 0) -> Tensor:
+    """Greedy k-centre: each point the farthest from all before it.
+
+    Args:
+        points: float32 (m, d).
+        n: How many, m at most.
+        seed: Of the projection and of the first point.
+
+    Returns:
+        int64 (n,): indices.
+    """
+    random = torch.Generator().manual_seed(seed)
+    if points.shape[1] > _PROJECTED:
+        points = points @ torch.randn(points.shape[1], _PROJECTED, generator=random) / math.sqrt(_PROJECTED)
+    squares = points.square().sum(1)
+    nearest = torch.full((len(points),), math.inf)
+    chosen = torch.empty(n, dtype=torch.int64)
+    farthest = int(torch.randint(len(points), (1,), generator=random))
+    for index in range(n):
+        chosen[index] = farthest
+        to_last = torch.addmv(squares, points, points[farthest], alpha=-2).add_(squares[farthest])
+        torch.minimum(nearest, to_last, out=nearest)
+        farthest = int(nearest.argmax())
+    return chosen
+
+
+@torch.inference_mode()
+def honest_maps(chosen: Chosen, store: FeatureStore, owners: npt.NDArray[np.intp]) -> tuple[Float32Array, ...]:
+    """A map per bank of each tile, with the prototypes of its own picture left out.
+
+    What is left is what a picture would get that no prototype was taken from, or a little more: the patches that stood
+    for its neighbours too are missing.
+
+    Args:
+        chosen: The prototypes.
+        store: Of the tiles.
+        owners: (tiles,): the picture of each; a number that no prototype has for one that is new.
+
+    Returns:
+        Per bank float32 (tiles, h3, w3).
+    """
+    banks: list[list[Tensor]] = [[] for _ in WINDOWS]
+    for rows in store.batches(np.arange(len(store)), _ROWS_AT_ONCE):
+        features = store[rows]
+        for bank, maps in enumerate(banks):
+            patches = chosen.prototypes.patches(features, bank)
+            squares = squared_distances(patches, chosen.prototypes.points[bank])
+            own = chosen.owners[bank][None, :] == torch.from_numpy(owners[rows])[:, None]
+            squares.masked_fill_(own[:, :, None, None], math.inf)
+            maps.append(squares.amin(1).clamp_min(0).sqrt())
+    return tuple(torch.cat(maps).numpy() for maps in banks)
+
+
+def _random_places(n_tiles: int, n_positions: int, rng: np.random.Generator) -> list[npt.NDArray[np.intp]]:
+    """Positions of each tile that candidates are taken from, as many of each tile."""
+    per_tile = min(n_positions, max(1, math.ceil(N_CANDIDATES / n_tiles)))
+    return [rng.permutation(n_positions)[:per_tile] for _ in range(n_tiles)]
+
+
+def _candidates(
+    store: FeatureStore, places: list[npt.NDArray[np.intp]], window: int
+) -> tuple[Tensor, Tensor]:
+    """Patches float32 (m, C), and the tile of each, int64 (m,)."""
+    found, tiles = [], []
+    for rows in store.batches(np.arange(len(store)), _ROWS_AT_ONCE):
+        for row, patches in zip(rows, pooled(store[rows], window).flatten(2), strict=True):
+            found.append(patches[:, torch.from_numpy(places[row])].T)
+            tiles.append(torch.full((len(places[row]),), int(row)))
+    return torch.cat(found), torch.cat(tiles)

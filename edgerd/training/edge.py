@@ -1,0 +1,233 @@
+"""Method `edge`, and `prototypes`, which is the same without a student.
+
+1. The teacher's features of every good picture, once.
+2. Prototypes: patches that stand for all. Each picture is looked at without its own.
+3. Students: one for each of K folds, trained on the others, looks at its fold; one is trained on all, and kept.
+4. So every picture has honest maps, by networks that never saw it. They say how large each map usually gets, which is
+   what it is divided by before all are added, and they give the scores that the threshold is found from: cross-
+   conformal prediction (Vovk, "Cross-conformal predictors", 2015; CV+, Barber et al., "Predictive inference with the
+   jackknife+", Annals of Statistics 2021; for anomalies Hennhoefer and Preisach, arXiv:2402.16388).
+
+Which maps there are, and why all count alike: docs/decisions/edge-method.md.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.torch import load_file
+
+from edgerd.manifest import CrossFitRecord
+from edgerd.models.fusion import Fusion, fused, scores_of_maps
+from edgerd.models.teachers import Teacher
+from edgerd.training.checkpoint import Checkpoint, Progress, save_checkpoint
+from edgerd.training.choose_prototypes import Chosen, choose_prototypes, honest_maps
+from edgerd.training.device import DeviceName, deterministic, torch_device
+from edgerd.training.features import FeatureStore, compute_features
+from edgerd.training.report import StepReport, TrainingLog
+from edgerd.training.run import RunFolder
+from edgerd.training.students import FINEST, StudentJob, run_jobs
+from edgerd.types import Float32Array
+
+STEPS = 250
+SCORE_SHARE = 0.005
+"""Of the map's positions, the highest, whose mean is the score: 18x18 px of 256x256. A single noisy position does not
+make a defect; few defects are smaller once they are blurred."""
+_ALIKE = 0.1
+"""Of the usual largest distance to a prototype: smaller ones are all alike, and rounding has nothing to work on."""
+_STUDENTS_FOLDER = "students"
+_FEATURES_FOLDER = "features"
+_MAPS_AT_ONCE = 64
+
+
+@dataclass(frozen=True, eq=False)
+class _Honest:
+    """Maps of every tile by networks that never saw its picture, in the order they are fused."""
+
+    maps: tuple[Float32Array, ...]
+    folds: int
+
+
+@deterministic()
+def train_edge(
+    run: RunFolder,
+    teacher: Teacher,
+    *,
+    device: DeviceName = "auto",
+    processes: int = 1,
+    log: TrainingLog | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Progress:
+    """Train as the module says, from the last student that was done.
+
+    A run that is stopped after its prototypes were chosen can be exported: as prototypes alone.
+
+    Args:
+        run: Prepared, with method "edge" or "prototypes".
+        teacher: Pretrained; moved to the device.
+        device: "auto" takes CUDA where it is.
+        processes: Students that are trained at the same time on a CPU.
+        log: Told what is being done.
+        should_stop: Asked all the time.
+
+    Returns:
+        Where training stands: `total_steps` of the student that is kept.
+
+    Raises:
+        WeightsError: A loss is not finite, or the checkpoint cannot be used.
+        InputError: The run's pictures cannot be read.
+        MissingDependencyError: "cuda" without a CUDA device.
+        StorageError: Disk full.
+    """
+    log, config, target = log or TrainingLog(), run.record.config, torch_device(device)
+    n_steps = (config.steps or STEPS) if config.method == "edge" else 0
+    if run.checkpoint_file.exists():
+        checkpoint = Checkpoint.open(run.checkpoint_file)
+        if checkpoint.prototypes and checkpoint.progress.total_steps == n_steps:
+            return checkpoint.progress
+    height, width = config.preprocess.height, config.preprocess.width
+    n_tiles = config.preprocess.n_tiles
+    tiles = run.training_tiles()
+    owners = np.repeat(np.arange(len(tiles) // n_tiles), n_tiles)
+
+    log.phase(f"the teacher's features of {len(tiles)} {'tiles' if n_tiles > 1 else 'pictures'}", len(tiles))
+    store = compute_features(teacher.to(target), tiles, run.path / _FEATURES_FOLDER, log.advance)
+    log.phase("prototypes")
+    chosen = choose_prototypes(store, owners, teacher.info, config.seed)
+    bank_maps = honest_maps(chosen, store, owners)
+    _set_nearest(chosen, bank_maps)
+    bank_maps = tuple(np.maximum(one, chosen.prototypes.nearest[bank].item()) for bank, one in enumerate(bank_maps))
+    alone = _Honest(bank_maps, len(tiles) // n_tiles)
+    _save(run, teacher, Progress(), {}, chosen, alone, (height, width))
+    if not n_steps:
+        shutil.rmtree(run.path / _FEATURES_FOLDER, ignore_errors=True)
+        return Progress()
+
+    jobs = _jobs(run, store, owners, n_steps)
+    log.students(len(jobs), n_steps, min(processes, len(jobs)))
+    todo = [job for job in jobs if not job.file.exists()]
+    log.steps_done((len(jobs) - len(todo)) * n_steps)
+    if not run_jobs(todo, processes, target, log.step, should_stop):
+        return Progress()
+    student_maps = _fold_maps(jobs[1:], len(store))
+    student = {
+        key.removeprefix("student."): value
+        for key, value in load_file(jobs[0].file).items()
+        if key.startswith("student.")
+    }
+    done = Progress(total_steps=n_steps)
+    _save(run, teacher, done, student, chosen, _Honest((*student_maps, *bank_maps), len(jobs) - 1), (height, width))
+    for folder in (_FEATURES_FOLDER, _STUDENTS_FOLDER):
+        shutil.rmtree(run.path / folder, ignore_errors=True)
+    return done
+
+
+def fold_of_pictures(n: int, folds: int, seed: int) -> npt.NDArray[np.intp]:
+    """The fold of each of n pictures, at random and as even as can be: (n,), 0 to folds - 1."""
+    return np.random.default_rng([seed, folds]).permutation(np.arange(n) % folds)
+
+
+def _jobs(run: RunFolder, store: FeatureStore, owners: npt.NDArray[np.intp], n_steps: int) -> list[StudentJob]:
+    """The student of all pictures, then one for each fold."""
+    config = run.record.config
+    n_pictures = int(owners[-1]) + 1
+    n_folds = min(config.cross_fit, n_pictures)
+    fold = fold_of_pictures(n_pictures, n_folds, config.seed)[owners]
+    rows = np.arange(len(store))
+    folder = run.path / _STUDENTS_FOLDER
+    folder.mkdir(exist_ok=True)
+
+    def job(name: str, rows: npt.NDArray[np.intp], looks_at: npt.NDArray[np.intp]) -> StudentJob:
+        return StudentJob(
+            name=name,
+            teacher=config.teacher,
+            student=config.student,
+            features=run.path / _FEATURES_FOLDER,
+            rows=rows,
+            looks_at=looks_at,
+            steps=n_steps,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            file=folder / f"{name.replace(' ', '_')}_{n_steps}.safetensors",
+        )
+
+    by_fold = [job(f"fold {k + 1} of {n_folds}", rows[fold != k], rows[fold == k]) for k in range(n_folds)]
+    return [job("all pictures", rows, rows[:0]), *by_fold]
+
+
+def _fold_maps(jobs: list[StudentJob], n_tiles: int) -> tuple[Float32Array, ...]:
+    """What the folds' students saw, put together: per scale float32 (n_tiles, h_k, w_k)."""
+    maps: list[Float32Array] = []
+    for job in jobs:
+        found = load_file(job.file)
+        for index in range(3 - FINEST):
+            one = found[f"map.{index}"].numpy()
+            if len(maps) <= index:
+                maps.append(np.zeros((n_tiles, *one.shape[1:]), np.float32))
+            maps[index][job.looks_at] = one
+    return tuple(maps)
+
+
+def _set_nearest(chosen: Chosen, bank_maps: tuple[Float32Array, ...]) -> None:
+    for bank, maps in enumerate(bank_maps):
+        chosen.prototypes.nearest[bank] = _ALIKE * float(maps.max((1, 2)).mean())
+
+
+def _save(
+    run: RunFolder,
+    teacher: Teacher,
+    progress: Progress,
+    student: dict[str, torch.Tensor],
+    chosen: Chosen,
+    honest: _Honest,
+    size: tuple[int, int],
+) -> None:
+    """Write checkpoint and honest scores, which belong together."""
+    fusion = fusion_of(honest.maps, size)
+    n_tiles = run.record.config.preprocess.n_tiles
+    scores = _scores(honest.maps, fusion, size).reshape(-1, n_tiles).max(1)
+    run.save_cross_fit(CrossFitRecord(folds=honest.folds, scores=tuple(float(score) for score in scores)))
+    save_checkpoint(
+        run.checkpoint_file,
+        progress,
+        student,
+        teacher.state_dict(),
+        prototypes=chosen.prototypes.state_dict(),
+        fusion=fusion,
+    )
+
+
+def fusion_of(maps: tuple[Float32Array, ...], size: tuple[int, int]) -> Fusion:
+    """Each map divided by the mean of its maxima on good pictures, and all of them averaged.
+
+    A score of 1 is then what the noisiest places of good parts usually have.
+
+    Args:
+        maps: Honest maps of good tiles, each float32 (n, h_k, w_k).
+        size: Height and width of the picture.
+    """
+    usual = [float(np.mean(_maxima(one, size))) for one in maps]
+    return Fusion(tuple(1.0 / (len(maps) * max(value, 1e-6)) for value in usual), SCORE_SHARE)
+
+
+def _maxima(maps: Float32Array, size: tuple[int, int]) -> Float32Array:
+    parts = range(0, len(maps), _MAPS_AT_ONCE)
+    found = [fused((maps[first : first + _MAPS_AT_ONCE],), Fusion((1.0,)), *size).max((1, 2)) for first in parts]
+    maxima: Float32Array = np.concatenate(found)
+    return maxima
+
+
+def _scores(maps: tuple[Float32Array, ...], fusion: Fusion, size: tuple[int, int]) -> Float32Array:
+    """float32 (n,), of as many tiles."""
+    found = []
+    for first in range(0, len(maps[0]), _MAPS_AT_ONCE):
+        some = tuple(one[first : first + _MAPS_AT_ONCE] for one in maps)
+        found.append(scores_of_maps(fused(some, fusion, *size), fusion))
+    scores: Float32Array = np.concatenate(found)
+    return scores
+

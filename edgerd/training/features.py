@@ -1,0 +1,93 @@
+"""The teacher's features of many pictures, computed once and kept on disk while students are trained.
+
+Nothing is augmented, so that a picture's features never change: students read them in half precision from memory-mapped
+files instead of running the teacher again in each step. Prototypes are chosen from the same files.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from edgerd.models.normalise import image_from_frames
+from edgerd.models.prototypes import Features
+from edgerd.models.teachers import Teacher
+from edgerd.storage import storage_errors
+from edgerd.types import UInt8Array
+
+_FILES = ("features_0.npy", "features_1.npy", "features_2.npy")
+_TILES_AT_ONCE = 8
+_LARGEST = 65504.0
+"""What half precision holds; a teacher's features are some tens."""
+
+Rows = slice | Sequence[int] | npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureStore:
+    """The three stages of every tile, in the pictures' order.
+
+    Attributes:
+        stages: float16 (n, c_k, h_k, w_k) each, memory-mapped, finest first.
+    """
+
+    stages: tuple[npt.NDArray[np.float16], ...]
+
+    @classmethod
+    def open(cls, folder: Path) -> FeatureStore:
+        """What `compute_features` has written."""
+        return cls(tuple(np.load(folder / name, mmap_mode="r") for name in _FILES))
+
+    def __len__(self) -> int:
+        return len(self.stages[0])
+
+    def __getitem__(self, rows: Rows) -> Features:
+        """float32 (m, c_k, h_k, w_k), finest first, on the CPU."""
+        first, second, third = (torch.from_numpy(stage[rows].astype(np.float32)) for stage in self.stages)
+        return first, second, third
+
+    def batches(self, rows: npt.NDArray[np.intp], size: int) -> list[npt.NDArray[np.intp]]:
+        """Rows, in order, a few at a time."""
+        return [rows[first : first + size] for first in range(0, len(rows), size)]
+
+
+@torch.inference_mode()
+def compute_features(
+    teacher: Teacher, tiles: UInt8Array, folder: Path, on_tiles: Callable[[int], None] = lambda _: None
+) -> FeatureStore:
+    """Run the teacher over tiles and keep what it gives.
+
+    Args:
+        teacher: On the device to compute on.
+        tiles: uint8 (n, H, W, 3), BGR.
+        folder: Where the files go; replaced where it is there.
+        on_tiles: Told how many tiles were done since it was last told.
+
+    Raises:
+        StorageError: Disk full.
+    """
+    device = next(teacher.parameters()).device
+    with storage_errors(folder, "Free some space, then go on with --resume."):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        files: list[npt.NDArray[np.float16]] = []
+        for first in range(0, len(tiles), _TILES_AT_ONCE):
+            frames = torch.from_numpy(np.array(tiles[first : first + _TILES_AT_ONCE])).to(device)
+            found: tuple[Tensor, ...] = teacher(image_from_frames(frames, teacher.info))
+            if not files:
+                files = [
+                    np.lib.format.open_memmap(folder / name, "w+", np.float16, (len(tiles), *stage.shape[1:]))
+                    for name, stage in zip(_FILES, found, strict=True)
+                ]
+            for file, stage in zip(files, found, strict=True):
+                file[first : first + len(frames)] = stage.clamp(-_LARGEST, _LARGEST).half().cpu().numpy()
+            on_tiles(len(frames))
+        del files
+    return FeatureStore.open(folder)
