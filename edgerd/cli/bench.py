@@ -13,6 +13,7 @@ import numpy as np
 from edgerd.bundle import Bundle
 from edgerd.cameras.memory import MemoryCamera
 from edgerd.cli.console import counted, print_latencies, speaker, warn, write_json
+from edgerd.cli.doubts import warn_of_doubts
 from edgerd.cli.main import INTERRUPTED
 from edgerd.cli.options import (
     bundle_argument,
@@ -63,6 +64,7 @@ def bench(
     device = replace(device, profile=True)
     with Inspector.open(opened, runtime=runtime, precision=precision, threads=threads, device=device) as inspector:
         say(inspector.why)
+        warn_of_doubts(opened, inspector.engine.key)
         frames = frames_of(opened, *size)
         inspector.warm_up()
         inspector.inspect(frames[0])  # slots and graphs are made for the first frame

@@ -15,6 +15,7 @@ from edgerd.bundle import Bundle, check_can_save, find_bundle
 from edgerd.cli.build_preview import print_dry_run, print_target
 from edgerd.cli.build_progress import runtimes_for
 from edgerd.cli.console import say, warn
+from edgerd.cli.doubts import warn_of_doubts
 from edgerd.cli.gate_table import print_gate
 from edgerd.cli.new_ranges import bundle_with_ranges, ranges_option, say_what_became_of_older_graphs
 from edgerd.cli.options import PRECISIONS
@@ -135,6 +136,7 @@ def build_engine(
         warn(f"{chosen.name} was refused by the gate and is installed because of --force.")
     why = "the fastest that passed" if len(built.candidates) > 1 else "as asked"
     say(f"Default engine of {bundle}: {chosen.name} ({why}), threshold {chosen.threshold.value:.4f}.")
+    warn_of_doubts(built.bundle, chosen.key)
     _point_out_faster(opened, chosen)
     if ranges:
         say_what_became_of_older_graphs(opened, built.bundle)

@@ -5,14 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from edgerd.building.calibrate import Calibration
 from edgerd.building.calibrate import calibrate as calibrate_bundle
+from edgerd.building.defect_pictures import good_scores, scored_defects
 from edgerd.building.new_pictures import NewPictures, pictures_from_camera, pictures_from_folder
 from edgerd.bundle import Bundle, check_can_save
 from edgerd.cli.console import counted, progress_bar, say, warn
+from edgerd.cli.doubts import warn_where_little_is_found
 from edgerd.cli.options import bundle_argument, rate_option
+from edgerd.cli.trade_off_table import print_trade_offs
+from edgerd.evaluation.metrics import Float64Array
+from edgerd.evaluation.rough_recall import describe_recall
 from edgerd.evaluation.threshold import describe
+from edgerd.evaluation.trade_offs import trade_offs
 
 _PICTURES_PER_RATE = 1.5
 """A camera collects half as many again as the rate needs at least: the interval of the realised rate gets narrower."""
@@ -25,17 +32,37 @@ _PICTURES_PER_RATE = 1.5
 @click.option("--from-camera", "camera", metavar="URI", help="Collect good pictures from a line that makes good parts.")
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True)
 @click.option("--replace", is_flag=True, help="Forget the good pictures that were added earlier.")
+@click.option(
+    "--defects",
+    metavar="DIR",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Show what thresholds would find of these defective pictures, and cost; nothing is stored of them.",
+)
+@click.pass_context
 def calibrate(
-    bundle: Path, data: Path | None, false_alarm_rate: float, camera: str | None, minutes: float, replace: bool
+    context: click.Context,
+    bundle: Path,
+    data: Path | None,
+    false_alarm_rate: float,
+    camera: str | None,
+    minutes: float,
+    replace: bool,
+    defects: Path | None,
 ) -> None:
     """Find the thresholds of BUNDLE from good pictures that training never saw.
 
     DATA is a folder of good pictures. They are added to those that the bundle has, and stay in it; without DATA, the
-    thresholds are found from what there is.
+    thresholds are found from what there is. The false-alarm rate stays what it was unless another one is given.
     """
     if data is not None and camera is not None:
         raise click.UsageError("DATA and --from-camera cannot be used together.")
     opened = Bundle.open(bundle)
+    rate_is_given = context.get_parameter_source("false_alarm_rate") is not ParameterSource.DEFAULT
+    if defects is not None and data is None and camera is None and not (replace or rate_is_given):
+        _show_trade_offs(opened, defects, good_scores(opened))
+        return
+    if opened.manifest.threshold and not rate_is_given:
+        false_alarm_rate = opened.manifest.threshold.false_alarm_rate
     check_can_save(opened.path, in_place=True)
     new: NewPictures | None = None
     if data is not None:
@@ -49,11 +76,21 @@ def calibrate(
     if new:
         say(f"{counted(len(new), 'good picture')} added; they stay in {bundle}.")
     report_calibration(calibration)
+    if defects is not None:
+        _show_trade_offs(calibration.bundle, defects, calibration.good_scores)
+
+
+def _show_trade_offs(bundle: Bundle, defects: Path, good: Float64Array) -> None:
+    found = scored_defects(bundle, defects, warn)
+    print_trade_offs(trade_offs(good, [one.score for one in found], bundle.manifest.threshold), found)
 
 
 def report_calibration(calibration: Calibration) -> None:
     """Print what was found: the threshold, and what to look at."""
     say(describe(calibration.threshold))
+    recall = calibration.bundle.manifest.rough_recall
+    if recall is not None:
+        say(f"It finds {describe_recall(recall)}. These are no real defects; the number is a rough sign.")
     for engine in calibration.outdated:
         warn(
             f"{engine} keeps its old threshold, because it does not run on this machine. Calibrate on a machine "
@@ -61,3 +98,4 @@ def report_calibration(calibration: Calibration) -> None:
         )
     for name, score in calibration.suspicious:
         warn(f"{name} scores {score:.3f}, far above the others: if it shows a defect, remove it and start again.")
+    warn_where_little_is_found(calibration.bundle)

@@ -12,6 +12,7 @@ from edgerd.building.evaluate import evaluate as evaluate_bundle
 from edgerd.building.report import report_of
 from edgerd.bundle import Bundle
 from edgerd.cli.console import progress_bar, speaker, warn, write_json
+from edgerd.cli.doubts import warn_of_doubts
 from edgerd.cli.options import bundle_argument, json_option, precision_option, runtime_option, threads_option
 from edgerd.data.dataset import Dataset
 from edgerd.runtimes.choose import open_engine
@@ -46,6 +47,7 @@ def evaluate(
     for file, reason in evaluation.skipped.items():
         warn(f"left out {file}: {reason}")
     _print(evaluation, say)
+    warn_of_doubts(opened_bundle, opened.engine.key)
     if json_file:
         write_json(json_file, evaluation.as_json(opened))
     if report:
@@ -54,17 +56,17 @@ def evaluate(
 
 def _print(evaluation: Evaluation, say: Callable[[str], None]) -> None:
     metrics = evaluation.metrics
-    say(f"{metrics.n_good} good and {metrics.n_defective} defective pictures")
+    say(metrics.headline + ("" if metrics.threshold is None else f", at the threshold of {metrics.threshold:.4f}"))
     for label, value in (
+        ("recall at the threshold", metrics.recall),
+        ("false-alarm rate at the threshold", metrics.false_alarm_rate),
         ("image AUROC", metrics.image_auroc),
         ("pixel AUROC", metrics.pixel_auroc),
         ("AUPRO (data set, FPR < 0.3)", metrics.aupro),
         ("PRO per image (RD4AD's own)", metrics.pro_per_image),
-        ("false-alarm rate at the threshold", metrics.false_alarm_rate),
-        ("recall at the threshold", metrics.recall),
     ):
         say(f"  {label:34} {'-' if value is None else f'{value:.4f}'}")
     for kind, part in metrics.per_defect.items():
         auroc = "-" if part.image_auroc is None else f"{part.image_auroc:.4f}"
-        recall = "-" if part.recall is None else f"{part.recall:.2f}"
-        say(f"  {kind:20} {part.n:4} pictures, image AUROC {auroc}, recall {recall}")
+        found = "-" if part.recall is None else f"{round(part.recall * part.n)}"
+        say(f"  {kind:20} {found:>4} of {part.n} found, image AUROC {auroc}")

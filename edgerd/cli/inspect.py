@@ -10,6 +10,7 @@ import click
 
 from edgerd.bundle import Bundle
 from edgerd.cli.console import quoted, speaker, warn, write_json
+from edgerd.cli.doubts import warn_of_doubts
 from edgerd.cli.options import bundle_argument, json_option, precision_option, runtime_option, threads_option
 from edgerd.data.pictures import read_picture, write_png
 from edgerd.data.preprocess import tile_boxes
@@ -51,6 +52,8 @@ def inspect(
     ) as inspector:
         say(inspector.why)
         say(f"NG is a score above {inspector.threshold:.4f}.")
+        if threshold is None:
+            warn_of_doubts(opened, inspector.engine.key)
         for path in pictures:
             try:
                 bgr = read_picture(path)

@@ -14,6 +14,7 @@ import click
 from edgerd.bundle import Bundle, find_bundle
 from edgerd.cameras import open_camera
 from edgerd.cli.console import counted, make_room_for, print_latencies, speaker, stop_on_interrupt, warn, write_json
+from edgerd.cli.doubts import warn_of_doubts
 from edgerd.cli.main import INTERRUPTED
 from edgerd.cli.options import device_options, json_option, precision_option, runtime_option, threads_option
 from edgerd.cli.status import StatusLine
@@ -97,6 +98,8 @@ def run(
         )
         say(inspector.why)
         say(f"NG is a score above {inspector.threshold:.4f}.")
+        if threshold is None:
+            warn_of_doubts(bundle, inspector.engine.key)
         inspector.warm_up()
         camera = open_camera(uri)
         stack.callback(camera.close)

@@ -8,6 +8,7 @@ import click
 
 from edgerd.bundle import Bundle
 from edgerd.cli.console import say
+from edgerd.cli.doubts import warn_of_doubts
 from edgerd.cli.gate_table import print_gate
 from edgerd.cli.options import bundle_argument
 from edgerd.manifest import EngineRecord, GateReport, Manifest, ThresholdRecord
@@ -29,6 +30,7 @@ def show(bundle: Path, verify: bool) -> None:
         print_gate(engine.gate)
         for line in _layer_lines(opened, engine):
             say(line)
+    warn_of_doubts(opened)
     if verify:
         say(f"\nAll {opened.verify()} files are as they were written.")
 

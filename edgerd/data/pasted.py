@@ -10,9 +10,9 @@ CutPaste (Li et al., CVPR 2021, arXiv:2104.04015) pastes rectangles of the pictu
     texture   0.3 to 3 %, from another picture or place, as it is
     colour    0.2 to 2 %, one flat grey or colour
 
-All but the lines have irregular masks. They lie on the part where a part can be told from its background, that is where
-the picture's border is of one colour; else anywhere. They are no measure of real defects; they show in which order maps
-are worth trusting, what an engine loses, and whether a model finds anything at all.
+All but the lines have irregular masks. They lie on the part where a part can be told from its background, else
+anywhere. They are no measure of real defects; they show in which order maps are worth trusting, what an engine loses,
+and whether a model finds anything at all.
 """
 
 from __future__ import annotations
@@ -41,8 +41,10 @@ _SOFT_PX = 0.7
 """Sigma of the edges: a lens draws none that is sharper."""
 _BORDER = 0.03
 """Width of the picture's border, of its smaller side."""
-_PLAIN_BORDER = 12.0
-"""Grey levels from the border's colour within which three quarters of a plain border lie."""
+_ON_BORDER = 0.2
+"""Of the border, the share that the part may cover."""
+_STANDS_OUT = 25.0
+"""Grey levels by which part and background differ on average."""
 _PART_SHARE = (0.03, 0.95)
 """Of the picture; what fills less or more is no part on a background."""
 
@@ -102,7 +104,8 @@ def paste_defects(
 def part_of(tile: UInt8Array) -> BoolArray:
     """Where the part is, where that can be told; everywhere, where not.
 
-    A picture whose border is of one colour shows a part on a background, and the part is what differs from that colour.
+    Pixels are parted in two by how far they are from the border's colour (Otsu, IEEE Trans. SMC 9(1), 1979). Those that
+    are far are the part, if they hardly reach the border.
 
     Args:
         tile: uint8 (H, W, 3), BGR.
@@ -112,16 +115,18 @@ def part_of(tile: UInt8Array) -> BoolArray:
     """
     height, width = tile.shape[:2]
     edge = max(2, round(_BORDER * min(height, width)))
-    smooth = cv2.GaussianBlur(tile, (0, 0), 1.5).astype(np.float32)
     is_border = np.ones((height, width), np.bool_)
     is_border[edge:-edge, edge:-edge] = False
-    differs: Float32Array = np.abs(smooth - np.median(smooth[is_border], axis=0)).max(axis=2)
-    spread = float(np.quantile(differs[is_border], 0.75))
-    everywhere = np.ones((height, width), np.bool_)
-    if spread > _PLAIN_BORDER:
-        return everywhere
-    part = differs > max(15.0, 3.0 * spread)
-    return part if _PART_SHARE[0] < part.mean() < _PART_SHARE[1] else everywhere
+    smooth = cv2.GaussianBlur(tile, (0, 0), 1.5 + 1.5 * min(height, width) / _DESIGNED_AT_PX).astype(np.float32)
+    differs = np.abs(smooth - np.median(smooth[is_border], axis=0)).max(axis=2)
+    cut, _ = cv2.threshold(differs.astype(np.uint8), 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+    part: BoolArray = differs > cut
+    can_tell = (
+        _PART_SHARE[0] < part.mean() < _PART_SHARE[1]
+        and part[is_border].mean() < _ON_BORDER
+        and differs[part].mean() - differs[~part].mean() > _STANDS_OUT
+    )
+    return part if can_tell else np.ones_like(part)
 
 
 def _cycled(good: UInt8Array, wanted: int) -> npt.NDArray[np.int_]:
@@ -220,11 +225,16 @@ def _shade(least: float, most: float) -> Callable[..., Float32Array]:
         del sources
         level = float(tile[mask].mean())
         brighter = rng.random() < np.clip((255.0 - level) / 255.0, 0.1, 0.9)
-        tint = rng.uniform(0.8, 1.0, 3)
+        tint = rng.uniform(0.8, 1.0, 1 if _is_grey(tile) else 3)
         change = rng.uniform(least, most) * (1 if brighter else -1)
         return (tile + change * tint).astype(np.float32)
 
     return fill
+
+
+def _is_grey(tile: UInt8Array) -> bool:
+    """Whether the camera sees no colours, so that no defect has any."""
+    return bool(np.ptp(tile, axis=2).mean() < 1.0)
 
 
 def _flat(tile: UInt8Array, mask: BoolArray, sources: UInt8Array, rng: np.random.Generator) -> Float32Array:
@@ -232,21 +242,22 @@ def _flat(tile: UInt8Array, mask: BoolArray, sources: UInt8Array, rng: np.random
     del sources
     around = tile[mask].mean(axis=0)
     for _ in range(_TRIES):
-        colour = np.full(3, rng.uniform(0, 255)) if rng.random() < 0.5 else rng.uniform(0, 255, 3)
+        grey = _is_grey(tile) or rng.random() < 0.5
+        colour = rng.uniform(0, 255, 1).repeat(3) if grey else rng.uniform(0, 255, 3)
         if np.abs(colour - around).max() > 40:
             break
     return np.broadcast_to(colour, tile.shape).astype(np.float32)
 
 
 def _patch(tile: UInt8Array, mask: BoolArray, sources: UInt8Array, rng: np.random.Generator) -> Float32Array:
-    """Another picture or place, turned over or not, shifted so that nothing stays where it was."""
+    """A place on the part of another picture, or elsewhere on the same one, turned over or not."""
     del tile
     source = sources[rng.integers(len(sources)), rng.integers(sources.shape[1])]
-    height, width = mask.shape
-    source = source[:: rng.choice([1, -1]), :: rng.choice([1, -1])]
-    shift = rng.integers(height // 8, height - height // 8), rng.integers(width // 8, width - width // 8)
-    patch: Float32Array = np.roll(source, shift, axis=(0, 1)).astype(np.float32)
-    return patch
+    source = np.ascontiguousarray(source[:: rng.choice([1, -1]), :: rng.choice([1, -1])])
+    rows, columns = np.nonzero(mask)
+    y, x = _somewhere(part_of(source), rng)
+    patch: Float32Array = np.roll(source, (int(rows.mean()) - y, int(columns.mean()) - x), axis=(0, 1))
+    return patch.astype(np.float32)
 
 
 def _lit_patch(tile: UInt8Array, mask: BoolArray, sources: UInt8Array, rng: np.random.Generator) -> Float32Array:

@@ -128,8 +128,9 @@ def _page(data: ReportData) -> str:
         raise InputError(f"A report of {scores.size} scores cannot be made with {kinds.size} kinds of defect.")
     sections = [
         f"<h1>{escape(data.title)}</h1>",
-        _facts(data.facts),
+        f'<p class="lead">{escape(data.metrics.headline)}.</p>',
         _numbers(data.metrics),
+        _facts(data.facts),
         _threshold_note(data.metrics, data.threshold),
         _charts(data.metrics, scores, kinds != GOOD),
         _defect_table(data.metrics.per_defect),
@@ -151,9 +152,13 @@ def _facts(facts: Mapping[str, str]) -> str:
 def _numbers(metrics: Metrics) -> str:
     masks = "no masks" if metrics.pixel_auroc is None else ""
     cards = [
+        ("Found", _count(metrics.n_found, metrics.n_defective), f"recall {_share(metrics.recall)}, {_at(metrics)}"),
+        (
+            "False alarms",
+            _count(metrics.n_false_alarms, metrics.n_good),
+            f"good parts called NG, {_share(metrics.false_alarm_rate)}",
+        ),
         ("Image AUROC", _area(metrics.image_auroc), f"{metrics.n_good} good, {metrics.n_defective} defective pictures"),
-        ("Recall", _share(metrics.recall), _counted(metrics.recall, metrics.n_defective, "defective")),
-        ("False alarms", _share(metrics.false_alarm_rate), _counted(metrics.false_alarm_rate, metrics.n_good, "good")),
         ("Pixel AUROC", _area(metrics.pixel_auroc), masks or "every pixel of every picture"),
         ("AUPRO", _area(metrics.aupro), masks or "region overlap over the data set, false-positive rates up to 0.3"),
         ("PRO per picture", _area(metrics.pro_per_image), masks or "as RD4AD takes it; not comparable with AUPRO"),
@@ -275,7 +280,9 @@ def _share(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f} %"
 
 
-def _counted(share: float | None, n: int, kind: str) -> str:
-    if share is None:
-        return f"no {kind} pictures" if not n else "no threshold"
-    return f"{round(share * n)} of {n} {kind} pictures called NG"
+def _count(n: int | None, of: int) -> str:
+    return "–" if n is None or not of else f"{n} of {of}"
+
+
+def _at(metrics: Metrics) -> str:
+    return "no threshold" if metrics.threshold is None else f"at the threshold of {metrics.threshold:.4g}"

@@ -52,6 +52,8 @@ class Metrics:
         per_defect: By kind of defect, in alphabetical order.
         n_good: Good pictures.
         n_defective: Defective pictures.
+        n_found: Defective pictures above the threshold; None without one.
+        n_false_alarms: Good pictures above it, likewise.
         threshold: NG is score > threshold; None where there was none.
         false_alarm_rate: Share of the good pictures above it; None without good pictures or threshold.
         recall: Share of the defective pictures above it; None without defective pictures or threshold.
@@ -64,9 +66,21 @@ class Metrics:
     per_defect: Mapping[str, DefectMetrics]
     n_good: int
     n_defective: int
+    n_found: int | None
+    n_false_alarms: int | None
     threshold: float | None
     false_alarm_rate: float | None
     recall: float | None
+
+    @property
+    def headline(self) -> str:
+        """What a line sees: "46 of 48 defective parts found, 1 of 22 good parts called NG"."""
+        if self.n_found is None or self.n_false_alarms is None:
+            return f"{self.n_defective} defective and {self.n_good} good parts; there is no threshold to judge them by"
+        return (
+            f"{self.n_found} of {self.n_defective} defective parts found, "
+            f"{self.n_false_alarms} of {self.n_good} good parts called NG"
+        )
 
     def as_json(self) -> dict[str, Any]:
         """The same as plain dicts and numbers."""
@@ -109,6 +123,9 @@ def evaluate_scores(
     def rate(part: Float64Array) -> float | None:
         return alarm_rate(part, threshold) if part.size and threshold is not None else None
 
+    def above(part: Float64Array) -> int | None:
+        return None if threshold is None else int((part > threshold).sum())
+
     by_kind = {str(kind): values[kinds == kind] for kind in np.unique(kinds[is_defective])}
     pixels = _masked_pictures(maps, masks, is_defective)
     return Metrics(
@@ -119,6 +136,8 @@ def evaluate_scores(
         per_defect={kind: DefectMetrics(part.size, auroc(part), rate(part)) for kind, part in by_kind.items()},
         n_good=good.size,
         n_defective=defective.size,
+        n_found=above(defective),
+        n_false_alarms=above(good),
         threshold=threshold,
         false_alarm_rate=rate(good),
         recall=rate(defective),

@@ -29,8 +29,10 @@ WEIGHT_LIMIT = 127
 Features = tuple[Tensor, Tensor, Tensor]
 
 _SMALLEST_SCALE = 1e-12
-_RELUS = (F.relu, F.relu_, torch.relu, torch.relu_)
-_POOLS = (F.max_pool2d, torch.max_pool2d)
+_RELUS = (F.relu, F.relu_, torch.relu, torch.relu_, F.relu6, F.hardtanh)
+_MOVES = (F.max_pool2d, torch.max_pool2d, F.pad, operator.getitem)
+"""What gives only values that it takes, and zeros."""
+_MOVING_LAYERS = (nn.MaxPool2d, nn.ZeroPad2d)
 
 
 class Traced:
@@ -64,7 +66,7 @@ class Traced:
             ) from error
         self._module = fx.GraphModule(networks, graph)
         _drop_identities(self._module)
-        in_float = _first_block(self._module)
+        in_float = _in_float(self._module)
         self.activations = tuple(node.name for node in graph.nodes if _is_kept_in_8_bits(node, self._module, in_float))
         self._integers = frozenset(node.name for node in graph.nodes if _is_integer(node, self._module, in_float))
 
@@ -175,43 +177,47 @@ def _drop_identities(module: fx.GraphModule) -> None:
             module.graph.erase_node(node)
 
 
-def _first_block(module: fx.GraphModule) -> str:
-    """The module path of the teacher's first block, up to its number: that of the second convolution."""
+def _in_float(module: fx.GraphModule) -> tuple[str, str]:
+    """Module paths of the first convolution and of the teacher's first block, up to its number: the second one's."""
     paths = [str(node.target) for node in module.graph.nodes if _layer(node, module, nn.Conv2d, nn.ConvTranspose2d)]
     steps = paths[1].split(".")
     numbered = next((depth for depth, step in enumerate(steps) if step.isdigit()), 0)
-    return ".".join(steps[: numbered + 1])
+    return paths[0], ".".join(steps[: numbered + 1])
 
 
-def _is_in(node: fx.Node, path: str) -> bool:
-    """Whether a module at this path, or one within it, computes a node."""
-    return any(name == path or name.startswith(f"{path}.") for name in node.meta.get("nn_module_stack", ()))
+def _is_in(node: fx.Node, paths: tuple[str, ...]) -> bool:
+    """Whether a module at one of these paths, or one within it, computes a node."""
+    names = node.meta.get("nn_module_stack", ())
+    return any(name == path or name.startswith(f"{path}.") for name in names for path in paths)
 
 
-def _is_integer(node: fx.Node, module: fx.GraphModule, in_float: str) -> bool:
-    """Whether a node is a convolution with 8-bit weights: not the first, which reads the picture."""
-    reads_picture = any(read.op == "placeholder" for read in node.all_input_nodes)
-    return _layer(node, module, nn.Conv2d, nn.ConvTranspose2d) and not reads_picture and not _is_in(node, in_float)
+def _is_integer(node: fx.Node, module: fx.GraphModule, in_float: tuple[str, ...]) -> bool:
+    """Whether a node is a convolution with 8-bit weights."""
+    return _layer(node, module, nn.Conv2d, nn.ConvTranspose2d) and not _is_in(node, in_float)
 
 
-def _is_kept_in_8_bits(node: fx.Node, module: fx.GraphModule, in_float: str) -> bool:
-    """Whether INT8 layers read it, other than a Relu: runtimes compute that with the node before it.
+def _is_kept_in_8_bits(node: fx.Node, module: fx.GraphModule, in_float: tuple[str, ...]) -> bool:
+    """Whether INT8 layers read it, other than a ReLU: runtimes compute that with the node before it.
 
-    BatchNorm is part of the convolution before it. What a pooling gives is on its input's levels already.
+    BatchNorm is part of the convolution before it, padding of the one behind it. What a pooling gives is on its input's
+    levels already.
     """
-    moves = (*_POOLS, operator.getitem)
-    if node.op == "placeholder" or _is_call(node, moves) or _layer(node, module, nn.MaxPool2d):
+    if node.op == "placeholder" or _moves(node, module):
         return False
     return any(_rounds(reader, module, in_float) for reader in node.users)
 
 
-def _rounds(reader: fx.Node, module: fx.GraphModule, in_float: str) -> bool:
+def _rounds(reader: fx.Node, module: fx.GraphModule, in_float: tuple[str, ...]) -> bool:
     """Whether a node reads integers; a pooling does if what reads it does."""
-    if reader.op == "output" or _is_call(reader, _RELUS) or _layer(reader, module, nn.ReLU, nn.BatchNorm2d):
+    if reader.op == "output" or _is_call(reader, _RELUS) or _layer(reader, module, nn.ReLU, nn.ReLU6, nn.BatchNorm2d):
         return False
-    if _is_call(reader, (*_POOLS, operator.getitem)) or _layer(reader, module, nn.MaxPool2d):
+    if _moves(reader, module):
         return any(_rounds(other, module, in_float) for other in reader.users)
     return not _is_in(reader, in_float)
+
+
+def _moves(node: fx.Node, module: fx.GraphModule) -> bool:
+    return _is_call(node, _MOVES) or _layer(node, module, *_MOVING_LAYERS)
 
 
 def _is_call(node: fx.Node, functions: tuple[Callable[..., Any], ...]) -> bool:

@@ -15,6 +15,14 @@ def is_body(node: onnx.NodeProto) -> bool:
     return not node.name.startswith((FRONT_PREFIX, HEAD_PREFIX))
 
 
+def is_relu(node: onnx.NodeProto) -> bool:
+    """Whether a node is a ReLU, or a ReLU6, which ONNX calls Clip.
+
+    Every runtime computes it together with the node before it, so that what it reads is no tensor of its own.
+    """
+    return node.op_type in ("Relu", "Clip")
+
+
 def lies_in(name: str, part: str) -> bool:
     """Whether a name is that of a part of the networks, or of something within it.
 
@@ -37,15 +45,13 @@ def readers_of(graph: onnx.GraphProto) -> dict[str, list[onnx.NodeProto]]:
 def activations(graph: onnx.GraphProto) -> tuple[str, ...]:
     """Tensors that a runtime may keep in INT8, in the graph's order: what the networks both make and read.
 
-    A tensor that only a Relu reads is none: every runtime computes the Relu together with the node before it. Nor is
-    one that only the head reads, nor the picture: the first convolution stays in high precision. Its input is 8 bits
-    minus a mean that is no integer, and to round it again cost more than half of all that INT8 costs in the maps.
+    A tensor that only a ReLU reads is none (`is_relu`). Nor is one that only the head reads, nor the picture: the first
+    convolution stays in high precision. Its input is 8 bits minus a mean that is no integer with most teachers, and to
+    round it again cost more than half of all that INT8 costs in the maps.
     """
     readers = readers_of(graph)
     made = [name for node in graph.node if is_body(node) for name in node.output]
-    return tuple(
-        name for name in made if any(is_body(node) and node.op_type != "Relu" for node in readers.get(name, []))
-    )
+    return tuple(name for name in made if any(is_body(node) and not is_relu(node) for node in readers.get(name, [])))
 
 
 def shortcut_input(addition: onnx.NodeProto, made_by: Mapping[str, onnx.NodeProto]) -> int:

@@ -2,7 +2,7 @@
 
 Where Q/DQ nodes go decides what runs in INT8: a runtime replaces a node by its integer kernel if all it reads comes out
 of DequantizeLinear and all it gives goes into QuantizeLinear. So every activation between two INT8 nodes carries one
-pair, residual sums and concatenations included; a Relu has none of its own. The head and the blocks that are left in
+pair, residual sums and concatenations included; a ReLU has none of its own. The head and the blocks that are left in
 high precision read the values as they were before.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator
 import numpy as np
 import onnx
 
-from edgerd.precision.body import is_body, lies_in, readers_of, shortcut_input
+from edgerd.precision.body import is_body, is_relu, lies_in, readers_of, shortcut_input
 from edgerd.precision.flavours import FLAVOURS, Flavour
 from edgerd.precision.preset import Preset
 from edgerd.precision.qdq import QdqWriter, integer_weights, largest_by_channel, refuse_ranges_of_another_graph
@@ -84,7 +84,7 @@ class _Quantiser(QdqWriter):
 
     def _integer_inputs(self, node: onnx.NodeProto) -> tuple[int, ...]:
         """Which activations a node reads as integers: none in high precision, nor of what is not the networks'."""
-        if not is_body(node) or node.op_type == "Relu" or self._is_kept(node):
+        if not is_body(node) or is_relu(node) or self._is_kept(node):
             return ()
         if node.op_type == "Add" and self.flavour.fused_sums:
             return (shortcut_input(node, self.made_by),)

@@ -13,13 +13,13 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from edgerd.precision.body import readers_of
+from edgerd.precision.body import is_relu, readers_of
 
 
 def without_transposed_convolutions(graph: onnx.GraphProto) -> None:
     """Replace every transposed convolution whose stride is its kernel's size, in place.
 
-    A Relu behind it moves in front of the DepthToSpace, where a runtime computes it together with the convolution. The
+    A ReLU behind it moves in front of the DepthToSpace, where a runtime computes it together with the convolution. The
     tensor between is named "<output>/packed"; it holds the same values as the output.
     """
     constants = {constant.name: constant for constant in graph.initializer}
@@ -29,7 +29,7 @@ def without_transposed_convolutions(graph: onnx.GraphProto) -> None:
     for node in graph.node:
         if node.op_type == "ConvTranspose" and _tiles_its_output(node, constants[node.input[1]].dims):
             following = readers.get(node.output[0], [])
-            relu = following[0] if [reader.op_type for reader in following] == ["Relu"] else None
+            relu = following[0] if [is_relu(reader) for reader in following] == [True] else None
             moved |= {relu.name} if relu else set()
             nodes.extend(_packed(node, relu, constants))
         elif node.name not in moved:
@@ -62,7 +62,8 @@ def _packed(
     name = node.name.replace("ConvTranspose", "Conv")
     yield helper.make_node("Conv", list(node.input), [summed], name=name, kernel_shape=[1, 1])
     if relu:
-        yield helper.make_node("Relu", [summed], [f"{output}/packed"], name=relu.name)
+        relu.output[0] = f"{output}/packed"
+        yield relu
     spread = f"{node.name}/DepthToSpace"
     yield helper.make_node("DepthToSpace", [f"{output}/packed"], [output], name=spread, blocksize=block, mode="DCR")
 

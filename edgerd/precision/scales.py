@@ -84,6 +84,9 @@ def activation_scale(found: TensorRange, flavour: Flavour, choice: RangeChoice =
     """The scale of an activation whose zero point is free, as CPUs take it."""
     low, high = interval(found, choice)
     scale = np.float32(max((high - low) / (N_LEVELS - 1), _SMALLEST_SCALE))
+    if scale * np.float32(N_LEVELS - 1) > high - low:
+        # ONNX Runtime leaves out a ReLU6 whose upper end no level exceeds, by however little
+        scale = max(np.nextafter(scale, np.float32(0)), np.float32(_SMALLEST_SCALE))
     return Scale(scale, flavour.integer(flavour.lowest - low / float(scale)))
 
 

@@ -61,7 +61,7 @@ def test_auto_tries_it_with_the_first_block_left_as_it_is(bundle):
     tried = build_engine(bundle, runtime="onnxruntime").candidates
     assert {c.precision for c in tried} == {"fp32", "int8"}
     (int8,) = (c for c in tried if c.precision == "int8")
-    assert int8.high_precision == int8.record.high_precision == ("teacher/layer1.0",)
+    assert int8.high_precision == int8.record.high_precision == ("teacher/stage1.0",)
 
 
 def test_a_graph_of_another_preset_goes_with_the_last_engine_that_was_compiled_from_it(built):
@@ -85,9 +85,9 @@ def test_the_record_names_the_blocks_of_the_graph_that_was_taken(built):
     quantized = built.save_with(built.manifest, {TYPED_FILE: graph.content})
     told_nothing = build_engine(quantized, runtime="onnxruntime", precision="int8")
     assert told_nothing.chosen.graph == TYPED_FILE
-    assert told_nothing.chosen.high_precision == ("teacher/layer1.0", "decoder")
+    assert told_nothing.chosen.high_precision == ("teacher/stage1.0", "decoder")
     default = build_engine(told_nothing.bundle, runtime="onnxruntime", precision="int8", preset=Preset())
-    assert default.chosen.high_precision == ("teacher/layer1.0",)
+    assert default.chosen.high_precision == ("teacher/stage1.0",)
 
 
 def test_auto_does_without_it_where_there_are_no_pictures_for_ranges(bundle):

@@ -17,7 +17,7 @@ from edgerd.precision.preset import PartPreset, Preset
 from edgerd.precision.ranges import RANGES_FILE, Ranges
 
 USUAL = "graph.int8.u8s8.onnx"
-BLOCKS = ("teacher/layer1.0",)
+BLOCKS = ("teacher/stage1.0",)
 OTHER = Preset(method="mse", parts={"decoder": PartPreset(precision="high")})
 
 

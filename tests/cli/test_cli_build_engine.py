@@ -95,10 +95,10 @@ def test_a_preset_with_a_part_in_high_precision(edgerd, bundle, tmp_path):
     options = ("--runtime", "onnxruntime", "--precision", "int8", "--preset", preset)
     result = edgerd("build-engine", bundle.path, *options)
     assert result.exit_code == 0, result.err
-    assert "onnxruntime int8 with teacher/layer1.0, decoder/ in high precision: " in result.out
+    assert "onnxruntime int8 with teacher/stage1.0, decoder/ in high precision: " in result.out
     (engine,) = Bundle.open(bundle.path).manifest.engines
-    assert engine.high_precision == ("teacher/layer1.0", "decoder/")
-    assert "not in INT8  teacher/layer1.0, decoder/" in edgerd("show", bundle.path).out
+    assert engine.high_precision == ("teacher/stage1.0", "decoder/")
+    assert "not in INT8  teacher/stage1.0, decoder/" in edgerd("show", bundle.path).out
 
 
 @pytest.mark.parametrize(

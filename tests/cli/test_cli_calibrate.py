@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import cv2
 import numpy as np
 import pytest
@@ -129,3 +131,37 @@ def test_folder_and_camera_exclude_each_other(edgerd, bundle, parts):
 @pytest.mark.parametrize("rate", [0, 1, 1.5, "many"])
 def test_rates_that_make_no_sense(edgerd, bundle, rate):
     assert edgerd("calibrate", bundle.path, "--false-alarm-rate", rate).exit_code == 2
+
+
+def test_the_false_alarm_rate_stays_until_another_one_is_given(edgerd, bundle, more_parts):
+    edgerd("calibrate", bundle.path, "--false-alarm-rate", 0.05)
+    assert edgerd("calibrate", bundle.path, more_parts).exit_code == 0
+    assert (threshold_of(bundle).false_alarm_rate, threshold_of(bundle).n_good) == (0.05, 22)
+
+
+def test_what_thresholds_would_find_of_a_few_defects_and_cost(edgerd, bundle, parts):
+    before = (bundle.path / "bundle.json").read_bytes()
+    result = edgerd("calibrate", bundle.path, "--defects", parts / "test")
+    assert result.exit_code == 0, result.err
+    n = len([*(parts / "test").glob("[!g]*/*.png")])
+    rows = re.findall(rf"([\d.]+) %  +([\d.]+)  +(\d+) of {n}  +([\d.]+) in 1000", result.out)
+    assert [float(rate) for rate, *_ in rows] == [0.1, 0.5, 1, 2, 5]
+    found = [int(n_found) for *_, n_found, _ in rows]
+    assert found == sorted(found)
+    assert result.out.count("the bundle's") >= 1
+    missed = re.search(rf"(\d+) of {n} missed at the bundle's threshold", result.out)
+    assert int(missed[1]) == n - found[2]
+    assert result.out.count(str(parts / "test")) == n - found[2]
+    assert (bundle.path / "bundle.json").read_bytes() == before
+
+
+def test_defects_are_looked_at_with_the_threshold_that_was_just_found(edgerd, bundle, parts):
+    result = edgerd("calibrate", bundle.path, "--defects", parts / "test", "--false-alarm-rate", 0.3)
+    assert result.exit_code == 0, result.err
+    assert threshold_of(bundle).false_alarm_rate == 0.3
+    assert re.search(r"30 %  .*the bundle's", result.out)
+
+
+def test_a_folder_without_defects(edgerd, bundle, parts, tmp_path):
+    assert edgerd("calibrate", bundle.path, "--defects", parts / "train").exit_code == 2
+    assert edgerd("calibrate", bundle.path, "--defects", tmp_path / "none").exit_code == 2

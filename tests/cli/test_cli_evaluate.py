@@ -12,7 +12,7 @@ import pytest
 
 KEYS = {
     *("image_auroc", "pixel_auroc", "aupro", "pro_per_image", "per_defect", "n_good", "n_defective", "runtime"),
-    *("precision", "threshold", "false_alarm_rate", "recall"),
+    *("precision", "threshold", "false_alarm_rate", "recall", "n_found", "n_false_alarms"),
 }
 """A contract."""
 
@@ -27,7 +27,9 @@ def test_figures_on_the_screen_and_in_json(edgerd, bundle, parts, tmp_path):
     assert figures["threshold"] == bundle.manifest.threshold.value
     assert result.out.startswith("onnxruntime fp32: ")
     assert f"image AUROC                        {figures['image_auroc']:.4f}" in result.out
-    assert f"{figures['n_good']} good and {figures['n_defective']} defective pictures" in result.out
+    headline = f"{figures['n_found']} of {figures['n_defective']} defective parts found, "
+    assert headline + f"{figures['n_false_alarms']} of {figures['n_good']} good parts called NG" in result.out
+    assert result.out.index("defective parts found") < result.out.index("image AUROC")
 
 
 def test_json_on_stdout_is_alone_there(edgerd, bundle, parts):

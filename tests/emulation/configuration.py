@@ -128,4 +128,4 @@ class Config(Logging):
 
     @answers(lambda config: config.can_run_on_DLA(Example.layer))
     def can_run_on_dla(self, layer: Ref) -> bool:
-        return layer.node.op_type in {"Conv", "Relu", "Add", "ConvTranspose"}
+        return layer.node.op_type in {"Conv", "Relu", "Clip", "Add", "ConvTranspose"}

@@ -96,8 +96,7 @@ def test_the_report_says_what_evaluate_says(tmp_path):
         "bent",
     ):
         assert words in text
-    assert "6 of 8 defective pictures called NG" in text
-    assert "1 of 6 good pictures called NG" in text
+    assert "6 of 8 defective parts found, 1 of 6 good parts called NG." in text
     assert "number 120 of the 120" in text
     assert "no masks" in text
 

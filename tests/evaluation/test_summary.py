@@ -22,7 +22,7 @@ def test_the_keys_are_the_contract():
     metrics = evaluate_scores(SCORES, KINDS, 0.3).as_json()
     assert set(metrics) == {
         *("image_auroc", "pixel_auroc", "aupro", "pro_per_image", "per_defect", "n_good", "n_defective", "threshold"),
-        *("false_alarm_rate", "recall"),
+        *("false_alarm_rate", "recall", "n_found", "n_false_alarms"),
     }
     assert json.loads(json.dumps(metrics)) == metrics
 
@@ -33,6 +33,8 @@ def test_image_metrics_overall_and_by_kind_of_defect():
     assert (metrics.n_good, metrics.n_defective) == (3, 3)
     assert metrics.false_alarm_rate == pytest.approx(1 / 3)
     assert metrics.recall == pytest.approx(2 / 3)
+    assert (metrics.n_found, metrics.n_false_alarms) == (2, 1)
+    assert metrics.headline == "2 of 3 defective parts found, 1 of 3 good parts called NG"
     assert list(metrics.per_defect) == ["bent", "scratch"]
     assert metrics.per_defect["scratch"].n == 2
     assert metrics.per_defect["scratch"].recall == 1.0

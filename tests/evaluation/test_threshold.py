@@ -132,3 +132,26 @@ def test_an_engine_whose_good_parts_score_higher_than_the_moved_threshold_is_not
     spoilt = scores.copy()
     spoilt[0] = reference.value + 1.0
     assert threshold_like(spoilt, scores, reference).value == spoilt[0]
+
+
+def test_scores_known_as_numbers_alone_move_as_those_did_that_an_engine_can_see():
+    """Cross-fitting leaves scores of models that are gone; INT8 stretches high scores more than low ones."""
+    rng = np.random.default_rng(0)
+    reference = threshold_from_scores(rng.gamma(4.0, 0.1, 150), 0.01)
+    others = np.linspace(0.0, 2.0, 80)
+    own = threshold_like((), (), reference, (1.1 * others, others))
+    assert own.value == pytest.approx(1.1 * reference.value, rel=0.02)
+    assert (own.n_good, own.rank, own.realised_rate_90) == (150, reference.rank, reference.realised_rate_90)
+
+
+def test_fewer_pictures_than_a_threshold_was_found_from_do_not_take_its_place():
+    scores = np.linspace(0.2, 0.5, 120)
+    reference = threshold_from_scores(scores, 0.01)
+    own = threshold_like(scores[:10] + 0.01, scores[:10], reference)
+    assert own.value == pytest.approx(reference.value + 0.01)
+    assert own.n_good == 120
+
+
+def test_without_a_picture_to_compare_on_there_is_no_threshold():
+    with pytest.raises(InputError, match="no pictures to compare"):
+        threshold_like((), (), threshold_from_scores(np.linspace(0.2, 0.5, 120), 0.01))

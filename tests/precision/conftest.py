@@ -1,4 +1,4 @@
-"""A real graph in small: ResNet-like teacher, embedding and decoder of the session's bundle, 64 px."""
+"""A real graph in small: teacher, embedding and decoder of the session's bundle, 64 px; and one with a pooling."""
 
 from __future__ import annotations
 
@@ -16,6 +16,26 @@ from edgerd.precision.ranges import Ranges, collect_ranges
 @pytest.fixture(scope="session")
 def graph(_exported: Path) -> bytes:
     return Bundle.open(_exported).read(GRAPH_FILE)
+
+
+@pytest.fixture(scope="session")
+def pooled_graph() -> bytes:
+    """Of a small ResNet, untrained, 64 px: it has the pooling that the built-in teacher lacks."""
+    torch = pytest.importorskip("torch", reason="what exports it is not installed", exc_type=ImportError)
+
+    from edgerd.export.graph import graph_from_networks
+    from edgerd.models.student import make_student
+    from edgerd.models.teachers.resnet import ResNet
+    from edgerd.models.teachers.teacher import TeacherInfo
+
+    torch.manual_seed(0)
+    teacher = ResNet(TeacherInfo("mini", (8, 12, 16), (1, 1, 1)), stem=8).requires_grad_(False).eval()
+    return graph_from_networks(teacher, make_student(teacher.info).eval(), 64, 64)
+
+
+@pytest.fixture(scope="session")
+def pooled_ranges(pooled_graph: bytes, pictures: np.ndarray) -> Ranges:
+    return collect_ranges(pooled_graph, pictures)
 
 
 @pytest.fixture(scope="session")

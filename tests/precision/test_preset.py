@@ -21,7 +21,7 @@ method = "minmax"
 [parts."decoder/stage1"]
 percentile = 99.999
 method = "percentile"
-[parts."teacher/conv1"]
+[parts."teacher/stem"]
 precision = "high"
 """
 
@@ -42,7 +42,7 @@ def test_the_longest_part_counts(write):
     assert preset.choice("decoder/stage2.0/Add") == RangeChoice("minmax", 99.9)
     assert preset.choice("embedding/Concat") == RangeChoice("percentile", 99.9)
     assert preset.choice("relu_3", "decoder/stage2.0/Relu").method == "minmax"
-    assert preset.high_precision == ("teacher/conv1",)
+    assert preset.high_precision == ("teacher/stem",)
 
 
 def test_choices_go_by_the_node_that_gives_a_tensor(write, graph):

@@ -97,15 +97,16 @@ def test_of_a_fused_sum_the_shortcut_is_an_integer(flavour, quantised):
     for node in parsed.of("Add"):
         if is_body(node) and FLAVOURS[flavour].fused_sums:
             summed = parsed.made_by[node.input[parsed.integers_at(node).index(False)]]
-            assert summed.name.rpartition("/")[0].endswith(("conv2", "conv3")), node.name
+            assert summed.name.rpartition("/")[0].endswith(("conv2", "project")), node.name
 
 
 @every_flavour
 def test_blocks_in_high_precision_read_and_compute_in_float(flavour, graph, ranges, pictures):
-    content = quantised_graph(graph, ranges, flavour, high_precision=("decoder/stage1", "teacher/layer2.0"))
+    kept = ("decoder/stage1", "teacher/stage1.0", "teacher/stage3.0")
+    content = quantised_graph(graph, ranges, flavour, high_precision=kept)
     parsed = Parsed(content)
     for node in parsed.nodes:
-        if node.name.startswith(("decoder/stage1", "teacher/layer2.0")) and node.op_type in COMPUTING:
+        if node.name.startswith(kept) and node.op_type in COMPUTING:
             assert not any(parsed.integers_at(node)), node.name
     assert sum(any(parsed.integers_at(node)) for node in parsed.of("Conv")) > 5
     frames = pictures[:4, 0]
@@ -115,42 +116,43 @@ def test_blocks_in_high_precision_read_and_compute_in_float(flavour, graph, rang
 
 @every_flavour
 def test_a_block_whose_number_begins_alike_is_another(flavour, graph, ranges):
-    """teacher/layer1.0 in high precision takes nothing of teacher/layer1.01 with it."""
+    """teacher/stage2.0 in high precision takes nothing of teacher/stage2.01 with it."""
     model = onnx.load_from_string(graph)
     for node in model.graph.node:
-        node.name = node.name.replace("teacher/layer2.0", "teacher/layer1.01")
+        node.name = node.name.replace("teacher/stage3.0", "teacher/stage2.01")
     renamed = model.SerializeToString()
     own = ranges.model_copy(update={"graph_sha256": hashlib.sha256(renamed).hexdigest()})
-    parsed = Parsed(quantised_graph(renamed, own, flavour, high_precision=("teacher/layer1.0",)))
+    parsed = Parsed(quantised_graph(renamed, own, flavour, high_precision=("teacher/stage2.0",)))
     computing = {
         kept: [n for n in parsed.of("Conv") if n.name.startswith(kept)]
-        for kept in ("teacher/layer1.0.", "teacher/layer1.01.")
+        for kept in ("teacher/stage2.0.", "teacher/stage2.01.")
     }
     assert all(computing.values())
-    assert not any(any(parsed.integers_at(node)) for node in computing["teacher/layer1.0."])
-    assert all(all(parsed.integers_at(node)[:2]) for node in computing["teacher/layer1.01."])
+    assert not any(any(parsed.integers_at(node)) for node in computing["teacher/stage2.0."])
+    assert all(all(parsed.integers_at(node)[:2]) for node in computing["teacher/stage2.01."])
 
 
 @every_flavour
-def test_what_only_moves_values_goes_with_what_reads_them(flavour, quantised, graph, ranges):
+def test_what_only_moves_values_goes_with_what_reads_them(flavour, pooled_graph, pooled_ranges):
     """A pooling or concatenation in INT8 before a block in high precision would round what it is given."""
-    parsed = Parsed(
-        quantised_graph(graph, ranges, flavour, high_precision=("teacher/layer1.0", "embedding/embedding.0"))
-    )
-    assert not any(parsed.integers_at(node)[0] for node in (*parsed.of("MaxPool"), *parsed.of("Concat")))
-    usual = quantised[flavour]
+    kept = ("teacher/layer1.0", "embedding/embedding.0")
+    some = Parsed(quantised_graph(pooled_graph, pooled_ranges, flavour, high_precision=kept))
+    usual = Parsed(quantised_graph(pooled_graph, pooled_ranges, flavour))
+    assert usual.of("MaxPool")
+    assert not any(some.integers_at(node)[0] for node in (*some.of("MaxPool"), *some.of("Concat")))
     assert all(usual.integers_at(node)[0] for node in (*usual.of("MaxPool"), *usual.of("Concat")))
 
 
 def test_blocks_are_the_numbered_modules_but_for_the_first_convolution(graph):
     model = onnx.load_from_string(graph).graph
     found = blocks(model)
-    assert found[0] == "teacher/layer1.0"
+    assert found[0] == "teacher/stage1.0"
+    assert "teacher/stage5.2" in found
     assert {"embedding/down2.0", "decoder/stage3.0", "decoder/stage1.0"} <= set(found)
     convolutions = [n for n in model.node if is_body(n) and n.op_type in ("Conv", "ConvTranspose")]
     assert [n.name for n in convolutions if not n.name.startswith(found)] == [convolutions[0].name]
     assert first_block(model) == found[:1]
-    assert first_stage(model) == ("teacher/layer1",)
+    assert first_stage(model) == ("teacher/stage1",)
 
 
 @every_flavour
@@ -161,7 +163,7 @@ def test_all_in_high_precision_is_the_fp32_graph(flavour, graph, ranges, picture
 
 
 def test_a_preset_decides_for_its_part_alone(graph, ranges):
-    preset = Preset(parts={"decoder": PartPreset(precision="high"), "teacher/layer1": PartPreset(method="mse")})
+    preset = Preset(parts={"decoder": PartPreset(precision="high"), "teacher/stage2": PartPreset(method="mse")})
     usual, other = (
         Parsed(quantised_graph(graph, ranges, "u8s8")),
         Parsed(quantised_graph(graph, ranges, "u8s8", preset)),
@@ -169,10 +171,10 @@ def test_a_preset_decides_for_its_part_alone(graph, ranges):
     assert not any(any(other.integers_at(n)) for n in other.of("Conv") if n.name.startswith("decoder"))
     narrower = {
         name: [other.constants[scale] < usual.constants[scale] for scale in usual.scales_in(name)]
-        for name in ("teacher/layer1", "teacher/layer2")
+        for name in ("teacher/stage2", "teacher/stage3")
     }
-    assert any(narrower["teacher/layer1"])
-    assert not any(narrower["teacher/layer2"])
+    assert any(narrower["teacher/stage2"])
+    assert not any(narrower["teacher/stage3"])
 
 
 @every_flavour
@@ -199,8 +201,8 @@ def test_activations_have_the_flavours_type_and_a_bias_the_scale_of_the_sum(flav
         assert parsed.constants[bias.input[0]].dtype == np.int32
 
 
-def test_pooling_and_spreading_keep_the_scale(quantised):
-    parsed = quantised["u8s8"]
+def test_pooling_and_spreading_keep_the_scale(pooled_graph, pooled_ranges):
+    parsed = Parsed(quantised_graph(pooled_graph, pooled_ranges, "u8s8"))
     moved = [*parsed.of("MaxPool"), *parsed.of("DepthToSpace")]
     assert moved
     for node in moved:
@@ -211,11 +213,13 @@ def test_pooling_and_spreading_keep_the_scale(quantised):
 
 @every_flavour
 def test_maps_stay_close_to_fp32_for_any_batch(flavour, graph, ranges, pictures):
-    content, frames = quantised_graph(graph, ranges, flavour), pictures[:8, 0]
+    kept = first_block(onnx.load_from_string(graph).graph)
+    content, frames = quantised_graph(graph, ranges, flavour, high_precision=kept), pictures[:8, 0]
     score, anomaly_map = maps(content, frames)
     expected_score, expected = maps(graph, frames)
     assert np.abs(anomaly_map - expected).max() < 0.05 * expected.max()
-    assert np.corrcoef(anomaly_map.ravel(), expected.ravel())[0, 1] > 0.998
+    is_whole_byte = FLAVOURS[flavour].weight_limit == 127
+    assert np.corrcoef(anomaly_map.ravel(), expected.ravel())[0, 1] > (0.998 if is_whole_byte else 0.997)
     np.testing.assert_allclose(score, expected_score, rtol=0.03)
 
 

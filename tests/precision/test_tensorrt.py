@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from onnx import numpy_helper
 
 from edgerd.errors import InputError
-from edgerd.precision.body import is_body
+from edgerd.precision.body import first_stage, is_body
 from edgerd.precision.tensorrt import tensorrt_int8_graph
 
 STAGE = "decoder/stage1"
@@ -78,7 +78,9 @@ def test_weights_are_int8_symmetric_per_output_channel(parsed):
         assert integers.dtype == zeros.dtype == np.int8
         assert not zeros.any()
         reached = np.abs(integers.astype(int)).max(axis=(1, 2, 3))
-        assert (reached >= 126).all()  # every channel uses its steps, one may be lost to rounding the scale
+        # every channel uses its steps, one may be lost to rounding the scale; but for those whose weights are nothing
+        assert (reached >= 126)[scales > 2.0**-20].all()
+        assert (scales > 2.0**-20).mean() > 0.8
 
 
 def test_of_a_residual_sum_only_the_shortcut_is_quantised(parsed):
@@ -87,7 +89,7 @@ def test_of_a_residual_sum_only_the_shortcut_is_quantised(parsed):
     for node in sums:
         assert sorted(parsed.quantised(node)) == [False, True], node.name
         raw = parsed.made_by[node.input[parsed.quantised(node).index(False)]]
-        assert raw.name.rpartition("/")[0].endswith(("conv2", "conv3")), node.name  # the block's last convolution
+        assert raw.name.rpartition("/")[0].endswith(("conv2", "project")), node.name  # the block's last convolution
 
 
 def test_nothing_else_reads_integers(parsed):
@@ -104,8 +106,8 @@ def test_every_scale_is_one_that_fp16_has(parsed):
 
 
 def test_maps_stay_close_to_fp32_for_any_batch(graph, ranges, pictures):
-    frames = pictures[:8, 0]
-    score, anomaly_map = maps(tensorrt_int8_graph(graph, ranges), frames)
+    frames, kept = pictures[:8, 0], first_stage(onnx.load_from_string(graph).graph)
+    score, anomaly_map = maps(tensorrt_int8_graph(graph, ranges, high_precision=kept), frames)
     expected_score, expected = maps(graph, frames)
     assert np.isfinite(anomaly_map).all()
     assert np.abs(anomaly_map - expected).max() < 0.1 * expected.max()
@@ -117,7 +119,7 @@ def test_nodes_of_high_precision_stay_as_they_are(graph, ranges, pictures):
     some = Parsed(tensorrt_int8_graph(graph, ranges, high_precision=(STAGE,)))
     for node in some.of("Conv", "Add"):
         if is_body(node):
-            assert any(some.quantised(node)) is not node.name.startswith((STAGE, "teacher/conv1")), node.name
+            assert any(some.quantised(node)) is not node.name.startswith((STAGE, "teacher/stem")), node.name
     everything = tensorrt_int8_graph(graph, ranges, high_precision=("teacher", "embedding", "decoder"))
     assert not Parsed(everything).of("QuantizeLinear", "DequantizeLinear")
     np.testing.assert_array_equal(maps(everything, pictures[:2, 0])[1], maps(graph, pictures[:2, 0])[1])
@@ -126,13 +128,13 @@ def test_nodes_of_high_precision_stay_as_they_are(graph, ranges, pictures):
 def test_a_block_whose_number_begins_alike_is_another(graph, ranges):
     model = onnx.load_from_string(graph)
     for node in model.graph.node:
-        node.name = node.name.replace("teacher/layer2.0", "teacher/layer1.01")
+        node.name = node.name.replace("teacher/stage3.0", "teacher/stage2.01")
     renamed = model.SerializeToString()
     own = ranges.model_copy(update={"graph_sha256": sha256(renamed).hexdigest()})
-    some = Parsed(tensorrt_int8_graph(renamed, own, high_precision=("teacher/layer1.0",)))
-    convolutions = [node for node in some.of("Conv") if node.name.startswith("teacher/layer1.0")]
+    some = Parsed(tensorrt_int8_graph(renamed, own, high_precision=("teacher/stage2.0",)))
+    convolutions = [node for node in some.of("Conv") if node.name.startswith("teacher/stage2.0")]
     quantised = {node.name: any(some.quantised(node)) for node in convolutions}
-    assert quantised == {name: name.startswith("teacher/layer1.01.") for name in quantised}
+    assert quantised == {name: name.startswith("teacher/stage2.01.") for name in quantised}
     assert set(quantised.values()) == {True, False}
 
 

@@ -1,0 +1,38 @@
+"""What a person must not overlook about a bundle that judges: said again by every command that does."""
+
+from __future__ import annotations
+
+from edgerd.bundle import Bundle
+from edgerd.cli.console import counted, quoted, warn
+from edgerd.evaluation.rough_recall import describe_recall, is_too_low
+from edgerd.manifest import EngineKey
+
+
+def warn_of_doubts(bundle: Bundle, key: EngineKey | None = None) -> None:
+    """Warn, a line each, of a threshold that was extrapolated and of a bundle that finds next to nothing.
+
+    Args:
+        bundle: That judges, with its own threshold.
+        key: Of the engine that judges; None for FP32.
+    """
+    manifest = bundle.manifest
+    record = next((engine.threshold for engine in manifest.engines if engine.key == key), manifest.threshold)
+    if record is not None and record.extrapolated:
+        warn(
+            f"the threshold is extrapolated from {counted(record.n_good, 'good picture')}; {record.n_more_needed} more "
+            f"would settle a false-alarm rate of {record.false_alarm_rate:.2g}: "
+            f"edgerd calibrate {quoted(bundle.path)} DATA, or --from-camera URI"
+        )
+    warn_where_little_is_found(bundle)
+
+
+def warn_where_little_is_found(bundle: Bundle) -> None:
+    """Warn, in one line, of a bundle that finds next to nothing."""
+    recall = bundle.manifest.rough_recall
+    if recall is not None and is_too_low(recall):
+        warn(
+            f"this bundle finds next to nothing: at its threshold {describe_recall(recall)}. To find more, train on "
+            "more good pictures, with a larger --image-size or with --tiles, or with another --teacher or --method, "
+            f"and look for defects among the good pictures. edgerd calibrate {quoted(bundle.path)} --defects DIR shows "
+            "what it finds of your own."
+        )
