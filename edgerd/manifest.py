@@ -78,7 +78,10 @@ class ModelRecord(Record):
     """Which networks the graph holds."""
 
     teacher: str
-    student: str
+    student: str | None
+    """None where there are prototypes alone."""
+    prototypes: int = 0
+    """Patches of good parts that the graph compares with, of all its banks."""
     teacher_sha256: str
     """Hash over the teacher's tensors."""
 

@@ -85,14 +85,17 @@ class PublishedWay:
         if device == "cuda" and not torch.cuda.is_available():
             raise NotRunError(f"PyTorch {torch.__version__} sees no GPU")
         from edgerd.models.normalise import image_from_frames
-        from edgerd.training.loop import networks_of
+        from edgerd.training.restore import networks_of
         from edgerd.training.run import RunFolder
 
         torch.backends.cudnn.benchmark = True
         self.version, self.tf32 = str(torch.__version__), bool(torch.backends.cudnn.allow_tf32)
         self._torch, self._blur, self._device = torch, gaussian_filter, device
-        teacher, student, _ = networks_of(RunFolder.open(subject.run))
-        self._teacher, self._student = teacher.to(device).eval(), student.to(device).eval()
+        networks, _ = networks_of(RunFolder.open(subject.run))
+        if networks.student is None or networks.prototypes is not None:
+            raise NotRunError("the published way is RD4AD's: give a run of method rd4ad (--run RUN)")
+        teacher = networks.teacher
+        self._teacher, self._student = teacher.to(device).eval(), networks.student.to(device).eval()
         tiles, reference = reference_maps(subject)
         self.expected = reference.anomaly_map[0]
         self._image = image_from_frames(torch.from_numpy(tiles[:1].copy()), teacher.info).contiguous()

@@ -27,7 +27,7 @@ def report_of(evaluation: Evaluation, bundle: Bundle, opened: OpenedEngine, data
     facts = {
         "Data": str(data),
         "Bundle": f"{bundle.path}, {manifest.id[:16]}",
-        "Networks": f"{manifest.model.teacher}, student {manifest.model.student}",
+        "Networks": networks_text(manifest.model),
         "Training": f"{training.method}, {training.n_train} pictures, {training.steps} steps",
         "Engine": f"{key.runtime} {key.runtime_version}, {key.precision}",
         "Device": key.device,
@@ -58,3 +58,9 @@ def _example(evaluation: Evaluation, index: int, bundle: Bundle, data: Path) -> 
         mask=read_mask_for(picture, *bgr.shape[:2]) if picture.is_defective else None,
         tiles=tile_boxes(bgr.shape[0], bgr.shape[1], bundle.manifest.preprocess),
     )
+
+
+def networks_text(model: ModelRecord) -> str:
+    """Which networks a graph holds, in a line."""
+    parts = [model.teacher, *([f"student {model.student}"] if model.student else [])]
+    return ", ".join(parts + ([f"{model.prototypes} prototypes"] if model.prototypes else []))

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import click
 
+from edgerd.building.report import networks_text
 from edgerd.bundle import Bundle
 from edgerd.cli.console import say
 from edgerd.cli.doubts import warn_of_doubts
@@ -36,7 +37,7 @@ def show(bundle: Path, verify: bool) -> None:
 
 
 def _lines(manifest: Manifest) -> list[tuple[str, str]]:
-    model, training, spec = manifest.model, manifest.training, manifest.preprocess
+    training, spec = manifest.training, manifest.preprocess
     region = f"region {spec.region}, " if spec.region else ""
     tiles = f"tiles {spec.tiles}, " if spec.n_tiles > 1 else ""
     megabytes = sum(file.n_bytes for file in manifest.files.values()) / 1e6
@@ -45,7 +46,7 @@ def _lines(manifest: Manifest) -> list[tuple[str, str]]:
     return [
         ("id", manifest.id),
         ("made", f"{manifest.created_at} by edgerd {manifest.edgerd_version}"),
-        ("teacher", f"{model.teacher}, student {model.student}"),
+        ("networks", networks_text(manifest.model)),
         (
             "training",
             f"{training.method}, {training.epochs} epochs, {training.steps} steps of {training.batch_size}, "

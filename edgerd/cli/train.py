@@ -23,9 +23,13 @@ from edgerd.runtimes.machine import usable_cores
 if TYPE_CHECKING:
     from edgerd.models.teachers import Teacher
     from edgerd.training.device import DeviceName
+    from edgerd.training.methods import Method
     from edgerd.training.run import RunFolder, TrainingConfig
 
-_FIXED = ("teacher", "student", "method", "batch_size", "holdout", "seed")
+_HOLDOUT, _CROSS_FIT = 0.1, 5
+_SETTLING_PICTURES = 99
+"""Good pictures that a false-alarm rate of 1 % takes (`edgerd.evaluation.threshold`)."""
+_FIXED = ("teacher", "student", "method", "batch_size", "holdout", "cross_fit", "seed")
 """Settings that a run keeps when it is resumed, beside its preprocessing."""
 
 
@@ -39,24 +43,32 @@ _FIXED = ("teacher", "student", "method", "batch_size", "holdout", "seed")
     help="lite0 (built in), resnet18, resnet34, resnet50, wide_resnet50_2, or timm:<model>.",
 )
 @click.option("--teacher-weights", type=click.Path(path_type=Path), help="A .safetensors or .pth file to use.")
-@click.option("--student", default="full", show_default=True, help="full, or light: half the decoder.")
-@click.option("--method", default="rd4ad", show_default=True, help="How to train.")
+@click.option("--student", help="full, or light: one block a stage and half as wide. By default what the method takes.")
+@click.option(
+    "--method",
+    default="edge",
+    show_default=True,
+    help="edge: a student and prototypes of good parts. prototypes: those alone, in seconds. rd4ad: the paper's.",
+)
 @click.option("--image-size", default=256, show_default=True, help="Side of the picture the networks see, px.")
 @click.option("--region", help="x,y,w,h: the part of the picture to inspect, px.")
 @click.option("--tiles", help="RxC[:overlap]: cut the region into tiles, for small defects on large parts.")
-@click.option("--epochs", type=click.IntRange(1), help="Passes over the pictures; the method's own number by default.")
-@click.option("--steps", type=click.IntRange(1), help="Batches to train on, instead of epochs.")
+@click.option("--epochs", type=click.IntRange(1), help="rd4ad: passes over the pictures; 200 by default.")
+@click.option("--steps", type=click.IntRange(1), help="Batches that a student is trained on; 250 by default for edge.")
 @click.option("--batch-size", default=16, show_default=True, type=click.IntRange(1))
 @click.option(
+    "--cross-fit",
+    type=click.IntRange(2),
+    help="edge: students beside the one that is kept, each of which judges the pictures it never saw; 5 by default.",
+)
+@click.option(
     "--holdout",
-    default=0.1,
-    show_default=True,
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Share of the pictures held out for the threshold; at least 8 pictures.",
+    help="rd4ad: share of the pictures held out for the threshold; 0.1 by default, at least 8 pictures.",
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
 @click.option("--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"]))
-@click.option("--threads", type=click.IntRange(1), help="CPU threads; by default 1 on one or two cores, else all.")
+@click.option("--threads", type=click.IntRange(1), help="CPU threads, or students at the same time; by default all.")
 @click.option("--strict", is_flag=True, help="Stop at a picture that cannot be read instead of leaving it out.")
 @click.option("--resume", is_flag=True, help="Continue the run in the folder.")
 @click.option("--quantize", is_flag=True, help="With --resume: fine-tune the student for INT8, for --steps steps.")
@@ -67,7 +79,7 @@ def train(
     out: Path,
     teacher: str,
     teacher_weights: Path | None,
-    student: str,
+    student: str | None,
     method: str,
     image_size: int,
     region: str | None,
@@ -75,7 +87,8 @@ def train(
     epochs: int | None,
     steps: int | None,
     batch_size: int,
-    holdout: float,
+    cross_fit: int | None,
+    holdout: float | None,
     seed: int,
     device: DeviceName,
     threads: int | None,
@@ -97,19 +110,23 @@ def train(
     from edgerd.training.run import RunFolder, TrainingConfig
 
     torch_device(device)
-    use_threads(threads or default_threads(usable_cores()))
-    make_method(method), student_info(student)  # a typing error shows before minutes of reading pictures
+    how = make_method(method)
+    use_threads(1 if how.cross_fits else threads or default_threads(usable_cores()))
+    student_info(student or how.student)  # a typing error shows before minutes of reading pictures
+    _refuse_others_options(how, epochs=epochs, steps=steps, holdout=holdout, cross_fit=cross_fit)
     config = TrainingConfig(
         teacher=teacher,
-        student=student,
+        student=student or how.student,
         method=method,
         preprocess=_spec(image_size, region, tiles),
         epochs=epochs,
         steps=steps,
         batch_size=batch_size,
-        holdout=holdout,
+        holdout=None if how.cross_fits else holdout or _HOLDOUT,
+        cross_fit=cross_fit or _CROSS_FIT,
         seed=seed,
     )
+    processes = threads or usable_cores()
     if resume:
         run = RunFolder.open(out)
         _refuse_changes(ctx, run, config)
@@ -129,32 +146,51 @@ def train(
         Dataset.open(data)  # before weights are fetched for pictures that are not there
         loaded = _load_teacher(teacher, teacher_weights)
         run = RunFolder.prepare(out, data, config, strict=strict)
-        _describe(run)
-    _train(run, loaded, device)
+        _describe(run, how)
+    _train(run, how, loaded, device, processes)
 
 
-def _train(run: RunFolder, teacher: Teacher, device: DeviceName) -> None:
+def _train(run: RunFolder, method: Method, teacher: Teacher, device: DeviceName, processes: int) -> None:
     from edgerd.training.device import torch_device
-    from edgerd.training.loop import train as train_loop
 
     was_tuned = run.tuned_file.exists()
     say(f"Training on {torch_device(device)}; Ctrl-C keeps what was learned.")
     stop = threading.Event()
     with stop_on_interrupt(stop), TrainingProgress(stop) as shown:
-        progress = train_loop(run, teacher, device=device, on_step=shown.update, should_stop=stop.is_set)
+        progress = method.train(
+            run, teacher, device=device, processes=processes, on_step=shown.update, say=say, should_stop=stop.is_set
+        )
     if was_tuned and not run.tuned_file.exists():
         warn(
             "the fine-tuning for INT8 belonged to the old weights and was removed. To repeat it: "
             f"{_resume_command(run)} --quantize"
         )
-    done = f"{counted(progress.epoch, 'epoch')}, {counted(progress.total_steps, 'step')}"
+    steps = counted(progress.total_steps, "step")
+    done = steps if method.cross_fits else f"{counted(progress.epoch, 'epoch')}, {steps}"
+    export = f"edgerd export {quoted(run.path)} -o BUNDLE"
     if stop.is_set():
         say(f"Stopped after {done}. Continue with: {_resume_command(run)}")
         raise click.exceptions.Exit(INTERRUPTED)
-    if shown.loss is None:
-        say(f"Nothing left to train: {done}. To train longer, raise --epochs or --steps.")
+    if method.cross_fits:
+        _warn_of_suspicious(run)
+    if not method.has_student:
+        say(f"Done. Next: {export}")
+    elif shown.loss is None:
+        say(f"Nothing left to train: {done}. To train longer, raise --steps{'' if method.cross_fits else ' or --epochs'}.")
     else:
-        say(f"Trained: {done}; last loss {shown.loss:.4f}. Next: edgerd export {quoted(run.path)} -o BUNDLE")
+        say(f"Trained: {done}; last loss {shown.loss:.4f}. Next: {export}")
+
+
+def _warn_of_suspicious(run: RunFolder) -> None:
+    """Name the good pictures that may not be good."""
+    from edgerd.evaluation.outliers import far_outside
+
+    record = run.cross_fit_record()
+    for index in far_outside(record.scores) if record else ():
+        warn(
+            f"{run.record.train[index]} scores {record.scores[index]:.2f}, far above the others: if it shows a defect, "
+            "remove it and train again."
+        )
 
 
 def _tune(run: RunFolder, device: DeviceName) -> None:
@@ -271,9 +307,31 @@ def _resume_command(run: RunFolder) -> str:
     return f"edgerd train {quoted(Path(run.record.data))} -o {quoted(run.path)} --resume"
 
 
-def _describe(run: RunFolder) -> None:
+def _refuse_others_options(method: Method, **given: float | None) -> None:
+    """Options that a method does not have: silently ignored, they would promise something."""
+    own = {"steps"} & set(given) if method.has_student else set()
+    own |= {"epochs", "holdout"} if not method.cross_fits else {"cross_fit"} if method.has_student else set()
+    for name, value in given.items():
+        if value is not None and name not in own:
+            option = f"--{name.replace('_', '-')}"
+            raise InputError(
+                f"{option} {value:g} is of no use to method {method.name}.",
+                expected=", ".join(f"--{one.replace('_', '-')}" for one in sorted(own)) or "no number of steps",
+                hint=f"Leave it out, or choose another method: --method {'edge' if name == 'cross_fit' else 'rd4ad'}",
+            )
+
+
+def _describe(run: RunFolder, method: Method) -> None:
     record = run.record
     for file, reason in record.skipped.items():
         warn(f"left out {file}: {reason}")
     left_out = f", {len(record.skipped)} left out (--strict stops at the first)" if record.skipped else ""
-    say(f"{len(record.train)} pictures to train on, {len(record.holdout)} held out for the threshold{left_out}.")
+    if not method.cross_fits:
+        say(f"{len(record.train)} pictures to train on, {len(record.holdout)} held out for the threshold{left_out}.")
+        return
+    say(f"{len(record.train)} pictures of good parts{left_out}; all are trained on, and all count for the threshold.")
+    if len(record.train) < _SETTLING_PICTURES:
+        warn(
+            f"{counted(len(record.train), 'picture')} cannot settle a false-alarm rate of 1 %: that takes "
+            f"{_SETTLING_PICTURES}. The threshold will be extrapolated; edgerd calibrate BUNDLE DATA adds pictures later."
+        )

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from edgerd.training.loop import StepReport
+    from edgerd.training.report import StepReport
 
 _SMOOTHING = 0.95
 """The loss shown is averaged over about twenty steps."""
@@ -33,7 +33,7 @@ class TrainingProgress:
         console = Console(stderr=True)
         self._terminal = console.is_terminal
         self._bar = Progress(
-            TextColumn("epoch {task.fields[epoch]}"),
+            TextColumn("{task.fields[unit]} {task.fields[number]}"),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("steps  loss {task.fields[loss]}"),
@@ -43,7 +43,7 @@ class TrainingProgress:
             transient=True,
             disable=not self._terminal,
         )
-        self._task = self._bar.add_task("training", total=None, epoch="1", loss="-")
+        self._task = self._bar.add_task("training", total=None, unit="training", number="", loss="-")
         self._started_s = time.monotonic()
         self._n_steps_seen = 0
 
@@ -63,7 +63,8 @@ class TrainingProgress:
                 self._task,
                 total=report.n_steps,
                 completed=report.progress.total_steps,
-                epoch=f"{report.progress.epoch + 1}{' (stopping)' if self._stop.is_set() else ''}",
+                unit=report.unit,
+                number=f"{report.progress.epoch + 1}{' (stopping)' if self._stop.is_set() else ''}",
                 loss=f"{self.loss:.4f}",
             )
         elif report.progress.step == report.steps_per_epoch or report.progress.total_steps == report.n_steps:
@@ -74,7 +75,7 @@ class TrainingProgress:
         left_s = (time.monotonic() - self._started_s) / self._n_steps_seen * (n_steps - done)
         n_epochs = -(-n_steps // report.steps_per_epoch)
         return (
-            f"epoch {report.progress.epoch + 1} of {n_epochs}  step {done} of {n_steps}  "
+            f"{report.unit} {report.progress.epoch + 1} of {n_epochs}  step {done} of {n_steps}  "
             f"loss {loss:.4f}  {_minutes(left_s)} left"
         )
 

@@ -133,12 +133,12 @@ def read_mask_for(picture: TestPicture, height: int, width: int) -> npt.NDArray[
     return mask
 
 
-def split_holdout(paths: Sequence[Path], fraction: float, seed: int) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+def split_holdout(paths: Sequence[Path], fraction: float | None, seed: int) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     """Set good pictures aside for the threshold.
 
     Args:
         paths: Good pictures.
-        fraction: Part of them to hold out, above 0 and below 1; 8 pictures are held out at least.
+        fraction: Part of them to hold out, above 0 and below 1; 8 pictures are held out at least. None for none.
         seed: Same seed and same number of pictures, same choice.
 
     Returns:
@@ -147,6 +147,14 @@ def split_holdout(paths: Sequence[Path], fraction: float, seed: int) -> tuple[tu
     Raises:
         DatasetError: Fewer than 8 pictures would remain to train on.
     """
+    if fraction is None:
+        if len(paths) < MIN_TRAINING_PICTURES:
+            raise DatasetError(
+                f"{len(paths)} good pictures are too few to train on.",
+                expected=f"{MIN_TRAINING_PICTURES} at least; 50 and more train well",
+                hint="Add pictures of good parts.",
+            )
+        return tuple(paths), ()
     n_holdout = max(MIN_HOLDOUT_PICTURES, math.ceil(fraction * len(paths)))
     if len(paths) - n_holdout < MIN_TRAINING_PICTURES:
         raise DatasetError(

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from edgerd.manifest import PastedRecall, RoughRecall
 
-LEAST = 0.5
+LEAST = 0.25
 """A model that finds a smaller share of them finds next to nothing."""
 
 

@@ -17,7 +17,7 @@ from edgerd.export.check import check_against_networks
 from edgerd.export.graph import graph_from_networks
 from edgerd.manifest import GRAPH_FILE, Manifest, ModelRecord, TrainingRecord
 from edgerd.models.weights import tensors_sha256
-from edgerd.training.loop import networks_of
+from edgerd.training.restore import networks_of
 from edgerd.training.run import RunFolder
 from edgerd.types import UInt8Array
 
@@ -42,12 +42,14 @@ def bundle_from_run(
         BundleError: `path` holds something else.
         StorageError: Disk full; what was at `path` is unchanged.
     """
-    teacher, student, progress = networks_of(run)
+    networks, progress = networks_of(run)
     spec, config = run.record.config.preprocess, run.record.config
     holdout, ranges = run.holdout_pictures(), run.range_pictures()
-    graph = graph_from_networks(teacher, student, spec.height, spec.width)
+    graph = graph_from_networks(networks, spec.height, spec.width)
     frames = (holdout if len(holdout) else ranges).reshape(-1, *ranges.shape[2:])[:N_CHECK_PICTURES]
-    error = check_against_networks(graph, teacher, student, frames)
+    error = check_against_networks(graph, networks, frames)
+    if config.method == "edge" and networks.student is None:
+        say("Training was stopped before its students were done: this bundle has prototypes alone.")
     say(f"ONNX Runtime against PyTorch on {len(frames)} pictures: the maps differ by {error:.1e} at most")
     held_out = bundle_pictures("holdout", holdout) if pictures else {}
     for_ranges = bundle_pictures("ranges", ranges) if pictures else {}
@@ -57,7 +59,10 @@ def bundle_from_run(
         created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         edgerd_version=__version__,
         model=ModelRecord(
-            teacher=config.teacher, student=config.student, teacher_sha256=tensors_sha256(teacher.state_dict())
+            teacher=config.teacher,
+            student=config.student if networks.student else None,
+            prototypes=networks.prototypes.points.shape[0] * networks.prototypes.points.shape[1] if networks.prototypes else 0,
+            teacher_sha256=tensors_sha256(networks.teacher.state_dict()),
         ),
         training=TrainingRecord(
             method=config.method,

@@ -1,4 +1,4 @@
-"""A checkpoint: one safetensors file with student, teacher and optimiser, replaced as a whole.
+"""A checkpoint: one safetensors file with the networks and the optimiser, replaced as a whole.
 
 The file's metadata holds where training stood, and a hash over that and the tensors. Nothing is pickled.
 """
@@ -18,11 +18,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from edgerd.errors import WeightsError
+from edgerd.models.fusion import RD4AD_FUSION, Fusion
 from edgerd.models.weights import check_finite, tensors_sha256
 from edgerd.storage import replaced_file, storage_errors
 
 _HASH = "sha256"
 _SCALES = "scales"
+_FUSION = "fusion"
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,11 @@ class Checkpoint:
 
     Attributes:
         progress: Where training stood.
-        student: The student's state.
+        student: The student's state; empty where there is none.
         teacher: The teacher's.
-        optimiser: The optimiser's state of each parameter, by its number.
+        optimiser: The optimiser's state of each parameter, by its number; empty where nothing goes on from it.
+        prototypes: The prototypes' state; empty where there are none.
+        fusion: Weights of the maps, and the score's share.
         scales: Scale and zero point of each activation that a fine-tune for INT8 rounds, float64 (n, 2); else None.
     """
 
@@ -54,6 +58,8 @@ class Checkpoint:
     student: dict[str, Tensor]
     teacher: dict[str, Tensor]
     optimiser: dict[int, dict[str, Tensor]]
+    prototypes: dict[str, Tensor]
+    fusion: Fusion
     scales: Tensor | None = None
 
     @classmethod
@@ -83,8 +89,12 @@ class Checkpoint:
             index, name = key.split(".", 1)
             optimiser.setdefault(int(index), {})[name] = tensor
         progress = Progress(**{key: int(value) for key, value in metadata.items()})
-        student, teacher = _under("student.", tensors), _under("teacher.", tensors)
-        return cls(progress, student, teacher, optimiser, tensors.get(_SCALES))
+        fusion = RD4AD_FUSION
+        if _FUSION in tensors:
+            *weights, score_share = tensors[_FUSION].tolist()
+            fusion = Fusion(tuple(weights), score_share)
+        student, teacher, prototypes = (_under(f"{part}.", tensors) for part in ("student", "teacher", "prototypes"))
+        return cls(progress, student, teacher, optimiser, prototypes, fusion, tensors.get(_SCALES))
 
 
 def save_checkpoint(
@@ -92,17 +102,23 @@ def save_checkpoint(
     progress: Progress,
     student: Mapping[str, Tensor],
     teacher: Mapping[str, Tensor],
-    optimiser: torch.optim.Optimizer,
+    optimiser: torch.optim.Optimizer | None = None,
     scales: Tensor | None = None,
+    *,
+    prototypes: Mapping[str, Tensor] | None = None,
+    fusion: Fusion | None = None,
 ) -> None:
-    """Write a checkpoint atomically.
+    """Write a checkpoint atomically. What is None is not in it; without a fusion it is RD4AD's.
 
     Raises:
         StorageError: Disk full or no permission; the checkpoint before it is still there.
     """
     tensors = {f"student.{key}": value for key, value in student.items()}
     tensors |= {f"teacher.{key}": value for key, value in teacher.items()}
-    for index, state in optimiser.state_dict()["state"].items():
+    tensors |= {f"prototypes.{key}": value for key, value in (prototypes or {}).items()}
+    if fusion is not None:
+        tensors[_FUSION] = torch.tensor([*fusion.weights, fusion.score_share], dtype=torch.float64)
+    for index, state in (optimiser.state_dict()["state"].items() if optimiser else ()):
         tensors |= {f"optimiser.{index}.{key}": value for key, value in state.items()}
     if scales is not None:
         tensors[_SCALES] = scales

@@ -37,7 +37,7 @@ class Chosen:
     owners: Tensor
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def choose_prototypes(
     store: FeatureStore, owners: npt.NDArray[np.intp], info: TeacherInfo, seed: int, n: int = N_PROTOTYPES
 ) -> Chosen:
@@ -92,7 +92,7 @@ def farthest_first(points: Tensor, n: int, seed: int = 0) -> Tensor:
     return chosen
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def honest_maps(chosen: Chosen, store: FeatureStore, owners: npt.NDArray[np.intp]) -> tuple[Float32Array, ...]:
     """A map per bank of each tile, with the prototypes of its own picture left out.
 

@@ -3,12 +3,12 @@
 1. The teacher's features of every good picture, once.
 2. Prototypes: patches that stand for all. Each picture is looked at without its own.
 3. Students: one for each of K folds, trained on the others, looks at its fold; one is trained on all, and kept.
-4. So every picture has honest maps, by networks that never saw it. They say how large each map usually gets, which is
-   what it is divided by before all are added, and they give the scores that the threshold is found from: cross-
-   conformal prediction (Vovk, "Cross-conformal predictors", 2015; CV+, Barber et al., "Predictive inference with the
-   jackknife+", Annals of Statistics 2021; for anomalies Hennhoefer and Preisach, arXiv:2402.16388).
+4. So every picture has honest maps, by networks that never saw it. They say how much each map varies on good parts,
+   which decides its weight, and they give the scores that the threshold is found from: cross-conformal prediction (Vovk,
+   "Cross-conformal predictors", 2015; CV+, Barber et al., "Predictive inference with the jackknife+", Annals of
+   Statistics 2021; for anomalies Hennhoefer and Preisach, arXiv:2402.16388).
 
-Which maps there are, and why all count alike: docs/decisions/edge-method.md.
+Why these maps and these weights: docs/decisions/edge-method.md.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 import numpy.typing as npt
@@ -24,12 +25,13 @@ from safetensors.torch import load_file
 
 from edgerd.manifest import CrossFitRecord
 from edgerd.models.fusion import Fusion, fused, scores_of_maps
+from edgerd.models.prototypes import N_PROTOTYPES, WINDOWS
 from edgerd.models.teachers import Teacher
 from edgerd.training.checkpoint import Checkpoint, Progress, save_checkpoint
 from edgerd.training.choose_prototypes import Chosen, choose_prototypes, honest_maps
 from edgerd.training.device import DeviceName, deterministic, torch_device
 from edgerd.training.features import FeatureStore, compute_features
-from edgerd.training.report import StepReport, TrainingLog
+from edgerd.training.report import StepReport
 from edgerd.training.run import RunFolder
 from edgerd.training.students import FINEST, StudentJob, run_jobs
 from edgerd.types import Float32Array
@@ -38,6 +40,8 @@ STEPS = 250
 SCORE_SHARE = 0.005
 """Of the map's positions, the highest, whose mean is the score: 18x18 px of 256x256. A single noisy position does not
 make a defect; few defects are smaller once they are blurred."""
+_LEAST_SPREAD = 0.02
+"""Of a map's maxima, as a part of their mean: a few pictures that are alike by chance do not make a map trustworthy."""
 _ALIKE = 0.1
 """Of the usual largest distance to a prototype: smaller ones are all alike, and rounding has nothing to work on."""
 _STUDENTS_FOLDER = "students"
@@ -60,7 +64,8 @@ def train_edge(
     *,
     device: DeviceName = "auto",
     processes: int = 1,
-    log: TrainingLog | None = None,
+    on_step: Callable[[StepReport], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Progress:
     """Train as the module says, from the last student that was done.
@@ -72,7 +77,8 @@ def train_edge(
         teacher: Pretrained; moved to the device.
         device: "auto" takes CUDA where it is.
         processes: Students that are trained at the same time on a CPU.
-        log: Told what is being done.
+        on_step: Told after each step of any student.
+        say: Told what is being done, a line at a time.
         should_stop: Asked all the time.
 
     Returns:
@@ -84,7 +90,7 @@ def train_edge(
         MissingDependencyError: "cuda" without a CUDA device.
         StorageError: Disk full.
     """
-    log, config, target = log or TrainingLog(), run.record.config, torch_device(device)
+    config, target = run.record.config, torch_device(device)
     n_steps = (config.steps or STEPS) if config.method == "edge" else 0
     if run.checkpoint_file.exists():
         checkpoint = Checkpoint.open(run.checkpoint_file)
@@ -95,13 +101,13 @@ def train_edge(
     tiles = run.training_tiles()
     owners = np.repeat(np.arange(len(tiles) // n_tiles), n_tiles)
 
-    log.phase(f"the teacher's features of {len(tiles)} {'tiles' if n_tiles > 1 else 'pictures'}", len(tiles))
-    store = compute_features(teacher.to(target), tiles, run.path / _FEATURES_FOLDER, log.advance)
-    log.phase("prototypes")
+    say(f"Reading the teacher's features of {len(tiles)} {'tiles' if n_tiles > 1 else 'pictures'}.")
+    store = compute_features(teacher.to(target), tiles, run.path / _FEATURES_FOLDER)
+    say(f"Choosing {N_PROTOTYPES} prototypes for each of {len(WINDOWS)} maps.")
     chosen = choose_prototypes(store, owners, teacher.info, config.seed)
     bank_maps = honest_maps(chosen, store, owners)
     _set_nearest(chosen, bank_maps)
-    bank_maps = tuple(np.maximum(one, chosen.prototypes.nearest[bank].item()) for bank, one in enumerate(bank_maps))
+    bank_maps = tuple(np.maximum(one, nearest) for one, nearest in zip(bank_maps, chosen.prototypes.nearest.numpy(), strict=True))
     alone = _Honest(bank_maps, len(tiles) // n_tiles)
     _save(run, teacher, Progress(), {}, chosen, alone, (height, width))
     if not n_steps:
@@ -109,10 +115,17 @@ def train_edge(
         return Progress()
 
     jobs = _jobs(run, store, owners, n_steps)
-    log.students(len(jobs), n_steps, min(processes, len(jobs)))
     todo = [job for job in jobs if not job.file.exists()]
-    log.steps_done((len(jobs) - len(todo)) * n_steps)
-    if not run_jobs(todo, processes, target, log.step, should_stop):
+    say(f"Training {len(todo)} students: one that is kept, and one for each fold of pictures that it does not see.")
+    done_before = (len(jobs) - len(todo)) * n_steps
+    counter = count(done_before + 1)
+
+    def on_loss(_: str, loss: float) -> None:
+        n_done = next(counter)
+        student, step = divmod(n_done - 1, n_steps)
+        on_step(StepReport(Progress(student, step + 1, n_done), len(jobs) * n_steps, n_steps, loss, "student"))
+
+    if not run_jobs(todo, processes, target, on_loss, should_stop):
         return Progress()
     student_maps = _fold_maps(jobs[1:], len(store))
     student = {
@@ -203,16 +216,25 @@ def _save(
 
 
 def fusion_of(maps: tuple[Float32Array, ...], size: tuple[int, int]) -> Fusion:
-    """Each map divided by the mean of its maxima on good pictures, and all of them averaged.
+    """How much each map counts: the less its maxima vary from good picture to good picture, the more.
 
-    A score of 1 is then what the noisiest places of good parts usually have.
+    A map's maximum on good pictures has a mean m and a standard deviation s. In units of m, a defect that doubles the
+    maximum adds 1 to each map, whatever its scale, and the noise is s / m. A sum of independent noises is smallest with
+    weights (m / s)^2, so that a map counts m / s^2. The weights are scaled so that a score of 1 is about what the most
+    striking place of a good part has.
 
     Args:
         maps: Honest maps of good tiles, each float32 (n, h_k, w_k).
         size: Height and width of the picture.
     """
-    usual = [float(np.mean(_maxima(one, size))) for one in maps]
-    return Fusion(tuple(1.0 / (len(maps) * max(value, 1e-6)) for value in usual), SCORE_SHARE)
+    weights, total = [], 0.0
+    for one in maps:
+        maxima = _maxima(one, size).astype(np.float64)
+        mean = max(float(maxima.mean()), 1e-6)
+        relative_spread = max(float(maxima.std()) / mean, _LEAST_SPREAD)
+        weights.append(1.0 / (mean * relative_spread**2))
+        total += 1.0 / relative_spread**2
+    return Fusion(tuple(weight / total for weight in weights), SCORE_SHARE)
 
 
 def _maxima(maps: Float32Array, size: tuple[int, int]) -> Float32Array:

@@ -58,7 +58,7 @@ class FeatureStore:
         return [rows[first : first + size] for first in range(0, len(rows), size)]
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def compute_features(
     teacher: Teacher, tiles: UInt8Array, folder: Path, on_tiles: Callable[[int], None] = lambda _: None
 ) -> FeatureStore:

@@ -1,35 +1,48 @@
-"""The training loop of reverse distillation, read from top to bottom."""
+"""RD4AD: Deng & Li's training loop, read from top to bottom, as the official code trains."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from edgerd.errors import WeightsError
 from edgerd.models.normalise import image_from_frames
-from edgerd.models.student import Student, make_student
-from edgerd.models.teachers import Teacher, make_teacher
-from edgerd.models.weights import fill
+from edgerd.models.student import make_student
+from edgerd.models.teachers import Teacher
 from edgerd.training.checkpoint import Checkpoint, Progress, save_checkpoint
 from edgerd.training.device import DeviceName, autocast, deterministic, torch_device
-from edgerd.training.methods import make_method
-from edgerd.training.run import RECORD_FILE, RunFolder
+from edgerd.training.report import StepReport
+from edgerd.training.restore import restore
+from edgerd.training.run import RunFolder
 
 
-@dataclass(frozen=True)
-class StepReport:
-    """Told after each step: where training stands, of how many steps, and the loss of this one (0 to 6)."""
+Features = tuple[Tensor, ...]
 
-    progress: Progress
-    n_steps: int
-    steps_per_epoch: int
-    loss: float
+EPOCHS = 200
+
+
+def rd4ad_optimiser(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """Adam, 5e-3, betas (0.5, 0.999)."""
+    return torch.optim.Adam(parameters, lr=5e-3, betas=(0.5, 0.999))
+
+
+def global_cosine_loss(teacher: Features, student: Features) -> Tensor:
+    """Sum over scales of the batch mean of 1 - cos, one cosine per picture and scale over all channels and positions.
+
+    The official code's form; the paper's, one cosine per position, trains worse. Range 0 to 6, float32 whatever the
+    features are: bfloat16 has 8 bits, and a cosine near 1 needs more.
+    """
+    losses = [
+        1.0 - F.cosine_similarity(t.flatten(1).float(), s.flatten(1).float(), dim=1).mean()
+        for t, s in zip(teacher, student, strict=True)
+    ]
+    return torch.stack(losses).sum()
 
 
 @deterministic()
@@ -38,7 +51,9 @@ def train(
     teacher: Teacher,
     *,
     device: DeviceName = "auto",
+    processes: int = 1,  # noqa: ARG001  one student, one process
     on_step: Callable[[StepReport], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,  # noqa: ARG001  its steps say it all
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Progress:
     """Train a student until the run's epochs or steps are done; go on from its checkpoint where there is one.
@@ -50,7 +65,9 @@ def train(
         run: Prepared by `RunFolder.prepare`.
         teacher: Pretrained; moved to the device. Where there is a checkpoint it gets the weights from there.
         device: "auto" takes CUDA where it is.
+        processes: Of no use here: there is one student.
         on_step: Told after each step.
+        say: Told nothing.
         should_stop: Asked after each step; the checkpoint is written before returning.
 
     Returns:
@@ -62,26 +79,25 @@ def train(
         MissingDependencyError: "cuda" without a CUDA device.
         StorageError: The checkpoint could not be written.
     """
-    config, method = run.record.config, make_method(run.record.config.method)
-    target = torch_device(device)
+    config, target = run.record.config, torch_device(device)
 
     torch.manual_seed(config.seed)
     student = make_student(teacher.info, config.student).train()
     progress = Progress()
     checkpoint = Checkpoint.open(run.checkpoint_file) if run.checkpoint_file.exists() else None
     if checkpoint:
-        _restore(teacher, student, checkpoint, run.checkpoint_file, run)
+        restore(teacher, student, checkpoint, run)
         progress = checkpoint.progress
     for network in (teacher.to(target), student.to(target)):
         if target.type == "cuda":
             torch.nn.utils.convert_conv2d_weight_memory_format(network, torch.channels_last)
-    optimiser = method.optimiser(student.parameters())
+    optimiser = rd4ad_optimiser(student.parameters())
     if checkpoint:
         optimiser.load_state_dict(optimiser.state_dict() | {"state": checkpoint.optimiser})
 
     tiles = run.training_tiles()
     steps_per_epoch = len(batches(len(tiles), config.batch_size, config.seed, epoch=0))
-    n_steps = config.steps or (config.epochs or method.epochs) * steps_per_epoch
+    n_steps = config.steps or (config.epochs or EPOCHS) * steps_per_epoch
     stop = False
     while progress.total_steps < n_steps and not stop:
         for batch in batches(len(tiles), config.batch_size, config.seed, progress.epoch)[progress.step :]:
@@ -89,7 +105,7 @@ def train(
             with autocast(target):
                 with torch.no_grad():
                     wanted = teacher(image)
-                loss = method.loss(wanted, student(wanted))
+                loss = global_cosine_loss(wanted, student(wanted))
             optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             optimiser.step()
@@ -124,40 +140,6 @@ def batches(n: int, batch_size: int, seed: int, epoch: int) -> list[npt.NDArray[
     if batch_size > 1 and cuts and n - cuts[-1] == 1:
         cuts.pop()
     return list(np.split(order, cuts))
-
-
-def networks_of(run: RunFolder) -> tuple[Teacher, Student, Progress]:
-    """The networks of a run's newest checkpoint, in eval mode on the CPU: the one tuned for INT8 where there is one.
-
-    Raises:
-        WeightsError: There is no checkpoint, or it is damaged, not finite, or another run's.
-    """
-    checkpoint = Checkpoint.open(run.newest_checkpoint_file)
-    return (*networks_in(checkpoint, run), checkpoint.progress)
-
-
-def networks_in(checkpoint: Checkpoint, run: RunFolder) -> tuple[Teacher, Student]:
-    """The networks of a run's newest checkpoint, once it is read, in eval mode on the CPU.
-
-    Raises:
-        WeightsError: It is another run's.
-    """
-    teacher = make_teacher(run.record.config.teacher)
-    student = make_student(teacher.info, run.record.config.student)
-    _restore(teacher, student, checkpoint, run.newest_checkpoint_file, run)
-    return teacher, student.eval()
-
-
-def _restore(teacher: Teacher, student: Student, checkpoint: Checkpoint, file: Path, run: RunFolder) -> None:
-    fill(teacher, checkpoint.teacher, str(file))
-    try:
-        student.load_state_dict(checkpoint.student)
-    except RuntimeError as error:
-        raise WeightsError(
-            f"{file} holds another student than {run.path / RECORD_FILE} names.",
-            expected=f"the student {run.record.config.student!r} of the teacher {run.record.config.teacher!r}",
-            hint="Put back the checkpoint of this run, or train again into another folder.",
-        ) from error
 
 
 def finite(loss: Tensor, progress: Progress) -> float:

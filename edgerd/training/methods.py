@@ -1,38 +1,76 @@
-"""Training methods: a loss and an optimiser each. A new one is a function here or in a file beside it, and a line."""
+"""Training methods. A new one is a file beside this one, and an entry."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from edgerd.errors import InputError
+from edgerd.models.teachers import Teacher
+from edgerd.tables import did_you_mean
+from edgerd.training.checkpoint import Progress
+from edgerd.training.device import DeviceName
+from edgerd.training.report import StepReport
+from edgerd.training.run import RunFolder
 
-from edgerd import tables
 
-Features = tuple[Tensor, Tensor, Tensor]
+class Train(Protocol):
+    """Trains a run until it is done or stopped; goes on from its checkpoint where there is one."""
+
+    def __call__(
+        self,
+        run: RunFolder,
+        teacher: Teacher,
+        *,
+        device: DeviceName = "auto",
+        processes: int = 1,
+        on_step: Callable[[StepReport], None] = ...,
+        say: Callable[[str], None] = ...,
+        should_stop: Callable[[], bool] = ...,
+    ) -> Progress:
+        """See `edgerd.training.edge.train_edge` and `edgerd.training.loop.train`."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """How a student is trained.
+    """How a run is trained.
 
     Attributes:
         name: As in the table.
-        loss: Teacher's and student's features -> scalar.
-        optimiser: Parameters -> optimiser.
-        epochs: How many by default.
+        has_student: Whether there is a student at all.
+        cross_fits: Whether every good picture is trained on and has an honest score all the same; else some are held
+            out for the threshold.
+        student: The usual one.
+        finest: The first of the teacher's stages that the student gives back.
     """
 
     name: str
-    loss: Callable[[Features, Features], Tensor]
-    optimiser: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
-    epochs: int
+    has_student: bool
+    cross_fits: bool
+    student: str
+    finest: int = 0
+
+    @property
+    def train(self) -> Train:
+        """What trains."""
+        if self.cross_fits:
+            from edgerd.training.edge import train_edge
+
+            return train_edge
+        from edgerd.training.loop import train
+
+        return train
 
 
-METHODS: Final = {"rd4ad": "edgerd.training.methods:rd4ad"}
+METHODS: Final = {
+    method.name: method
+    for method in (
+        Method("edge", has_student=True, cross_fits=True, student="light", finest=2),
+        Method("prototypes", has_student=False, cross_fits=True, student="light", finest=2),
+        Method("rd4ad", has_student=True, cross_fits=False, student="full"),
+    )
+}
 
 
 def make_method(name: str) -> Method:
@@ -41,28 +79,10 @@ def make_method(name: str) -> Method:
     Raises:
         InputError: There is no such method.
     """
-    method: Method = tables.load(METHODS, name, "method")()
-    return method
-
-
-def rd4ad() -> Method:
-    """Deng & Li, CVPR 2022, as the official code trains: Adam 5e-3, betas (0.5, 0.999), 200 epochs, last one kept."""
-    return Method(
-        "rd4ad",
-        loss=global_cosine_loss,
-        optimiser=lambda parameters: torch.optim.Adam(parameters, lr=5e-3, betas=(0.5, 0.999)),
-        epochs=200,
-    )
-
-
-def global_cosine_loss(teacher: Features, student: Features) -> Tensor:
-    """Sum over scales of the batch mean of 1 - cos, one cosine per picture and scale over all channels and positions.
-
-    The official code's form; the paper's, one cosine per position, trains worse. Range 0 to 6, float32 whatever the
-    features are: bfloat16 has 8 bits, and a cosine near 1 needs more.
-    """
-    losses = [
-        1.0 - F.cosine_similarity(t.flatten(1).float(), s.flatten(1).float(), dim=1).mean()
-        for t, s in zip(teacher, student, strict=True)
-    ]
-    return torch.stack(losses).sum()
+    if name not in METHODS:
+        raise InputError(
+            f"There is no method named {name!r}.",
+            expected=f"one of {', '.join(METHODS)}",
+            hint=did_you_mean(name, METHODS),
+        )
+    return METHODS[name]

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from edgerd.errors import InputError, WeightsError
 from edgerd.models.fake_quantise import Traced
 from edgerd.models.normalise import image_from_frames
 from edgerd.models.teachers import TeacherInfo
@@ -23,8 +24,10 @@ from edgerd.precision.ranges import N_BINS, TensorRange, histogram
 from edgerd.precision.scales import activation_scale
 from edgerd.training.checkpoint import Checkpoint, Progress, save_checkpoint
 from edgerd.training.device import DeviceName, deterministic, torch_device
-from edgerd.training.loop import StepReport, batches, finite, networks_in
+from edgerd.training.loop import batches, finite, global_cosine_loss, rd4ad_optimiser
 from edgerd.training.methods import make_method
+from edgerd.training.report import StepReport
+from edgerd.training.restore import networks_in
 from edgerd.training.run import RunFolder
 from edgerd.types import UInt8Array
 
@@ -58,16 +61,25 @@ def tune(
 
     Raises:
         WeightsError: There is no checkpoint, it cannot be used, or the loss is not finite.
-        InputError: The run's pictures cannot be read.
+        InputError: The run's pictures cannot be read, or its method is another than rd4ad.
         MissingDependencyError: "cuda" without a CUDA device.
         StorageError: The tuned checkpoint could not be written.
     """
-    config, method, target = run.record.config, make_method(run.record.config.method), torch_device(device)
+    config, target = run.record.config, torch_device(device)
+    if make_method(config.method).cross_fits:
+        raise InputError(
+            f"A run of method {config.method!r} cannot be fine-tuned for INT8: its threshold comes from students that are "
+            "gone, and would not be right for another one.",
+            expected="a run of method rd4ad",
+            hint="edgerd build-engine BUNDLE --max-auroc-drop 0.002 finds out which blocks can be INT8 as they are.",
+        )
     checkpoint = Checkpoint.open(run.newest_checkpoint_file)
-    teacher, student = networks_in(checkpoint, run)
-    teacher, student = teacher.to(target), student.to(target).eval()
+    networks = networks_in(checkpoint, run)
+    if networks.student is None:
+        raise WeightsError(f"{run.newest_checkpoint_file} holds no student.", hint="Train again into another folder.")
+    teacher, student = networks.teacher.to(target), networks.student.to(target)
     traced, progress, scales = Traced(teacher, student), checkpoint.progress, checkpoint.scales
-    optimiser = method.optimiser(student.parameters())
+    optimiser = rd4ad_optimiser(student.parameters())
     if scales is None:
         scales = activation_scales(traced, run.range_pictures(), teacher.info, target)
     else:
@@ -84,7 +96,7 @@ def tune(
             for group in optimiser.param_groups:
                 group["lr"] = _learning_rate(progress.tuning_steps, n_steps)
             image = image_from_frames(torch.from_numpy(tiles[batch]).to(target), teacher.info)
-            loss = method.loss(*traced.rounded_features(image, scales))
+            loss = global_cosine_loss(*traced.rounded_features(image, scales))
             optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             optimiser.step()

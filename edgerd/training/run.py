@@ -40,8 +40,8 @@ class TrainingConfig(Record):
     """Everything that decides what training gives."""
 
     teacher: str = "lite0"
-    student: str = "full"
-    method: str = "rd4ad"
+    student: str = "light"
+    method: str = "edge"
     preprocess: PreprocessSpec = PreprocessSpec()
     epochs: int | None = Field(default=None, ge=1)
     """None for the method's own number."""
@@ -50,8 +50,10 @@ class TrainingConfig(Record):
     tuning_steps: int | None = Field(default=None, ge=1)
     """Of the fine-tune for INT8; None where none was asked for."""
     batch_size: int = Field(default=16, ge=1)
-    holdout: float = Field(default=0.1, gt=0.0, lt=1.0)
-    """Part of the good pictures kept for the threshold; 8 at least."""
+    holdout: float | None = Field(default=None, gt=0.0, lt=1.0)
+    """Part of the good pictures kept for the threshold, 8 at least; None to train on all of them."""
+    cross_fit: int = Field(default=5, ge=2)
+    """Folds of the pictures, where all of them are trained on: each is looked at by a student that never saw it."""
     seed: int = Field(default=0, ge=0)
 
 
@@ -238,6 +240,16 @@ class RunFolder:
                 expected="scores that edgerd train has written",
                 hint="Train again into another folder.",
             ) from error
+
+    def save_cross_fit(self, record: CrossFitRecord) -> None:
+        """Keep the honest scores of the training pictures, in their order.
+
+        Raises:
+            StorageError: Disk full.
+        """
+        file = self.path / CROSS_FIT_FILE
+        with storage_errors(file, "Free some space, then go on with --resume."), replaced_file(file) as part:
+            part.write_text(record.model_dump_json() + "\n", encoding="utf-8")
 
     def _pictures(self, name: str) -> UInt8Array:
         file = self.path / name

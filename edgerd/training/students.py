@@ -113,7 +113,7 @@ def run_job(
     return True
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def student_maps(student: Student, store: FeatureStore, rows: npt.NDArray[np.intp]) -> tuple[Float32Array, ...]:
     """1 - cosine of some tiles, per scale float32 (len(rows), h_k, w_k), finest first."""
     scales: list[list[Tensor]] = [[] for _ in range(FINEST, 3)]
