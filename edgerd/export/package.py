@@ -61,7 +61,9 @@ def bundle_from_run(
         model=ModelRecord(
             teacher=config.teacher,
             student=config.student if networks.student else None,
-            prototypes=networks.prototypes.points.shape[0] * networks.prototypes.points.shape[1] if networks.prototypes else 0,
+            prototypes=networks.prototypes.points.shape[0] * networks.prototypes.points.shape[1]
+            if networks.prototypes
+            else 0,
             teacher_sha256=tensors_sha256(networks.teacher.state_dict()),
         ),
         training=TrainingRecord(
