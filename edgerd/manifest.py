@@ -120,8 +120,10 @@ class ThresholdRecord(Record):
     """k: the threshold is the k-th smallest of the n scores; None where it was extrapolated."""
     extrapolated: bool
     """True where n is too small for the rate asked for and a tail was fitted."""
+    n_left_out: int = Field(default=0, ge=0)
+    """Of n_good, where those are few, the ones that stand far outside the others and do not count."""
     largest_score: float
-    """The largest score of a good picture."""
+    """The largest score of a good picture that counts."""
     realised_rate_90: tuple[float, float] | None
     """90 % interval of the false-alarm rate that will be seen, from Beta(n + 1 - k, k); None where extrapolated."""
     n_more_needed: int = Field(ge=0)

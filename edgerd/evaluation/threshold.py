@@ -4,6 +4,8 @@ Split-conformal: of n such scores the ceil((n + 1)(1 - alpha))-th smallest is ex
 good pictures, whatever the law of the scores, as long as they are exchangeable (Vovk, Gammerman and Shafer 2005;
 Angelopoulos and Bates, arXiv:2107.07511). With fewer than 1 / alpha - 1 scores there is no such score, and an
 exponential tail is fitted to the largest of them instead (docs/decisions/threshold-tail.md compares the candidates).
+Of few scores, those that stand far outside the others do not count: one defect among thirty good pictures, or one good
+part under another light, would lift the threshold above most defects. Whoever took the pictures is told which they are.
 """
 
 from __future__ import annotations
@@ -14,9 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edgerd.errors import InputError
+from edgerd.evaluation.outliers import far_outside
 from edgerd.manifest import ThresholdRecord
 
 _TAIL_SCORES = 10
+FEW = 99
+"""With as many a rate of 1 % is settled, and one far outside changes the rank by one."""
 NEAREST = 20
 """Pictures that show how far an engine's scores moved at the threshold."""
 _ROUNDING = 1e-9
@@ -31,7 +36,8 @@ def threshold_from_scores(scores: npt.ArrayLike, false_alarm_rate: float) -> Thr
         false_alarm_rate: alpha, the share of good parts that may be called NG, between 0 and 1.
 
     Returns:
-        The record, `extrapolated` where alpha < 1 / (n + 1); then the threshold is not below the largest score.
+        The record, `extrapolated` where alpha < 1 / (n + 1); then the threshold is not below the largest score. Of fewer
+        than `FEW` scores, those far outside the others (`edgerd.evaluation.outliers`) do not count for any of this.
 
     Raises:
         InputError: The rate is outside (0, 1), a score is not finite, or there are too few scores.
@@ -39,17 +45,20 @@ def threshold_from_scores(scores: npt.ArrayLike, false_alarm_rate: float) -> Thr
     ordered = np.sort(np.asarray(scores, dtype=np.float64).ravel())
     n = ordered.size
     _check(ordered, false_alarm_rate)
-    rank = max(1, math.ceil((n + 1) * (1 - false_alarm_rate) - _ROUNDING))
-    extrapolated = rank > n
+    n_left_out = len(far_outside(ordered)) if n < FEW else 0
+    kept = ordered[: n - n_left_out]
+    rank = max(1, math.ceil((kept.size + 1) * (1 - false_alarm_rate) - _ROUNDING))
+    extrapolated = rank > kept.size
     return ThresholdRecord(
-        value=tail_threshold(ordered, false_alarm_rate) if extrapolated else float(ordered[rank - 1]),
+        value=tail_threshold(kept, false_alarm_rate) if extrapolated else float(kept[rank - 1]),
         false_alarm_rate=false_alarm_rate,
         n_good=n,
         rank=None if extrapolated else rank,
         extrapolated=extrapolated,
-        largest_score=float(ordered[-1]),
-        realised_rate_90=None if extrapolated else realised_rate_interval(n, rank),
-        n_more_needed=max(0, math.ceil(1 / false_alarm_rate - _ROUNDING) - 1 - n),
+        n_left_out=n_left_out,
+        largest_score=float(kept[-1]),
+        realised_rate_90=None if extrapolated else realised_rate_interval(kept.size, rank),
+        n_more_needed=max(0, math.ceil(1 / false_alarm_rate - _ROUNDING) - 1 - kept.size),
     )
 
 
@@ -88,10 +97,12 @@ def threshold_like(
         raise InputError("There are no pictures to compare an engine's scores on.", expected="one at least")
     nearest = np.argsort(np.abs(theirs - reference.value), kind="stable")[:NEAREST]
     shift = float(np.mean(ours[nearest] - theirs[nearest]))
-    largest = float(np.max(own)) if own.size == reference.n_good else reference.largest_score + shift
+    largest = reference.largest_score + shift
+    if own.size == reference.n_good:
+        largest = float(np.sort(own)[own.size - 1 - reference.n_left_out])
     value = reference.value + shift
     if reference.extrapolated:
-        value = max(value, largest, *own)
+        value = max(value, largest)
     return reference.model_copy(update={"value": value, "largest_score": largest})
 
 
@@ -143,7 +154,8 @@ def describe(record: ThresholdRecord) -> str:
         return (
             f"NG is a score above {record.value:.4g}, extrapolated: {record.n_good} good pictures are too few to "
             f"settle a false-alarm rate of {rate}.\n"
-            f"An exponential tail was fitted to their highest scores; the largest is {record.largest_score:.4g}.\n"
+            f"An exponential tail was fitted to their highest scores; the largest is {record.largest_score:.4g}"
+            f"{_left_out(record.n_left_out)}.\n"
             f"{more} would settle it: edgerd calibrate BUNDLE --from-camera URI --minutes M collects them."
         )
     low, high = record.realised_rate_90 or (0.0, 1.0)
@@ -153,6 +165,12 @@ def describe(record: ThresholdRecord) -> str:
         f"Expect {_percent(low)} to {_percent(high)} of good parts to be called NG (90 % interval, for parts like the "
         f"ones in those pictures)."
     )
+
+
+def _left_out(n: int) -> str:
+    if not n:
+        return ""
+    return f", but for {'one that stands' if n == 1 else f'{n} that stand'} far outside: parts like that will be NG"
 
 
 def _check(ordered: npt.NDArray[np.float64], false_alarm_rate: float) -> None:

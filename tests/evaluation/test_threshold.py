@@ -24,7 +24,7 @@ def test_99_pictures_settle_one_in_a_hundred_and_98_do_not():
 @given(scores_of_good, rates)
 def test_the_rank_is_the_split_conformal_one(scores, rate):
     record = threshold_from_scores(scores, rate)
-    n = len(scores)
+    n = len(scores) - record.n_left_out
     assert record.extrapolated == (record.n_more_needed > 0) == (record.rank is None)
     if record.rank is not None:
         assert record.value == sorted(scores)[record.rank - 1]
@@ -35,9 +35,24 @@ def test_the_rank_is_the_split_conformal_one(scores, rate):
 @given(scores_of_good, rates)
 def test_an_extrapolated_threshold_is_never_below_the_largest_score(scores, rate):
     record = threshold_from_scores(scores, rate)
-    assert record.largest_score == max(scores)
+    assert record.largest_score == sorted(scores)[len(scores) - 1 - record.n_left_out]
     if record.extrapolated:
-        assert max(scores) <= record.value < math.inf
+        assert record.largest_score <= record.value < math.inf
+
+
+def test_of_few_scores_one_far_outside_does_not_count():
+    """One defect among thirty good pictures would lift the threshold above most defects."""
+    scores = np.linspace(1.0, 1.2, 30)
+    clean, spoilt = (threshold_from_scores(values, 0.01) for values in (scores, np.append(scores, 3.0)))
+    assert spoilt.n_left_out == 1
+    assert spoilt.value == pytest.approx(clean.value, rel=0.05)
+    assert "one that stands far outside" in describe(spoilt)
+
+
+def test_of_many_scores_all_count():
+    """The promise of a rank holds whatever the law of the scores is, and only if none is left out."""
+    scores = np.append(np.linspace(1.0, 1.2, 120), [3.0, 3.1])
+    assert threshold_from_scores(scores, 0.01).value == 3.1
 
 
 @given(scores_of_good)
