@@ -11,6 +11,7 @@ from edgerd.data.dataset import read_mask_for
 from edgerd.data.pictures import read_picture
 from edgerd.data.preprocess import tile_boxes
 from edgerd.evaluation.report import Example, ReportData, hardest_pictures, write_report
+from edgerd.manifest import ModelRecord
 from edgerd.runtimes.choose import OpenedEngine
 
 

@@ -176,7 +176,8 @@ def _train(run: RunFolder, method: Method, teacher: Teacher, device: DeviceName,
     if not method.has_student:
         say(f"Done. Next: {export}")
     elif shown.loss is None:
-        say(f"Nothing left to train: {done}. To train longer, raise --steps{'' if method.cross_fits else ' or --epochs'}.")
+        longer = "--steps" if method.cross_fits else "--steps or --epochs"
+        say(f"Nothing left to train: {done}. To train longer, raise {longer}.")
     else:
         say(f"Trained: {done}; last loss {shown.loss:.4f}. Next: {export}")
 
@@ -186,9 +187,10 @@ def _warn_of_suspicious(run: RunFolder) -> None:
     from edgerd.evaluation.outliers import far_outside
 
     record = run.cross_fit_record()
-    for index in far_outside(record.scores) if record else ():
+    scores = record.scores if record else ()
+    for index in far_outside(scores):
         warn(
-            f"{run.record.train[index]} scores {record.scores[index]:.2f}, far above the others: if it shows a defect, "
+            f"{run.record.train[index]} scores {scores[index]:.2f}, far above the others: if it shows a defect, "
             "remove it and train again."
         )
 
@@ -333,5 +335,6 @@ def _describe(run: RunFolder, method: Method) -> None:
     if len(record.train) < _SETTLING_PICTURES:
         warn(
             f"{counted(len(record.train), 'picture')} cannot settle a false-alarm rate of 1 %: that takes "
-            f"{_SETTLING_PICTURES}. The threshold will be extrapolated; edgerd calibrate BUNDLE DATA adds pictures later."
+            f"{_SETTLING_PICTURES}. The threshold will be extrapolated; edgerd calibrate BUNDLE DATA adds pictures "
+            "later."
         )

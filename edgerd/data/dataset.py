@@ -133,7 +133,9 @@ def read_mask_for(picture: TestPicture, height: int, width: int) -> npt.NDArray[
     return mask
 
 
-def split_holdout(paths: Sequence[Path], fraction: float | None, seed: int) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+def split_holdout(
+    paths: Sequence[Path], fraction: float | None, seed: int
+) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     """Set good pictures aside for the threshold.
 
     Args:

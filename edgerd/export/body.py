@@ -28,8 +28,9 @@ _SCOPES = "pkg.torch.onnx.name_scopes"
 class Body(nn.Module):
     """Teacher, embedding and decoder in eval mode, BatchNorm folded, colour order and scale in the first convolution.
 
-    `forward`: float32 (N, 3, H, W), BGR minus `centre`, grey levels -> the teacher's three feature maps and, where there
-    is a student, the student's, finest first. The zero padding of the first convolution is exact this way: it stands for the mean.
+    `forward`: float32 (N, 3, H, W), BGR minus `centre`, grey levels -> the teacher's three feature maps and, where
+    there is a student, the student's, finest first. The zero padding of the first convolution is exact this way: it
+    stands for the mean.
     """
 
     def __init__(self, teacher: Teacher, student: Student | None) -> None:

@@ -139,7 +139,9 @@ def _prototype_maps(part: _GraphPart, prototypes: Prototypes) -> list[str]:
     return distances
 
 
-def _fuse(part: _GraphPart, maps: list[str], sizes: list[tuple[int, int]], fusion: Fusion, size: tuple[int, int]) -> None:
+def _fuse(
+    part: _GraphPart, maps: list[str], sizes: list[tuple[int, int]], fusion: Fusion, size: tuple[int, int]
+) -> None:
     """Maps -> the fused map; weights are in the matrices, and a map of no weight is left out."""
     spread = []
     for index, (name, (rows, columns), weight) in enumerate(zip(maps, sizes, fusion.weights, strict=True)):
@@ -176,7 +178,9 @@ def _score(part: _GraphPart, fusion: Fusion, height: int, width: int) -> None:
     part.nodes.append(
         helper.make_node("TopK", [flat, n], [highest, f"{highest}_positions"], name=highest, axis=1, sorted=0)
     )
-    part.node("ReduceMean", "mean", highest, part.constant("last_axis", np.array([1], np.int64)), output=SCORE, keepdims=0)
+    part.node(
+        "ReduceMean", "mean", highest, part.constant("last_axis", np.array([1], np.int64)), output=SCORE, keepdims=0
+    )
 
 
 def _sum_of_products(part: _GraphPart, name: str, left: str, right: str, axes: str) -> str:

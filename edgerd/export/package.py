@@ -61,7 +61,9 @@ def bundle_from_run(
         model=ModelRecord(
             teacher=config.teacher,
             student=config.student if networks.student else None,
-            prototypes=networks.prototypes.points.shape[0] * networks.prototypes.points.shape[1] if networks.prototypes else 0,
+            prototypes=networks.prototypes.points.shape[0] * networks.prototypes.points.shape[1]
+            if networks.prototypes
+            else 0,
             teacher_sha256=tensors_sha256(networks.teacher.state_dict()),
         ),
         training=TrainingRecord(
@@ -81,6 +83,7 @@ def bundle_from_run(
         holdout=(*held_out, *added),
         cross_fit=run.cross_fit_record(),
         ranges=tuple(for_ranges),
+        trained_on=tuple(sorted(run.training_pictures_sha256())),
     )
     return save_bundle(path, manifest, {GRAPH_FILE: graph, **held_out, **added, **for_ranges})
 

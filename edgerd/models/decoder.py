@@ -19,9 +19,7 @@ class Decoder(nn.Module):
         finest: The first of the teacher's stages that is given back; there are no stages of the decoder for finer ones.
     """
 
-    def __init__(
-        self, teacher: TeacherInfo, depths: tuple[int, int, int], width: float = 1.0, finest: int = 0
-    ) -> None:
+    def __init__(self, teacher: TeacherInfo, depths: tuple[int, int, int], width: float = 1.0, finest: int = 0) -> None:
         super().__init__()
         block, channels = teacher.block, teacher.channels
         inner = [int(c * width) for c in channels]
@@ -31,7 +29,9 @@ class Decoder(nn.Module):
             self.add_module(f"stage{scale + 1}", block.make_stage(before, inner[scale], depth, "up"))
             before = inner[scale]
         self.heads = nn.ModuleList(
-            nn.Identity() if inner[scale] == channels[scale] and not teacher.linear else nn.Conv2d(inner[scale], channels[scale], 1)
+            nn.Identity()
+            if inner[scale] == channels[scale] and not teacher.linear
+            else nn.Conv2d(inner[scale], channels[scale], 1)
             for scale in range(finest, 3)
         )
         initialise(self)

@@ -1,8 +1,8 @@
 """How far each patch of a picture is from the nearest patch of good parts.
 
-PatchCore's idea (Roth et al., "Towards Total Recall in Industrial Anomaly Detection", CVPR 2022), made for the edge: the
-teacher is small, the patches lie on the grid of its coarsest stage, and a few of them, the prototypes, stand for all. A
-map of distances is then a 1x1 convolution with one filter per prototype and a minimum:
+PatchCore's idea (Roth et al., "Towards Total Recall in Industrial Anomaly Detection", CVPR 2022), made for the edge:
+the teacher is small, the patches lie on the grid of its coarsest stage, and a few of them, the prototypes, stand for
+all. A map of distances is then a 1x1 convolution with one filter per prototype and a minimum:
 
     |q - p|^2 = |q|^2 + min_p (|p|^2 - 2 q p)
 

@@ -118,7 +118,7 @@ def save_checkpoint(
     tensors |= {f"prototypes.{key}": value for key, value in (prototypes or {}).items()}
     if fusion is not None:
         tensors[_FUSION] = torch.tensor([*fusion.weights, fusion.score_share], dtype=torch.float64)
-    for index, state in (optimiser.state_dict()["state"].items() if optimiser else ()):
+    for index, state in optimiser.state_dict()["state"].items() if optimiser else ():
         tensors |= {f"optimiser.{index}.{key}": value for key, value in state.items()}
     if scales is not None:
         tensors[_SCALES] = scales

@@ -125,9 +125,7 @@ def _random_places(n_tiles: int, n_positions: int, rng: np.random.Generator) -> 
     return [rng.permutation(n_positions)[:per_tile] for _ in range(n_tiles)]
 
 
-def _candidates(
-    store: FeatureStore, places: list[npt.NDArray[np.intp]], window: int
-) -> tuple[Tensor, Tensor]:
+def _candidates(store: FeatureStore, places: list[npt.NDArray[np.intp]], window: int) -> tuple[Tensor, Tensor]:
     """Patches float32 (m, C), and the tile of each, int64 (m,)."""
     found, tiles = [], []
     for rows in store.batches(np.arange(len(store)), _ROWS_AT_ONCE):

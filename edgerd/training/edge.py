@@ -4,8 +4,8 @@
 2. Prototypes: patches that stand for all. Each picture is looked at without its own.
 3. Students: one for each of K folds, trained on the others, looks at its fold; one is trained on all, and kept.
 4. So every picture has honest maps, by networks that never saw it. They say how much each map varies on good parts,
-   which decides its weight, and they give the scores that the threshold is found from: cross-conformal prediction (Vovk,
-   "Cross-conformal predictors", 2015; CV+, Barber et al., "Predictive inference with the jackknife+", Annals of
+   which decides its weight, and they give the scores that the threshold is found from: cross-conformal prediction
+   (Vovk, "Cross-conformal predictors", 2015; CV+, Barber et al., "Predictive inference with the jackknife+", Annals of
    Statistics 2021; for anomalies Hennhoefer and Preisach, arXiv:2402.16388).
 
 Why these maps and these weights: docs/decisions/edge-method.md.
@@ -107,7 +107,9 @@ def train_edge(
     chosen = choose_prototypes(store, owners, teacher.info, config.seed)
     bank_maps = honest_maps(chosen, store, owners)
     _set_nearest(chosen, bank_maps)
-    bank_maps = tuple(np.maximum(one, nearest) for one, nearest in zip(bank_maps, chosen.prototypes.nearest.numpy(), strict=True))
+    bank_maps = tuple(
+        np.maximum(one, nearest) for one, nearest in zip(bank_maps, chosen.prototypes.nearest.numpy(), strict=True)
+    )
     alone = _Honest(bank_maps, len(tiles) // n_tiles)
     _save(run, teacher, Progress(), {}, chosen, alone, (height, width))
     if not n_steps:
@@ -252,4 +254,3 @@ def _scores(maps: tuple[Float32Array, ...], fusion: Fusion, size: tuple[int, int
         found.append(scores_of_maps(fused(some, fusion, *size), fusion))
     scores: Float32Array = np.concatenate(found)
     return scores
-

@@ -21,7 +21,6 @@ from edgerd.training.report import StepReport
 from edgerd.training.restore import restore
 from edgerd.training.run import RunFolder
 
-
 Features = tuple[Tensor, ...]
 
 EPOCHS = 200

@@ -68,8 +68,8 @@ def tune(
     config, target = run.record.config, torch_device(device)
     if make_method(config.method).cross_fits:
         raise InputError(
-            f"A run of method {config.method!r} cannot be fine-tuned for INT8: its threshold comes from students that are "
-            "gone, and would not be right for another one.",
+            f"A run of method {config.method!r} cannot be fine-tuned for INT8: its threshold comes from students that "
+            "are gone, and would not be right for another one.",
             expected="a run of method rd4ad",
             hint="edgerd build-engine BUNDLE --max-auroc-drop 0.002 finds out which blocks can be INT8 as they are.",
         )

@@ -1,9 +1,9 @@
 """The student of `edge`: trained on stored features, with hard mining, in as many processes as there are cores.
 
 The loss is RD4AD's, one cosine per picture and scale, with two additions: positions that are already right get a tenth
-of the gradient (Guo et al., "Dinomaly", CVPR 2025, section 3.4; the share of them grows over the first half of training),
-and the features are dropped out before the embedding, so that the student cannot copy them ("noisy bottleneck", section
-3.2 there).
+of the gradient (Guo et al., "Dinomaly", CVPR 2025, section 3.4; the share of them grows over the first half of
+training), and the features are dropped out before the embedding, so that the student cannot copy them ("noisy
+bottleneck", section 3.2 there).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import queue
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ from edgerd.training.features import FeatureStore
 from edgerd.types import Float32Array
 
 FINEST = 2
-"""Only the coarsest stage is given back; the finer two are seen. Their maps are noise (docs/decisions/edge-method.md)."""
+"""Only the coarsest stage is given back: maps of the finer two, which are seen, are noise
+(docs/decisions/edge-method.md)."""
 LEARNING_RATE = 2e-3
 _LAST_LEARNING_RATE = 2e-4
 _WARM_UP_STEPS = 30
@@ -137,13 +139,13 @@ def mined_loss(teacher: tuple[Tensor, ...], student: tuple[Tensor, ...], easy_sh
     """
     losses = []
     for wanted, given in zip(teacher, student, strict=True):
-        wanted, given = wanted.float(), given.float()  # noqa: PLW2901
+        wanted, given = wanted.float(), given.float()
         if easy_share > 0:
             distance = 1 - F.cosine_similarity(wanted, given.detach(), dim=1)
             n_easy = max(1, int(easy_share * distance.numel()))
             limit = distance.flatten().kthvalue(n_easy).values
             weight = torch.where(distance <= limit, _EASY_GRADIENT, 1.0)[:, None]
-            given = weight * given + (1 - weight) * given.detach()  # noqa: PLW2901
+            given = weight * given + (1 - weight) * given.detach()
         losses.append(1 - F.cosine_similarity(wanted.flatten(1), given.flatten(1), dim=1).mean())
     return torch.stack(losses).sum()
 
@@ -220,7 +222,7 @@ def run_jobs(
         As `run_job`.
     """
     if n_processes == 1 or device.type != "cpu" or len(jobs) < 2:
-        return all(run_job(job, device, lambda loss, job=job: on_step(job.name, loss), should_stop) for job in jobs)  # type: ignore[misc]
+        return all(run_job(job, device, partial(on_step, job.name), should_stop) for job in jobs)
     context = multiprocessing.get_context("spawn")
     todo, told, stop = context.Queue(), context.Queue(), context.Event()
     for index in [*range(len(jobs)), *[None] * n_processes]:

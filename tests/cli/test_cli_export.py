@@ -7,6 +7,7 @@ import errno
 import pytest
 
 from edgerd.bundle import Bundle
+from edgerd.data.samples import write_dataset
 
 
 def test_a_fresh_bundle_works_at_once(edgerd, trained_run, parts, tmp_path):
@@ -50,6 +51,19 @@ def test_what_an_export_replaces_is_named(edgerd, trained_run, bundle):
         "is replaced: the engine onnxruntime fp32, the graph graph.fp16.trt.onnx will have to be made" in exported.err
     )
     assert Bundle.open(bundle.path).manifest.engines == ()
+
+
+def test_what_calibrate_did_is_not_undone_by_another_export(edgerd, trained_run, bundle, tmp_path):
+    more = write_dataset(tmp_path / "more", "ring", n_train=12, n_test_good=1, n_per_defect=1, size=96, seed=7)
+    assert edgerd("calibrate", bundle.path, more, "--false-alarm-rate", 0.05).exit_code == 0
+    before = Bundle.open(bundle.path).manifest
+    exported = edgerd("export", trained_run, "-o", bundle.path)
+    assert exported.exit_code == 0, exported.err
+    assert f"12 good pictures that were added to {bundle.path} earlier stay in it" in exported.out
+    after = Bundle.open(bundle.path).manifest
+    assert (after.threshold, after.holdout) == (before.threshold, before.holdout)
+    exported = edgerd("export", trained_run, "-o", bundle.path, "--no-pictures")
+    assert "leaves out the 12 good pictures that were added" in exported.err
 
 
 def test_a_full_disk_leaves_the_old_bundle(edgerd, trained_run, bundle, monkeypatch):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 from torch.nn import functional as F
 
-from edgerd.export.fusion import fusion_matrix
+from edgerd.models.fusion import fusion_matrix
 
 
 def upsampled_and_blurred(distance, height, width):
