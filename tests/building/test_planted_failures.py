@@ -68,7 +68,7 @@ def change(graph: onnx.GraphProto, ending: str, how: Callable[[np.ndarray], None
 
 
 def swap_two_channels(graph: onnx.GraphProto) -> None:
-    """Of the student's finest features, the two whose weights differ most; their scales and biases stay where they are."""
+    """Of the finest features, the two whose weights differ most; their scales and biases stay where they are."""
 
     def swap(weight: np.ndarray) -> None:
         order = np.argsort(weight.reshape(len(weight), -1).astype(np.float64).sum(axis=1))
