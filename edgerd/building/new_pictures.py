@@ -149,24 +149,27 @@ def _new_ones(
     )
     trained_on = for_ranges if manifest.trained_on is None else set(manifest.trained_on)
     found = [picture_sha256(picture) for picture in pictures]
-    n_trained_on = sum(digest in trained_on for digest in found)
-    if n_trained_on and (n_trained_on == len(found) or len(trained_on) < manifest.training.n_train):
-        raise _trained_on(bundle, source)
-    if n_trained_on:
-        say(f"left out: {n_trained_on} of {len(found)} pictures in {source}, training saw them.")
     first = {digest: index for index, digest in reversed(list(enumerate(found)))}
-    n_known, n_for_ranges = sum(d in have for d in found), sum(d in for_ranges - trained_on for d in found)
-    if n_for_ranges:
-        say(f"left out: {n_for_ranges} of {len(found)} pictures in {source}, INT8 ranges are found from them.")
-    if n_known:
-        say(f"{n_known} of {len(found)} pictures in {source} are in {bundle.path} already.")
+    known = have | for_ranges | trained_on
+    new = [index for index, digest in enumerate(found) if first[digest] == index and digest not in known]
+    n_trained_on, n_have, n_for_ranges = (
+        sum(digest in those for digest in found) for those in (trained_on, have, for_ranges - trained_on)
+    )
+    if n_trained_on and (not new or len(trained_on) < manifest.training.n_train):
+        raise _trained_on(bundle, source)
     if n_for_ranges == len(found):
         raise DatasetError(
             f"{source} holds no good picture that can be read and that nothing was found from before.",
             expected="pictures of good parts that training never saw",
             hint="Add some.",
         )
-    new = [i for i, digest in enumerate(found) if first[digest] == i and digest not in have | for_ranges | trained_on]
+    of = f"of {len(found)} pictures in {source}"
+    if n_trained_on:
+        say(f"left out: {n_trained_on} {of}, training saw them.")
+    if n_for_ranges:
+        say(f"left out: {n_for_ranges} {of}, INT8 ranges are found from them.")
+    if n_have:
+        say(f"{n_have} {of} are in {bundle.path} already.")
     return NewPictures(pictures[new], tuple(names[index] for index in new))
 
 

@@ -35,7 +35,7 @@ _PICTURES_PER_RATE = 1.5
 @click.option(
     "--defects",
     metavar="DIR",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=click.Path(path_type=Path),
     help="Show what thresholds would find of these defective pictures, and cost; nothing is stored of them.",
 )
 @click.pass_context
