@@ -52,7 +52,7 @@ def trained_run(parts: Path, made_once: Path) -> Path:
 
     torch.set_num_threads(1)
     spec = PreprocessSpec(height=64, width=64)
-    config = TrainingConfig(teacher="lite0", preprocess=spec, steps=24, batch_size=8, holdout=0.25)
+    config = TrainingConfig(method="rd4ad", student="full", preprocess=spec, steps=24, batch_size=8, holdout=0.25)
     run = RunFolder.prepare(made_once / "run", parts, config)
     train(run, load_teacher("lite0"), device="cpu")
     return run.path
