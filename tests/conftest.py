@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,33 +41,51 @@ def parts(made_once: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def trained_run(parts: Path, made_once: Path) -> Path:
-    """A run of the built-in teacher on `parts`, 64 px, 24 steps."""
-    if (made_once / "run").exists():
-        return made_once / "run"
+    """A run as `edgerd train` makes it by default, on `parts`: 64 px, 2 folds, 24 steps a student."""
+    return _trained(made_once / "run", parts, method="edge", student="light", steps=24, cross_fit=2)
+
+
+@pytest.fixture(scope="session")
+def rd4ad_run(parts: Path, made_once: Path) -> Path:
+    """A run of the paper's method on `parts`: 64 px, 24 steps, 10 pictures held out."""
+    return _trained(made_once / "rd4ad_run", parts, method="rd4ad", student="full", steps=24, holdout=0.25)
+
+
+def _trained(folder: Path, parts: Path, **settings: Any) -> Path:
+    if folder.exists():
+        return folder
     torch = pytest.importorskip("torch", reason="what trains the bundle is not installed", exc_type=ImportError)
 
     from edgerd.manifest import PreprocessSpec
     from edgerd.models.weights import load_teacher
-    from edgerd.training.loop import train
+    from edgerd.training.methods import make_method
     from edgerd.training.run import RunFolder, TrainingConfig
 
     torch.set_num_threads(1)
-    spec = PreprocessSpec(height=64, width=64)
-    config = TrainingConfig(teacher="lite0", preprocess=spec, steps=24, batch_size=8, holdout=0.25)
-    run = RunFolder.prepare(made_once / "run", parts, config)
-    train(run, load_teacher("lite0"), device="cpu")
+    config = TrainingConfig(preprocess=PreprocessSpec(height=64, width=64), batch_size=8, **settings)
+    run = RunFolder.prepare(folder, parts, config)
+    make_method(config.method).train(run, load_teacher("lite0"), device="cpu")
     return run.path
 
 
 @pytest.fixture(scope="session")
 def _exported(trained_run: Path, made_once: Path) -> Path:
-    if (made_once / "bundle").exists():
-        return made_once / "bundle"
+    return _bundle_of(trained_run, made_once / "bundle")
+
+
+@pytest.fixture(scope="session")
+def _rd4ad_exported(rd4ad_run: Path, made_once: Path) -> Path:
+    return _bundle_of(rd4ad_run, made_once / "rd4ad_bundle")
+
+
+def _bundle_of(run: Path, folder: Path) -> Path:
+    if folder.exists():
+        return folder
     from edgerd.building.calibrate import calibrate
     from edgerd.export.package import bundle_from_run
     from edgerd.training.run import RunFolder
 
-    bundle = bundle_from_run(RunFolder.open(trained_run), made_once / "bundle")
+    bundle = bundle_from_run(RunFolder.open(run), folder)
     calibrate(bundle, false_alarm_rate=0.01)
     return bundle.path
 
@@ -75,6 +94,12 @@ def _exported(trained_run: Path, made_once: Path) -> Path:
 def bundle(_exported: Path, tmp_path: Path) -> Bundle:
     """A calibrated bundle of `trained_run`; a copy, so that a test may change it."""
     return Bundle.open(shutil.copytree(_exported, tmp_path / "bundle"))
+
+
+@pytest.fixture
+def rd4ad_bundle(_rd4ad_exported: Path, tmp_path: Path) -> Bundle:
+    """A calibrated bundle of `rd4ad_run`, with held-out pictures; a copy likewise."""
+    return Bundle.open(shutil.copytree(_rd4ad_exported, tmp_path / "rd4ad_bundle"))
 
 
 @pytest.fixture(scope="session")

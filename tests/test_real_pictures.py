@@ -15,7 +15,7 @@ from edgerd.runtimes.choose import open_engine
 
 
 def bundle_of(data: Path, weights: Path, folder: Path, *, size: int = 256, **config: object) -> Bundle:
-    """Train as `edgerd train --teacher resnet18` does, export, calibrate."""
+    """Train as `edgerd train --method rd4ad --teacher resnet18` does, export, calibrate."""
     import torch
 
     from edgerd.export.package import bundle_from_run
@@ -25,7 +25,8 @@ def bundle_of(data: Path, weights: Path, folder: Path, *, size: int = 256, **con
 
     torch.set_num_threads(1)
     spec = PreprocessSpec(height=size, width=size)
-    run = RunFolder.prepare(folder / "run", data, TrainingConfig(teacher="resnet18", preprocess=spec, **config))
+    paper = TrainingConfig(teacher="resnet18", method="rd4ad", student="full", holdout=0.1, preprocess=spec, **config)
+    run = RunFolder.prepare(folder / "run", data, paper)
     train(run, load_teacher("resnet18", weights), device="cpu")
     return calibrate(bundle_from_run(run, folder / "bundle"), 0.05).bundle
 

@@ -90,7 +90,9 @@ def made_subject(folder: Path) -> Subject:
     data = folder / "parts"
     write_dataset(data, "ring", n_train=60, n_test_good=1, n_per_defect=1, size=SIZE)
     spec = PreprocessSpec(height=SIZE, width=SIZE)
-    config = TrainingConfig(teacher=TEACHER, preprocess=spec, steps=_STEPS, batch_size=4, holdout=0.25)
+    config = TrainingConfig(
+        teacher=TEACHER, student="full", method="rd4ad", preprocess=spec, steps=_STEPS, batch_size=4, holdout=0.25
+    )
     run = RunFolder.prepare(folder / "run", data, config)
     torch.manual_seed(0)
     train(run, make_teacher(TEACHER), device="cpu")  # the GPU is left to what is measured

@@ -106,11 +106,11 @@ def train(
     from edgerd.data.dataset import Dataset
     from edgerd.models.student import student_info
     from edgerd.training.device import default_threads, torch_device, use_threads
-    from edgerd.training.methods import make_method
     from edgerd.training.run import RunFolder, TrainingConfig
 
     torch_device(device)
-    how = make_method(method)
+    run = RunFolder.open(out) if resume else None
+    how = _method(ctx, method, run)
     use_threads(1 if how.cross_fits else threads or default_threads(usable_cores()))
     student_info(student or how.student)  # a typing error shows before minutes of reading pictures
     _refuse_others_options(how, epochs=epochs, steps=steps, holdout=holdout, cross_fit=cross_fit)
@@ -127,8 +127,7 @@ def train(
         seed=seed,
     )
     processes = threads or usable_cores()
-    if resume:
-        run = RunFolder.open(out)
+    if run:
         _refuse_changes(ctx, run, config)
         if not run.is_of(data):
             raise DatasetError(
@@ -150,6 +149,14 @@ def train(
     _train(run, how, loaded, device, processes)
 
 
+def _method(ctx: click.Context, name: str, run: RunFolder | None) -> Method:
+    """The method that is asked for; a run that goes on has its own."""
+    from edgerd.training.methods import make_method
+
+    given = ctx.get_parameter_source("method") is ParameterSource.COMMANDLINE
+    return make_method(name if given or not run else run.record.config.method)
+
+
 def _train(run: RunFolder, method: Method, teacher: Teacher, device: DeviceName, processes: int) -> None:
     from edgerd.training.device import torch_device
 
@@ -169,7 +176,8 @@ def _train(run: RunFolder, method: Method, teacher: Teacher, device: DeviceName,
     done = steps if method.cross_fits else f"{counted(progress.epoch, 'epoch')}, {steps}"
     export = f"edgerd export {quoted(run.path)} -o BUNDLE"
     if stop.is_set():
-        say(f"Stopped after {done}. Continue with: {_resume_command(run)}")
+        what = "; students that are done are kept" if method.cross_fits else f" after {done}"
+        say(f"Stopped{what}. Continue with: {_resume_command(run)}")
         raise click.exceptions.Exit(INTERRUPTED)
     if method.cross_fits:
         _warn_of_suspicious(run)
@@ -315,11 +323,11 @@ def _refuse_others_options(method: Method, **given: float | None) -> None:
     own |= {"epochs", "holdout"} if not method.cross_fits else {"cross_fit"} if method.has_student else set()
     for name, value in given.items():
         if value is not None and name not in own:
-            option = f"--{name.replace('_', '-')}"
+            option, other = f"--{name.replace('_', '-')}", "rd4ad" if name in ("epochs", "holdout") else "edge"
             raise InputError(
                 f"{option} {value:g} is of no use to method {method.name}.",
                 expected=", ".join(f"--{one.replace('_', '-')}" for one in sorted(own)) or "no number of steps",
-                hint=f"Leave it out, or choose another method: --method {'edge' if name == 'cross_fit' else 'rd4ad'}",
+                hint=f"Leave it out, or choose another method: --method {other}",
             )
 
 

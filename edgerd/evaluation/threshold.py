@@ -36,8 +36,9 @@ def threshold_from_scores(scores: npt.ArrayLike, false_alarm_rate: float) -> Thr
         false_alarm_rate: alpha, the share of good parts that may be called NG, between 0 and 1.
 
     Returns:
-        The record, `extrapolated` where alpha < 1 / (n + 1); then the threshold is not below the largest score. Of fewer
-        than `FEW` scores, those far outside the others (`edgerd.evaluation.outliers`) do not count for any of this.
+        The record, `extrapolated` where alpha < 1 / (n + 1); then the threshold is not below the largest score. Of
+        fewer than `FEW` scores, those far outside the others (`edgerd.evaluation.outliers`) do not count for any of
+        this.
 
     Raises:
         InputError: The rate is outside (0, 1), a score is not finite, or there are too few scores.

@@ -32,6 +32,7 @@ from edgerd.training.choose_prototypes import Chosen, choose_prototypes, honest_
 from edgerd.training.device import DeviceName, deterministic, torch_device
 from edgerd.training.features import FeatureStore, compute_features
 from edgerd.training.report import StepReport
+from edgerd.training.restore import restore
 from edgerd.training.run import RunFolder
 from edgerd.training.students import FINEST, StudentJob, run_jobs
 from edgerd.types import Float32Array
@@ -70,11 +71,12 @@ def train_edge(
 ) -> Progress:
     """Train as the module says, from the last student that was done.
 
-    A run that is stopped after its prototypes were chosen can be exported: as prototypes alone.
+    A run that is stopped after its prototypes were chosen can be exported: as prototypes alone, or with the student
+    that it had before it was asked for another number of steps.
 
     Args:
         run: Prepared, with method "edge" or "prototypes".
-        teacher: Pretrained; moved to the device.
+        teacher: Pretrained; moved to the device. Where there is a checkpoint it gets the weights from there.
         device: "auto" takes CUDA where it is.
         processes: Students that are trained at the same time on a CPU.
         on_step: Told after each step of any student.
@@ -92,10 +94,11 @@ def train_edge(
     """
     config, target = run.record.config, torch_device(device)
     n_steps = (config.steps or STEPS) if config.method == "edge" else 0
-    if run.checkpoint_file.exists():
-        checkpoint = Checkpoint.open(run.checkpoint_file)
-        if checkpoint.prototypes and checkpoint.progress.total_steps == n_steps:
-            return checkpoint.progress
+    before = Checkpoint.open(run.checkpoint_file) if run.checkpoint_file.exists() else None
+    if before:
+        restore(teacher, None, before, run)
+        if before.progress.total_steps == n_steps:
+            return before.progress
     height, width = config.preprocess.height, config.preprocess.width
     n_tiles = config.preprocess.n_tiles
     tiles = run.training_tiles()
@@ -111,7 +114,8 @@ def train_edge(
         np.maximum(one, nearest) for one, nearest in zip(bank_maps, chosen.prototypes.nearest.numpy(), strict=True)
     )
     alone = _Honest(bank_maps, len(tiles) // n_tiles)
-    _save(run, teacher, Progress(), {}, chosen, alone, (height, width))
+    if not before:
+        _save(run, teacher, Progress(), {}, chosen, alone, (height, width))
     if not n_steps:
         shutil.rmtree(run.path / _FEATURES_FOLDER, ignore_errors=True)
         return Progress()
@@ -128,7 +132,7 @@ def train_edge(
         on_step(StepReport(Progress(student, step + 1, n_done), len(jobs) * n_steps, n_steps, loss, "student"))
 
     if not run_jobs(todo, processes, target, on_loss, should_stop):
-        return Progress()
+        return before.progress if before else Progress()
     student_maps = _fold_maps(jobs[1:], len(store))
     student = {
         key.removeprefix("student."): value

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,20 +75,18 @@ def compute_features(
         StorageError: Disk full.
     """
     device = next(teacher.parameters()).device
-    with storage_errors(folder, "Free some space, then go on with --resume."):
+    with storage_errors(folder, "Free some space, then go on with --resume."), ExitStack() as stack:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        files: list[npt.NDArray[np.float16]] = []
+        files = [stack.enter_context((folder / name).open("wb")) for name in _FILES]
         for first in range(0, len(tiles), _TILES_AT_ONCE):
             frames = torch.from_numpy(np.array(tiles[first : first + _TILES_AT_ONCE])).to(device)
             found: tuple[Tensor, ...] = teacher(image_from_frames(frames, teacher.info))
-            if not files:
-                files = [
-                    np.lib.format.open_memmap(folder / name, "w+", np.float16, (len(tiles), *stage.shape[1:]))
-                    for name, stage in zip(_FILES, found, strict=True)
-                ]
             for file, stage in zip(files, found, strict=True):
-                file[first : first + len(frames)] = stage.clamp(-_LARGEST, _LARGEST).half().cpu().numpy()
+                if not first:
+                    header = {"descr": "<f2", "fortran_order": False, "shape": (len(tiles), *stage.shape[1:])}
+                    np.lib.format.write_array_header_1_0(file, header)
+                # not through mapped memory, where a full disk ends the process without a word
+                file.write(stage.clamp(-_LARGEST, _LARGEST).half().cpu().numpy().astype("<f2").tobytes())
             on_tiles(len(frames))
-        del files
     return FeatureStore.open(folder)

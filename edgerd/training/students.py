@@ -12,7 +12,9 @@ import math
 import multiprocessing
 import queue
 import signal
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -225,13 +227,15 @@ def run_jobs(
         return all(run_job(job, device, partial(on_step, job.name), should_stop) for job in jobs)
     context = multiprocessing.get_context("spawn")
     todo, told, stop = context.Queue(), context.Queue(), context.Event()
+    n_processes = min(n_processes, len(jobs))
     for index in [*range(len(jobs)), *[None] * n_processes]:
         todo.put(index)
     processes = [
         context.Process(target=_work, args=(list(jobs), todo, told, stop), daemon=True) for _ in range(n_processes)
     ]
-    for process in processes:
-        process.start()
+    with _ignored_interrupts():
+        for process in processes:
+            process.start()
     try:
         return _listen(jobs, processes, told, stop, on_step, should_stop)
     finally:
@@ -255,10 +259,11 @@ def _listen(
         if should_stop():
             stop.set()
             return False
+        is_anyone_there = any(process.is_alive() for process in processes)
         try:
             kind, index, value = told.get(timeout=_POLL_S)
         except queue.Empty:
-            if not any(process.is_alive() for process in processes):
+            if not is_anyone_there:
                 raise WeightsError(
                     "The processes that train the students ended before they were done.",
                     expected="enough memory for them",
@@ -272,6 +277,19 @@ def _listen(
         else:
             on_step(jobs[index].name, value)
     return True
+
+
+@contextmanager
+def _ignored_interrupts() -> Iterator[None]:
+    """Processes that are started inside ignore Ctrl-C from the first moment: it is for the one that started them."""
+    if threading.current_thread() is not threading.main_thread():  # no other may say what a signal does
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _work(jobs: Sequence[StudentJob], todo: Any, told: Any, stop: Any) -> None:

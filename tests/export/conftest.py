@@ -10,16 +10,16 @@ from torch import nn
 
 from edgerd.export.graph import graph_from_networks
 from edgerd.models.blocks import BlockSpec
-from edgerd.models.student import Student, make_student
-from edgerd.models.teachers import Teacher, make_teacher
+from edgerd.models.networks import Networks
+from edgerd.models.student import make_student
+from edgerd.models.teachers import make_teacher
 from edgerd.models.teachers.resnet import ResNet
 from edgerd.models.teachers.teacher import TeacherInfo
 from edgerd.models.weights import load_teacher
 
 
 class Exported(NamedTuple):
-    teacher: Teacher
-    student: Student
+    networks: Networks
     height: int
     width: int
     graph: bytes
@@ -64,8 +64,8 @@ def export(name):
     make, student, height, width = ARCHITECTURES[name]
     torch.manual_seed(0)
     teacher = with_trained_statistics(make())
-    student = with_trained_statistics(make_student(teacher.info, student)).eval()
-    return Exported(teacher, student, height, width, graph_from_networks(teacher, student, height, width))
+    networks = Networks(teacher, with_trained_statistics(make_student(teacher.info, student)).eval())
+    return Exported(networks, height, width, graph_from_networks(networks, height, width))
 
 
 @pytest.fixture(scope="session", params=ARCHITECTURES)

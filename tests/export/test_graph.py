@@ -31,8 +31,9 @@ def run(graph, frames, outputs=("anomaly_map", "score")):
 @torch.inference_mode()
 def distances_in_torch(exported, frames):
     """1 - cosine per scale, straight from the networks: nothing folded, nothing fused."""
-    features = exported.teacher(image_from_frames(torch.from_numpy(frames), exported.teacher.info))
-    pairs = zip(features, exported.student(features), strict=True)
+    teacher, student = exported.networks.teacher, exported.networks.student
+    features = teacher(image_from_frames(torch.from_numpy(frames), teacher.info))
+    pairs = zip(features, student(features), strict=True)
     return [1 - F.cosine_similarity(wanted, given, dim=1) for wanted, given in pairs]
 
 
@@ -55,7 +56,7 @@ def test_maps_and_scores_are_pytorchs(exported):
     assert expected.std() > 1e-3  # there is something to see
     np.testing.assert_allclose(anomaly_map, expected, rtol=0, atol=1e-4)
     np.testing.assert_allclose(score, expected.max(axis=(1, 2)), rtol=0, atol=1e-4)
-    assert check_against_networks(exported.graph, exported.teacher, exported.student, frames) <= 1e-4
+    assert check_against_networks(exported.graph, exported.networks, frames) <= 1e-4
 
 
 def test_input_and_outputs_are_the_contracts(exported, model):
@@ -119,7 +120,11 @@ def test_blocks_come_one_after_another(model):
 
 def test_names_say_which_layer_it_was(exported, model):
     names = {node.name for node in model.graph.node}
-    layers = ("stem", "stage5.2.depthwise") if exported.teacher.info.name == "lite0" else ("conv1", "layer3.0.conv1")
+    layers = (
+        ("stem", "stage5.2.depthwise")
+        if exported.networks.teacher.info.name == "lite0"
+        else ("conv1", "layer3.0.conv1")
+    )
     assert {*(f"teacher/{layer}/Conv" for layer in layers), "embedding/down2.0/Conv"} <= names
     assert any(name.startswith("decoder/stage1.0.") and name.endswith("/ConvTranspose") for name in names)
 
@@ -169,13 +174,13 @@ def test_the_head_is_all_that_comes_after_the_features(model):
 def test_the_same_networks_give_the_same_bytes_without_a_word_or_a_change(small, capfd):
     logger = logging.getLogger("torch.onnx._internal.exporter._registration")
     filters = list(logger.filters)
-    before = {key: value.clone() for key, value in small.student.state_dict().items()}
-    again = graph_from_networks(small.teacher, small.student, small.height, small.width)
+    before = {key: value.clone() for key, value in small.networks.student.state_dict().items()}
+    again = graph_from_networks(small.networks, small.height, small.width)
     assert again == small.graph
     assert capfd.readouterr() == ("", "")
     assert logger.filters == filters
-    assert all(torch.equal(value, before[key]) for key, value in small.student.state_dict().items())
-    assert not small.student.training
+    assert all(torch.equal(value, before[key]) for key, value in small.networks.student.state_dict().items())
+    assert not small.networks.student.training
 
 
 def test_another_opset_than_asked_for_is_an_error(small, monkeypatch):
@@ -184,5 +189,5 @@ def test_another_opset_than_asked_for_is_an_error(small, monkeypatch):
     )
     monkeypatch.setattr(torch.onnx, "export", lambda *args, **kwargs: program)
     with pytest.raises(EdgerdError, match="exported ONNX opset 18") as caught:
-        graph_from_networks(small.teacher, small.student, 64, 64)
+        graph_from_networks(small.networks, 64, 64)
     assert caught.value.expected == "opset 20"

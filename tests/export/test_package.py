@@ -20,8 +20,8 @@ from edgerd.export.package import bundle_from_run
 from edgerd.manifest import GRAPH_FILE, CrossFitRecord, PreprocessSpec
 from edgerd.models.weights import load_teacher, tensors_sha256
 from edgerd.training.checkpoint import Checkpoint, save_checkpoint
-from edgerd.training.loop import networks_of, train
-from edgerd.training.methods import make_method
+from edgerd.training.loop import rd4ad_optimiser, train
+from edgerd.training.restore import networks_of
 from edgerd.training.run import RunFolder, TrainingConfig
 
 
@@ -72,11 +72,11 @@ def test_it_says_how_close_the_graph_is(fresh):
 
 
 def test_its_graph_gives_the_maps_of_the_run(fresh, run):
-    teacher, student, _ = networks_of(run)
+    networks, _ = networks_of(run)
     frames = run.holdout_pictures()[:, 0]
     session = ort.InferenceSession(fresh[0].read(GRAPH_FILE), providers=["CPUExecutionProvider"])
     (given,) = session.run(["anomaly_map"], {"frame": frames})
-    np.testing.assert_allclose(given, reference_maps(teacher, student, frames), rtol=0, atol=1e-4)
+    np.testing.assert_allclose(given, reference_maps(networks, frames), rtol=0, atol=1e-4)
 
 
 def test_its_pictures_are_the_held_out_and_some_training_ones(fresh, run):
@@ -99,7 +99,7 @@ def test_without_pictures_it_is_smaller_and_has_the_same_id(fresh, run, quick, t
 
 def test_the_pictures_of_tiles_lie_side_by_side(parts, fresh, tmp_path, monkeypatch):
     spec = PreprocessSpec(height=64, width=64, tiles=parse_tiles("1x2"))
-    config = TrainingConfig(teacher="lite0", student="light", preprocess=spec, steps=1, batch_size=8)
+    config = TrainingConfig(method="rd4ad", preprocess=spec, steps=1, batch_size=8, holdout=0.1)
     run = RunFolder.prepare(tmp_path / "run", parts, config)
     train(run, load_teacher("lite0"), device="cpu")
     monkeypatch.setattr(package, "graph_from_networks", lambda *args: b"graph")
@@ -131,7 +131,7 @@ def test_a_checkpoint_with_nan_is_refused(run, parts, tmp_path):
     spoilt = RunFolder.prepare(tmp_path / "run", parts, run.record.config)
     checkpoint = Checkpoint.open(run.checkpoint_file)
     checkpoint.student["decoder.stage1.0.bn1.bias"][0] = float("nan")
-    optimiser = make_method("rd4ad").optimiser([torch.nn.Parameter(torch.zeros(1))])
+    optimiser = rd4ad_optimiser([torch.nn.Parameter(torch.zeros(1))])
     save_checkpoint(spoilt.checkpoint_file, checkpoint.progress, checkpoint.student, checkpoint.teacher, optimiser)
     with pytest.raises(WeightsError, match=r"not finite in student\.decoder\.stage1\.0\.bn1\.bias"):
         bundle_from_run(spoilt, tmp_path / "bundle")

@@ -144,3 +144,26 @@ def test_an_unknown_student_is_named_with_those_there_are():
     with pytest.raises(InputError, match="no student named 'huge'") as caught:
         make_student(make_teacher("lite0").info, "huge")
     assert all(name in caught.value.expected for name in STUDENTS)
+
+
+@pytest.mark.parametrize("name", STUDENTS)
+@pytest.mark.parametrize("finest", [0, 1, 2])
+def test_a_student_of_the_coarser_stages_gives_back_these_and_has_nothing_for_the_others(name, finest):
+    info = make_teacher("lite0").info
+    student = make_student(info, name, finest).eval()
+    features = tuple(torch.randn(2, c, 64 // s, 96 // s) for c, s in zip(info.channels, info.strides, strict=True))
+    with torch.no_grad():
+        assert [f.shape for f in student(features)] == [f.shape for f in features[finest:]]
+    stages = {key.split(".")[1] for key in student.state_dict() if key.startswith("decoder.stage")}
+    assert stages == {f"stage{scale + 1}" for scale in range(finest, 3)}
+    assert len(student.decoder.heads) == 3 - finest
+
+
+def test_a_student_of_the_coarsest_stage_sees_the_finer_ones():
+    info = make_teacher("lite0").info
+    student = make_student(info, "light", 2).eval()
+    features = [torch.randn(1, c, 64 // s, 64 // s) for c, s in zip(info.channels, info.strides, strict=True)]
+    with torch.no_grad():
+        before = student(tuple(features))[0]
+        features[0] = features[0] + 1
+        assert not torch.allclose(student(tuple(features))[0], before)

@@ -24,13 +24,14 @@ def pooled_graph() -> bytes:
     torch = pytest.importorskip("torch", reason="what exports it is not installed", exc_type=ImportError)
 
     from edgerd.export.graph import graph_from_networks
+    from edgerd.models.networks import Networks
     from edgerd.models.student import make_student
     from edgerd.models.teachers.resnet import ResNet
     from edgerd.models.teachers.teacher import TeacherInfo
 
     torch.manual_seed(0)
     teacher = ResNet(TeacherInfo("mini", (8, 12, 16), (1, 1, 1)), stem=8).requires_grad_(False).eval()
-    return graph_from_networks(teacher, make_student(teacher.info).eval(), 64, 64)
+    return graph_from_networks(Networks(teacher, make_student(teacher.info).eval()), 64, 64)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from edgerd.export.graph import graph_from_networks
+from edgerd.models.networks import Networks
 from edgerd.models.student import make_student
 from edgerd.models.teachers import make_teacher
 from edgerd.models.weights import load_teacher
@@ -57,7 +58,7 @@ def test_graphs_of_real_students_keep_every_rule_and_the_maps(teacher_name):
     is_built_in = teacher_name == "lite0"
     teacher = load_teacher("lite0") if is_built_in else with_some_statistics(make_teacher(teacher_name)).eval()
     student = with_some_statistics(make_student(teacher.info, "full")).eval()
-    graph = graph_from_networks(teacher, student, SIDE, SIDE)
+    graph = graph_from_networks(Networks(teacher, student), SIDE, SIDE)
     pictures = frames(8)
     expected = maps(graph, pictures)
     int8 = tensorrt_int8_graph(graph, collect_ranges(graph, pictures))

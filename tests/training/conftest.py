@@ -6,6 +6,8 @@ from edgerd.manifest import PreprocessSpec
 from edgerd.models.teachers import TEACHERS
 from edgerd.training.run import RunFolder, TrainingConfig
 
+RD4AD = {"teacher": "mini", "method": "rd4ad", "student": "full", "holdout": 0.1}
+
 
 @pytest.fixture(autouse=True)
 def _mini_teacher(monkeypatch):
@@ -26,10 +28,10 @@ def pictures(tmp_path):
 
 @pytest.fixture
 def new_run(tmp_path, pictures):
-    """Prepare another run on the pictures: 3 batches of 5, 5 and 6 make an epoch."""
+    """Prepare another run of method rd4ad on the pictures: 3 batches of 5, 5 and 6 make an epoch."""
 
     def prepare(name="run", **settings):
-        settings = {"teacher": "mini", "batch_size": 5, "preprocess": PreprocessSpec(height=64, width=64)} | settings
+        settings = RD4AD | {"batch_size": 5, "preprocess": PreprocessSpec(height=64, width=64)} | settings
         return RunFolder.prepare(tmp_path / name, pictures, TrainingConfig(**settings))
 
     return prepare

@@ -13,7 +13,7 @@ from edgerd.errors import StorageError, WeightsError
 from edgerd.models.student import make_student
 from edgerd.models.teachers import make_teacher
 from edgerd.training.checkpoint import Checkpoint, Progress, save_checkpoint
-from edgerd.training.methods import make_method
+from edgerd.training.loop import rd4ad_optimiser
 
 PROGRESS = Progress(epoch=3, step=2, total_steps=11)
 
@@ -24,7 +24,7 @@ def saved(tmp_path):
     torch.manual_seed(0)
     teacher = make_teacher("mini")
     student = make_student(teacher.info)
-    optimiser = make_method("rd4ad").optimiser(student.parameters())
+    optimiser = rd4ad_optimiser(student.parameters())
     sum(output.square().mean() for output in student(teacher(torch.randn(2, 3, 64, 64)))).backward()
     optimiser.step()
     content = (PROGRESS, student.state_dict(), teacher.state_dict(), optimiser)

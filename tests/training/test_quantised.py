@@ -18,9 +18,9 @@ from edgerd.precision.body import first_block
 from edgerd.precision.quantise import quantised_graph
 from edgerd.precision.ranges import collect_ranges
 from edgerd.training.checkpoint import Checkpoint, Progress
-from edgerd.training.loop import networks_of, train
-from edgerd.training.methods import global_cosine_loss
+from edgerd.training.loop import global_cosine_loss, train
 from edgerd.training.quantised import activation_scales, tune
+from edgerd.training.restore import networks_of
 from edgerd.training.run import RunFolder
 
 N_PICTURES = 8
@@ -30,9 +30,9 @@ N_PICTURES = 8
 def small_run(trained_run, tmp_path_factory):
     """The session's run in a folder of its own, and its networks' rounding."""
     run = RunFolder.open(shutil.copytree(trained_run, tmp_path_factory.mktemp("tuned") / "run"))
-    teacher, student, _ = networks_of(run)
-    traced = Traced(teacher, student)
-    scales = activation_scales(traced, run.range_pictures(N_PICTURES), teacher.info, torch.device("cpu"))
+    networks, _ = networks_of(run)
+    traced = Traced(networks.teacher, networks.student)
+    scales = activation_scales(traced, run.range_pictures(N_PICTURES), networks.teacher.info, torch.device("cpu"))
     return run, traced, scales
 
 
@@ -40,8 +40,7 @@ def small_run(trained_run, tmp_path_factory):
 def int8_graph(small_run):
     """What is deployed."""
     run, _, _ = small_run
-    teacher, student, _ = networks_of(run)
-    graph = graph_from_networks(teacher, student, 64, 64)
+    graph = graph_from_networks(networks_of(run)[0], 64, 64)
     ranges = collect_ranges(graph, run.range_pictures(N_PICTURES))
     return quantised_graph(graph, ranges, "u8s8", high_precision=first_block(load_from_string(graph).graph))
 
@@ -65,7 +64,7 @@ def test_it_computes_what_the_int8_graph_computes(small_run, int8_graph):
     """
     run, traced, scales = small_run
     pictures = run.holdout_pictures()
-    image = image_of(pictures, networks_of(run)[0])
+    image = image_of(pictures, networks_of(run)[0].teacher)
     names = [f"{side}_{scale}" for side in ("teacher", "student") for scale in range(3)]
     model = load_from_string(int8_graph)
     for name in names:
@@ -97,11 +96,11 @@ def as_arrays(features):
 
 def loss_in_int8(run, pictures):
     """Of the run's newest student on pictures, with scales found for it as the export will."""
-    teacher, student, _ = networks_of(run)
-    traced = Traced(teacher, student)
-    scales = activation_scales(traced, run.range_pictures(N_PICTURES), teacher.info, torch.device("cpu"))
+    networks, _ = networks_of(run)
+    traced = Traced(networks.teacher, networks.student)
+    scales = activation_scales(traced, run.range_pictures(N_PICTURES), networks.teacher.info, torch.device("cpu"))
     with torch.no_grad():
-        return float(global_cosine_loss(*traced.rounded_features(image_of(pictures, teacher), scales)))
+        return float(global_cosine_loss(*traced.rounded_features(image_of(pictures, networks.teacher), scales)))
 
 
 def test_it_lowers_the_loss_in_int8_on_pictures_it_never_saw(small_run, tmp_path):
@@ -180,7 +179,7 @@ def test_training_on_makes_the_fine_tune_outdated(trained):
     assert run.tuned_file.exists()  # nothing was left to train
     train(run.extend(steps=5), make_teacher("mini"), device="cpu")
     assert not run.tuned_file.exists()
-    assert networks_of(run)[2] == Progress(1, 2, 5)
+    assert networks_of(run)[1] == Progress(1, 2, 5)
 
 
 def test_the_tuned_student_is_exported_and_the_bundle_says_so(trained, tmp_path):
@@ -195,7 +194,7 @@ def test_the_tuned_student_is_exported_and_the_bundle_says_so(trained, tmp_path)
 
 
 def student_bytes(run):
-    return [tensor.numpy().tobytes() for tensor in networks_of(run)[1].state_dict().values()]
+    return [tensor.numpy().tobytes() for tensor in networks_of(run)[0].student.state_dict().values()]
 
 
 def test_a_run_without_a_checkpoint_says_what_to_type(new_run):

@@ -20,7 +20,7 @@ from edgerd.training.loop import train
 from edgerd.training.run import RunFolder, TrainingConfig
 
 SPEC = PreprocessSpec(height=64, width=64)
-CONFIG = TrainingConfig(teacher="mini", preprocess=SPEC, steps=2)
+CONFIG = TrainingConfig(teacher="mini", method="rd4ad", student="full", holdout=0.1, preprocess=SPEC, steps=2)
 
 
 def files_of(folder):
@@ -173,7 +173,7 @@ def test_a_region_that_leaves_the_picture_is_named(tmp_path, pictures):
 
 def test_one_picture_of_one_embedding_position_is_too_little_for_a_batch(tmp_path, pictures):
     smallest = PreprocessSpec(height=32, width=32)
-    config = TrainingConfig(teacher="mini", preprocess=smallest, steps=2, batch_size=1)
+    config = CONFIG.model_copy(update={"preprocess": smallest, "batch_size": 1})
     with pytest.raises(SpecError, match="one at a time") as caught:
         RunFolder.prepare(tmp_path / "run", pictures, config)
     assert "--batch-size" in caught.value.hint

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from edgerd.errors import MissingDependencyError, WeightsError
 from edgerd.models.teachers import make_teacher
 from edgerd.training.checkpoint import Checkpoint, Progress
-from edgerd.training.loop import batches, networks_of, train
+from edgerd.training.loop import batches, train
+from edgerd.training.restore import networks_of
 
 STEPS_PER_EPOCH = 3
 
@@ -158,13 +159,14 @@ def test_a_teacher_that_gives_nan_stops_training_and_the_checkpoint_stays(new_ru
     assert "--seed" in caught.value.hint
     assert run.checkpoint_file.exists() == bool(after)
     if after:
-        assert networks_of(run)[2] == Progress(1, 0, 3)
+        assert networks_of(run)[1] == Progress(1, 0, 3)
 
 
 def test_its_networks_come_back_ready_to_use(new_run):
     run, teacher = new_run(steps=4), pretrained()
     train(run, teacher, device="cpu")
-    loaded, student, progress = networks_of(run)
+    networks, progress = networks_of(run)
+    loaded, student = networks.teacher, networks.student
     assert progress == Progress(1, 1, 4)
     assert all(torch.equal(value, teacher.state_dict()[key]) for key, value in loaded.state_dict().items())
     assert not any(module.training for module in (*loaded.modules(), *student.modules()))
