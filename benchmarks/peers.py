@@ -131,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=_absolute, required=True, help="the folder of the data sets, MVTec's layout")
     parser.add_argument("--sets", nargs="+", default=["metal_nut"], help="data sets in it")
-    parser.add_argument("--weights", type=_absolute, help="ImageNet weights of ResNet18 up to layer 3, .safetensors")
+    parser.add_argument("--weights", type=_absolute, required=True, help="ResNet18 up to layer 3, ImageNet, .safetensors")
     parser.add_argument("--work", type=_absolute, required=True, help="where what is trained is kept")
     parser.add_argument("--bundle", action="append", default=[], metavar="SET:NAME=BUNDLE[:RUNTIME[:PRECISION]]")
     parser.add_argument("--edgerd", action="append", default=[], metavar="NAME=TRAIN OPTIONS | BUILD OPTIONS")

@@ -88,4 +88,4 @@ def _auroc(judgements: Sequence[Judgement], defective: np.ndarray[Any, np.dtype[
     """Of the frames that have a score."""
     scored = [judgement.score is not None for judgement in judgements]
     scores = [judgement.score for judgement in judgements if judgement.score is not None]
-    return image_auroc(scores, defective[scored])
+    return float(image_auroc(scores, defective[scored]))
