@@ -26,7 +26,7 @@ import torch
 from machine import write_results
 from peer.making import anomalib_models, edgerd_bundle
 from peer.measure import time_rows, verdict_row
-from peer.products import ANOMALIB_NAMES, AnomalibProduct, EdgerdProduct, Product
+from peer.products import ANOMALIB_NAMES, AnomalibProduct, EdgerdProduct, Product, quantisation_error
 
 RESULTS = Path(__file__).parent / "results"
 _STARTED_IN = Path.cwd()
@@ -49,15 +49,23 @@ def main() -> None:
     arguments.work.mkdir(parents=True, exist_ok=True)
     os.chdir(arguments.work)  # anomalib's inferencer keeps a cache in the current folder
     made = {arguments.data / name: _make(arguments.data / name, arguments) for name in arguments.sets}
+    missing = _not_quantised(made)
     if "verdicts" in arguments.measure:
         rows = [row for data, products in made.items() for row in _verdict_rows(data, products, arguments)]
-        write_results("Verdicts beside anomalib", rows, _verdict_notes(arguments), arguments.output / "peers_verdicts")
+        write_results(
+            "Verdicts beside anomalib",
+            rows,
+            [*_verdict_notes(arguments), *missing],
+            arguments.output / "peers_verdicts",
+        )
     if "timing" in arguments.measure:
         rows = []
         for data, folders in made.items():
             opened: list[Product] = [*_edgerd(data, folders, arguments), *_anomalib(folders, _TIMED, arguments)]
             rows += time_rows(data, opened, arguments.frame_size, arguments.rounds)
-        write_results("Time beside anomalib", rows, _timing_notes(arguments), arguments.output / "peers_timing")
+        write_results(
+            "Time beside anomalib", rows, [*_timing_notes(arguments), *missing], arguments.output / "peers_timing"
+        )
 
 
 def _make(data: Path, arguments: argparse.Namespace) -> dict[str, Path]:
@@ -93,10 +101,11 @@ def _edgerd(data: Path, folders: dict[str, Path], arguments: argparse.Namespace)
 def _anomalib(
     folders: dict[str, Path], exports: Sequence[str], arguments: argparse.Namespace
 ) -> Iterator[AnomalibProduct]:
-    """Every model in every export; opened one after another."""
+    """Every model in every export that there is; opened one after another."""
     for model in arguments.anomalib:
         for export in exports:
-            yield AnomalibProduct(model, folders[model], export, arguments.threads)
+            if export != "int8" or quantisation_error(folders[model]) is None:
+                yield AnomalibProduct(model, folders[model], export, arguments.threads)
 
 
 def _verdict_rows(data: Path, folders: dict[str, Path], arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -106,6 +115,15 @@ def _verdict_rows(data: Path, folders: dict[str, Path], arguments: argparse.Name
     for theirs in _anomalib(folders, _JUDGING, arguments):
         raw = unclamped[theirs.model] if theirs.export == "default" else None
         yield verdict_row(data, theirs, raw)
+
+
+def _not_quantised(made: dict[Path, dict[str, Path]]) -> list[str]:
+    return [
+        f"{data.name}: anomalib's INT8 export of {ANOMALIB_NAMES[model]} fails: {error}"
+        for data, folders in made.items()
+        for model, folder in folders.items()
+        if model in ANOMALIB_NAMES and (error := quantisation_error(folder))
+    ]
 
 
 def _verdict_notes(arguments: argparse.Namespace) -> Sequence[str]:
@@ -131,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=_absolute, required=True, help="the folder of the data sets, MVTec's layout")
     parser.add_argument("--sets", nargs="+", default=["metal_nut"], help="data sets in it")
-    parser.add_argument("--weights", type=_absolute, required=True, help="ResNet18 up to layer 3, ImageNet, .safetensors")
+    parser.add_argument("--weights", type=_absolute, required=True, help="ResNet18 up to layer 3, .safetensors")
     parser.add_argument("--work", type=_absolute, required=True, help="where what is trained is kept")
     parser.add_argument("--bundle", action="append", default=[], metavar="SET:NAME=BUNDLE[:RUNTIME[:PRECISION]]")
     parser.add_argument("--edgerd", action="append", default=[], metavar="NAME=TRAIN OPTIONS | BUILD OPTIONS")

@@ -9,7 +9,8 @@ Writes FOLDER/trained.json and four OpenVINO models, as anomalib exports them:
     default      takes frames of any size
     fixed        takes frames of one size, which is faster; INT8 cannot be had so: its calibration pictures are of
                  the network's size, not the frame's
-    int8         post-training quantisation, with the pictures of anomalib's validation set
+    int8         post-training quantisation, with the pictures of anomalib's validation set; trained.json says why
+                 there is none where it fails
     unclamped    the first without anomalib's normalisation, for an AUROC that its clamping to 0..1 takes nothing from
 """
 
@@ -73,7 +74,7 @@ def main() -> None:
         "highest": float(model.post_processor.image_max),
         "memory_bank": len(model.model.memory_bank) if arguments.model == "patchcore" else None,
     }
-    _export(engine, model, data, arguments.frame_size, arguments.out)
+    trained["int8_error"] = _export(engine, model, data, arguments.frame_size, arguments.out)
     (arguments.out / TRAINED).write_text(json.dumps(trained, indent=2) + "\n")
 
 
@@ -92,15 +93,21 @@ def _model(name: str, weights: Path, coreset: float) -> Any:
     return model
 
 
-def _export(engine: Any, model: Any, data: Any, frame_size: int, out: Path) -> None:
+def _export(engine: Any, model: Any, data: Any, frame_size: int, out: Path) -> str | None:
+    """Export in every way; what the quantisation failed with, where it did."""
     from anomalib.deploy import CompressionType, ExportType
 
     export = {"model": model, "export_type": ExportType.OPENVINO}
     engine.export(export_root=out / "default", **export)
     engine.export(export_root=out / "fixed", input_size=(frame_size, frame_size), **export)
-    engine.export(export_root=out / "int8", compression_type=CompressionType.INT8_PTQ, datamodule=data, **export)
+    error = None
+    try:
+        engine.export(export_root=out / "int8", compression_type=CompressionType.INT8_PTQ, datamodule=data, **export)
+    except RuntimeError as failure:  # PatchCore's graph has one picture in a batch and no fixed size
+        error = str(failure).strip().splitlines()[-1]
     model.post_processor.enable_normalization = False
     engine.export(export_root=out / "unclamped", **export)
+    return error
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -73,6 +73,12 @@ class EdgerdProduct:
         return Judgement(inspection.score, None if undecided else inspection.verdict is Verdict.NG)
 
 
+def quantisation_error(folder: Path) -> str | None:
+    """What anomalib's INT8 export failed with; None where it did not."""
+    error: str | None = json.loads((folder / TRAINED).read_text())["int8_error"]
+    return error
+
+
 class AnomalibProduct:
     """An OpenVINO model of anomalib's behind its own `OpenVINOInferencer`."""
 
