@@ -3,8 +3,8 @@
     make bench-peers ARGS="--data DATA --weights RESNET18.safetensors --work WORK"
 
 anomalib's PatchCore and Reverse Distillation are trained with its defaults on ResNet18, exported by its own exporter
-(as it is, and with its INT8 post-training quantisation), and run by its own inferencer. edgerd's side is bundles,
-given or trained here:
+(for frames of any size, for the network's size, and with its INT8 post-training quantisation), and run by its own
+inferencer. edgerd's side is bundles, given or trained here:
 
     --bundle "metal_nut:NAME=BUNDLE:openvino:int8"                      (runtime and precision may be left out)
     --edgerd "NAME=--method rd4ad --teacher resnet18 --epochs 30 | --runtime openvino --precision int8"
@@ -26,12 +26,11 @@ import torch
 from machine import write_results
 from peer.making import anomalib_models, edgerd_bundle
 from peer.measure import time_rows, verdict_row
-from peer.products import ANOMALIB_NAMES, AnomalibProduct, EdgerdProduct, Product, quantisation_error
+from peer.products import ANOMALIB_NAMES, AnomalibProduct, EdgerdProduct, Product, export_errors
 
 RESULTS = Path(__file__).parent / "results"
 _STARTED_IN = Path.cwd()
-_JUDGING, _TIMED = ("default", "int8"), ("default", "fixed", "int8")
-"""Which of anomalib's exports: the one for frames of a fixed size takes no test pictures of other sizes."""
+_EXPORTS = ("default", "int8", "network", "network_int8")
 
 _VALIDATION_NOTES = {
     "synthetic": "as its guide for good pictures only says (`Folder(normal_dir=..., test_split_mode=SYNTHETIC)`, all "
@@ -49,7 +48,7 @@ def main() -> None:
     arguments.work.mkdir(parents=True, exist_ok=True)
     os.chdir(arguments.work)  # anomalib's inferencer keeps a cache in the current folder
     made = {arguments.data / name: _make(arguments.data / name, arguments) for name in arguments.sets}
-    missing = _not_quantised(made)
+    missing = _failures(made)
     if "verdicts" in arguments.measure:
         rows = [row for data, products in made.items() for row in _verdict_rows(data, products, arguments)]
         write_results(
@@ -61,7 +60,7 @@ def main() -> None:
     if "timing" in arguments.measure:
         rows = []
         for data, folders in made.items():
-            opened: list[Product] = [*_edgerd(data, folders, arguments), *_anomalib(folders, _TIMED, arguments)]
+            opened: list[Product] = [*_edgerd(data, folders, arguments), *_anomalib(folders, _EXPORTS, arguments)]
             rows += time_rows(data, opened, arguments.frame_size, arguments.rounds)
         write_results(
             "Time beside anomalib", rows, [*_timing_notes(arguments), *missing], arguments.output / "peers_timing"
@@ -73,10 +72,7 @@ def _make(data: Path, arguments: argparse.Namespace) -> dict[str, Path]:
     options = {name: getattr(arguments, name) for name in ("weights", "validation", "seed")}
     own = {"patchcore": {"coreset": arguments.coreset}, "reverse_distillation": {"epochs": arguments.epochs}}
     made = {
-        model: anomalib_models(
-            arguments.work, data, model, {**options, **own[model], "frame-size": arguments.frame_size}
-        )
-        for model in arguments.anomalib
+        model: anomalib_models(arguments.work, data, model, {**options, **own[model]}) for model in arguments.anomalib
     }
     for entry in arguments.edgerd:
         name, _, commands = entry.partition("=")
@@ -104,7 +100,7 @@ def _anomalib(
     """Every model in every export that there is; opened one after another."""
     for model in arguments.anomalib:
         for export in exports:
-            if export != "int8" or quantisation_error(folders[model]) is None:
+            if export not in export_errors(folders[model]):
                 yield AnomalibProduct(model, folders[model], export, arguments.threads)
 
 
@@ -112,17 +108,18 @@ def _verdict_rows(data: Path, folders: dict[str, Path], arguments: argparse.Name
     for ours in _edgerd(data, folders, arguments):
         yield verdict_row(data, ours, None)
     unclamped = {each.model: each for each in _anomalib(folders, ["unclamped"], arguments)}
-    for theirs in _anomalib(folders, _JUDGING, arguments):
-        raw = unclamped[theirs.model] if theirs.export == "default" else None
+    for theirs in _anomalib(folders, _EXPORTS, arguments):
+        raw = unclamped[theirs.model] if theirs.export == "network" else None
         yield verdict_row(data, theirs, raw)
 
 
-def _not_quantised(made: dict[Path, dict[str, Path]]) -> list[str]:
+def _failures(made: dict[Path, dict[str, Path]]) -> list[str]:
     return [
-        f"{data.name}: anomalib's INT8 export of {ANOMALIB_NAMES[model]} fails: {error}"
+        f"{data.name}: anomalib's export `{export}` of {ANOMALIB_NAMES[model]} cannot be run: {error.rstrip('.')}."
         for data, folders in made.items()
         for model, folder in folders.items()
-        if model in ANOMALIB_NAMES and (error := quantisation_error(folder))
+        if model in ANOMALIB_NAMES
+        for export, error in export_errors(folder).items()
     ]
 
 
@@ -131,8 +128,8 @@ def _verdict_notes(arguments: argparse.Namespace) -> Sequence[str]:
         f"Each product with its own threshold. anomalib's: {_VALIDATION_NOTES[arguments.validation]}.",
         "Its scores are clamped to 0..1; `unclamped` is the AUROC of the same model exported without that. Its "
         f"backbone is ResNet18; Reverse Distillation was trained for {arguments.epochs} epochs, PatchCore keeps "
-        f"{arguments.coreset:.0%} of the patches, seed {arguments.seed}. Every verdict is the exported model's, on the "
-        "picture as it lies on disk.",
+        f"{arguments.coreset:.0%} of the patches, seed {arguments.seed}. Every verdict is the exported model's; "
+        "`resized first`: OpenCV makes the picture as large as the network, before anomalib has it.",
     ]
 
 

@@ -4,14 +4,15 @@ A process of its own, started by `peers.py`: Lightning and the training's memory
 
     python -m peer.anomalib_training MODEL DATA --weights FILE -o FOLDER
 
-Writes FOLDER/trained.json and four OpenVINO models, as anomalib exports them:
+Writes FOLDER/trained.json and five OpenVINO models, as anomalib exports them:
 
-    default      takes frames of any size
-    fixed        takes frames of one size, which is faster; INT8 cannot be had so: its calibration pictures are of
-                 the network's size, not the frame's
-    int8         post-training quantisation, with the pictures of anomalib's validation set; trained.json says why
-                 there is none where it fails
-    unclamped    the first without anomalib's normalisation, for an AUROC that its clamping to 0..1 takes nothing from
+    default        takes frames of any size
+    int8           the same after post-training quantisation, with the pictures of anomalib's validation set
+    network        takes pictures of the network's size; whoever uses it makes them
+    network_int8   the same after that quantisation
+    unclamped      `network` without anomalib's normalisation, for an AUROC that its clamping to 0..1 takes nothing from
+
+What an export failed with stands in trained.json, under `errors`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from peer.torchvision_operators import declare_missing_operators
 
 TRAINED = "trained.json"
 BACKBONE = "resnet18"
+SIZE = (256, 256)
+"""What anomalib's models resize to by default."""
 
 _SPLITS: dict[str, dict[str, Any]] = {
     # anomalib's guide for data sets of good pictures only
@@ -74,7 +77,7 @@ def main() -> None:
         "highest": float(model.post_processor.image_max),
         "memory_bank": len(model.model.memory_bank) if arguments.model == "patchcore" else None,
     }
-    trained["int8_error"] = _export(engine, model, data, arguments.frame_size, arguments.out)
+    trained["errors"] = _export(engine, model, data, arguments.out)
     (arguments.out / TRAINED).write_text(json.dumps(trained, indent=2) + "\n")
 
 
@@ -93,21 +96,43 @@ def _model(name: str, weights: Path, coreset: float) -> Any:
     return model
 
 
-def _export(engine: Any, model: Any, data: Any, frame_size: int, out: Path) -> str | None:
-    """Export in every way; what the quantisation failed with, where it did."""
-    from anomalib.deploy import CompressionType, ExportType
+def _export(engine: Any, model: Any, data: Any, out: Path) -> dict[str, str]:
+    """Export in every way; what those failed with that did."""
+    from anomalib.deploy import CompressionType
 
-    export = {"model": model, "export_type": ExportType.OPENVINO}
-    engine.export(export_root=out / "default", **export)
-    engine.export(export_root=out / "fixed", input_size=(frame_size, frame_size), **export)
-    error = None
+    # without this a batch of two is exported, which PatchCore's graph then insists on
+    fixed = {"input_size": SIZE, "onnx_kwargs": {"dynamic_shapes": None}}
+    quantised = {"compression_type": CompressionType.INT8_PTQ, "datamodule": data}
+    ways: dict[str, dict[str, Any]] = {
+        "default": {},
+        "int8": quantised,
+        "network": fixed,
+        "network_int8": {**fixed, **quantised},
+        "unclamped": fixed,
+    }
+    errors = {}
+    for name, options in ways.items():
+        if "input_size" in options:
+            data.eval_batch_size = 1  # quantisation feeds the graph from the validation set, batch by batch
+        model.post_processor.enable_normalization = name != "unclamped"
+        error = _error_of_export(engine, model, out / name, options)
+        if error:
+            errors[name] = error
+    return errors
+
+
+def _error_of_export(engine: Any, model: Any, out: Path, options: dict[str, Any]) -> str | None:
+    import openvino
+    from anomalib.deploy import ExportType
+
     try:
-        engine.export(export_root=out / "int8", compression_type=CompressionType.INT8_PTQ, datamodule=data, **export)
-    except RuntimeError as failure:  # PatchCore's graph has one picture in a batch and no fixed size
-        error = str(failure).strip().splitlines()[-1]
-    model.post_processor.enable_normalization = False
-    engine.export(export_root=out / "unclamped", **export)
-    return error
+        file = engine.export(model=model, export_type=ExportType.OPENVINO, export_root=out, **options)
+    except RuntimeError as failure:
+        return str(failure).strip().splitlines()[-1]
+    batch = openvino.Core().read_model(file).input(0).partial_shape[0]
+    if batch.is_static and batch.get_length() != 1:
+        return f"the graph takes {batch.get_length()} pictures at a time, its inferencer gives it one"
+    return None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -118,7 +143,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--validation", choices=sorted(_SPLITS), default="synthetic")
     parser.add_argument("--epochs", type=int, default=200)
     parser.add_argument("--coreset", type=float, default=0.1, help="part of the patches that PatchCore keeps")
-    parser.add_argument("--frame-size", type=int, default=1024, help="of the export for one size, px, square")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", "--out", type=Path, required=True)
     return parser

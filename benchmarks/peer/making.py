@@ -1,6 +1,6 @@
 """Make the products: each is trained once, by its own maker's commands in a process of its own, and kept in a folder.
 
-    WORK/<data set>/anomalib-<model>/       four OpenVINO models and trained.json, by anomalib_training.py
+    WORK/<data set>/anomalib-<model>/       OpenVINO models and trained.json, by anomalib_training.py
     WORK/<data set>/edgerd-<name>/bundle/   by `edgerd train`, `export` and `build-engine`
 
 `wanted.json` beside them says from what. What was made from something else is refused, not taken for this.

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import cv2
 import numpy as np
 
 from edgerd.inspection.inspector import Inspector
 from edgerd.types import UInt8Array, Verdict
-from peer.anomalib_training import TRAINED
+from peer.anomalib_training import SIZE, TRAINED
 from peer.torchvision_operators import declare_missing_operators
 
 ANOMALIB_NAMES = {"patchcore": "PatchCore", "reverse_distillation": "Reverse Distillation"}
@@ -73,10 +74,10 @@ class EdgerdProduct:
         return Judgement(inspection.score, None if undecided else inspection.verdict is Verdict.NG)
 
 
-def quantisation_error(folder: Path) -> str | None:
-    """What anomalib's INT8 export failed with; None where it did not."""
-    error: str | None = json.loads((folder / TRAINED).read_text())["int8_error"]
-    return error
+def export_errors(folder: Path) -> dict[str, str]:
+    """What anomalib's exports failed with, by export; those that did not are not in it."""
+    errors: dict[str, str] = json.loads((folder / TRAINED).read_text())["errors"]
+    return errors
 
 
 class AnomalibProduct:
@@ -84,14 +85,15 @@ class AnomalibProduct:
 
     def __init__(self, model: str, folder: Path, export: str, threads: int) -> None:
         self.model, self.export = model, export
+        self._is_resized = export not in ("default", "int8")
         declare_missing_operators()
         from anomalib.deploy import OpenVINOInferencer
 
         file = folder / export / "weights" / "openvino" / "model.xml"
         self._inferencer = OpenVINOInferencer(file, device="CPU", config={"INFERENCE_NUM_THREADS": threads})
-        self.name = f"anomalib {ANOMALIB_NAMES[model]}{', fixed frame size' if export == 'fixed' else ''}"
+        self.name = f"anomalib {ANOMALIB_NAMES[model]}{', resized first' if self._is_resized else ''}"
         hint = self._inferencer.model.get_property("INFERENCE_PRECISION_HINT").get_type_name()
-        self.precision = f"openvino {'int8 and ' if export == 'int8' else ''}{ {'bf16': 'bf16', 'f32': 'fp32'}[hint] }"
+        self.precision = f"openvino {'int8 and ' if 'int8' in export else ''}{ {'bf16': 'bf16', 'f32': 'fp32'}[hint] }"
         trained = json.loads((folder / TRAINED).read_text())
         good, synthetic = trained["n_validation_good"], trained["n_validation_synthetic"]
         self.learned_from = f"{trained['n_train']} good; threshold: {good} good, {synthetic} synthetic"
@@ -101,6 +103,8 @@ class AnomalibProduct:
         return np.ascontiguousarray(bgr[:, :, ::-1])
 
     def judge(self, frame: UInt8Array) -> Judgement:
-        """One `OpenVINOInferencer.predict`."""
+        """One `OpenVINOInferencer.predict`, after OpenCV's resize where the export wants the network's size."""
+        if self._is_resized:
+            frame = cv2.resize(frame, SIZE, interpolation=cv2.INTER_AREA)
         prediction = self._inferencer.predict(frame)
         return Judgement(float(prediction.pred_score.item()), bool(prediction.pred_label.item()))
