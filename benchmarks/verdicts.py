@@ -4,9 +4,9 @@
 
 Each data set is trained on with the default settings of a method, exported and calibrated as `edgerd train` and `edgerd
 export` do it, and evaluated on its test pictures with the FP32 graph. "found" and "false alarms" are counted at the
-bundle's own threshold, for a false-alarm rate of 1 %, which was found from good pictures. NAME=DATA:N trains on the first
-N good pictures alone. "s" is the time from the folder of pictures to the calibrated bundle. Data sets are in MVTec's
-layout.
+bundle's own threshold, for a false-alarm rate of 1 %, which was found from good pictures. NAME=DATA:N trains on the
+first N good pictures alone. "s" is the time from the folder of pictures to the calibrated bundle. Data sets are in
+MVTec's layout.
 """
 
 from __future__ import annotations
@@ -53,7 +53,10 @@ def row_of(name: str, data: Path, bundle: Bundle, seconds: float) -> dict[str, A
     with open_engine(bundle, "onnxruntime", "fp32") as opened:
         metrics = evaluate(bundle, opened, Dataset.open(data)).metrics
     threshold, training = bundle.manifest.threshold, bundle.manifest.training
-    found, alarms = round((metrics.recall or 0) * metrics.n_defective), round((metrics.false_alarm_rate or 0) * metrics.n_good)
+    found, alarms = (
+        round((metrics.recall or 0) * metrics.n_defective),
+        round((metrics.false_alarm_rate or 0) * metrics.n_good),
+    )
     return {
         "data": name,
         "method": training.method,
@@ -66,7 +69,9 @@ def row_of(name: str, data: Path, bundle: Bundle, seconds: float) -> dict[str, A
         "false alarms": f"{alarms} of {metrics.n_good}",
         "extrapolated": "yes" if threshold and threshold.extrapolated else "no",
         "s": seconds,
-        "by kind": ", ".join(f"{kind} {round((part.recall or 0) * part.n)} of {part.n}" for kind, part in metrics.per_defect.items()),
+        "by kind": ", ".join(
+            f"{kind} {round((part.recall or 0) * part.n)} of {part.n}" for kind, part in metrics.per_defect.items()
+        ),
     }
 
 

@@ -5,8 +5,8 @@
 
 `head/`, from the cosine on, stays FP32 in every precision: a sum of squares overflows FP16. The student's distance maps
 are the tensors `head/distance_0` to `head/distance_2`, float32 (N, h_k, w_k), finest first; those of the prototypes
-`head/prototype_distance_0` and `_1`. `prototypes/` is never quantised and never FP16: a distance is a difference of large
-numbers, and a product that overflows would make a defect look like a prototype. BF16 has the range.
+`head/prototype_distance_0` and `_1`. `prototypes/` is never quantised and never FP16: a distance is a difference of
+large numbers, and a product that overflows would make a defect look like a prototype. BF16 has the range.
 """
 
 from __future__ import annotations

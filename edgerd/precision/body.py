@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 import onnx
 
 FRONT_PREFIX, PROTOTYPES_PREFIX, HEAD_PREFIX = "input/", "prototypes/", "head/"
-"""Names of the nodes before, beside and after the networks. The head, from the cosine on, is FP32 in every precision; the
-distances to prototypes have no 8-bit integers and no FP16."""
+"""Names of the nodes before, beside and after the networks. The head, from the cosine on, is FP32 in every precision;
+the distances to prototypes have no 8-bit integers and no FP16."""
 FLOAT_PREFIXES = (PROTOTYPES_PREFIX, HEAD_PREFIX)
 UNQUANTISED = (FRONT_PREFIX, *FLOAT_PREFIXES)
 
