@@ -4,8 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PEERS := .venv-peers
+ARGS ?= --help
 
-.PHONY: setup setup-emulation demo test test-slow check format clean
+.PHONY: setup setup-emulation demo test test-slow check format bench-peers clean
 
 setup: $(READY)
 
@@ -39,5 +41,16 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# edgerd beside anomalib, in an environment of its own: make bench-peers ARGS="--data ... --weights ... --work ..."
+bench-peers: $(PEERS)/.ready
+	$(PEERS)/bin/python benchmarks/peers.py $(ARGS)
+
+$(PEERS)/.ready: pyproject.toml constraints.txt benchmarks/peer/requirements.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --upgrade pip
+	$(PEERS)/bin/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(PEERS)/bin/pip install --quiet --no-deps --requirement benchmarks/peer/requirements.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) .emulation edgerd-demo build dist *.egg-info
+	rm -rf $(VENV) $(PEERS) .emulation edgerd-demo build dist *.egg-info

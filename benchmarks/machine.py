@@ -13,7 +13,7 @@ from typing import Any
 from edgerd.runtimes.machine import cpu_features, cpu_name, usable_cores
 
 _PACKAGES = (
-    *("edgerd", "onnxruntime", "onnxruntime-gpu", "openvino", "torch", "pycuda"),
+    *("edgerd", "onnxruntime", "onnxruntime-gpu", "openvino", "torch", "pycuda", "anomalib", "nncf"),
     *("opencv-python", "opencv-python-headless", "numpy"),
 )
 
@@ -40,14 +40,35 @@ def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
 def print_results(title: str, rows: Sequence[Mapping[str, Any]], notes: Sequence[str], json_file: Path | None) -> None:
     """Print Markdown on stdout and, where asked, write the same figures as JSON."""
     here = machine()
-    versions = ", ".join(f"{name} {number}" for name, number in here["versions"].items() if number)
-    print(f"# {title}\n\n{here['date']}, {here['device']}, {here['cores']} cores, {here['system']}")
-    print(f"\nFeatures: {', '.join(here['features'])}. Versions: {versions}.\n")
-    print(markdown_table(rows))
-    for note in notes:
-        print(f"\n{note}")
+    print(_markdown(title, here, rows, notes))
     if json_file:
-        json_file.write_text(json.dumps({"machine": here, "rows": list(rows), "notes": list(notes)}, indent=2) + "\n")
+        json_file.write_text(_json(here, rows, notes))
+
+
+def write_results(title: str, rows: Sequence[Mapping[str, Any]], notes: Sequence[str], stem: Path) -> None:
+    """Print Markdown on stdout, and write it and the same figures as JSON beside each other: `stem`.md and .json."""
+    here = machine()
+    markdown = _markdown(title, here, rows, notes)
+    print(markdown)
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    stem.with_suffix(".md").write_text(markdown + "\n")
+    stem.with_suffix(".json").write_text(_json(here, rows, notes))
+
+
+def _markdown(title: str, here: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], notes: Sequence[str]) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in here["versions"].items() if number)
+    parts = [
+        f"# {title}",
+        f"{here['date']}, {here['device']}, {here['cores']} cores, {here['system']}",
+        f"Features: {', '.join(here['features'])}. Versions: {versions}.",
+        markdown_table(rows),
+        *notes,
+    ]
+    return "\n\n".join(parts)
+
+
+def _json(here: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], notes: Sequence[str]) -> str:
+    return json.dumps({"machine": here, "rows": list(rows), "notes": list(notes)}, indent=2) + "\n"
 
 
 def _version(package: str) -> str | None:

@@ -22,7 +22,7 @@ from edgerd.building.judge_plot import judgement_plot
 from edgerd.building.range_pictures import range_pictures_from_folder, range_pictures_of, threshold_of
 from edgerd.bundle import Bundle
 from edgerd.data.pictures import load_bundle_pictures, write_png
-from edgerd.errors import EdgerdError, GateError
+from edgerd.errors import BundleError, EdgerdError, GateError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,8 +55,14 @@ def _judged(given: argparse.Namespace) -> Judgement:
         found = range_pictures_of(bundle, manifest.ranges)
     if given.against:
         others = range_pictures_from_folder(bundle, given.against, None)
-    else:
+    elif manifest.holdout or not manifest.cross_fit:
         others = range_pictures_of(bundle, manifest.holdout)
+    else:
+        raise BundleError(
+            f"{given.bundle} holds no good picture that training never saw.",
+            expected="other good pictures to hold the set against",
+            hint="Give some: --against OTHERS",
+        )
     for note in found.notes(threshold):
         print(note)
     return judge(bundle, found, others)

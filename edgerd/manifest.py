@@ -283,8 +283,8 @@ class Manifest(Record):
     ranges: tuple[str, ...] = ()
     """Pictures for quantisation ranges, likewise: training pictures, until others take their place."""
     trained_on: tuple[str, ...] | None = None
-    """SHA-256 of training pictures that `ranges` once held, each over its tiles, uint8 (T, H, W, 3): they are known
-    again where thresholds are found. None where `ranges` still holds them."""
+    """SHA-256 of training pictures, each over its tiles, uint8 (T, H, W, 3): they are known again where thresholds are
+    found. Of all of them, or of those alone that `ranges` once held; None where only those that it holds are known."""
     engines: tuple[EngineRecord, ...] = ()
     files: dict[str, FileRecord] = Field(default_factory=dict)
 

@@ -58,7 +58,9 @@ def scored_defects(bundle: Bundle, folder: Path, say: Callable[[str], None] = la
             found.append(ScoredDefect(path, float(opened.engine.infer(tiles).score.max())))
     if not found:
         raise DatasetError(
-            f"{folder} holds no picture that can be read.",
+            f"{folder} holds no picture of a defective part that can be read."
+            if folder.is_dir()
+            else f"There is no folder {folder}.",
             expected="pictures of defective parts, in it or in folders below it",
             hint="Check the path.",
         )

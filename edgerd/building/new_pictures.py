@@ -55,7 +55,8 @@ def pictures_from_folder(
         replace: Whether they take the place of those that were added earlier, which then do not count as there.
 
     Raises:
-        TrainedOnError: The student was trained on some of them, so that their scores are too low.
+        TrainedOnError: The student was trained on them, or on some that the bundle cannot tell from the others: their
+            scores are too low.
         DatasetError: None can be used.
     """
     read = read_prepared(Dataset.open(data).train_good, bundle.manifest.preprocess)
@@ -135,10 +136,10 @@ def pictures_from_camera(
 def _new_ones(
     bundle: Bundle, pictures: UInt8Array, names: list[str], source: str, say: Callable[[str], None], replace: bool
 ) -> NewPictures:
-    """Without those that INT8 ranges are found from, those that the bundle has already, and repeated ones.
+    """Without those that training saw, those that INT8 ranges are found from, and those that are there already.
 
-    The bundle knows some of its training pictures again, whatever their files are called. With one of them come others
-    that it does not know, so that all are refused.
+    The bundle knows its training pictures again, whatever their files are called. Where it knows some of them only, one
+    of them brings others that it does not know, so that all are refused.
     """
     manifest = bundle.manifest
     stays = [name for name in manifest.holdout if not (replace and name in manifest.added)]
@@ -148,21 +149,27 @@ def _new_ones(
     )
     trained_on = for_ranges if manifest.trained_on is None else set(manifest.trained_on)
     found = [picture_sha256(picture) for picture in pictures]
-    if trained_on.intersection(found):
-        raise _trained_on(bundle, source)
     first = {digest: index for index, digest in reversed(list(enumerate(found)))}
-    n_known, n_for_ranges = sum(d in have for d in found), sum(d in for_ranges for d in found)
-    if n_for_ranges:
-        say(f"left out: {n_for_ranges} of {len(found)} pictures in {source}, INT8 ranges are found from them.")
-    if n_known:
-        say(f"{n_known} of {len(found)} pictures in {source} are in {bundle.path} already.")
+    known = have | for_ranges | trained_on
+    new = [index for index, digest in enumerate(found) if first[digest] == index and digest not in known]
+    n_trained_on, n_have, n_for_ranges = (
+        sum(digest in those for digest in found) for those in (trained_on, have, for_ranges - trained_on)
+    )
+    if n_trained_on and (not new or len(trained_on) < manifest.training.n_train):
+        raise _trained_on(bundle, source)
     if n_for_ranges == len(found):
         raise DatasetError(
             f"{source} holds no good picture that can be read and that nothing was found from before.",
             expected="pictures of good parts that training never saw",
             hint="Add some.",
         )
-    new = [i for i, digest in enumerate(found) if first[digest] == i and digest not in have | for_ranges]
+    of = f"of {len(found)} pictures in {source}"
+    if n_trained_on:
+        say(f"left out: {n_trained_on} {of}, training saw them.")
+    if n_for_ranges:
+        say(f"left out: {n_for_ranges} {of}, INT8 ranges are found from them.")
+    if n_have:
+        say(f"{n_have} {of} are in {bundle.path} already.")
     return NewPictures(pictures[new], tuple(names[index] for index in new))
 
 

@@ -44,7 +44,7 @@ _CLEARLY_FASTER = 0.8
     "--calibration",
     metavar="DATA",
     type=click.Path(path_type=Path),
-    help="Pictures for gate and threshold: a folder of good ones, or MVTec's layout, whose test pictures have labels.",
+    help="More pictures for the gate: a folder of good ones, or MVTec's layout, whose test pictures have labels.",
 )
 @click.option(
     "--max-map-error", type=click.FloatRange(0), help="How much maps may differ; default: 1/4 of the threshold."
@@ -77,8 +77,8 @@ def build_engine(
     """Build engines for this machine and make the fastest that passes the gate the default of BUNDLE.
 
     Without BUNDLE, the newest one in this folder. The gate compares maps, scores and verdicts with the FP32 graph on
-    held-out good pictures, and with --calibration AUROC and AUPRO on labelled ones; nothing is installed unless it
-    passes.
+    good pictures and on pasted defects, and with --calibration AUROC and AUPRO on labelled ones; nothing is installed
+    unless it passes.
     """
     chosen_preset = load_preset(preset) if preset else None
     if tensorrt.dry_run or tensorrt.target:

@@ -14,7 +14,7 @@ from edgerd.building.new_pictures import NewPictures, pictures_from_camera, pict
 from edgerd.bundle import Bundle, check_can_save
 from edgerd.cli.console import counted, progress_bar, say, warn
 from edgerd.cli.doubts import warn_where_little_is_found
-from edgerd.cli.options import bundle_argument, rate_option
+from edgerd.cli.options import bundle_argument, rate_for, rate_option
 from edgerd.cli.trade_off_table import print_trade_offs
 from edgerd.evaluation.metrics import Float64Array
 from edgerd.evaluation.rough_recall import describe_recall
@@ -35,7 +35,7 @@ _PICTURES_PER_RATE = 1.5
 @click.option(
     "--defects",
     metavar="DIR",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=click.Path(path_type=Path),
     help="Show what thresholds would find of these defective pictures, and cost; nothing is stored of them.",
 )
 @click.pass_context
@@ -61,8 +61,7 @@ def calibrate(
     if defects is not None and data is None and camera is None and not (replace or rate_is_given):
         _show_trade_offs(opened, defects, good_scores(opened))
         return
-    if opened.manifest.threshold and not rate_is_given:
-        false_alarm_rate = opened.manifest.threshold.false_alarm_rate
+    false_alarm_rate = rate_for(context, opened, false_alarm_rate)
     check_can_save(opened.path, in_place=True)
     new: NewPictures | None = None
     if data is not None:

@@ -10,7 +10,7 @@ from edgerd.building.calibrate import Calibration
 from edgerd.bundle import Bundle, check_can_save
 from edgerd.cli.calibrate import report_calibration
 from edgerd.cli.console import counted, progress_bar, quoted, say, warn
-from edgerd.cli.options import rate_option
+from edgerd.cli.options import rate_for, rate_option
 from edgerd.cli.train import need_torch
 from edgerd.errors import BundleError
 from edgerd.manifest import GRAPH_FILE
@@ -20,11 +20,16 @@ from edgerd.manifest import GRAPH_FILE
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The bundle to create.")
 @click.option(
-    "--no-pictures", is_flag=True, help="Leave the held-out pictures out; gate and calibrate then ask for DATA."
+    "--no-pictures", is_flag=True, help="Leave the pictures out; build-engine then asks for some with --calibration."
 )
 @rate_option
-def export(run: Path, out: Path, no_pictures: bool, false_alarm_rate: float) -> None:
-    """Export RUN as a bundle: the fused graph, checked against PyTorch, and a threshold."""
+@click.pass_context
+def export(context: click.Context, run: Path, out: Path, no_pictures: bool, false_alarm_rate: float) -> None:
+    """Export RUN as a bundle: the fused graph, checked against PyTorch, and a threshold.
+
+    Over a bundle that is there, the good pictures that were added to it stay, and so does its false-alarm rate unless
+    another one is given.
+    """
     need_torch()
     from edgerd.building.calibrate import calibrate
     from edgerd.building.new_pictures import NewPictures
@@ -33,7 +38,10 @@ def export(run: Path, out: Path, no_pictures: bool, false_alarm_rate: float) -> 
 
     folder = RunFolder.open(run)
     check_can_save(out)
-    _say_what_is_replaced(out, no_pictures)
+    there = _bundle_at(out)
+    if there:
+        _say_what_is_replaced(there, no_pictures)
+        false_alarm_rate = rate_for(context, there, false_alarm_rate)
     bundle = bundle_from_run(folder, out, pictures=not no_pictures, say=say)
     record, held_out = folder.record, None
     if no_pictures:
@@ -50,19 +58,24 @@ def export(run: Path, out: Path, no_pictures: bool, false_alarm_rate: float) -> 
     say(f"{out} works now: edgerd run --camera URI --bundle {path}. A faster engine: edgerd build-engine {path}")
 
 
-def _say_what_is_replaced(out: Path, no_pictures: bool) -> None:
-    """An export begins anew: what was built from the bundle that is there goes with it."""
+def _bundle_at(out: Path) -> Bundle | None:
     try:
-        there = Bundle.open(out).manifest
+        return Bundle.open(out)
     except BundleError:  # none, or one that is beyond use
-        return
+        return None
+
+
+def _say_what_is_replaced(bundle: Bundle, no_pictures: bool) -> None:
+    """An export begins anew: what was built from the bundle that is there goes with it."""
+    there = bundle.manifest
     lost = [f"the engine {engine.name}" for engine in there.engines]
     lost += [
         f"the graph {name}"
         for name in sorted(set(there.files) - {GRAPH_FILE})
         if name.endswith(".onnx") and "/" not in name
     ]
-    if no_pictures and there.added:
-        lost.append(f"{counted(len(there.added) // there.preprocess.n_tiles, 'good picture')} that were added to it")
     if lost:
-        warn(f"{out} is a bundle already, and is replaced: {', '.join(lost)} will have to be made again.")
+        warn(f"{bundle.path} is a bundle already, and is replaced: {', '.join(lost)} will have to be made again.")
+    if no_pictures and there.added:
+        n = counted(len(there.added) // there.preprocess.n_tiles, "good picture")
+        warn(f"--no-pictures leaves out the {n} that were added to {bundle.path}; they no longer count.")

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
+from edgerd.bundle import Bundle
 from edgerd.inspection.device_step import DeviceOptions
 from edgerd.runtimes import RUNTIMES
 
@@ -35,6 +37,14 @@ rate_option = click.option(
     show_default=True,
     help="Share of good parts that may be called NG.",
 )
+
+
+def rate_for(context: click.Context, bundle: Bundle, false_alarm_rate: float) -> float:
+    """The rate to calibrate a bundle for: the one typed; where none was, the one it was calibrated for before."""
+    before = bundle.manifest.threshold
+    is_typed = context.get_parameter_source("false_alarm_rate") is not ParameterSource.DEFAULT
+    return false_alarm_rate if is_typed or before is None else before.false_alarm_rate
+
 
 _DEVICE_OPTIONS = (
     click.option(

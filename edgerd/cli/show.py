@@ -12,6 +12,7 @@ from edgerd.cli.console import say
 from edgerd.cli.doubts import warn_of_doubts
 from edgerd.cli.gate_table import print_gate
 from edgerd.cli.options import bundle_argument
+from edgerd.evaluation.rough_recall import describe_recall
 from edgerd.manifest import EngineRecord, GateReport, Manifest, ThresholdRecord
 from edgerd.runtimes.tensorrt.record import BUILD_FILE, build_record
 
@@ -43,6 +44,9 @@ def _lines(manifest: Manifest) -> list[tuple[str, str]]:
     megabytes = sum(file.n_bytes for file in manifest.files.values()) / 1e6
     threshold = manifest.threshold
     tuned = f", then {training.tuning_steps} steps for INT8" if training.tuning_steps else ""
+    fitted = f" (good scores by {manifest.cross_fit.folds} models)" if manifest.cross_fit else ""
+    added = f", {len(manifest.added) // spec.n_tiles} added" if manifest.added else ""
+    recall = manifest.rough_recall
     return [
         ("id", manifest.id),
         ("made", f"{manifest.created_at} by edgerd {manifest.edgerd_version}"),
@@ -52,11 +56,16 @@ def _lines(manifest: Manifest) -> list[tuple[str, str]]:
             f"{training.method}, {training.epochs} epochs, {training.steps} steps of {training.batch_size}, "
             f"seed {training.seed}{tuned}",
         ),
-        ("pictures", f"{training.n_train} trained on, {training.n_holdout} held out, {training.n_skipped} left out"),
+        (
+            "pictures",
+            f"{training.n_train} trained on{fitted}, {training.n_holdout} held out, {training.n_skipped} left out"
+            f"{added}",
+        ),
         ("data", training.data_fingerprint),
         ("preprocessing", f"{region}{tiles}{spec.width}x{spec.height} px"),
         ("files", f"{len(manifest.files)}, {megabytes:.1f} MB"),
         ("threshold", f"{_threshold_text(threshold)}; FP32" if threshold else "none yet: edgerd calibrate BUNDLE"),
+        *([("finds", f"{describe_recall(recall)}; FP32")] if recall else []),
     ]
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from edgerd.training.methods import Method
     from edgerd.training.run import RunFolder, TrainingConfig
 
-_HOLDOUT, _CROSS_FIT = 0.1, 5
+_HOLDOUT, _CROSS_FIT = 0.1, 4
 _SETTLING_PICTURES = 99
 """Good pictures that a false-alarm rate of 1 % takes (`edgerd.evaluation.threshold`)."""
 _FIXED = ("teacher", "student", "method", "batch_size", "holdout", "cross_fit", "seed")
@@ -54,12 +54,12 @@ _FIXED = ("teacher", "student", "method", "batch_size", "holdout", "cross_fit", 
 @click.option("--region", help="x,y,w,h: the part of the picture to inspect, px.")
 @click.option("--tiles", help="RxC[:overlap]: cut the region into tiles, for small defects on large parts.")
 @click.option("--epochs", type=click.IntRange(1), help="rd4ad: passes over the pictures; 200 by default.")
-@click.option("--steps", type=click.IntRange(1), help="Batches that a student is trained on; 250 by default for edge.")
+@click.option("--steps", type=click.IntRange(1), help="Batches that a student is trained on; 200 by default for edge.")
 @click.option("--batch-size", default=16, show_default=True, type=click.IntRange(1))
 @click.option(
     "--cross-fit",
     type=click.IntRange(2),
-    help="edge: students beside the one that is kept, each of which judges the pictures it never saw; 5 by default.",
+    help="edge: students beside the one that is kept, each of which judges the pictures it never saw; 4 by default.",
 )
 @click.option(
     "--holdout",

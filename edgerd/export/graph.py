@@ -1,10 +1,12 @@
 """The fused graph: from uint8 frames to anomaly map and score, in one ONNX file.
 
-    frame uint8 (N, H, W, 3) BGR -> input/ -> teacher/, embedding/, decoder/ -> head/ -> anomaly_map, score
+    frame uint8 (N, H, W, 3) BGR -> input/ -> teacher/ -> embedding/, decoder/ -> head/ -> anomaly_map, score
+                                                       -> prototypes/ ---------^
 
-`head/`, from the features on, stays FP32 in every precision: a sum of squares overflows FP16, and the distance to a
-prototype is a difference of large numbers. The student's distance maps are the tensors `head/distance_0` to
-`head/distance_2`, float32 (N, h_k, w_k), finest first; those of the prototypes `head/prototype_distance_0` and `_1`.
+`head/`, from the cosine on, stays FP32 in every precision: a sum of squares overflows FP16. The student's distance maps
+are the tensors `head/distance_0` to `head/distance_2`, float32 (N, h_k, w_k), finest first; those of the prototypes
+`head/prototype_distance_0` and `_1`. `prototypes/` is never quantised and never FP16: a distance is a difference of
+large numbers, and a product that overflows would make a defect look like a prototype. BF16 has the range.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ def graph_from_networks(networks: Networks, height: int, width: int) -> bytes:
     """
     teacher, fusion = networks.teacher, networks.fusion
     body = body_graph(teacher, networks.student, height, width).graph
-    front, head = _GraphPart("input"), _GraphPart("head")
+    front, beside, head = _GraphPart("input"), _GraphPart("prototypes"), _GraphPart("head")
     _centre(front, centre_bgr(teacher))
     sizes = [(height // stride, width // stride) for stride in teacher.info.strides]
     maps, map_sizes = [], []
@@ -49,19 +51,19 @@ def graph_from_networks(networks: Networks, height: int, width: int) -> bytes:
         finest = networks.student.finest
         maps, map_sizes = _cosine_maps(head, finest), sizes[finest:]
     if networks.prototypes:
-        maps += _prototype_maps(head, networks.prototypes)
+        maps += _prototype_maps(beside, head, networks.prototypes)
         map_sizes += [sizes[2]] * len(WINDOWS)
     _fuse(head, maps, map_sizes, fusion, (height, width))
     _score(head, fusion, height, width)
     graph = helper.make_graph(
-        [*front.nodes, *body.node, *head.nodes],
+        [*front.nodes, *body.node, *beside.nodes, *head.nodes],
         "edgerd",
         [helper.make_tensor_value_info("frame", TensorProto.UINT8, ["batch", height, width, 3])],
         [
             helper.make_tensor_value_info(MAP, TensorProto.FLOAT, ["batch", height, width]),
             helper.make_tensor_value_info(SCORE, TensorProto.FLOAT, ["batch"]),
         ],
-        [*front.constants, *body.initializer, *head.constants],
+        [*front.constants, *body.initializer, *beside.constants, *head.constants],
     )
     fused = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     fused.producer_name = "edgerd"
@@ -115,9 +117,10 @@ def _cosine_maps(part: _GraphPart, finest: int) -> list[str]:
     return distances
 
 
-def _prototype_maps(part: _GraphPart, prototypes: Prototypes) -> list[str]:
+def _prototype_maps(part: _GraphPart, head: _GraphPart, prototypes: Prototypes) -> list[str]:
     """The teacher's features -> distance to the nearest prototype of each bank, (N, h_3, w_3)."""
-    axes = part.constant("patch_axis", np.array([1], np.int64))
+    axes = part.constant("axis", np.array([1], np.int64))
+    patch_axes = head.constant("patch_axis", np.array([1], np.int64))
     _, second, third = TEACHER_FEATURES
     coarse = part.node("AveragePool", "second_stage", second, kernel_shape=[2, 2], strides=[2, 2])
     both = part.node("Concat", "stages", coarse, third, axis=1)
@@ -125,17 +128,17 @@ def _prototype_maps(part: _GraphPart, prototypes: Prototypes) -> list[str]:
     for bank, (window, points) in enumerate(zip(WINDOWS, prototypes.points.numpy(), strict=True)):
         pads, shape = [window // 2] * 4, [window, window]
         seen = part.node("AveragePool", f"pooled_{bank}", both, kernel_shape=shape, pads=pads) if window > 1 else both
-        mean = part.constant(f"patch_mean_{bank}", prototypes.mean[bank].numpy()[:, None, None])
-        factor = part.constant(f"patch_factor_{bank}", prototypes.spread[bank].reciprocal().numpy()[:, None, None])
+        mean = part.constant(f"mean_{bank}", prototypes.mean[bank].numpy()[:, None, None])
+        factor = part.constant(f"factor_{bank}", prototypes.spread[bank].reciprocal().numpy()[:, None, None])
         patches = part.node("Mul", f"patches_{bank}", part.node("Sub", f"centred_{bank}", seen, mean), factor)
-        filters = part.constant(f"prototypes_{bank}", np.ascontiguousarray(-2.0 * points[:, :, None, None]))
-        squares = part.constant(f"prototype_squares_{bank}", np.square(points).sum(1))
+        filters = part.constant(f"filters_{bank}", np.ascontiguousarray(-2.0 * points[:, :, None, None]))
+        squares = part.constant(f"squares_{bank}", np.square(points).sum(1))
         products = part.node("Conv", f"products_{bank}", patches, filters, squares)
         nearest = part.node("ReduceMin", f"nearest_{bank}", products, axes, keepdims=0)
-        patch_square = _sum_of_products(part, f"patch_square_{bank}", patches, patches, axes)
-        least = part.constant(f"least_{bank}", np.square(prototypes.nearest[bank].numpy()))
-        square = part.node("Max", f"square_{bank}", part.node("Add", f"sum_{bank}", nearest, patch_square), least)
-        distances.append(part.node("Sqrt", f"prototype_distance_{bank}", square))
+        patch_square = _sum_of_products(head, f"patch_square_{bank}", patches, patches, patch_axes)
+        least = head.constant(f"least_{bank}", np.square(prototypes.nearest[bank].numpy()))
+        square = head.node("Max", f"square_{bank}", head.node("Add", f"sum_{bank}", nearest, patch_square), least)
+        distances.append(head.node("Sqrt", f"prototype_distance_{bank}", square))
     return distances
 
 
@@ -162,16 +165,10 @@ def _score(part: _GraphPart, fusion: Fusion, height: int, width: int) -> None:
         image_axes = part.constant("image_axes", np.array([1, 2], np.int64))
         part.node("ReduceMax", "maximum", MAP, image_axes, output=SCORE, keepdims=0)
         return
-    start, end, axes, steps = (
-        part.constant(name, np.array(value, np.int64))
-        for name, value in (
-            ("strided_start", [0, 0]),
-            ("strided_end", [height, width]),
-            ("strided_axes", [1, 2]),
-            ("strided_steps", [SCORE_STRIDE] * 2),
-        )
-    )
-    strided = part.node("Slice", "strided", MAP, start, end, axes, steps)
+    channels = part.constant("channels", np.array([1], np.int64))
+    planes = part.node("Unsqueeze", "plane", MAP, channels)
+    # a pooling over single positions is a strided slice that every runtime has a fast kernel for
+    strided = part.node("MaxPool", "strided", planes, kernel_shape=[1, 1], strides=[SCORE_STRIDE] * 2)
     flat = part.node("Flatten", "positions", strided, axis=1)
     n = part.constant("n_highest", np.array([fusion.n_highest(height, width)], np.int64))
     highest = f"{part.prefix}/highest"

@@ -83,6 +83,7 @@ def bundle_from_run(
         holdout=(*held_out, *added),
         cross_fit=run.cross_fit_record(),
         ranges=tuple(for_ranges),
+        trained_on=tuple(sorted(run.training_pictures_sha256())),
     )
     return save_bundle(path, manifest, {GRAPH_FILE: graph, **held_out, **added, **for_ranges})
 

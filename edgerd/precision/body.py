@@ -6,13 +6,16 @@ from collections.abc import Iterator, Mapping
 
 import onnx
 
-FRONT_PREFIX, HEAD_PREFIX = "input/", "head/"
-"""Names of the nodes before and after the networks. The head, from the cosine on, is FP32 in every precision."""
+FRONT_PREFIX, PROTOTYPES_PREFIX, HEAD_PREFIX = "input/", "prototypes/", "head/"
+"""Names of the nodes before, beside and after the networks. The head, from the cosine on, is FP32 in every precision;
+the distances to prototypes have no 8-bit integers and no FP16."""
+FLOAT_PREFIXES = (PROTOTYPES_PREFIX, HEAD_PREFIX)
+UNQUANTISED = (FRONT_PREFIX, *FLOAT_PREFIXES)
 
 
 def is_body(node: onnx.NodeProto) -> bool:
     """Whether a node belongs to the networks."""
-    return not node.name.startswith((FRONT_PREFIX, HEAD_PREFIX))
+    return not node.name.startswith(UNQUANTISED)
 
 
 def is_relu(node: onnx.NodeProto) -> bool:

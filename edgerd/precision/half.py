@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 
 from edgerd.errors import InputError, MissingDependencyError
-from edgerd.precision.body import FRONT_PREFIX, HEAD_PREFIX
+from edgerd.precision.body import UNQUANTISED
 from edgerd.types import UInt8Array
 
 N_PICTURES = 4
@@ -58,7 +58,7 @@ def half_graph(graph: bytes, pictures: UInt8Array) -> bytes:
         model = convert(
             onnx_path=str(source),
             low_precision_type="fp16",
-            nodes_to_exclude=[f"^{FRONT_PREFIX}.*", f"^{HEAD_PREFIX}.*"],
+            nodes_to_exclude=[f"^{prefix}.*" for prefix in UNQUANTISED],
             keep_io_types=True,
             calibration_data=str(samples),
         )

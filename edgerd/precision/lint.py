@@ -15,7 +15,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from edgerd.errors import BundleError
-from edgerd.precision.body import HEAD_PREFIX
+from edgerd.precision.body import FLOAT_PREFIXES
 from edgerd.precision.parsed import PAIR, ParsedGraph
 
 Target = Literal["tensorrt", "onnxruntime", "openvino"]
@@ -236,9 +236,9 @@ def _resize(parsed: ParsedGraph) -> Broken:
 def _float_head(parsed: ParsedGraph) -> Broken:
     types = parsed.types()
     for node in parsed.nodes:
-        in_head = node.name.startswith(HEAD_PREFIX)
+        in_head = node.name.startswith(FLOAT_PREFIXES)
         sources = [parsed.before_casts(name) for name in node.input]
-        if node.op_type in PAIR and (in_head or any(s and s.name.startswith(HEAD_PREFIX) for s in sources)):
+        if node.op_type in PAIR and (in_head or any(s and s.name.startswith(FLOAT_PREFIXES) for s in sources)):
             yield node.name, f"{node.op_type} in the head", "none"
         elif in_head:
             for name in (*node.input, *node.output):
@@ -248,10 +248,10 @@ def _float_head(parsed: ParsedGraph) -> Broken:
 
 def _unrounded_features(parsed: ParsedGraph) -> Broken:
     for node in parsed.nodes:
-        if node.name.startswith(HEAD_PREFIX):
+        if node.name.startswith(FLOAT_PREFIXES):
             for name in node.input:
                 source = parsed.before_casts(name)
-                if source is not None and source.op_type in PAIR and not source.name.startswith(HEAD_PREFIX):
+                if source is not None and source.op_type in PAIR and not source.name.startswith(FLOAT_PREFIXES):
                     yield node.name, f"a feature rounded by {source.name}", "the feature itself"
 
 

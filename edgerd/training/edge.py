@@ -37,7 +37,7 @@ from edgerd.training.run import RunFolder
 from edgerd.training.students import FINEST, StudentJob, run_jobs
 from edgerd.types import Float32Array
 
-STEPS = 250
+STEPS = 200
 SCORE_SHARE = 0.005
 """Of the map's positions, the highest, whose mean is the score: 18x18 px of 256x256. A single noisy position does not
 make a defect; few defects are smaller once they are blurred."""

@@ -52,7 +52,7 @@ class TrainingConfig(Record):
     batch_size: int = Field(default=16, ge=1)
     holdout: float | None = Field(default=None, gt=0.0, lt=1.0)
     """Part of the good pictures kept for the threshold, 8 at least; None to train on all of them."""
-    cross_fit: int = Field(default=5, ge=2)
+    cross_fit: int = Field(default=4, ge=2)
     """Folds of the pictures, where all of them are trained on: each is looked at by a student that never saw it."""
     seed: int = Field(default=0, ge=0)
 

@@ -78,8 +78,21 @@ def test_training_pictures_are_known_after_others_took_their_place(bundle, parts
     saved = Bundle.open(again.save_with(again.manifest).path)
     for file in (parts / "train" / "good").iterdir():
         shutil.copy(file, new / f"copy{file.name}")
+    lines = []
+    assert len(pictures_from_folder(saved, new, lines.append)) == 4
+    assert lines[0] == f"left out: 30 of 52 pictures in {new}, training saw them."
+    assert "8 of 52 pictures" in lines[1]
+    assert "10 of 52 pictures" in lines[2]
+
+
+def test_where_only_some_training_pictures_are_known_all_are_refused(bundle, parts):
+    """With one that is known come others that are not."""
+    some = bundle.save_with(bundle.manifest.model_copy(update={"trained_on": bundle.manifest.trained_on[:20]}))
+    new = _good_parts(bundle, n=12)
+    for file in (parts / "train" / "good").iterdir():
+        shutil.copy(file, new / f"copy{file.name}")
     with pytest.raises(TrainedOnError):
-        pictures_from_folder(saved, new)
+        pictures_from_folder(some, new)
 
 
 def test_pictures_that_ranges_are_found_from_are_left_out_and_said(bundle):

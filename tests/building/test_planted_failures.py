@@ -68,13 +68,14 @@ def change(graph: onnx.GraphProto, ending: str, how: Callable[[np.ndarray], None
 
 
 def swap_two_channels(graph: onnx.GraphProto) -> None:
-    """The weights of the two channels that differ most; their scales and biases stay where they are."""
+    """Of the finest features, the two whose weights differ most; their scales and biases stay where they are."""
 
     def swap(weight: np.ndarray) -> None:
         order = np.argsort(weight.reshape(len(weight), -1).astype(np.float64).sum(axis=1))
         weight[[order[0], order[-1]]] = weight[[order[-1], order[0]]]
 
-    change(graph, "weight/integers" if any("integers" in c.name for c in graph.initializer) else "weight", swap)
+    is_int8 = any("integers" in constant.name for constant in graph.initializer)
+    change(graph, "heads.0.weight/integers" if is_int8 else "heads.0.weight", swap)
 
 
 def one_nan_weight(graph: onnx.GraphProto) -> None:

@@ -53,7 +53,7 @@ def test_the_gate_refuses_and_nothing_is_changed(edgerd, bundle):
 
 
 def test_too_few_pictures_to_judge_by(edgerd, bundle):
-    few = bundle.save_with(bundle.manifest.model_copy(update={"holdout": bundle.manifest.holdout[:5]}))
+    few = bundle.save_with(bundle.manifest.model_copy(update={"holdout": bundle.manifest.holdout[:5], "ranges": ()}))
     before = (few.path / "bundle.json").read_bytes()
     refused = edgerd("build-engine", few.path, "--runtime", "onnxruntime", "--precision", "fp32")
     assert refused.exit_code == 5
@@ -64,20 +64,33 @@ def test_too_few_pictures_to_judge_by(edgerd, bundle):
     assert (few.path / "bundle.json").read_bytes() == before
 
 
-def test_other_pictures_for_gate_and_threshold(edgerd, bundle, tmp_path):
+def test_other_pictures_for_the_gate(edgerd, bundle, tmp_path):
     more = write_dataset(tmp_path / "more", "ring", n_train=12, n_test_good=1, n_per_defect=1, size=96, seed=7)
     result = edgerd("build-engine", bundle.path, "--runtime", "onnxruntime", "--calibration", more)
     assert result.exit_code == 0, result.err
     n_test = len(list((more / "test").glob("*/*.png")))
-    assert f"0 of {12 + n_test} verdicts flipped" in result.out
-    assert Bundle.open(bundle.path).manifest.engines[0].threshold.n_good == 12
+    assert f"0 of {10 + 12 + n_test} verdicts flipped" in result.out
+    assert f"on 12 good pictures of {more} too; thresholds stay as they were found" in result.out
+    assert Bundle.open(bundle.path).manifest.engines[0].threshold.n_good == 10
+
+
+def test_an_engine_has_the_threshold_of_all_that_was_collected(edgerd, bundle):
+    """It was once found again from the pictures that training held out, extrapolated."""
+    uri, rate = "sample://ring?n=40&seed=5&size=96", ("--false-alarm-rate", 0.05)
+    assert edgerd("calibrate", bundle.path, "--from-camera", uri, *rate).exit_code == 0
+    built = edgerd("build-engine", bundle.path, "--runtime", "onnxruntime", "--precision", "fp32")
+    assert built.exit_code == 0, built.err
+    assert "extrapolated" not in built.err
+    manifest = Bundle.open(bundle.path).manifest
+    assert manifest.engines[0].threshold.n_good == manifest.threshold.n_good == 40
+    assert not manifest.engines[0].threshold.extrapolated
 
 
 def test_labelled_pictures_of_the_training_data(edgerd, bundle, parts):
     options = ("--runtime", "onnxruntime", "--precision", "fp32", "--max-auroc-drop", 0.01)
     result = edgerd("build-engine", bundle.path, "--calibration", parts, *options)
     assert result.exit_code == 0, result.err
-    assert "thresholds are from the 10 that the bundle holds out" in result.out
+    assert "compared are 10 of the bundle and the " in result.out
     shown = edgerd("show", bundle.path).out
     aupro = next(line for line in shown.splitlines() if line.startswith("AUPRO drop"))
     assert "at most 0.01" in aupro

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import errno
+import json
+import shutil
 
+import numpy as np
 import pytest
 
 from edgerd.bundle import Bundle
+from edgerd.data.samples import write_dataset
 
 
 def test_a_fresh_bundle_works_at_once(edgerd, trained_run, parts, tmp_path):
@@ -50,6 +54,40 @@ def test_what_an_export_replaces_is_named(edgerd, trained_run, bundle):
         "is replaced: the engine onnxruntime fp32, the graph graph.fp16.trt.onnx will have to be made" in exported.err
     )
     assert Bundle.open(bundle.path).manifest.engines == ()
+
+
+def test_what_calibrate_did_is_not_undone_by_another_export(edgerd, trained_run, bundle, tmp_path):
+    more = write_dataset(tmp_path / "more", "ring", n_train=12, n_test_good=1, n_per_defect=1, size=96, seed=7)
+    assert edgerd("calibrate", bundle.path, more, "--false-alarm-rate", 0.05).exit_code == 0
+    before = Bundle.open(bundle.path).manifest
+    exported = edgerd("export", trained_run, "-o", bundle.path)
+    assert exported.exit_code == 0, exported.err
+    assert f"12 good pictures that were added to {bundle.path} earlier stay in it" in exported.out
+    after = Bundle.open(bundle.path).manifest
+    assert (after.threshold, after.holdout) == (before.threshold, before.holdout)
+    exported = edgerd("export", trained_run, "-o", bundle.path, "--no-pictures")
+    assert "leaves out the 12 good pictures that were added" in exported.err
+
+
+@pytest.mark.parametrize("options", [(), ("--no-pictures",)])
+def test_a_run_that_was_cross_fitted_needs_no_held_out_picture(edgerd, trained_run, tmp_path, options):
+    run = shutil.copytree(trained_run, tmp_path / "run")
+    record = json.loads((run / "run.json").read_text())
+    scores = [0.2 + index / 1000 for index in range(len(record["train"]))]
+    scores[3] = 0.9
+    (run / "cross_fit.json").write_text(json.dumps({"folds": 4, "scores": scores}))
+    np.save(run / "holdout.npy", np.load(run / "holdout.npy")[:0])
+    (run / "run.json").write_text(json.dumps(record | {"holdout": []}))
+    exported = edgerd("export", run, "-o", tmp_path / "bundle", "--false-alarm-rate", 0.1, *options)
+    assert exported.exit_code == 0, exported.err
+    threshold = Bundle.open(tmp_path / "bundle").manifest.threshold
+    assert (threshold.n_good, threshold.extrapolated) == (len(scores), False)
+    assert f"{record['train'][3]} scores 0.900, far above the others" in exported.err
+    assert "(good scores by 4 models), 0 held out" in edgerd("show", tmp_path / "bundle").out
+    if not options:
+        built = edgerd("build-engine", tmp_path / "bundle", "--runtime", "onnxruntime", "--precision", "fp32")
+        assert built.exit_code == 0, built.err
+        assert "no good picture that training never saw" in built.out
 
 
 def test_a_full_disk_leaves_the_old_bundle(edgerd, trained_run, bundle, monkeypatch):

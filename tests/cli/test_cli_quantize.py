@@ -39,7 +39,7 @@ def test_without_modelopt(edgerd, bundle, monkeypatch):
 
 
 def test_without_held_out_pictures_it_says_so_before_it_looks_at_others(edgerd, bundle, tmp_path):
-    bare = bundle.save_with(bundle.manifest.model_copy(update={"holdout": ()}))
+    bare = bundle.save_with(bundle.manifest.model_copy(update={"holdout": (), "ranges": ()}))
     result = edgerd("quantize", bare.path, "--ranges", tmp_path / "nowhere")
     assert result.exit_code == 3
     assert "without --no-pictures" in result.err

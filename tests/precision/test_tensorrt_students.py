@@ -1,4 +1,4 @@
-"""TensorRT's graphs of the real architectures, random weights: no rule broken, and the maps of FP32."""
+"""TensorRT's graphs of the real architectures: no rule broken, and the maps of FP32. Only lite0 has real weights."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from edgerd.export.graph import graph_from_networks
 from edgerd.models.networks import Networks
 from edgerd.models.student import make_student
 from edgerd.models.teachers import make_teacher
+from edgerd.models.weights import load_teacher
 from edgerd.precision.half import half_graph
 from edgerd.precision.lint import lint
 from edgerd.precision.ranges import collect_ranges
@@ -50,11 +51,12 @@ def maps(content: bytes, pictures: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("teacher_name", ["resnet18", "resnet50", "wide_resnet50_2"])
+@pytest.mark.parametrize("teacher_name", ["lite0", "resnet18", "resnet50", "wide_resnet50_2"])
 def test_graphs_of_real_students_keep_every_rule_and_the_maps(teacher_name):
     pytest.importorskip("modelopt", reason="edgerd[quantize] is not installed")
     torch.manual_seed(0)
-    teacher = with_some_statistics(make_teacher(teacher_name)).eval()
+    is_built_in = teacher_name == "lite0"
+    teacher = load_teacher("lite0") if is_built_in else with_some_statistics(make_teacher(teacher_name)).eval()
     student = with_some_statistics(make_student(teacher.info, "full")).eval()
     graph = graph_from_networks(Networks(teacher, student), SIDE, SIDE)
     pictures = frames(8)
