@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from edgerd.errors import WeightsError
 from edgerd.models.normalise import image_from_frames
 from edgerd.models.prototypes import Features
 from edgerd.models.teachers import Teacher
@@ -72,6 +73,7 @@ def compute_features(
         on_tiles: Told how many tiles were done since it was last told.
 
     Raises:
+        WeightsError: The teacher gives values that are not finite.
         StorageError: Disk full.
     """
     device = next(teacher.parameters()).device
@@ -82,6 +84,7 @@ def compute_features(
         for first in range(0, len(tiles), _TILES_AT_ONCE):
             frames = torch.from_numpy(np.array(tiles[first : first + _TILES_AT_ONCE])).to(device)
             found: tuple[Tensor, ...] = teacher(image_from_frames(frames, teacher.info))
+            _check_finite(found, first)
             for file, stage in zip(files, found, strict=True):
                 if not first:
                     header = {"descr": "<f2", "fortran_order": False, "shape": (len(tiles), *stage.shape[1:])}
@@ -90,3 +93,12 @@ def compute_features(
                 file.write(stage.clamp(-_LARGEST, _LARGEST).half().cpu().numpy().astype("<f2").tobytes())
             on_tiles(len(frames))
     return FeatureStore.open(folder)
+
+
+def _check_finite(found: tuple[Tensor, ...], first: int) -> None:
+    if not all(bool(stage.isfinite().all()) for stage in found):
+        raise WeightsError(
+            f"The teacher's features of pictures {first + 1} to {first + len(found[0])} are not finite.",
+            expected="finite features",
+            hint="Check the teacher weights.",
+        )

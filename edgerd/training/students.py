@@ -94,7 +94,7 @@ def run_job(
         job: What to do.
         device: Where to compute.
         on_step: Told the loss of each step, 0 to 4.
-        should_stop: Asked after each step.
+        should_stop: Asked after each step but the last.
 
     Returns:
         False where it was stopped; nothing is written then.
@@ -180,7 +180,7 @@ def _trained(
                 hint="Check the teacher weights, then train again with another --seed.",
             )
         on_step(value)
-        if should_stop():
+        if step + 1 < job.steps and should_stop():
             return None
     return student.eval()
 
@@ -224,7 +224,7 @@ def run_jobs(
         As `run_job`.
     """
     if n_processes == 1 or device.type != "cpu" or len(jobs) < 2:
-        return all(run_job(job, device, partial(on_step, job.name), should_stop) for job in jobs)
+        return all(not should_stop() and run_job(job, device, partial(on_step, job.name), should_stop) for job in jobs)
     context = multiprocessing.get_context("spawn")
     todo, told, stop = context.Queue(), context.Queue(), context.Event()
     n_processes = min(n_processes, len(jobs))

@@ -7,6 +7,7 @@ from edgerd.models.teachers import TEACHERS
 from edgerd.training.run import RunFolder, TrainingConfig
 
 RD4AD = {"teacher": "mini", "method": "rd4ad", "student": "full", "holdout": 0.1}
+EDGE = {"teacher": "mini", "method": "edge", "cross_fit": 3, "steps": 4, "batch_size": 5}
 
 
 @pytest.fixture(autouse=True)
@@ -33,5 +34,16 @@ def new_run(tmp_path, pictures):
     def prepare(name="run", **settings):
         settings = RD4AD | {"batch_size": 5, "preprocess": PreprocessSpec(height=64, width=64)} | settings
         return RunFolder.prepare(tmp_path / name, pictures, TrainingConfig(**settings))
+
+    return prepare
+
+
+@pytest.fixture
+def new_edge_run(tmp_path, pictures):
+    """Prepare another run of method edge on the pictures: 3 folds of 8, 4 steps for each of 4 students."""
+
+    def prepare(name="run", data=pictures, **settings):
+        settings = EDGE | {"preprocess": PreprocessSpec(height=64, width=64)} | settings
+        return RunFolder.prepare(tmp_path / name, data, TrainingConfig(**settings))
 
     return prepare
