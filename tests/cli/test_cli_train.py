@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -16,27 +20,56 @@ from safetensors.numpy import load_file, save_file
 
 LITE0_WEIGHTS = Path(__file__).parents[2] / "edgerd" / "models" / "weights" / "lite0.safetensors"
 QUICK = ("--image-size", 32, "--batch-size", 8, "--threads", 1)
+EDGE, RD4AD = ("--cross-fit", 2), ("--method", "rd4ad")
 
 
 @pytest.fixture
 def train(edgerd, tmp_path):
-    """`edgerd train DATA -o run`, small and short."""
+    """`edgerd train DATA -o run`, small and short: a student that is kept and one for each of two folds."""
 
-    def run(data, *options, out=tmp_path / "run", steps=2):
-        return edgerd("train", data, "-o", out, *QUICK, "--steps", steps, *options)
+    def run(data, *options, method=EDGE, out=tmp_path / "run", steps=2):
+        return edgerd("train", data, "-o", out, *QUICK, *method, *(("--steps", steps) if steps else ()), *options)
 
     return run
 
 
-def test_a_log_gets_a_line_per_epoch_with_loss_and_time_left(train, parts, tmp_path):
+def lines_of(text):
+    return [re.sub(r"\d\.\d{4}  \d+:\d\d", "L  T", line) for line in text.splitlines() if line]
+
+
+def test_a_log_gets_a_line_per_student_with_loss_and_time_left(train, parts, tmp_path):
     result = train(parts, steps=10)
+    assert result.exit_code == 0, result.err
+    assert "40 pictures of good parts; all are trained on, and all count for the threshold." in result.out
+    assert "Choosing 1000 prototypes for each of 2 maps." in result.out
+    assert re.search(r"Trained: 10 steps; last loss \d\.\d{4}\. Next: edgerd export .*run -o BUNDLE", result.out)
+    assert lines_of(result.err)[1:] == [
+        "student 1 of 3  step 10 of 30  loss L  T left",
+        "student 2 of 3  step 20 of 30  loss L  T left",
+        "student 3 of 3  step 30 of 30  loss L  T left",
+    ]
+
+
+@pytest.mark.parametrize(("n", "is_warned"), [(40, True), (98, True), (99, False)])
+def test_fewer_pictures_than_settle_the_usual_rate_are_said_to_be_few(train, parts, tmp_path, n, is_warned):
+    for index in range(n):
+        picture = cv2.imread(str(parts / "train" / "good" / f"{index % 40:03d}.png"))
+        picture[0, 0] = index
+        cv2.imwrite(str(tmp_path / f"{index}.png"), picture)
+    result = train(tmp_path, "--method", "prototypes", method=(), steps=None)
+    assert result.exit_code == 0, result.err
+    warning = f"{n} pictures cannot settle a false-alarm rate of 1 %: that takes 99"
+    assert (warning in result.err.replace("\n", " ")) is is_warned
+
+
+def test_a_log_of_the_papers_method_gets_a_line_per_epoch(train, parts, tmp_path):
+    result = train(parts, method=RD4AD, steps=10)
     assert result.exit_code == 0, result.err
     assert "32 pictures to train on, 8 held out" in result.out
     assert re.search(
         r"Trained: 2 epochs, 10 steps; last loss \d\.\d{4}\. Next: edgerd export .*run -o BUNDLE", result.out
     )
-    lines = [line for line in result.err.splitlines() if line]
-    assert [re.sub(r"\d\.\d{4}  \d+:\d\d", "L  T", line) for line in lines] == [
+    assert lines_of(result.err) == [
         "epoch 1 of 3  step 4 of 10  loss L  T left",
         "epoch 2 of 3  step 8 of 10  loss L  T left",
         "epoch 3 of 3  step 10 of 10  loss L  T left",
@@ -46,44 +79,150 @@ def test_a_log_gets_a_line_per_epoch_with_loss_and_time_left(train, parts, tmp_p
 def test_a_terminal_gets_a_bar(train, parts, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes this for a terminal
     result = train(parts)
-    assert "epoch 1" in result.err
-    assert "2/2" in result.err
-    assert "step 2 of 2" not in result.err
+    assert "student 1" in result.err
+    assert "6/6" in result.err
+    assert "step 2 of 6" not in result.err
 
 
-def test_an_interrupted_run_goes_on_to_the_same_weights(train, edgerd_process, parts, tmp_path):
+@pytest.mark.parametrize(
+    ("method", "steps", "first", "n_done"),
+    [
+        (RD4AD, 24, "epoch 1 of 6", r"Stopped after \d+ epochs?, (\d+) steps"),
+        (EDGE, 60, "student 1 of 3", r"Stopped; students that are done are kept"),
+    ],
+    ids=["rd4ad", "edge"],
+)
+def test_an_interrupted_run_goes_on_to_the_same_weights(
+    train, edgerd, edgerd_process, parts, tmp_path, method, steps, first, n_done
+):
     whole, halves = tmp_path / "whole", tmp_path / "halves"
-    assert train(parts, out=whole, steps=24).exit_code == 0
-    process = edgerd_process("train", parts, "-o", halves, *QUICK, "--steps", 24)
-    assert "epoch 1 of 6" in process.stderr.readline()
+    assert train(parts, method=method, out=whole, steps=steps).exit_code == 0
+    process = edgerd_process("train", parts, "-o", halves, *QUICK, *method, "--steps", steps)
+    while first not in (line := process.stderr.readline()):
+        assert line
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "--resume" in out
     assert "Traceback" not in err
-    n_steps = int(re.search(r"Stopped after \d+ epochs?, (\d+) steps", out)[1])
-    assert 4 <= n_steps < 24
+    stopped = re.search(n_done, out)
+    assert all(4 <= int(n) < steps for n in stopped.groups())
 
-    resumed = train(parts, "--resume", out=halves, steps=24)  # the same command again
+    resumed = edgerd("train", parts, "-o", halves, "--resume", "--threads", 1)  # it knows its method and its steps
     assert resumed.exit_code == 0, resumed.err
-    assert "Trained: 6 epochs, 24 steps" in resumed.out
+    assert f"{steps} steps; last loss" in resumed.out
     wanted, given = (load_file(run / "checkpoint.safetensors") for run in (whole, halves))
     assert wanted.keys() == given.keys()
     assert all(np.array_equal(wanted[name], given[name]) for name in wanted)
 
 
+def test_what_was_stopped_before_its_students_were_done_is_prototypes_alone(edgerd, edgerd_process, parts, tmp_path):
+    process = edgerd_process("train", parts, "-o", tmp_path / "run", *QUICK, *EDGE, "--steps", 1000)
+    while "Training 3 students" not in (line := process.stdout.readline()):
+        assert line
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    exported = edgerd("export", tmp_path / "run", "-o", tmp_path / "bundle")
+    assert exported.exit_code == 0, exported.err
+    assert "stopped before its students were done: this bundle has prototypes alone" in exported.out
+    assert edgerd("inspect", tmp_path / "bundle", parts / "test" / "good" / "000.png").exit_code == 0
+
+
+def test_ctrl_c_in_a_terminal_reaches_all_processes_and_one_answers(parts, tmp_path):
+    """A terminal sends it to every process of the group, also to those that have only just begun."""
+    command = [sys.executable, "-c", "from edgerd.cli.main import main; main()", "train", parts, "-o", tmp_path / "run"]
+    options = ["--image-size", 32, "--threads", 2, *EDGE, "--steps", 5000]
+    process = subprocess.Popen(
+        [str(word) for word in (*command, *options)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        while "Training 3 students" not in (line := process.stdout.readline()):
+            assert line
+        time.sleep(0.5)
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert "--resume" in out
+    assert "Traceback" not in err
+    assert "KeyboardInterrupt" not in err
+
+
 def test_the_command_to_go_on_can_be_pasted(edgerd, parts, tmp_path):
     data, out = shutil.copytree(parts, tmp_path / "gute Teile"), tmp_path / "Läufe" / "der erste"
-    assert edgerd("train", data, "-o", out, *QUICK, "--steps", 1).exit_code == 0
+    assert edgerd("train", data, "-o", out, *QUICK, *EDGE, "--steps", 1).exit_code == 0
     refused = edgerd("train", data, "-o", out, "--resume", "--seed", 5)
     assert f"edgerd train '{data}' -o '{out}' --resume" in refused.err
 
 
-def test_resume_trains_longer_and_says_when_nothing_is_left(train, edgerd, parts, tmp_path):
-    train(parts)
-    assert "Nothing left to train: 0 epochs, 2 steps" in edgerd("train", parts, "-o", tmp_path / "run", "--resume").out
-    longer = edgerd("train", parts, "-o", tmp_path / "run", "--resume", "--steps", 3)
+@pytest.mark.parametrize(
+    ("method", "done"),
+    [
+        (EDGE, "Nothing left to train: 2 steps. To train longer, raise --steps."),
+        (RD4AD, "Nothing left to train: 0 epochs, 2 steps. To train longer, raise --steps or --epochs."),
+    ],
+    ids=["edge", "rd4ad"],
+)
+def test_resume_trains_longer_and_says_when_nothing_is_left(train, edgerd, parts, tmp_path, method, done):
+    train(parts, method=method)
+    assert done in edgerd("train", parts, "-o", tmp_path / "run", "--resume").out
+    longer = edgerd("train", parts, "-o", tmp_path / "run", "--resume", "--steps", 3, "--threads", 1)
     assert "3 steps" in longer.out
+
+
+def test_resume_goes_on_with_the_runs_own_method(edgerd, trained_copy, parts):
+    before = load_file(trained_copy / "checkpoint.safetensors")
+    result = edgerd("train", parts, "-o", trained_copy, "--resume", "--epochs", 5, "--steps", 25, "--threads", 1)
+    assert result.exit_code == 0, result.err
+    assert "25 steps" in result.out
+    assert load_file(trained_copy / "checkpoint.safetensors").keys() == before.keys()
+    other = edgerd("train", parts, "-o", trained_copy, "--resume", "--method", "edge")
+    assert other.exit_code == 2
+    assert re.search("--method edge cannot be used: .* was started with rd4ad", other.err)
+
+
+def test_prototypes_alone_are_chosen_exported_and_shown(train, edgerd, parts, tmp_path):
+    result = train(parts, "--method", "prototypes", method=(), steps=None)
+    assert result.exit_code == 0, result.err
+    assert f"Done. Next: edgerd export {tmp_path / 'run'} -o BUNDLE" in result.out
+    exported = edgerd("export", tmp_path / "run", "-o", tmp_path / "bundle")
+    assert exported.exit_code == 0, exported.err
+    shown = edgerd("show", tmp_path / "bundle")
+    assert "lite0, 2000 prototypes" in shown.out
+    assert edgerd("inspect", tmp_path / "bundle", parts / "test" / "good" / "000.png").exit_code == 0
+
+
+def test_a_defect_among_the_good_pictures_that_was_missed_is_named(train, own_parts):
+    spoilt = own_parts / "train" / "good" / "020.png"
+    picture = cv2.imread(str(own_parts / "test" / "missing_hole" / "000.png"))
+    picture[0, 0] += 1  # not the same picture
+    cv2.imwrite(str(spoilt), picture)
+    result = train(own_parts, "--method", "prototypes", "--image-size", 64, method=(), steps=None)
+    assert result.exit_code == 0, result.err
+    assert re.search(rf"{spoilt} scores \d\.\d\d, far above the others", result.err.replace("\n", " "))
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "shown"),
+    [
+        ("edge", ("--epochs", 2), "--epochs 2 is of no use to method edge.*--cross-fit, --steps.*--method rd4ad"),
+        ("edge", ("--holdout", 0.1), "--holdout 0.1 is of no use to method edge.*--method rd4ad"),
+        ("rd4ad", ("--cross-fit", 3), "--cross-fit 3 is of no use to method rd4ad.*--holdout.*--method edge"),
+        ("prototypes", ("--steps", 3), "--steps 3 is of no use to method prototypes.*--method edge"),
+        ("prototypes", ("--cross-fit", 3), "--cross-fit 3 is of no use to method prototypes.*--method edge"),
+    ],
+)
+def test_options_that_a_method_does_not_have(edgerd, parts, tmp_path, method, options, shown):
+    result = edgerd("train", parts, "-o", tmp_path / "run", "--method", method, *options)
+    assert result.exit_code == 2
+    assert re.search(shown, result.err, re.DOTALL), result.err
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
@@ -161,7 +300,7 @@ def test_too_few_pictures_say_how_many_there_must_be(train, parts, tmp_path):
     folder.mkdir()
     for index in range(10):
         shutil.copy(parts / "train" / "good" / f"{index:03d}.png", folder)
-    result = train(folder)
+    result = train(folder, method=RD4AD)
     assert result.exit_code == 2
     assert "16 at least" in result.err
     assert not (tmp_path / "run").exists()
@@ -177,7 +316,7 @@ def test_pictures_of_every_kind_and_size_train_together(train, own_parts, tmp_pa
     cv2.imwrite(str(good / "004.jpg"), cv2.imread(str(good / "004.png")))
     result = train(good)
     assert result.exit_code == 0, result.err
-    assert "33 pictures to train on, 8 held out" in result.out
+    assert "41 pictures of good parts" in result.out
 
 
 def test_a_truncated_picture_is_named_left_out_and_counted(train, own_parts, tmp_path):
@@ -185,7 +324,7 @@ def test_a_truncated_picture_is_named_left_out_and_counted(train, own_parts, tmp
     broken.write_bytes(broken.read_bytes()[:500])
     result = train(own_parts)
     assert result.exit_code == 0
-    assert "31 pictures to train on, 8 held out for the threshold, 1 left out" in result.out
+    assert "39 pictures of good parts, 1 left out (--strict stops at the first); all are trained on" in result.out
     assert f"left out {broken}: " in result.err
     assert list(json.loads((tmp_path / "run" / "run.json").read_text())["skipped"]) == [str(broken)]
     assert train(own_parts, "--resume", steps=3).exit_code == 0
@@ -219,13 +358,20 @@ def test_a_defect_among_the_good_pictures_is_named(train, own_parts):
         ("--student", "lite", "one of full, light"),
         ("--method", "rd4", "Did you mean 'rd4ad'"),
         ("--batch-size", 0, "--batch-size"),
-        ("--holdout", 0.9, "too few"),
+        ("--cross-fit", 1, "--cross-fit"),
     ],
 )
 def test_settings_that_cannot_be_used(train, parts, tmp_path, option, value, shown):
     result = train(parts, option, value)
     assert result.exit_code == 2
     assert re.search(shown, result.err), result.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_holdout_that_leaves_too_few(train, parts, tmp_path):
+    result = train(parts, "--holdout", 0.9, method=RD4AD)
+    assert result.exit_code == 2
+    assert "too few" in result.err
     assert not (tmp_path / "run").exists()
 
 
