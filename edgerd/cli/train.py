@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _HOLDOUT, _CROSS_FIT = 0.1, 4
 _SETTLING_PICTURES = 99
 """Good pictures that a false-alarm rate of 1 % takes (`edgerd.evaluation.threshold`)."""
+_NAMED = 10
+"""Suspicious good pictures that are named one by one; the page shows more."""
 _FIXED = ("teacher", "student", "method", "batch_size", "holdout", "cross_fit", "seed")
 """Settings that a run keeps when it is resumed, beside its preprocessing."""
 
@@ -191,16 +193,29 @@ def _train(run: RunFolder, method: Method, teacher: Teacher, device: DeviceName,
 
 
 def _warn_of_suspicious(run: RunFolder) -> None:
-    """Name the good pictures that may not be good."""
-    from edgerd.evaluation.outliers import far_outside
+    """Name the good pictures that may not be good, and say where they can be looked at."""
+    from edgerd.evaluation.good_pictures import write_good_pictures
 
     record = run.cross_fit_record()
-    scores = record.scores if record else ()
-    for index in far_outside(scores):
+    if record is None:
+        return
+    names, tiles, spec = run.record.train, run.training_tiles(), run.record.config.preprocess
+    suspicious = write_good_pictures(
+        run.good_pictures_file,
+        names,
+        record.scores,
+        lambda index: tiles[index * spec.n_tiles : (index + 1) * spec.n_tiles],
+        spec.tiles.columns,
+    )
+    for index in suspicious[:_NAMED]:
         warn(
-            f"{run.record.train[index]} scores {scores[index]:.2f}, far above the others: if it shows a defect, "
+            f"{names[index]} scores {record.scores[index]:.2f}, far above the others: if it shows a defect, "
             "remove it and train again."
         )
+    if len(suspicious) > _NAMED:
+        warn(f"{len(suspicious) - _NAMED} more good pictures score far above the others.")
+    if suspicious:
+        say(f"Look at them, and read what to do, in {run.good_pictures_file}")
 
 
 def _tune(run: RunFolder, device: DeviceName) -> None:
