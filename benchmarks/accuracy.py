@@ -5,9 +5,9 @@
 Each bundle is evaluated with every engine that this machine can run, on the same pictures; INT8 takes its ranges from
 the bundle's. TensorRT's typed graphs are run by ONNX Runtime as they are written, node by node: their numbers, not
 their speed. Recall and false alarms are at each engine's own threshold, found as `edgerd build-engine` finds it from
-the bundle's good pictures. "flipped" counts verdicts that differ from the reference's, each at its own threshold, and in
-brackets at the reference's. "ms" is the engine's median for a picture, all engines taking turns; "MB" is what is stored
-of it.
+the bundle's good pictures. "flipped" counts verdicts that differ from the reference's, each at its own threshold, and
+in brackets at the reference's. "ms" is the engine's median for a picture, all engines taking turns; "MB" is what is
+stored of it.
 """
 
 from __future__ import annotations

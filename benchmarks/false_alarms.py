@@ -3,10 +3,11 @@
     python benchmarks/false_alarms.py --data metal_nut=DATA --data mtd=DATA --splits 50
 
 All good pictures of a data set, those of train and test together, are split in two at random, again and again. The
-first half (`--most` pictures at most) is what a user has: prototypes are chosen from it and a threshold is found from its
-honest scores, as `edgerd train --method prototypes` does it. The second half is judged. Over the splits, the mean rate
-should be the rate asked for, or lower; "low" and "high" are the 95 % interval of the binomial law for as many
-judgements as there are good pictures in the data set (splits share pictures, so that more splits do not make it narrower).
+first half (`--most` pictures at most) is what a user has: prototypes are chosen from it and a threshold is found from
+its honest scores, as `edgerd train --method prototypes` does it. The second half is judged. Over the splits, the mean
+rate should be the rate asked for, or lower; "low" and "high" are the 95 % interval of the binomial law for as many
+judgements as there are good pictures in the data set (splits share pictures, so that more splits do not make it
+narrower).
 """
 
 from __future__ import annotations
