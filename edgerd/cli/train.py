@@ -45,32 +45,41 @@ _FIXED = ("teacher", "student", "method", "batch_size", "holdout", "cross_fit", 
     help="lite0 (built in), resnet18, resnet34, resnet50, wide_resnet50_2, or timm:<model>.",
 )
 @click.option("--teacher-weights", type=click.Path(path_type=Path), help="A .safetensors or .pth file to use.")
-@click.option("--student", help="full, or light: one block a stage and half as wide. By default what the method takes.")
+@click.option(
+    "--student",
+    help="light: half as wide, one block a stage. full: as wide as the teacher. By default what suits the method.",
+)
 @click.option(
     "--method",
     default="edge",
     show_default=True,
-    help="edge: a student and prototypes of good parts. prototypes: those alone, in seconds. rd4ad: the paper's.",
+    help="edge: a student, and distances to prototypes of good parts. prototypes: those alone, in seconds. "
+    "rd4ad: the paper's.",
 )
 @click.option("--image-size", default=256, show_default=True, help="Side of the picture the networks see, px.")
 @click.option("--region", help="x,y,w,h: the part of the picture to inspect, px.")
 @click.option("--tiles", help="RxC[:overlap]: cut the region into tiles, for small defects on large parts.")
-@click.option("--epochs", type=click.IntRange(1), help="rd4ad: passes over the pictures; 200 by default.")
-@click.option("--steps", type=click.IntRange(1), help="Batches that a student is trained on; 200 by default for edge.")
-@click.option("--batch-size", default=16, show_default=True, type=click.IntRange(1))
+@click.option("--epochs", type=click.IntRange(1), help="For rd4ad: passes over the pictures; 200 by default.")
+@click.option(
+    "--steps", type=click.IntRange(1), help="Batches that each student is trained on; 200 by default for edge."
+)
+@click.option("--batch-size", default=16, show_default=True, type=click.IntRange(1), help="Pictures in a batch.")
 @click.option(
     "--cross-fit",
     type=click.IntRange(2),
-    help="edge: students beside the one that is kept, each of which judges the pictures it never saw; 4 by default.",
+    help="For edge: parts that the pictures are split into. For each, a student that never saw it is trained, and "
+    "scores it for the threshold; 4 by default.",
 )
 @click.option(
     "--holdout",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="rd4ad: share of the pictures held out for the threshold; 0.1 by default, at least 8 pictures.",
+    help="For rd4ad: share of the pictures held out for the threshold; 0.1 by default, at least 8 pictures.",
 )
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(0), help="Decides whatever is left to chance."
+)
 @click.option("--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"]))
-@click.option("--threads", type=click.IntRange(1), help="CPU threads, or students at the same time; by default all.")
+@click.option("--threads", type=click.IntRange(1), help="CPU cores to use. By default all; for rd4ad one of two.")
 @click.option("--strict", is_flag=True, help="Stop at a picture that cannot be read instead of leaving it out.")
 @click.option("--resume", is_flag=True, help="Continue the run in the folder.")
 @click.option("--quantize", is_flag=True, help="With --resume: fine-tune the student for INT8, for --steps steps.")
@@ -98,10 +107,11 @@ def train(
     resume: bool,
     quantize: bool,
 ) -> None:
-    """Train a student on pictures of good parts.
+    """Train on pictures of good parts.
 
     DATA is a folder of pictures of good parts, or MVTec's layout (train/good). Ctrl-C keeps what was learned: continue
-    with --resume, or export it as it is.
+    with --resume, or export it as it is. Good pictures that may not be good are named, and shown in
+    RUN/good_pictures.html.
     """
     _refuse_flags(data, out, resume=resume, quantize=quantize, epochs=epochs)
     need_torch()
