@@ -30,13 +30,20 @@ _PICTURES_PER_RATE = 1.5
 @click.argument("data", type=click.Path(path_type=Path), required=False)
 @rate_option
 @click.option("--from-camera", "camera", metavar="URI", help="Collect good pictures from a line that makes good parts.")
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True)
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, min_open=True),
+    default=10.0,
+    show_default=True,
+    help="With --from-camera: collect for so long at most.",
+)
 @click.option("--replace", is_flag=True, help="Forget the good pictures that were added earlier.")
 @click.option(
     "--defects",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Show what thresholds would find of these defective pictures, and cost; nothing is stored of them.",
+    help="Show how many of these defective pictures each threshold would find, and how many good ones it would call "
+    "NG. The pictures are not stored.",
 )
 @click.pass_context
 def calibrate(
@@ -49,10 +56,11 @@ def calibrate(
     replace: bool,
     defects: Path | None,
 ) -> None:
-    """Find the thresholds of BUNDLE from good pictures that training never saw.
+    """Add good pictures to BUNDLE, and find its thresholds from all that it has.
 
-    DATA is a folder of good pictures. They are added to those that the bundle has, and stay in it; without DATA, the
-    thresholds are found from what there is. The false-alarm rate stays what it was unless another one is given.
+    DATA is a folder of good pictures that training never saw. They are added to those that the bundle has, and stay in
+    it; without DATA, the thresholds are found from what there is. The false-alarm rate stays what it was unless another
+    one is given.
     """
     if data is not None and camera is not None:
         raise click.UsageError("DATA and --from-camera cannot be used together.")

@@ -16,7 +16,7 @@ COMMANDS: Final = {
     "demo": ("edgerd.cli.demo:demo", "All steps on built-in sample parts, without a network."),
     "train": ("edgerd.cli.train:train", "Train on pictures of good parts."),
     "export": ("edgerd.cli.export:export", "Export a trained run as a bundle that works at once."),
-    "calibrate": ("edgerd.cli.calibrate:calibrate", "Find the threshold from good pictures."),
+    "calibrate": ("edgerd.cli.calibrate:calibrate", "Add good pictures, and find the threshold from all of them."),
     "quantize": ("edgerd.cli.quantize:quantize", "Write FP16 and INT8 graphs for other machines."),
     "build-engine": ("edgerd.cli.build_engine:build_engine", "Build a faster engine, check it, install it."),
     "evaluate": ("edgerd.cli.evaluate:evaluate", "Measure a bundle on labelled pictures."),

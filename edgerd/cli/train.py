@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _HOLDOUT, _CROSS_FIT = 0.1, 4
 _SETTLING_PICTURES = 99
 """Good pictures that a false-alarm rate of 1 % takes (`edgerd.evaluation.threshold`)."""
+_NAMED = 10
+"""Suspicious good pictures that are named one by one; the page shows more."""
 _FIXED = ("teacher", "student", "method", "batch_size", "holdout", "cross_fit", "seed")
 """Settings that a run keeps when it is resumed, beside its preprocessing."""
 
@@ -43,32 +45,41 @@ _FIXED = ("teacher", "student", "method", "batch_size", "holdout", "cross_fit", 
     help="lite0 (built in), resnet18, resnet34, resnet50, wide_resnet50_2, or timm:<model>.",
 )
 @click.option("--teacher-weights", type=click.Path(path_type=Path), help="A .safetensors or .pth file to use.")
-@click.option("--student", help="full, or light: one block a stage and half as wide. By default what the method takes.")
+@click.option(
+    "--student",
+    help="light: half as wide, one block a stage. full: as wide as the teacher. By default what suits the method.",
+)
 @click.option(
     "--method",
     default="edge",
     show_default=True,
-    help="edge: a student and prototypes of good parts. prototypes: those alone, in seconds. rd4ad: the paper's.",
+    help="edge: a student, and distances to prototypes of good parts. prototypes: those alone, in seconds. "
+    "rd4ad: the paper's.",
 )
 @click.option("--image-size", default=256, show_default=True, help="Side of the picture the networks see, px.")
 @click.option("--region", help="x,y,w,h: the part of the picture to inspect, px.")
 @click.option("--tiles", help="RxC[:overlap]: cut the region into tiles, for small defects on large parts.")
-@click.option("--epochs", type=click.IntRange(1), help="rd4ad: passes over the pictures; 200 by default.")
-@click.option("--steps", type=click.IntRange(1), help="Batches that a student is trained on; 200 by default for edge.")
-@click.option("--batch-size", default=16, show_default=True, type=click.IntRange(1))
+@click.option("--epochs", type=click.IntRange(1), help="For rd4ad: passes over the pictures; 200 by default.")
+@click.option(
+    "--steps", type=click.IntRange(1), help="Batches that each student is trained on; 200 by default for edge."
+)
+@click.option("--batch-size", default=16, show_default=True, type=click.IntRange(1), help="Pictures in a batch.")
 @click.option(
     "--cross-fit",
     type=click.IntRange(2),
-    help="edge: students beside the one that is kept, each of which judges the pictures it never saw; 4 by default.",
+    help="For edge: parts that the pictures are split into. For each, a student that never saw it is trained, and "
+    "scores it for the threshold; 4 by default.",
 )
 @click.option(
     "--holdout",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="rd4ad: share of the pictures held out for the threshold; 0.1 by default, at least 8 pictures.",
+    help="For rd4ad: share of the pictures held out for the threshold; 0.1 by default, at least 8 pictures.",
 )
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(0), help="Decides whatever is left to chance."
+)
 @click.option("--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"]))
-@click.option("--threads", type=click.IntRange(1), help="CPU threads, or students at the same time; by default all.")
+@click.option("--threads", type=click.IntRange(1), help="CPU cores to use. By default all; for rd4ad one of two.")
 @click.option("--strict", is_flag=True, help="Stop at a picture that cannot be read instead of leaving it out.")
 @click.option("--resume", is_flag=True, help="Continue the run in the folder.")
 @click.option("--quantize", is_flag=True, help="With --resume: fine-tune the student for INT8, for --steps steps.")
@@ -96,10 +107,11 @@ def train(
     resume: bool,
     quantize: bool,
 ) -> None:
-    """Train a student on pictures of good parts.
+    """Train on pictures of good parts.
 
     DATA is a folder of pictures of good parts, or MVTec's layout (train/good). Ctrl-C keeps what was learned: continue
-    with --resume, or export it as it is.
+    with --resume, or export it as it is. Good pictures that may not be good are named, and shown in
+    RUN/good_pictures.html.
     """
     _refuse_flags(data, out, resume=resume, quantize=quantize, epochs=epochs)
     need_torch()
@@ -191,16 +203,29 @@ def _train(run: RunFolder, method: Method, teacher: Teacher, device: DeviceName,
 
 
 def _warn_of_suspicious(run: RunFolder) -> None:
-    """Name the good pictures that may not be good."""
-    from edgerd.evaluation.outliers import far_outside
+    """Name the good pictures that may not be good, and say where they can be looked at."""
+    from edgerd.evaluation.good_pictures import write_good_pictures
 
     record = run.cross_fit_record()
-    scores = record.scores if record else ()
-    for index in far_outside(scores):
+    if record is None:
+        return
+    names, tiles, spec = run.record.train, run.training_tiles(), run.record.config.preprocess
+    suspicious = write_good_pictures(
+        run.good_pictures_file,
+        names,
+        record.scores,
+        lambda index: tiles[index * spec.n_tiles : (index + 1) * spec.n_tiles],
+        spec.tiles.columns,
+    )
+    for index in suspicious[:_NAMED]:
         warn(
-            f"{run.record.train[index]} scores {scores[index]:.2f}, far above the others: if it shows a defect, "
+            f"{names[index]} scores {record.scores[index]:.2f}, far above the others: if it shows a defect, "
             "remove it and train again."
         )
+    if len(suspicious) > _NAMED:
+        warn(f"{len(suspicious) - _NAMED} more good pictures score far above the others.")
+    if suspicious:
+        say(f"Look at them, and read what to do, in {run.good_pictures_file}")
 
 
 def _tune(run: RunFolder, device: DeviceName) -> None:

@@ -20,7 +20,7 @@ from edgerd.errors import InputError, StorageError
 from edgerd.evaluation.charts import roc_chart, score_chart
 from edgerd.evaluation.heatmap import colour_scale, mask_overlay, overlay
 from edgerd.evaluation.metrics import BoolArray, Float64Array, roc_curve
-from edgerd.evaluation.style import STYLE
+from edgerd.evaluation.style import html_page
 from edgerd.evaluation.summary import GOOD, DefectMetrics, Metrics
 from edgerd.evaluation.threshold import describe
 from edgerd.manifest import ThresholdRecord
@@ -136,12 +136,7 @@ def _page(data: ReportData) -> str:
         _defect_table(data.metrics.per_defect),
         _examples(data, scores),
     ]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(data.title)}</title><style>{STYLE}</style></head>\n"
-        f"<body><main>\n{chr(10).join(filter(None, sections))}\n</main></body></html>\n"
-    )
+    return html_page(data.title, sections)
 
 
 def _facts(facts: Mapping[str, str]) -> str:

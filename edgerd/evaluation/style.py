@@ -1,4 +1,9 @@
-"""The report's style sheet: light and dark by the reader's setting, light on paper."""
+"""What the reports look like: light and dark by the reader's setting, light on paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
 
 STYLE = """
 :root {
@@ -57,6 +62,11 @@ td.bar { width: 30%; }
 .track { background: var(--line); border-radius: 4px; height: 9px; overflow: hidden; }
 .track i { display: block; height: 100%; background: var(--good); }
 .examples { display: grid; grid-template-columns: 1fr 1fr; gap: 14px; }
+.thumbnails { display: grid; grid-template-columns: repeat(auto-fill, minmax(200px, 1fr)); gap: 14px; }
+.thumbnails img { width: 100%; display: block; }
+.thumbnails figcaption { display: block; margin: 8px 0 0; }
+.thumbnails figcaption b { display: block; }
+li { margin: 0 0 6px; max-width: 78ch; }
 figure { margin: 0; }
 .pictures { display: grid; grid-auto-flow: column; grid-auto-columns: 1fr; gap: 8px; }
 .pictures img { width: 100%; max-height: 300px; object-fit: contain; display: block; }
@@ -88,3 +98,18 @@ figcaption b { font-weight: 600; overflow-wrap: anywhere; flex: 1; }
   .pictures img { max-height: 220px; }
 }
 """
+
+
+def html_page(title: str, sections: Iterable[str]) -> str:
+    """A whole page in HTML that needs nothing else.
+
+    Args:
+        title: Of the window, as plain text.
+        sections: HTML, shown one below the other; empty ones are left out.
+    """
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n"
+        f"<body><main>\n{chr(10).join(filter(None, sections))}\n</main></body></html>\n"
+    )

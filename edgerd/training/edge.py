@@ -209,7 +209,7 @@ def _save(
     """Write checkpoint and honest scores, which belong together."""
     fusion = fusion_of(honest.maps, size)
     n_tiles = run.record.config.preprocess.n_tiles
-    scores = _scores(honest.maps, fusion, size).reshape(-1, n_tiles).max(1)
+    scores = scores_of_tiles(honest.maps, fusion, size).reshape(-1, n_tiles).max(1)
     run.save_cross_fit(CrossFitRecord(folds=honest.folds, scores=tuple(float(score) for score in scores)))
     save_checkpoint(
         run.checkpoint_file,
@@ -250,8 +250,17 @@ def _maxima(maps: Float32Array, size: tuple[int, int]) -> Float32Array:
     return maxima
 
 
-def _scores(maps: tuple[Float32Array, ...], fusion: Fusion, size: tuple[int, int]) -> Float32Array:
-    """float32 (n,), of as many tiles."""
+def scores_of_tiles(maps: tuple[Float32Array, ...], fusion: Fusion, size: tuple[int, int]) -> Float32Array:
+    """The scores of tiles.
+
+    Args:
+        maps: In the order of the weights, each float32 (n, h_k, w_k).
+        fusion: Their weights, and how the score is taken.
+        size: Height and width of the picture.
+
+    Returns:
+        float32 (n,).
+    """
     found = []
     for first in range(0, len(maps[0]), _MAPS_AT_ONCE):
         some = tuple(one[first : first + _MAPS_AT_ONCE] for one in maps)

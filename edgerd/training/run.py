@@ -3,6 +3,7 @@
     run.json                  the record: configuration, pictures used, held out and skipped
     train.npy, holdout.npy    the prepared pictures, uint8 (n, T, H, W, 3)
     cross_fit.json            scores of the training pictures by models that never saw them, where there were such
+    good_pictures.html        training pictures that may not be good, where there are such
     checkpoint.safetensors    student, teacher, optimiser
     tuned.safetensors         the same after a fine-tune for INT8, where there was one
 
@@ -87,6 +88,11 @@ class RunFolder:
     def tuned_file(self) -> Path:
         """Where the checkpoint of a fine-tune for INT8 is, or will be."""
         return self.path / "tuned.safetensors"
+
+    @property
+    def good_pictures_file(self) -> Path:
+        """Where the page about suspicious training pictures is, or will be; there is none without such pictures."""
+        return self.path / "good_pictures.html"
 
     @property
     def newest_checkpoint_file(self) -> Path:

@@ -1,4 +1,4 @@
-"""TensorRT's graphs of the real architectures: no rule broken, and the maps of FP32. Only lite0 has real weights."""
+"""TensorRT's graphs of real architectures, random weights in all but lite0: no rule broken, and the maps of FP32."""
 
 from __future__ import annotations
 
