@@ -21,8 +21,13 @@ class Built:
     candidates: tuple[Candidate, ...]
 
 
-def fastest(candidates: Sequence[Candidate], *, force: bool = False) -> Candidate:
+def fastest(candidates: Sequence[Candidate], *, force: bool = False, can_be_tuned: bool = True) -> Candidate:
     """The fastest that passed the gate; with `force` the fastest of all, if none did.
+
+    Args:
+        candidates: All that were tried.
+        force: Take one that did not pass.
+        can_be_tuned: Whether the student can be trained for INT8.
 
     Raises:
         GateError: There is none.
@@ -33,20 +38,21 @@ def fastest(candidates: Sequence[Candidate], *, force: bool = False) -> Candidat
         raise GateError(
             "No engine was let through: " + "; ".join(f"{c.name}: {', '.join(c.gate.failures)}" for c in candidates),
             expected="every check of the gate passed; the bundle is unchanged",
-            hint=_next_steps(candidates),
+            hint=_next_steps(candidates, can_be_tuned),
         )
     return min(able, key=lambda pair: pair[1].median_ms or float("inf"))[0]
 
 
-def _next_steps(candidates: Sequence[Candidate]) -> str:
+def _next_steps(candidates: Sequence[Candidate], can_be_tuned: bool) -> str:
     """What to try after a refusal."""
     steps = []
     if any(candidate.precision == "int8" for candidate in candidates):
         steps = [
             "--precision auto with --max-map-error X or --max-auroc-drop X looks for blocks to leave in high precision",
             "more, and more different, range pictures make better INT8 (calibration/collect.py)",
-            "edgerd train DATA -o RUN --resume --quantize trains the student for INT8",
         ]
+        if can_be_tuned:
+            steps.append("edgerd train DATA -o RUN --resume --quantize trains the student for INT8")
     if any(candidate.record is not None for candidate in candidates):
         steps.append("--max-map-error X or --max-auroc-drop X allows more of these, --force installs it all the same")
     else:

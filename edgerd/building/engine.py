@@ -110,7 +110,9 @@ def build_engine(
     candidates = build_candidates(wanted, graph_of, standard, runtime_of, say)
     for candidate in candidates:
         on_candidate(candidate)
-    built = install(bundle, fastest(candidates, force=force), candidates)
+    # a threshold from cross-fitting would not be right for a student that was tuned
+    chosen = fastest(candidates, force=force, can_be_tuned=bundle.manifest.cross_fit is None)
+    built = install(bundle, chosen, candidates)
     for each in searched:
         each.log.unlink(missing_ok=True)
     return built

@@ -44,6 +44,8 @@ def _lines(manifest: Manifest) -> list[tuple[str, str]]:
     megabytes = sum(file.n_bytes for file in manifest.files.values()) / 1e6
     threshold = manifest.threshold
     tuned = f", then {training.tuning_steps} steps for INT8" if training.tuning_steps else ""
+    epochs = f"{training.epochs} epochs, " if training.epochs else ""
+    steps = f"{training.steps} steps of {training.batch_size}, " if training.steps else ""
     fitted = f" (good scores by {manifest.cross_fit.folds} models)" if manifest.cross_fit else ""
     added = f", {len(manifest.added) // spec.n_tiles} added" if manifest.added else ""
     recall = manifest.rough_recall
@@ -53,8 +55,7 @@ def _lines(manifest: Manifest) -> list[tuple[str, str]]:
         ("networks", networks_text(manifest.model)),
         (
             "training",
-            f"{training.method}, {training.epochs} epochs, {training.steps} steps of {training.batch_size}, "
-            f"seed {training.seed}{tuned}",
+            f"{training.method}, {epochs}{steps}seed {training.seed}{tuned}",
         ),
         (
             "pictures",

@@ -195,6 +195,7 @@ def test_prototypes_alone_are_chosen_exported_and_shown(train, edgerd, parts, tm
     assert exported.exit_code == 0, exported.err
     shown = edgerd("show", tmp_path / "bundle")
     assert "lite0, 2000 prototypes" in shown.out
+    assert "prototypes, seed 0" in shown.out
     assert edgerd("inspect", tmp_path / "bundle", parts / "test" / "good" / "000.png").exit_code == 0
 
 

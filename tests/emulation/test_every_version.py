@@ -27,7 +27,7 @@ def installed():
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("version", VERSIONS)
-def test_tensorrt(version, made_once, bundle, tmp_path):  # `bundle` is asked for so that all is in `made_once`
+def test_tensorrt(version, made_once, bundle, edge_bundle, tmp_path):  # bundles: so that they are in `made_once`
     files = [str(file) for file in sorted(TESTS.rglob("test_*.py")) if "mark.emulated" in file.read_text("utf-8")]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tensorrt", version]
     command += ["--basetemp", str(tmp_path / "inner"), "--made", str(made_once), *files]

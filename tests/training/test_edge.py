@@ -1,6 +1,7 @@
 """Method edge: honest scores of every picture, the same bits whatever interrupts it, and prototypes alone."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -9,16 +10,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgerd.data.pictures import read_picture, write_png
 from edgerd.data.preprocess import parse_tiles
 from edgerd.errors import StorageError, WeightsError
 from edgerd.evaluation.outliers import far_outside
 from edgerd.export.check import reference_maps
 from edgerd.manifest import PreprocessSpec
-from edgerd.models.fusion import Fusion, scores_of_maps
+from edgerd.models.fusion import Fusion, fused, scores_of_maps
 from edgerd.models.teachers import make_teacher
+from edgerd.models.weights import load_teacher
 from edgerd.training.checkpoint import Checkpoint, Progress
+from edgerd.training.choose_prototypes import choose_prototypes, honest_maps
 from edgerd.training.edge import SCORE_SHARE, fold_of_pictures, fusion_of, train_edge
+from edgerd.training.features import compute_features
 from edgerd.training.restore import networks_of
 from edgerd.training.run import RunFolder
 
@@ -180,27 +183,32 @@ def test_prototypes_alone_take_no_step_and_look_at_each_picture_without_its_own(
     assert files_of(run) == {"run.json", "train.npy", "holdout.npy", "checkpoint.safetensors", "cross_fit.json"}
 
 
-@pytest.mark.parametrize("method", ["edge", "prototypes"])
-def test_a_defect_among_the_good_pictures_is_named(new_edge_run, pictures, method):
-    picture = read_picture(pictures / "7.png")
-    for offset in range(0, 48, 6):
-        picture[offset : offset + 3, :45] = np.random.default_rng(offset).integers(0, 256, (3, 1, 3))
-    write_png(pictures / "7.png", picture)
-    run = new_edge_run(method=method)
-    trained(run)
+@pytest.mark.parametrize(("method", "steps"), [("edge", 80), ("prototypes", None)])
+def test_a_defect_among_the_good_pictures_is_named(new_edge_run, parts, tmp_path, method, steps):
+    shutil.copytree(parts / "train" / "good", tmp_path / "good")
+    spoilt = tmp_path / "good" / "007.png"
+    shutil.copy(parts / "test" / "missing_hole" / "000.png", spoilt)
+    run = new_edge_run(data=tmp_path / "good", method=method, steps=steps, teacher="lite0", cross_fit=2)
+    train_edge(run, load_teacher("lite0"), device="cpu")
     named = [run.record.train[index] for index in far_outside(run.cross_fit_record().scores)]
-    assert named[:1] == [str(pictures / "7.png")]
+    assert named[:1] == [str(spoilt)]
 
 
-def test_a_picture_scores_what_its_worst_tile_scores(new_edge_run, pictures):
-    """Two tiles of which one shows the defect: in a run of its own, each tile is a picture."""
+def test_a_picture_scores_what_its_worst_tile_scores_without_the_pictures_prototypes(new_edge_run, tmp_path):
+    """Scored once more from the parts, tile by tile."""
     spec = PreprocessSpec(height=64, width=64, tiles=parse_tiles("1x2"))
     run = new_edge_run(method="prototypes", preprocess=spec, steps=None)
     trained(run)
-    record = run.cross_fit_record()
-    assert len(record.scores) == record.folds == N_PICTURES
-    own = own_scores(run).reshape(N_PICTURES, 2)
-    assert (own.max(1) <= np.array(record.scores) + 1e-4).all()
+    networks, _ = networks_of(run)
+    store = compute_features(networks.teacher, run.training_tiles(), tmp_path / "features")
+    owners = np.repeat(np.arange(N_PICTURES), 2)
+    chosen = choose_prototypes(store, owners, networks.teacher.info, run.record.config.seed)
+    assert torch.equal(chosen.prototypes.points, networks.prototypes.points)
+    nearest = networks.prototypes.nearest.numpy()
+    maps = tuple(map(np.maximum, honest_maps(chosen, store, owners), nearest))
+    scores = scores_of_maps(fused(maps, networks.fusion, 64, 64), networks.fusion).reshape(N_PICTURES, 2)
+    assert (scores[:, 0] != scores[:, 1]).all()
+    np.testing.assert_allclose(run.cross_fit_record().scores, scores.max(1), rtol=1e-5)
 
 
 def test_tiles_of_one_picture_are_in_one_fold(new_edge_run):
