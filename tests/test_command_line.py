@@ -17,7 +17,7 @@ from edgerd.data.samples import write_dataset
 CONTRACT = {
     "demo": "",
     "train": "DATA --out --teacher --teacher-weights --student --method --image-size --region --tiles --epochs --steps "
-    "--batch-size --holdout --seed --device --strict --resume",
+    "--batch-size --cross-fit --holdout --seed --device --strict --resume",
     "export": "RUN --out --no-pictures",
     "calibrate": "BUNDLE [DATA] --false-alarm-rate --from-camera --minutes",
     "build-engine": "[BUNDLE] --runtime --precision --calibration --max-map-error --force",
@@ -32,11 +32,9 @@ CONTRACT = {
 
 DEFAULTS = {
     ("train", "teacher"): "lite0",
-    ("train", "student"): "full",
-    ("train", "method"): "rd4ad",
+    ("train", "method"): "edge",
     ("train", "image_size"): 256,
     ("train", "batch_size"): 16,
-    ("train", "holdout"): 0.1,
     ("train", "seed"): 0,
     ("train", "device"): "auto",
     ("calibrate", "false_alarm_rate"): 0.01,
@@ -217,7 +215,7 @@ def test_piped_into_a_reader_that_stops(bundle):
     process = subprocess.Popen(edgerd_show, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     process.stdout.readline()
     process.stdout.close()
-    assert process.stderr.read() == ""
+    assert re.fullmatch(r"(warning: .*\n)*", process.stderr.read())
     process.stderr.close()
     assert process.wait(timeout=60) in (0, 1)
 
