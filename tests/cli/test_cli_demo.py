@@ -10,8 +10,9 @@ from edgerd.cli.demo import _line_result, demo
 
 
 @pytest.mark.slow
-def test_the_whole_way(edgerd, tmp_path):
-    result = edgerd("demo", "-o", tmp_path / "demo")
+@pytest.mark.parametrize("kind", ["ring", "weave", "label"])
+def test_the_whole_way(edgerd, tmp_path, kind):
+    result = edgerd("demo", "-o", tmp_path / "demo", "--kind", kind)
     assert result.exit_code == 0, result.err
     for command in ("train", "export", "build-engine", "evaluate", "run"):
         assert f"$ edgerd {command} " in result.out
@@ -19,6 +20,8 @@ def test_the_whole_way(edgerd, tmp_path):
     assert (found.n_defective, found.n_good) == (10, 50)
     assert found.n_found >= 9
     assert found.n_false_alarms <= 1
+    result_lines = result.out.split("Result")[1]
+    assert result_lines.index("defective parts found") < result_lines.index("image AUROC")
     assert (tmp_path / "demo" / "report" / "index.html").exists()
     assert (tmp_path / "demo" / "line-heatmap.mp4").exists()
 
