@@ -55,7 +55,8 @@ class Budget:
         max_flipped: Largest share of pictures whose verdict changes.
         max_false_alarm_change: Of the false-alarm rate, up or down; one picture may always change.
         max_pasted_drop: Of the share of pasted defects that are found; one may always change.
-        min_rank_correlation: Least Spearman correlation of the scores.
+        min_rank_correlation: Least Spearman correlation of the scores of pictures that training never saw, and least
+            Pearson correlation where pasted defects take part.
     """
 
     max_map_error: float
@@ -180,7 +181,8 @@ def compare(
         checks += [
             _at_most("largest map error", worst, budget.max_map_error),
             _at_most("mean map error", mean, _mean_allowed(budget)),
-            _ranks(correlation, len(given.scores), budget),
+            _ranks(correlation, given, budget),
+            *_spread_scores(given, reference, budget),
             *_flips(given, reference, flipped, wanted, budget),
             *_pasted(given, reference, own, wanted, budget),
             _false_alarms(given, reference, own, wanted, budget),
@@ -256,11 +258,25 @@ def _pasted(given: Outputs, reference: Outputs, own: float, wanted: float, budge
     yield _at_most("pasted defects lost", lost / n, max(budget.max_pasted_drop, 1 / n), note)
 
 
-def _ranks(correlation: float | None, n: int, budget: Budget) -> GateCheck:
-    name = "score rank correlation"
+def _ranks(correlation: float | None, given: Outputs, budget: Budget) -> GateCheck:
+    """The order of the scores. Pictures that were trained on score almost alike: rounding decides their order."""
+    name, n = "score rank correlation", given.n_never_seen + len(given.labelled)
     if correlation is None or n < MIN_RANKED:
-        return _not_judged(name, correlation, f"{n} pictures; {MIN_RANKED} are needed, of different scores")
+        return _not_judged(name, correlation, f"{n} pictures that training never saw; {MIN_RANKED} are needed")
     return _at_least(name, correlation, budget.min_rank_correlation)
+
+
+def _spread_scores(given: Outputs, reference: Outputs, budget: Budget) -> Iterator[GateCheck]:
+    """Pearson's correlation over good pictures and pasted defects, where the order of scores cannot be judged.
+
+    Together their scores spread as those of a line do.
+    """
+    if given.n_never_seen + len(given.labelled) >= MIN_RANKED:
+        return
+    ours, wanted = (np.append(each.scores, each.pasted_scores) for each in (given, reference))
+    if given.pasted and np.ptp(ours) > 0 and np.ptp(wanted) > 0:
+        correlation = float(np.corrcoef(ours, wanted)[0, 1])
+        yield _at_least("score correlation, pasted too", correlation, budget.min_rank_correlation)
 
 
 def _false_alarms(given: Outputs, reference: Outputs, own: float, wanted: float, budget: Budget) -> GateCheck:

@@ -162,7 +162,8 @@ def describe(record: ThresholdRecord) -> str:
     low, high = record.realised_rate_90 or (0.0, 1.0)
     return (
         f"NG is a score above {record.value:.4g}, for a false-alarm rate of {rate}: "
-        f"number {record.rank} of the {record.n_good} good pictures' scores in ascending order.\n"
+        f"number {record.rank} of the {record.n_good - record.n_left_out} good pictures' scores in ascending order"
+        f"{_left_out(record.n_left_out)}.\n"
         f"Expect {_percent(low)} to {_percent(high)} of good parts to be called NG (90 % interval, for parts like the "
         f"ones in those pictures)."
     )
