@@ -20,6 +20,8 @@ from edgerd.evaluation.outliers import far_outside
 from edgerd.manifest import ThresholdRecord
 
 _TAIL_SCORES = 10
+SOME = 20
+"""With fewer scores their quartiles are too uncertain to say what stands far outside."""
 FEW = 99
 """With as many a rate of 1 % is settled, and one far outside changes the rank by one."""
 NEAREST = 20
@@ -46,7 +48,7 @@ def threshold_from_scores(scores: npt.ArrayLike, false_alarm_rate: float) -> Thr
     ordered = np.sort(np.asarray(scores, dtype=np.float64).ravel())
     n = ordered.size
     _check(ordered, false_alarm_rate)
-    n_left_out = len(far_outside(ordered)) if n < FEW else 0
+    n_left_out = len(far_outside(ordered)) if SOME <= n < FEW else 0
     kept = ordered[: n - n_left_out]
     rank = max(1, math.ceil((kept.size + 1) * (1 - false_alarm_rate) - _ROUNDING))
     extrapolated = rank > kept.size
