@@ -1,8 +1,8 @@
 """Anomaly maps drawn over pictures, for the report, `inspect --heatmaps` and the live view.
 
-One scale for every picture of a run, tied to the threshold: nothing is drawn below half of it, colour sets in towards
-it, and from twice the threshold on the colour is the strongest there is. So a good part looks like itself, and the
-same colour means the same score everywhere.
+One scale for every picture of a run, tied to the threshold: nothing is drawn below 0.85 of it, colour sets in towards
+it, and from twice the threshold on the colour is the strongest there is. So a good part looks like itself, though
+distances to prototypes are never far below the threshold, and the same colour means the same score everywhere.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from edgerd.errors import InputError
 from edgerd.types import Box, DefectRegion, Float32Array, UInt8Array
 
-_STOPS = np.array([0.5, 0.75, 1.0, 1.5, 2.0])
+_STOPS = np.array([0.85, 0.93, 1.0, 1.4, 2.0])
 """Multiples of the threshold at which the colours and opacities below hold."""
 _RGB = np.array([(255, 240, 150), (255, 214, 70), (255, 150, 30), (240, 40, 45), (190, 0, 110)])
 _OPACITY = np.array([0.0, 0.25, 0.5, 0.62, 0.75])
