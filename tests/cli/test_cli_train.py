@@ -79,7 +79,7 @@ def test_a_log_of_the_papers_method_gets_a_line_per_epoch(train, parts, tmp_path
 def test_a_terminal_gets_a_bar(train, parts, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes this for a terminal
     result = train(parts)
-    assert "student 1" in result.err
+    assert "student 3" in result.err  # a fast machine draws nothing before the last
     assert "6/6" in result.err
     assert "step 2 of 6" not in result.err
 
