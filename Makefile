@@ -26,7 +26,7 @@ demo: setup
 	$(BIN)/edgerd demo
 
 test: setup setup-emulation
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 test-slow: setup
 	$(BIN)/pytest -m 'slow or service'

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +29,34 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def made_once(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of what is made once: `parts`, runs and bundles, each when a test asks for it."""
-    return request.config.getoption("--made") or tmp_path_factory.mktemp("made")
+    """The folder of what is made once: `parts`, runs and bundles, each when a test asks for it.
+
+    Processes of a parallel session share it.
+    """
+    if made := request.config.getoption("--made"):
+        return made
+    if not hasattr(request.config, "workerinput"):
+        return tmp_path_factory.mktemp("made")
+    folder = tmp_path_factory.getbasetemp().parent / "made"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@contextmanager
+def _one_makes(folder: Path) -> Iterator[bool]:
+    """Whether it is for this process to make what goes into a folder; another one waits until it is done."""
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield not folder.exists()
 
 
 @pytest.fixture(scope="session")
 def parts(made_once: Path) -> Path:
     """Sample parts in MVTec's layout, 96 px."""
     root = made_once / "parts"
-    if not root.exists():
-        write_dataset(root, "ring", n_train=40, n_test_good=8, n_per_defect=2, size=96)
+    with _one_makes(root) as is_mine:
+        if is_mine:
+            write_dataset(root, "ring", n_train=40, n_test_good=8, n_per_defect=2, size=96)
     return root
 
 
@@ -52,8 +73,6 @@ def edge_run(parts: Path, made_once: Path) -> Path:
 
 
 def _trained(folder: Path, parts: Path, **settings: Any) -> Path:
-    if folder.exists():
-        return folder
     torch = pytest.importorskip("torch", reason="what trains the bundle is not installed", exc_type=ImportError)
 
     from edgerd.manifest import PreprocessSpec
@@ -63,9 +82,11 @@ def _trained(folder: Path, parts: Path, **settings: Any) -> Path:
 
     torch.set_num_threads(1)
     config = TrainingConfig(preprocess=PreprocessSpec(height=64, width=64), batch_size=8, **settings)
-    run = RunFolder.prepare(folder, parts, config)
-    make_method(config.method).train(run, load_teacher("lite0"), device="cpu")
-    return run.path
+    with _one_makes(folder) as is_mine:
+        if is_mine:
+            run = RunFolder.prepare(folder, parts, config)
+            make_method(config.method).train(run, load_teacher("lite0"), device="cpu")
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -79,15 +100,14 @@ def _edge_exported(edge_run: Path, made_once: Path) -> Path:
 
 
 def _bundle_of(run: Path, folder: Path) -> Path:
-    if folder.exists():
-        return folder
     from edgerd.building.calibrate import calibrate
     from edgerd.export.package import bundle_from_run
     from edgerd.training.run import RunFolder
 
-    bundle = bundle_from_run(RunFolder.open(run), folder)
-    calibrate(bundle, false_alarm_rate=0.01)
-    return bundle.path
+    with _one_makes(folder) as is_mine:
+        if is_mine:
+            calibrate(bundle_from_run(RunFolder.open(run), folder), false_alarm_rate=0.01)
+    return folder
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import numpy as np
 
 from edgerd.building.gate_pictures import GatePictures
 from edgerd.building.new_pictures import MIN_PICTURES, NewPictures, other_pictures
-from edgerd.building.scores import FEW_PICTURES, maps_of, scores_of
+from edgerd.building.scores import maps_of, scores_of, with_range_pictures
 from edgerd.bundle import Bundle, check_can_save
 from edgerd.data.pictures import added_pictures, load_bundle_pictures
 from edgerd.errors import BundleError, EngineMismatchError, InputError, MissingDependencyError
@@ -143,15 +143,13 @@ def _with_new(bundle: Bundle, new: NewPictures | None, replace: bool, keep: bool
 
 
 def _to_compare(bundle: Bundle, never_seen: UInt8Array) -> GatePictures | None:
-    """What shows how far an engine's scores moved, as the gate has it; None where there are no pictures at all."""
-    manifest, good = bundle.manifest, never_seen
-    if len(never_seen) < FEW_PICTURES:
-        good = np.concatenate([never_seen, load_bundle_pictures(bundle, manifest.ranges, manifest.preprocess)])
+    """The pictures that show how far an engine's scores are from FP32's; None where the bundle has no pictures."""
+    good = with_range_pictures(bundle, never_seen)
     return GatePictures(good, len(never_seen)) if len(good) else None
 
 
 def _scores_of_others(engine: Engine, compared: GatePictures | None) -> Float64Array:
-    """Of those that are compared on and that the threshold is not found from; pasted defects last."""
+    """Scores of the compared pictures that the threshold is not found from: range pictures, then pasted defects."""
     if compared is None:
         return np.empty(0)
     return scores_of(maps_of(engine, [*compared.good[compared.n_never_seen :], *compared.pasted.pictures]))

@@ -1,4 +1,4 @@
-"""Of the engines that were built, the one to install: the fastest that passed the gate."""
+"""Which of the engines that were built is installed: the fastest that passed the gate."""
 
 from __future__ import annotations
 

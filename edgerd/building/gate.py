@@ -2,10 +2,10 @@
 
 Pure functions of maps, labels and masks. Each check is a row: what was measured, what is allowed, whether it passed.
 
-Verdicts are compared as they will be given: FP32's with the bundle's threshold, the engine's with its own, at the same
-false-alarm rate (`threshold_like`). An engine never runs with the FP32 graph's threshold, so that a shift of all scores
-alike changes nothing that anyone sees; how many verdicts it would flip at that threshold stands in the report too, and
-is not judged. Good pictures lie below the threshold, most of them far: what happens to defects is seen on pasted ones.
+Each graph judges with its own threshold, as it will on the line: FP32 with the bundle's, the engine with the one that
+`threshold_like` finds for the same false-alarm rate. A shift of all scores alike therefore changes no verdict. How many
+verdicts would change with FP32's threshold stands in the report, and is not judged. Good pictures score below the
+threshold, most of them far below; what happens to the scores of defects is measured on pasted ones.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from edgerd.runtimes.protocol import Maps
 MAX_MAP_ERROR = 0.25
 """Largest difference of two maps, as a part of the threshold, that is let through by default."""
 MAX_MEAN_MAP_ERROR = 0.025
-"""Likewise the mean difference; what INT8 of ResNet18 has stands in docs/decisions/int8-cpu.md."""
+"""The mean difference that is let through, in the same unit; docs/decisions/int8-cpu.md has that of ResNet18 in INT8."""
 MEAN_OF_LARGEST = 0.2
 """Mean difference allowed, as a part of the largest that a person allows; rounding's mean is an eighth of it."""
 MIN_RANK_CORRELATION = 0.95
@@ -75,11 +75,11 @@ class Budget:
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """What labelled pictures show.
+    """What is known about labelled pictures.
 
     Attributes:
-        defects: Kind of defect of each; "good" for a good part.
-        masks: Of each: bool (T, H, W), or None where nobody drew one.
+        defects: The kind of defect in each picture; "good" for a good part.
+        masks: Where the defect is in each picture: bool (T, H, W), or None where nobody drew a mask.
     """
 
     defects: tuple[str, ...] = ()
@@ -87,7 +87,7 @@ class Labels:
 
     @property
     def is_good(self) -> BoolArray:
-        """Of each picture whether it shows a good part, bool (n,)."""
+        """Whether each picture shows a good part, bool (n,)."""
         return np.array([defect == GOOD for defect in self.defects], np.bool_)
 
 
@@ -96,11 +96,11 @@ class Outputs:
     """What one graph gives for the gate's pictures.
 
     Attributes:
-        good: Of good pictures, an entry per picture.
-        n_never_seen: How many of them, from the first on, training never saw.
-        labelled: Of labelled pictures.
-        labels: Theirs.
-        pasted: Of good pictures with pasted defects.
+        good: Maps and scores of good pictures, an entry per picture.
+        n_never_seen: How many of the good pictures, from the first on, training never saw.
+        labelled: Maps and scores of labelled pictures.
+        labels: The labels of those.
+        pasted: Maps and scores of good pictures with pasted defects.
     """
 
     good: Sequence[Maps]
@@ -111,7 +111,7 @@ class Outputs:
 
     @property
     def all(self) -> Iterator[Maps]:
-        """Of good pictures, then of labelled ones."""
+        """Maps and scores of the good pictures, then of the labelled ones."""
         yield from self.good
         yield from self.labelled
 
@@ -123,16 +123,16 @@ class Outputs:
 
     @cached_property
     def scores(self) -> Float64Array:
-        """float64 (n,), of good pictures, then of labelled ones."""
+        """Scores of the good pictures, then of the labelled ones, float64 (n,)."""
         return scores_of(self.all)
 
     @cached_property
     def pasted_scores(self) -> Float64Array:
-        """float64 (n,), of pasted defects."""
+        """Scores of the pictures with pasted defects, float64 (n,)."""
         return scores_of(self.pasted)
 
     def metrics(self, threshold: float) -> Metrics | None:
-        """On the labelled pictures; None where there are none."""
+        """AUROC and recall on the labelled pictures; None where there are none."""
         if not self.labelled:
             return None
         scores, maps = self.scores[len(self.good) :], np.stack([maps.anomaly_map for maps in self.labelled])
@@ -181,8 +181,7 @@ def compare(
         checks += [
             _at_most("largest map error", worst, budget.max_map_error),
             _at_most("mean map error", mean, _mean_allowed(budget)),
-            _ranks(correlation, given, budget),
-            *_spread_scores(given, reference, budget),
+            *_correlations(correlation, given, reference, budget),
             *_flips(given, reference, flipped, wanted, budget),
             *_pasted(given, reference, own, wanted, budget),
             _false_alarms(given, reference, own, wanted, budget),
@@ -258,23 +257,20 @@ def _pasted(given: Outputs, reference: Outputs, own: float, wanted: float, budge
     yield _at_most("pasted defects lost", lost / n, max(budget.max_pasted_drop, 1 / n), note)
 
 
-def _ranks(correlation: float | None, given: Outputs, budget: Budget) -> GateCheck:
-    """The order of the scores. Pictures that were trained on score almost alike: rounding decides their order."""
-    name, n = "score rank correlation", given.n_never_seen + len(given.labelled)
-    if correlation is None or n < MIN_RANKED:
-        return _not_judged(name, correlation, f"{n} pictures that training never saw; {MIN_RANKED} are needed")
-    return _at_least(name, correlation, budget.min_rank_correlation)
+def _correlations(ranks: float | None, given: Outputs, reference: Outputs, budget: Budget) -> Iterator[GateCheck]:
+    """Whether both graphs put the pictures in the same order.
 
-
-def _spread_scores(given: Outputs, reference: Outputs, budget: Budget) -> Iterator[GateCheck]:
-    """Pearson's correlation over good pictures and pasted defects, where the order of scores cannot be judged.
-
-    Together their scores spread as those of a line do.
+    Good pictures that were trained on score almost alike, so that rounding decides their order. Where too few others
+    are there, Pearson's correlation over good pictures and pasted defects is judged instead: together their scores are
+    as far apart as those on a line.
     """
-    if given.n_never_seen + len(given.labelled) >= MIN_RANKED:
+    name, n = "score rank correlation", given.n_never_seen + len(given.labelled)
+    if ranks is not None and n >= MIN_RANKED:
+        yield _at_least(name, ranks, budget.min_rank_correlation)
         return
+    yield _not_judged(name, ranks, f"{n} pictures that training never saw; {MIN_RANKED} are needed")
     ours, wanted = (np.append(each.scores, each.pasted_scores) for each in (given, reference))
-    if given.pasted and np.ptp(ours) > 0 and np.ptp(wanted) > 0:
+    if n < MIN_RANKED and given.pasted and np.ptp(ours) > 0 and np.ptp(wanted) > 0:
         correlation = float(np.corrcoef(ours, wanted)[0, 1])
         yield _at_least("score correlation, pasted too", correlation, budget.min_rank_correlation)
 

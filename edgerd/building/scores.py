@@ -54,16 +54,29 @@ def comparison_pictures(bundle: Bundle, instead: str = "") -> tuple[UInt8Array, 
     Raises:
         BundleError: It was exported without pictures.
     """
-    manifest = bundle.manifest
     never_seen = holdout_pictures(bundle)
-    if len(never_seen) >= FEW_PICTURES:
-        return never_seen, len(never_seen)
-    ranges = load_bundle_pictures(bundle, manifest.ranges, manifest.preprocess)
-    if not len(never_seen) + len(ranges):
+    good = with_range_pictures(bundle, never_seen)
+    if not len(good):
         raise BundleError(
             f"{bundle.path} has no pictures of its own.",
             expected="good pictures, as edgerd export puts them there",
             hint=f"{instead}{'; or export' if instead else 'Export'} again without --no-pictures: "
             f"edgerd export RUN -o {quote(str(bundle.path))}",
         )
-    return np.concatenate([never_seen, ranges]), len(never_seen)
+    return good, len(never_seen)
+
+
+def with_range_pictures(bundle: Bundle, never_seen: UInt8Array) -> UInt8Array:
+    """Good pictures that training never saw and, where they are few, the bundle's range pictures after them.
+
+    Args:
+        bundle: Opened.
+        never_seen: uint8 (n, T, H, W, 3).
+
+    Returns:
+        uint8 (m, T, H, W, 3); none where there are none.
+    """
+    if len(never_seen) >= FEW_PICTURES:
+        return never_seen
+    manifest = bundle.manifest
+    return np.concatenate([never_seen, load_bundle_pictures(bundle, manifest.ranges, manifest.preprocess)])

@@ -95,7 +95,7 @@ def _narrowed(measure: Measure, tried: list[Measured], order: Sequence[str]) -> 
 
 
 def _fastest(passed: Sequence[Measured]) -> Measured | None:
-    """Of those as fast as the fastest, the one with the fewest blocks in high precision."""
+    """The fastest; where several differ by no more than noise, the one with the fewest blocks in high precision."""
     if not passed:
         return None
     least = min(each.relative_time for each in passed)

@@ -37,9 +37,9 @@ class Measured(Record):
     max_map_error: float
     """Largest difference of two maps."""
     auroc_drop: float | None
-    """Of image AUROC, on labelled pictures that have both kinds."""
+    """How much image AUROC falls; None without labelled pictures of good and of defective parts."""
     failures: tuple[str, ...]
-    """Checks of the gate that it fails on the pictures it is measured on."""
+    """The checks of the gate that fail on the pictures it was measured on."""
 
     @property
     def passed(self) -> bool:

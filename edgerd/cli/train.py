@@ -17,6 +17,7 @@ from edgerd.cli.console import counted, quoted, say, stop_on_interrupt, warn
 from edgerd.cli.main import INTERRUPTED
 from edgerd.cli.training_progress import TrainingProgress
 from edgerd.errors import DatasetError, InputError, MissingDependencyError
+from edgerd.evaluation.threshold import FEW
 from edgerd.manifest import PreprocessSpec, TileSpec
 from edgerd.runtimes.machine import usable_cores
 
@@ -26,9 +27,7 @@ if TYPE_CHECKING:
     from edgerd.training.methods import Method
     from edgerd.training.run import RunFolder, TrainingConfig
 
-_HOLDOUT, _CROSS_FIT = 0.1, 4
-_SETTLING_PICTURES = 99
-"""Good pictures that a false-alarm rate of 1 % takes (`edgerd.evaluation.threshold`)."""
+_HOLDOUT = 0.1
 _NAMED = 10
 """Suspicious good pictures that are named one by one; the page shows more."""
 _FIXED = ("teacher", "student", "method", "batch_size", "holdout", "cross_fit", "seed")
@@ -135,7 +134,7 @@ def train(
         steps=steps,
         batch_size=batch_size,
         holdout=None if how.cross_fits else holdout or _HOLDOUT,
-        cross_fit=cross_fit or _CROSS_FIT,
+        cross_fit=cross_fit or TrainingConfig().cross_fit,
         seed=seed,
     )
     processes = threads or usable_cores()
@@ -332,7 +331,7 @@ def _refuse_changes(ctx: click.Context, run: RunFolder, given: TrainingConfig) -
     for name, (before, now) in fixed.items():
         if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE and now != before:
             raise InputError(
-                f"--{name.replace('_', '-')} {now} cannot be used: {run.path} was started with {before}.",
+                f"{_flag(name)} {now} cannot be used: {run.path} was started with {before}.",
                 expected="the settings that the run was started with",
                 hint=f"{_resume_command(run)}, with --epochs or --steps to train longer",
             )
@@ -344,16 +343,20 @@ def _resume_command(run: RunFolder) -> str:
 
 def _refuse_others_options(method: Method, **given: float | None) -> None:
     """Options that a method does not have: silently ignored, they would promise something."""
-    own = {"steps"} & set(given) if method.has_student else set()
-    own |= {"epochs", "holdout"} if not method.cross_fits else {"cross_fit"} if method.has_student else set()
+    from edgerd.training.methods import METHODS
+
     for name, value in given.items():
-        if value is not None and name not in own:
-            option, other = f"--{name.replace('_', '-')}", "rd4ad" if name in ("epochs", "holdout") else "edge"
+        if value is not None and name not in method.options:
+            other = next(one.name for one in METHODS.values() if name in one.options)
             raise InputError(
-                f"{option} {value:g} is of no use to method {method.name}.",
-                expected=", ".join(f"--{one.replace('_', '-')}" for one in sorted(own)) or "no number of steps",
+                f"{_flag(name)} {value:g} is of no use to method {method.name}.",
+                expected=", ".join(map(_flag, method.options)) or "no number of steps",
                 hint=f"Leave it out, or choose another method: --method {other}",
             )
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _describe(run: RunFolder, method: Method) -> None:
@@ -365,9 +368,9 @@ def _describe(run: RunFolder, method: Method) -> None:
         say(f"{len(record.train)} pictures to train on, {len(record.holdout)} held out for the threshold{left_out}.")
         return
     say(f"{len(record.train)} pictures of good parts{left_out}; all are trained on, and all count for the threshold.")
-    if len(record.train) < _SETTLING_PICTURES:
+    if len(record.train) < FEW:
         warn(
             f"{counted(len(record.train), 'picture')} cannot settle a false-alarm rate of 1 %: that takes "
-            f"{_SETTLING_PICTURES}. The threshold will be extrapolated; edgerd calibrate BUNDLE DATA adds pictures "
+            f"{FEW}. The threshold will be extrapolated; edgerd calibrate BUNDLE DATA adds pictures "
             "later."
         )

@@ -17,6 +17,7 @@ from edgerd.export.check import check_against_networks
 from edgerd.export.graph import graph_from_networks
 from edgerd.manifest import GRAPH_FILE, Manifest, ModelRecord, TrainingRecord
 from edgerd.models.weights import tensors_sha256
+from edgerd.training.methods import make_method
 from edgerd.training.restore import networks_of
 from edgerd.training.run import RunFolder
 from edgerd.types import UInt8Array
@@ -48,7 +49,7 @@ def bundle_from_run(
     graph = graph_from_networks(networks, spec.height, spec.width)
     frames = (holdout if len(holdout) else ranges).reshape(-1, *ranges.shape[2:])[:N_CHECK_PICTURES]
     error = check_against_networks(graph, networks, frames)
-    if config.method == "edge" and networks.student is None:
+    if make_method(config.method).has_student and networks.student is None:
         say("Training was stopped before its students were done: this bundle has prototypes alone.")
     say(f"ONNX Runtime against PyTorch on {len(frames)} pictures: the maps differ by {error:.1e} at most")
     held_out = bundle_pictures("holdout", holdout) if pictures else {}
@@ -61,9 +62,7 @@ def bundle_from_run(
         model=ModelRecord(
             teacher=config.teacher,
             student=config.student if networks.student else None,
-            prototypes=networks.prototypes.points.shape[0] * networks.prototypes.points.shape[1]
-            if networks.prototypes
-            else 0,
+            prototypes=len(networks.prototypes.points.flatten(0, 1)) if networks.prototypes else 0,
             teacher_sha256=tensors_sha256(networks.teacher.state_dict()),
         ),
         training=TrainingRecord(

@@ -24,8 +24,7 @@ class Decoder(nn.Module):
         block, channels = teacher.block, teacher.channels
         inner = [int(c * width) for c in channels]
         before = 2 * channels[2]
-        self.n_stages = 3 - finest
-        for scale, depth in zip((2, 1, 0)[: self.n_stages], depths, strict=False):
+        for scale, depth in zip(range(2, finest - 1, -1), depths, strict=False):
             self.add_module(f"stage{scale + 1}", block.make_stage(before, inner[scale], depth, "up"))
             before = inner[scale]
         self.heads = nn.ModuleList(

@@ -31,10 +31,11 @@ from edgerd.training.checkpoint import Checkpoint, Progress, save_checkpoint
 from edgerd.training.choose_prototypes import Chosen, choose_prototypes, honest_maps
 from edgerd.training.device import DeviceName, deterministic, torch_device
 from edgerd.training.features import FeatureStore, compute_features
+from edgerd.training.methods import make_method
 from edgerd.training.report import StepReport
 from edgerd.training.restore import restore
 from edgerd.training.run import RunFolder
-from edgerd.training.students import FINEST, StudentJob, run_jobs
+from edgerd.training.students import StudentJob, run_jobs
 from edgerd.types import Float32Array
 
 STEPS = 200
@@ -93,7 +94,7 @@ def train_edge(
         StorageError: Disk full.
     """
     config, target = run.record.config, torch_device(device)
-    n_steps = (config.steps or STEPS) if config.method == "edge" else 0
+    n_steps = (config.steps or STEPS) if make_method(config.method).has_student else 0
     before = Checkpoint.open(run.checkpoint_file) if run.checkpoint_file.exists() else None
     if before:
         restore(teacher, None, before, run)
@@ -166,6 +167,7 @@ def _jobs(run: RunFolder, store: FeatureStore, owners: npt.NDArray[np.intp], n_s
             name=name,
             teacher=config.teacher,
             student=config.student,
+            finest=make_method(config.method).finest,
             features=run.path / _FEATURES_FOLDER,
             rows=rows,
             looks_at=looks_at,
@@ -184,7 +186,7 @@ def _fold_maps(jobs: list[StudentJob], n_tiles: int) -> tuple[Float32Array, ...]
     maps: list[Float32Array] = []
     for job in jobs:
         found = load_file(job.file)
-        for index in range(3 - FINEST):
+        for index in range(3 - job.finest):
             one = found[f"map.{index}"].numpy()
             if len(maps) <= index:
                 maps.append(np.zeros((n_tiles, *one.shape[1:]), np.float32))

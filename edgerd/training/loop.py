@@ -11,13 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgerd.errors import WeightsError
 from edgerd.models.normalise import image_from_frames
 from edgerd.models.student import make_student
 from edgerd.models.teachers import Teacher
 from edgerd.training.checkpoint import Checkpoint, Progress, save_checkpoint
 from edgerd.training.device import DeviceName, autocast, deterministic, torch_device
-from edgerd.training.report import StepReport
+from edgerd.training.report import StepReport, finite
 from edgerd.training.restore import restore
 from edgerd.training.run import RunFolder
 
@@ -109,7 +108,7 @@ def train(
             torch.autograd.backward(loss)
             optimiser.step()
             progress = replace(progress, step=progress.step + 1, total_steps=progress.total_steps + 1)
-            on_step(StepReport(progress, n_steps, steps_per_epoch, finite(loss, progress)))
+            on_step(StepReport(progress, n_steps, steps_per_epoch, finite(loss, f"step {progress.total_steps}")))
             stop = should_stop()
             if stop or progress.total_steps >= n_steps:
                 break
@@ -139,19 +138,3 @@ def batches(n: int, batch_size: int, seed: int, epoch: int) -> list[npt.NDArray[
     if batch_size > 1 and cuts and n - cuts[-1] == 1:
         cuts.pop()
     return list(np.split(order, cuts))
-
-
-def finite(loss: Tensor, progress: Progress) -> float:
-    """A step's loss as a number.
-
-    Raises:
-        WeightsError: It is NaN or infinite.
-    """
-    value = float(loss.detach())
-    if not np.isfinite(value):
-        raise WeightsError(
-            f"The loss became {value} at step {progress.total_steps}.",
-            expected="a finite loss",
-            hint="Check the teacher weights, then train again with another --seed.",
-        )
-    return value

@@ -41,6 +41,7 @@ class Method:
         has_student: Whether there is a student at all.
         cross_fits: Whether every good picture is trained on and has an honest score all the same; else some are held
             out for the threshold.
+        options: What decides how long it trains and what the threshold is found from: names of `TrainingConfig`.
         student: The usual one.
         finest: The first of the teacher's stages that the student gives back.
     """
@@ -48,6 +49,7 @@ class Method:
     name: str
     has_student: bool
     cross_fits: bool
+    options: tuple[str, ...]
     student: str
     finest: int = 0
 
@@ -66,9 +68,9 @@ class Method:
 METHODS: Final = {
     method.name: method
     for method in (
-        Method("edge", has_student=True, cross_fits=True, student="light", finest=2),
-        Method("prototypes", has_student=False, cross_fits=True, student="light", finest=2),
-        Method("rd4ad", has_student=True, cross_fits=False, student="full"),
+        Method("edge", True, True, ("steps", "cross_fit"), "light", finest=2),
+        Method("prototypes", False, True, (), "light", finest=2),
+        Method("rd4ad", True, False, ("epochs", "steps", "holdout"), "full"),
     )
 }
 

@@ -24,9 +24,9 @@ from edgerd.precision.ranges import N_BINS, TensorRange, histogram
 from edgerd.precision.scales import activation_scale
 from edgerd.training.checkpoint import Checkpoint, Progress, save_checkpoint
 from edgerd.training.device import DeviceName, deterministic, torch_device
-from edgerd.training.loop import batches, finite, global_cosine_loss, rd4ad_optimiser
+from edgerd.training.loop import batches, global_cosine_loss, rd4ad_optimiser
 from edgerd.training.methods import make_method
-from edgerd.training.report import StepReport
+from edgerd.training.report import StepReport, finite
 from edgerd.training.restore import networks_in
 from edgerd.training.run import RunFolder
 from edgerd.types import UInt8Array
@@ -102,7 +102,7 @@ def tune(
             optimiser.step()
             progress = replace(progress, tuning_steps=progress.tuning_steps + 1)
             shown = Progress(epoch, step, progress.tuning_steps)
-            on_step(StepReport(shown, n_steps, steps_per_epoch, finite(loss, shown)))
+            on_step(StepReport(shown, n_steps, steps_per_epoch, finite(loss, f"step {shown.total_steps}")))
             stop = should_stop()
             if stop or progress.tuning_steps >= n_steps:
                 break

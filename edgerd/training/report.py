@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+from torch import Tensor
+
+from edgerd.errors import WeightsError
 from edgerd.training.checkpoint import Progress
 
 
@@ -24,3 +28,23 @@ class StepReport:
     steps_per_epoch: int
     loss: float
     unit: str = "epoch"
+
+
+def finite(loss: Tensor, when: str) -> float:
+    """A step's loss as a number.
+
+    Args:
+        loss: Scalar.
+        when: For the message: "step 3".
+
+    Raises:
+        WeightsError: It is NaN or infinite.
+    """
+    value = float(loss.detach())
+    if not math.isfinite(value):
+        raise WeightsError(
+            f"The loss became {value} at {when}.",
+            expected="a finite loss",
+            hint="Check the teacher weights, then train again with another --seed.",
+        )
+    return value

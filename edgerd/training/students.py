@@ -34,11 +34,9 @@ from edgerd.models.teachers import make_teacher
 from edgerd.storage import replaced_file, storage_errors
 from edgerd.training.device import deterministic, use_threads
 from edgerd.training.features import FeatureStore
+from edgerd.training.report import finite
 from edgerd.types import Float32Array
 
-FINEST = 2
-"""Only the coarsest stage is given back: maps of the finer two, which are seen, are noise
-(docs/decisions/edge-method.md)."""
 LEARNING_RATE = 2e-3
 _LAST_LEARNING_RATE = 2e-4
 _WARM_UP_STEPS = 30
@@ -60,6 +58,7 @@ class StudentJob:
         name: For people: "fold 2 of 5".
         teacher: Name of the teacher, whose features are in `features`.
         student: Name of the student.
+        finest: The first of the teacher's stages that it gives back; it sees all three.
         features: Folder of the stored features.
         rows: Tiles to train on.
         looks_at: Tiles whose maps are wanted; none for the student that is kept.
@@ -72,6 +71,7 @@ class StudentJob:
     name: str
     teacher: str
     student: str
+    finest: int
     features: Path
     rows: npt.NDArray[np.intp]
     looks_at: npt.NDArray[np.intp]
@@ -120,10 +120,10 @@ def run_job(
 @torch.no_grad()
 def student_maps(student: Student, store: FeatureStore, rows: npt.NDArray[np.intp]) -> tuple[Float32Array, ...]:
     """1 - cosine of some tiles, per scale float32 (len(rows), h_k, w_k), finest first."""
-    scales: list[list[Tensor]] = [[] for _ in range(FINEST, 3)]
+    scales: list[list[Tensor]] = [[] for _ in range(student.finest, 3)]
     for some in store.batches(rows, _ROWS_AT_ONCE):
         features = store[some]
-        for maps, found in zip(scales, cosine_maps(features[FINEST:], student(features)), strict=True):
+        for maps, found in zip(scales, cosine_maps(features[student.finest :], student(features)), strict=True):
             maps.append(found)
     return tuple(torch.cat(maps).numpy() for maps in scales)
 
@@ -160,26 +160,19 @@ def _trained(
     should_stop: Callable[[], bool],
 ) -> Student | None:
     torch.manual_seed(job.seed)
-    student = make_student(make_teacher(job.teacher).info, job.student, FINEST).to(device).train()
+    student = make_student(make_teacher(job.teacher).info, job.student, job.finest).to(device).train()
     optimiser = torch.optim.AdamW(student.parameters(), LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
     for step, rows in enumerate(_batches(job)):
         for group in optimiser.param_groups:
             group["lr"] = _learning_rate(step, job.steps)
         first, second, third = (stage.to(device) for stage in store[rows])
         seen = F.dropout(first, _DROPOUT), F.dropout(second, _DROPOUT), F.dropout(third, _DROPOUT)
-        wanted = (first, second, third)[FINEST:]
+        wanted = (first, second, third)[job.finest :]
         loss = mined_loss(wanted, student(seen), min(_EASY_SHARE, 2 * _EASY_SHARE * step / job.steps))
         optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         optimiser.step()
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise WeightsError(
-                f"The loss became {value} at step {step + 1} of {job.name}.",
-                expected="a finite loss",
-                hint="Check the teacher weights, then train again with another --seed.",
-            )
-        on_step(value)
+        on_step(finite(loss, f"step {step + 1} of {job.name}"))
         if step + 1 < job.steps and should_stop():
             return None
     return student.eval()

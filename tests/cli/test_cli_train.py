@@ -212,7 +212,7 @@ def test_a_defect_among_the_good_pictures_that_was_missed_is_named(train, own_pa
 @pytest.mark.parametrize(
     ("method", "options", "shown"),
     [
-        ("edge", ("--epochs", 2), "--epochs 2 is of no use to method edge.*--cross-fit, --steps.*--method rd4ad"),
+        ("edge", ("--epochs", 2), "--epochs 2 is of no use to method edge.*--steps, --cross-fit.*--method rd4ad"),
         ("edge", ("--holdout", 0.1), "--holdout 0.1 is of no use to method edge.*--method rd4ad"),
         ("rd4ad", ("--cross-fit", 3), "--cross-fit 3 is of no use to method rd4ad.*--holdout.*--method edge"),
         ("prototypes", ("--steps", 3), "--steps 3 is of no use to method prototypes.*--method edge"),

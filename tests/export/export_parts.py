@@ -4,6 +4,7 @@ import functools
 from typing import NamedTuple
 
 import numpy as np
+import onnxruntime as ort
 import torch
 from torch import nn
 
@@ -19,6 +20,13 @@ from edgerd.models.teachers.teacher import TeacherInfo
 from edgerd.models.weights import load_teacher
 from edgerd.training.choose_prototypes import choose_prototypes
 from edgerd.training.features import FeatureStore
+
+
+def run(graph, frames, outputs=("anomaly_map", "score")):
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    return session.run(list(outputs), {"frame": frames})
 
 
 def blobs(n, height, width, seed):

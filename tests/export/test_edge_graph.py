@@ -4,10 +4,9 @@ from hashlib import sha256
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 import torch
-from export_parts import export_kind
+from export_parts import export_kind, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
@@ -21,13 +20,6 @@ from edgerd.models.fusion import SCORE_STRIDE, Fusion
 from edgerd.models.networks import Networks
 from edgerd.models.normalise import image_from_frames
 from edgerd.runtimes.openvino import OpenVino
-
-
-def run(graph, frames, outputs=("anomaly_map", "score")):
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    return session.run(list(outputs), {"frame": frames})
 
 
 @torch.inference_mode()

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 import torch
+from export_parts import run
 from onnx import TensorProto, helper, numpy_helper
 from scipy.ndimage import gaussian_filter
 from torch.nn import functional as F
@@ -19,13 +19,6 @@ from edgerd.export.graph import graph_from_networks
 from edgerd.models.normalise import image_from_frames
 
 BLOCKS = ("input/", "teacher/", "embedding/", "decoder/", "head/")
-
-
-def run(graph, frames, outputs=("anomaly_map", "score")):
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    return session.run(list(outputs), {"frame": frames})
 
 
 @torch.inference_mode()

@@ -218,7 +218,7 @@ def test_maps_stay_close_to_fp32_for_any_batch(flavour, graph, ranges, pictures)
     score, anomaly_map = maps(content, frames)
     expected_score, expected = maps(graph, frames)
     assert np.abs(anomaly_map - expected).max() < 0.05 * expected.max()
-    is_whole_byte = FLAVOURS[flavour].weight_limit == 127
+    is_whole_byte = FLAVOURS[flavour].weight_limit == 127  # else the steps of weights are twice as wide
     assert np.corrcoef(anomaly_map.ravel(), expected.ravel())[0, 1] > (0.998 if is_whole_byte else 0.997)
     np.testing.assert_allclose(score, expected_score, rtol=0.03)
 

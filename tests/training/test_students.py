@@ -15,7 +15,7 @@ from edgerd.models.student import make_student
 from edgerd.models.teachers import make_teacher
 from edgerd.training.features import FeatureStore, compute_features
 from edgerd.training.loop import global_cosine_loss
-from edgerd.training.students import FINEST, StudentJob, mined_loss, run_job, run_jobs
+from edgerd.training.students import StudentJob, mined_loss, run_job, run_jobs
 
 CPU = torch.device("cpu")
 
@@ -67,6 +67,7 @@ def job(stored, tmp_path):
         name="fold 1 of 4",
         teacher="lite0",
         student="light",
+        finest=2,
         features=stored,
         rows=np.arange(5, 20),
         looks_at=np.arange(5),
@@ -83,11 +84,11 @@ def test_a_job_leaves_its_student_and_what_that_saw(job, stored):
     assert len(losses) == 3
     assert all(0 <= loss <= 2 for loss in losses)
     content = load_file(job.file)
-    student = make_student(make_teacher("lite0").info, "light", FINEST).eval()
+    student = make_student(make_teacher("lite0").info, "light", 2).eval()
     student.load_state_dict({k.removeprefix("student."): v for k, v in content.items() if k.startswith("student.")})
     features = FeatureStore.open(stored)[job.looks_at]
     with torch.no_grad():
-        (expected,) = cosine_maps(features[FINEST:], student(features))
+        (expected,) = cosine_maps(features[2:], student(features))
     np.testing.assert_allclose(content["map.0"], expected, rtol=0, atol=1e-5)
     assert content["map.0"].shape == (5, 2, 2)
 
