@@ -27,7 +27,7 @@ from edgerd.runtimes.protocol import Maps
 MAX_MAP_ERROR = 0.25
 """Largest difference of two maps, as a part of the threshold, that is let through by default."""
 MAX_MEAN_MAP_ERROR = 0.025
-"""The mean difference that is let through, in the same unit; docs/decisions/int8-cpu.md has that of ResNet18 in INT8."""
+"""The mean difference that is let through, in the same unit; docs/decisions/int8-cpu.md has that of ResNet18."""
 MEAN_OF_LARGEST = 0.2
 """Mean difference allowed, as a part of the largest that a person allows; rounding's mean is an eighth of it."""
 MIN_RANK_CORRELATION = 0.95

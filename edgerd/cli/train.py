@@ -204,8 +204,9 @@ def _train(run: RunFolder, method: Method, teacher: Teacher, device: DeviceName,
 def _warn_of_suspicious(run: RunFolder) -> None:
     """Name the good pictures that may not be good, and say where they can be looked at."""
     from edgerd.evaluation.good_pictures import write_good_pictures
+    from edgerd.training.checkpoint import Checkpoint
 
-    record = run.cross_fit_record()
+    record = Checkpoint.open(run.checkpoint_file).cross_fit
     if record is None:
         return
     names, tiles, spec = run.record.train, run.training_tiles(), run.record.config.preprocess

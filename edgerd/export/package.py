@@ -17,8 +17,9 @@ from edgerd.export.check import check_against_networks
 from edgerd.export.graph import graph_from_networks
 from edgerd.manifest import GRAPH_FILE, Manifest, ModelRecord, TrainingRecord
 from edgerd.models.weights import tensors_sha256
+from edgerd.training.checkpoint import Checkpoint
 from edgerd.training.methods import make_method
-from edgerd.training.restore import networks_of
+from edgerd.training.restore import networks_in
 from edgerd.training.run import RunFolder
 from edgerd.types import UInt8Array
 
@@ -43,7 +44,8 @@ def bundle_from_run(
         BundleError: `path` holds something else.
         StorageError: Disk full; what was at `path` is unchanged.
     """
-    networks, progress = networks_of(run)
+    checkpoint = Checkpoint.open(run.newest_checkpoint_file)
+    networks, progress = networks_in(checkpoint, run), checkpoint.progress
     spec, config = run.record.config.preprocess, run.record.config
     holdout, ranges = run.holdout_pictures(), run.range_pictures()
     graph = graph_from_networks(networks, spec.height, spec.width)
@@ -80,7 +82,7 @@ def bundle_from_run(
         preprocess=spec,
         limits=run.record.limits,
         holdout=(*held_out, *added),
-        cross_fit=run.cross_fit_record(),
+        cross_fit=checkpoint.cross_fit,
         ranges=tuple(for_ranges),
         trained_on=tuple(sorted(run.training_pictures_sha256())),
     )

@@ -1,6 +1,7 @@
 """A checkpoint: one safetensors file with the networks and the optimiser, replaced as a whole.
 
-The file's metadata holds where training stood, and a hash over that and the tensors. Nothing is pickled.
+The file's metadata holds where training stood, the scores of cross-fitting where there are such, and a hash over both
+and the tensors. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from edgerd.errors import WeightsError
+from edgerd.manifest import CrossFitRecord
 from edgerd.models.fusion import RD4AD_FUSION, Fusion
 from edgerd.models.weights import check_finite, tensors_sha256
 from edgerd.storage import replaced_file, storage_errors
 
 _HASH = "sha256"
+_CROSS_FIT = "cross_fit"
 _SCALES = "scales"
 _FUSION = "fusion"
 
@@ -51,6 +54,7 @@ class Checkpoint:
         optimiser: The optimiser's state of each parameter, by its number; empty where nothing goes on from it.
         prototypes: The prototypes' state; empty where there are none.
         fusion: Weights of the maps, and the score's share.
+        cross_fit: Scores of the training pictures, each by networks that never saw it; None where there are none.
         scales: Scale and zero point of each activation that a fine-tune for INT8 rounds, float64 (n, 2); else None.
     """
 
@@ -60,6 +64,7 @@ class Checkpoint:
     optimiser: dict[int, dict[str, Tensor]]
     prototypes: dict[str, Tensor]
     fusion: Fusion
+    cross_fit: CrossFitRecord | None = None
     scales: Tensor | None = None
 
     @classmethod
@@ -88,13 +93,23 @@ class Checkpoint:
         for key, tensor in _under("optimiser.", tensors).items():
             index, name = key.split(".", 1)
             optimiser.setdefault(int(index), {})[name] = tensor
+        cross_fit = metadata.pop(_CROSS_FIT, None)
         progress = Progress(**{key: int(value) for key, value in metadata.items()})
         fusion = RD4AD_FUSION
         if _FUSION in tensors:
             *weights, score_share = tensors[_FUSION].tolist()
             fusion = Fusion(tuple(weights), score_share)
         student, teacher, prototypes = (_under(f"{part}.", tensors) for part in ("student", "teacher", "prototypes"))
-        return cls(progress, student, teacher, optimiser, prototypes, fusion, tensors.get(_SCALES))
+        return cls(
+            progress,
+            student,
+            teacher,
+            optimiser,
+            prototypes,
+            fusion,
+            CrossFitRecord.model_validate_json(cross_fit) if cross_fit else None,
+            tensors.get(_SCALES),
+        )
 
 
 def save_checkpoint(
@@ -107,6 +122,7 @@ def save_checkpoint(
     *,
     prototypes: Mapping[str, Tensor] | None = None,
     fusion: Fusion | None = None,
+    cross_fit: CrossFitRecord | None = None,
 ) -> None:
     """Write a checkpoint atomically. What is None is not in it; without a fusion it is RD4AD's.
 
@@ -124,6 +140,8 @@ def save_checkpoint(
         tensors[_SCALES] = scales
     plain = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
     metadata = {key: str(value) for key, value in asdict(progress).items()}
+    if cross_fit is not None:
+        metadata[_CROSS_FIT] = cross_fit.model_dump_json()
     hint = "Free some space, then go on with --resume; the last checkpoint is unchanged."
     with storage_errors(file, hint), replaced_file(file) as part:
         try:

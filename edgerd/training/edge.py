@@ -208,11 +208,9 @@ def _save(
     honest: _Honest,
     size: tuple[int, int],
 ) -> None:
-    """Write checkpoint and honest scores, which belong together."""
     fusion = fusion_of(honest.maps, size)
     n_tiles = run.record.config.preprocess.n_tiles
     scores = scores_of_tiles(honest.maps, fusion, size).reshape(-1, n_tiles).max(1)
-    run.save_cross_fit(CrossFitRecord(folds=honest.folds, scores=tuple(float(score) for score in scores)))
     save_checkpoint(
         run.checkpoint_file,
         progress,
@@ -220,6 +218,7 @@ def _save(
         teacher.state_dict(),
         prototypes=chosen.prototypes.state_dict(),
         fusion=fusion,
+        cross_fit=CrossFitRecord(folds=honest.folds, scores=tuple(float(score) for score in scores)),
     )
 
 

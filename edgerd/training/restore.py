@@ -33,10 +33,10 @@ def networks_in(checkpoint: Checkpoint, run: RunFolder) -> Networks:
     teacher, student, prototypes = make_teacher(config.teacher), None, None
     if checkpoint.student:
         student = make_student(teacher.info, config.student, make_method(config.method).finest).eval()
+    restore(teacher, student, checkpoint, run)
     if checkpoint.prototypes:
         prototypes = Prototypes(teacher.info, checkpoint.prototypes["points"].shape[1]).eval()
         prototypes.load_state_dict(checkpoint.prototypes)
-    restore(teacher, student, checkpoint, run)
     return Networks(teacher, student, prototypes, checkpoint.fusion)
 
 

@@ -2,9 +2,8 @@
 
     run.json                  the record: configuration, pictures used, held out and skipped
     train.npy, holdout.npy    the prepared pictures, uint8 (n, T, H, W, 3)
-    cross_fit.json            scores of the training pictures by models that never saw them, where there were such
     good_pictures.html        training pictures that may not be good, where there are such
-    checkpoint.safetensors    student, teacher, optimiser
+    checkpoint.safetensors    the networks, the optimiser, scores of training pictures by models that never saw them
     tuned.safetensors         the same after a fine-tune for INT8, where there was one
 
 Pictures are prepared once; training, resuming and exporting then read the same bytes, whatever becomes of the folder of
@@ -26,7 +25,7 @@ from edgerd.data.dataset import Dataset, fingerprint, split_holdout
 from edgerd.data.pictures import picture_sha256
 from edgerd.data.prepared import read_prepared
 from edgerd.errors import InputError, SpecError
-from edgerd.manifest import CrossFitRecord, PictureLimits, PreprocessSpec, Record
+from edgerd.manifest import PictureLimits, PreprocessSpec, Record
 from edgerd.precision.ranges import USUAL_PICTURES
 from edgerd.storage import replaced_file, storage_errors
 from edgerd.types import UInt8Array
@@ -34,7 +33,6 @@ from edgerd.types import UInt8Array
 RECORD_FILE = "run.json"
 TRAIN_FILE = "train.npy"
 HOLDOUT_FILE = "holdout.npy"
-CROSS_FIT_FILE = "cross_fit.json"
 
 
 class TrainingConfig(Record):
@@ -228,34 +226,6 @@ class RunFolder:
             InputError: They are missing or damaged.
         """
         return frozenset(picture_sha256(picture) for picture in self._pictures(TRAIN_FILE))
-
-    def cross_fit_record(self) -> CrossFitRecord | None:
-        """Scores of the training pictures, each by a model that never saw it; None where training did not take any.
-
-        Raises:
-            InputError: The file is damaged.
-        """
-        file = self.path / CROSS_FIT_FILE
-        try:
-            return CrossFitRecord.model_validate_json(file.read_bytes())
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{file} cannot be read: {_first_line(error)}.",
-                expected="scores that edgerd train has written",
-                hint="Train again into another folder.",
-            ) from error
-
-    def save_cross_fit(self, record: CrossFitRecord) -> None:
-        """Keep the honest scores of the training pictures, in their order.
-
-        Raises:
-            StorageError: Disk full.
-        """
-        file = self.path / CROSS_FIT_FILE
-        with storage_errors(file, "Free some space, then go on with --resume."), replaced_file(file) as part:
-            part.write_text(record.model_dump_json() + "\n", encoding="utf-8")
 
     def _pictures(self, name: str) -> UInt8Array:
         file = self.path / name

@@ -11,6 +11,8 @@ import pytest
 
 from edgerd.bundle import Bundle
 from edgerd.data.samples import write_dataset
+from edgerd.manifest import CrossFitRecord
+from edgerd.training.checkpoint import Checkpoint, save_checkpoint
 
 
 def test_a_fresh_bundle_works_at_once(edgerd, trained_run, parts, tmp_path):
@@ -75,7 +77,9 @@ def test_a_run_that_was_cross_fitted_needs_no_held_out_picture(edgerd, trained_r
     record = json.loads((run / "run.json").read_text())
     scores = [0.2 + index / 1000 for index in range(len(record["train"]))]
     scores[3] = 0.9
-    (run / "cross_fit.json").write_text(json.dumps({"folds": 4, "scores": scores}))
+    file, record_of_scores = run / "checkpoint.safetensors", CrossFitRecord(folds=4, scores=tuple(scores))
+    there = Checkpoint.open(file)
+    save_checkpoint(file, there.progress, there.student, there.teacher, cross_fit=record_of_scores)
     np.save(run / "holdout.npy", np.load(run / "holdout.npy")[:0])
     (run / "run.json").write_text(json.dumps(record | {"holdout": []}))
     exported = edgerd("export", run, "-o", tmp_path / "bundle", "--false-alarm-rate", 0.1, *options)

@@ -185,7 +185,8 @@ def test_scores_of_cross_fitting_take_the_place_of_held_out_pictures(run, quick,
     """The graph is then checked on training pictures."""
     record = CrossFitRecord(folds=5, scores=(0.1, 0.2, 0.3))
     fitted = shutil.copytree(run.path, tmp_path / "run")
-    (fitted / "cross_fit.json").write_text(record.model_dump_json())
+    there = Checkpoint.open(fitted / "checkpoint.safetensors")
+    save_checkpoint(fitted / "checkpoint.safetensors", there.progress, there.student, there.teacher, cross_fit=record)
     np.save(fitted / "holdout.npy", run.holdout_pictures()[:0])
     said = []
     manifest = bundle_from_run(RunFolder.open(fitted), tmp_path / "bundle", say=said.append).manifest

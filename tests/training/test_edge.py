@@ -1,6 +1,5 @@
 """Method edge: honest scores of every picture, the same bits whatever interrupts it, and prototypes alone."""
 
-import json
 import shutil
 from dataclasses import replace
 
@@ -37,12 +36,17 @@ def trained(run, **options):
     return train_edge(run, pretrained(), device="cpu", **options)
 
 
+def scores_by_others(run):
+    """Scores of the training pictures by networks that never saw them, as they were kept."""
+    return Checkpoint.open(run.checkpoint_file).cross_fit
+
+
 def content_of(run):
     """Everything that a run gives: progress, the bytes of each tensor, the fusion, the honest scores."""
     checkpoint = Checkpoint.open(run.checkpoint_file)
     parts = {"student": checkpoint.student, "teacher": checkpoint.teacher, "prototypes": checkpoint.prototypes}
     tensors = {f"{name} {key}": value.numpy().tobytes() for name, part in parts.items() for key, value in part.items()}
-    return checkpoint.progress, tensors, checkpoint.fusion, run.cross_fit_record()
+    return checkpoint.progress, tensors, checkpoint.fusion, checkpoint.cross_fit
 
 
 def stop_after(n_steps):
@@ -72,27 +76,27 @@ def test_every_step_of_every_student_is_told(new_edge_run):
     assert "4 students" in said[2]
 
 
-def test_nothing_is_left_behind_but_checkpoint_and_scores(new_edge_run):
+def test_nothing_is_left_behind_but_checkpoint(new_edge_run):
     run = new_edge_run()
     trained(run)
-    assert files_of(run) == {"run.json", "train.npy", "holdout.npy", "checkpoint.safetensors", "cross_fit.json"}
+    assert files_of(run) == {"run.json", "train.npy", "holdout.npy", "checkpoint.safetensors"}
 
 
 def test_all_pictures_are_trained_on_and_each_has_a_score(new_edge_run):
     run = new_edge_run()
     trained(run)
     assert (len(run.record.train), len(run.record.holdout)) == (N_PICTURES, 0)
-    content = json.loads((run.path / "cross_fit.json").read_text())
-    assert content["folds"] == 3
-    assert len(content["scores"]) == N_PICTURES
-    assert all(np.isfinite(content["scores"]))
+    record = scores_by_others(run)
+    assert record.folds == 3
+    assert len(record.scores) == N_PICTURES
+    assert all(np.isfinite(record.scores))
 
 
 def test_honest_scores_are_higher_than_those_of_networks_that_saw_the_pictures(new_edge_run):
     """The same prototypes in either; what differs is that a picture's own are left out, and its student."""
     run = new_edge_run(steps=30)
     trained(run)
-    assert (own_scores(run) < run.cross_fit_record().scores).mean() > 0.9
+    assert (own_scores(run) < scores_by_others(run).scores).mean() > 0.9
 
 
 @pytest.mark.parametrize("method", ["edge", "prototypes"])
@@ -177,10 +181,10 @@ def test_prototypes_alone_take_no_step_and_look_at_each_picture_without_its_own(
     assert trained(run, on_step=pytest.fail) == Progress()
     networks, _ = networks_of(run)
     assert networks.student is None
-    assert run.cross_fit_record().folds == N_PICTURES
-    assert len(run.cross_fit_record().scores) == N_PICTURES
-    assert (own_scores(run) <= np.array(run.cross_fit_record().scores) + 1e-4).all()
-    assert files_of(run) == {"run.json", "train.npy", "holdout.npy", "checkpoint.safetensors", "cross_fit.json"}
+    assert scores_by_others(run).folds == N_PICTURES
+    assert len(scores_by_others(run).scores) == N_PICTURES
+    assert (own_scores(run) <= np.array(scores_by_others(run).scores) + 1e-4).all()
+    assert files_of(run) == {"run.json", "train.npy", "holdout.npy", "checkpoint.safetensors"}
 
 
 @pytest.mark.parametrize(("method", "steps"), [("edge", 80), ("prototypes", None)])
@@ -190,7 +194,7 @@ def test_a_defect_among_the_good_pictures_is_named(new_edge_run, parts, tmp_path
     shutil.copy(parts / "test" / "missing_hole" / "000.png", spoilt)
     run = new_edge_run(data=tmp_path / "good", method=method, steps=steps, teacher="lite0", cross_fit=2)
     train_edge(run, load_teacher("lite0"), device="cpu")
-    named = [run.record.train[index] for index in far_outside(run.cross_fit_record().scores)]
+    named = [run.record.train[index] for index in far_outside(scores_by_others(run).scores)]
     assert named[:1] == [str(spoilt)]
 
 
@@ -208,7 +212,7 @@ def test_a_picture_scores_what_its_worst_tile_scores_without_the_pictures_protot
     maps = tuple(map(np.maximum, honest_maps(chosen, store, owners), nearest))
     scores = scores_of_maps(fused(maps, networks.fusion, 64, 64), networks.fusion).reshape(N_PICTURES, 2)
     assert (scores[:, 0] != scores[:, 1]).all()
-    np.testing.assert_allclose(run.cross_fit_record().scores, scores.max(1), rtol=1e-5)
+    np.testing.assert_allclose(scores_by_others(run).scores, scores.max(1), rtol=1e-5)
 
 
 def test_tiles_of_one_picture_are_in_one_fold(new_edge_run):
@@ -219,7 +223,7 @@ def test_tiles_of_one_picture_are_in_one_fold(new_edge_run):
     reports = []
     trained(run, on_step=reports.append)
     assert len(reports) == N_STUDENTS * STEPS
-    assert len(run.cross_fit_record().scores) == N_PICTURES
+    assert len(scores_by_others(run).scores) == N_PICTURES
 
 
 @given(n=st.integers(2, 60), folds=st.integers(2, 10), seed=st.integers(0, 99))
@@ -279,7 +283,7 @@ def test_the_kept_fusion_is_that_of_the_honest_scores(new_edge_run):
     assert len(networks.fusion.weights) == 3
     assert networks.fusion.score_share == SCORE_SHARE
     assert all(weight > 0 for weight in networks.fusion.weights)
-    assert 0.5 < np.median(run.cross_fit_record().scores) < 2
+    assert 0.5 < np.median(scores_by_others(run).scores) < 2
 
 
 def test_two_good_pictures_are_enough_to_begin(new_edge_run, pictures):
@@ -287,7 +291,7 @@ def test_two_good_pictures_are_enough_to_begin(new_edge_run, pictures):
         file.unlink()
     run = new_edge_run(cross_fit=10)
     trained(run)
-    record = run.cross_fit_record()
+    record = scores_by_others(run)
     assert record.folds == len(record.scores) == 8
 
 
@@ -339,3 +343,12 @@ def test_a_fusion_comes_back_to_the_bit(new_edge_run):
     assert isinstance(fusion, Fusion)
     assert replace(fusion, score_share=0.0) != fusion
     assert networks_of(run)[0].fusion == fusion
+
+
+def test_prototypes_of_another_teacher_are_refused(new_edge_run):
+    run = new_edge_run(method="prototypes", steps=None)
+    trained(run)
+    config = run.record.config.model_copy(update={"teacher": "lite0"})
+    other = replace(run, record=run.record.model_copy(update={"config": config}))
+    with pytest.raises(WeightsError, match="checkpoint"):
+        networks_of(other)

@@ -14,7 +14,7 @@ from edgerd.data.dataset import Dataset
 from edgerd.data.pictures import read_picture, write_png
 from edgerd.data.preprocess import parse_region, parse_tiles, prepare
 from edgerd.errors import DatasetError, InputError, PictureError, SpecError, StorageError
-from edgerd.manifest import CrossFitRecord, PreprocessSpec
+from edgerd.manifest import PreprocessSpec
 from edgerd.models.teachers import make_teacher
 from edgerd.training.loop import train
 from edgerd.training.run import RunFolder, TrainingConfig
@@ -294,14 +294,3 @@ def test_torch_leaves_the_prepared_pictures_alone(tmp_path, pictures):
     torch.manual_seed(0)
     train(run, make_teacher("mini"), device="cpu")
     assert (run.path / "train.npy").read_bytes() == before
-
-
-def test_scores_of_cross_fitting_are_read_where_training_left_some(pictures, tmp_path):
-    run = RunFolder.prepare(tmp_path / "run", pictures, CONFIG)
-    assert run.cross_fit_record() is None
-    record = CrossFitRecord(folds=4, scores=(0.1, 0.2, 0.3))
-    (run.path / "cross_fit.json").write_text(record.model_dump_json())
-    assert run.cross_fit_record() == record
-    (run.path / "cross_fit.json").write_text('{"folds": 4, "scores": []}')
-    with pytest.raises(InputError, match=r"cross_fit\.json cannot be read"):
-        run.cross_fit_record()
