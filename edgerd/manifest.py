@@ -82,6 +82,8 @@ class ModelRecord(Record):
     """None where there are prototypes alone."""
     prototypes: int = 0
     """Patches of good parts that the graph compares with, of all its banks."""
+    positions: bool = False
+    """Whether the graph compares with what is usual at each position of good parts."""
     teacher_sha256: str
     """Hash over the teacher's tensors."""
 

@@ -64,4 +64,5 @@ def _example(evaluation: Evaluation, index: int, bundle: Bundle, data: Path) -> 
 def networks_text(model: ModelRecord) -> str:
     """Which networks a graph holds, in a line."""
     parts = [model.teacher, *([f"student {model.student}"] if model.student else [])]
-    return ", ".join(parts + ([f"{model.prototypes} prototypes"] if model.prototypes else []))
+    parts += [f"{model.prototypes} prototypes"] if model.prototypes else []
+    return ", ".join(parts + (["statistics of positions"] if model.positions else []))

@@ -3,10 +3,11 @@
     frame uint8 (N, H, W, 3) BGR -> input/ -> teacher/ -> embedding/, decoder/ -> head/ -> anomaly_map, score
                                                        -> prototypes/ ---------^
 
-`head/`, from the cosine on, stays FP32 in every precision: a sum of squares overflows FP16. The student's distance maps
-are the tensors `head/distance_0` to `head/distance_2`, float32 (N, h_k, w_k), finest first; those of the prototypes
-`head/prototype_distance_0` and `_1`. `prototypes/` is never quantised and never FP16: a distance is a difference of
-large numbers, and a product that overflows would make a defect look like a prototype. BF16 has the range.
+`head/`, from the cosine on, stays FP32 in every precision: a sum of squares overflows FP16. The distance maps are
+tensors in it, float32 (N, h_k, w_k): `head/distance_0` to `head/distance_2` are the student's, finest first;
+`head/prototype_distance_0` and `_1` those of the prototypes; `head/position_distance` that of the positions.
+`prototypes/` is never quantised and never FP16: a distance is a difference of large numbers, and a product that
+overflows would make a defect look like a prototype. BF16 has the range.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgerd.export.body import OPSET, STUDENT_FEATURES, TEACHER_FEATURES, body_graph, centre_bgr
 from edgerd.models.fusion import SCORE_STRIDE, Fusion, fusion_matrix
 from edgerd.models.networks import Networks
+from edgerd.models.positions import Positions
 from edgerd.models.prototypes import WINDOWS, Prototypes
 
 MAP, SCORE = "anomaly_map", "score"
@@ -33,7 +35,7 @@ def graph_from_networks(networks: Networks, height: int, width: int) -> bytes:
     """Export trained networks as the fused graph.
 
     Args:
-        networks: In eval mode, on the CPU; a student, prototypes, or both.
+        networks: In eval mode, on the CPU; a student, prototypes and statistics of positions, or all.
         height: Of the graph's input, a multiple of 32.
         width: Likewise.
 
@@ -50,9 +52,13 @@ def graph_from_networks(networks: Networks, height: int, width: int) -> bytes:
     if networks.student:
         finest = networks.student.finest
         maps, map_sizes = _cosine_maps(head, finest), sizes[finest:]
+    patches = _patches(beside) if networks.prototypes or networks.positions else ""
     if networks.prototypes:
-        maps += _prototype_maps(beside, head, networks.prototypes)
+        maps += _prototype_maps(beside, head, patches, networks.prototypes)
         map_sizes += [sizes[2]] * len(WINDOWS)
+    if networks.positions:
+        maps.append(_position_map(beside, head, patches, networks.positions))
+        map_sizes.append(sizes[2])
     _fuse(head, maps, map_sizes, fusion, (height, width))
     _score(head, fusion, height, width)
     graph = helper.make_graph(
@@ -117,17 +123,23 @@ def _cosine_maps(part: _GraphPart, finest: int) -> list[str]:
     return distances
 
 
-def _prototype_maps(part: _GraphPart, head: _GraphPart, prototypes: Prototypes) -> list[str]:
-    """The teacher's features -> distance to the nearest prototype of each bank, (N, h_3, w_3)."""
-    axes = part.constant("axis", np.array([1], np.int64))
-    patch_axes = head.constant("patch_axis", np.array([1], np.int64))
+def _patches(part: _GraphPart) -> str:
+    """The teacher's features -> the second stage at the third one's positions, and the third, (N, C, h_3, w_3)."""
     _, second, third = TEACHER_FEATURES
     coarse = part.node("AveragePool", "second_stage", second, kernel_shape=[2, 2], strides=[2, 2])
-    both = part.node("Concat", "stages", coarse, third, axis=1)
+    return part.node("Concat", "stages", coarse, third, axis=1)
+
+
+def _prototype_maps(part: _GraphPart, head: _GraphPart, stages: str, prototypes: Prototypes) -> list[str]:
+    """Patches -> distance to the nearest prototype of each bank, (N, h_3, w_3)."""
+    axes = part.constant("axis", np.array([1], np.int64))
+    patch_axes = head.constant("patch_axis", np.array([1], np.int64))
     distances = []
     for bank, (window, points) in enumerate(zip(WINDOWS, prototypes.points.numpy(), strict=True)):
         pads, shape = [window // 2] * 4, [window, window]
-        seen = part.node("AveragePool", f"pooled_{bank}", both, kernel_shape=shape, pads=pads) if window > 1 else both
+        seen = (
+            part.node("AveragePool", f"pooled_{bank}", stages, kernel_shape=shape, pads=pads) if window > 1 else stages
+        )
         mean = part.constant(f"mean_{bank}", prototypes.mean[bank].numpy()[:, None, None])
         factor = part.constant(f"factor_{bank}", prototypes.spread[bank].reciprocal().numpy()[:, None, None])
         patches = part.node("Mul", f"patches_{bank}", part.node("Sub", f"centred_{bank}", seen, mean), factor)
@@ -140,6 +152,16 @@ def _prototype_maps(part: _GraphPart, head: _GraphPart, prototypes: Prototypes) 
         square = head.node("Max", f"square_{bank}", head.node("Add", f"sum_{bank}", nearest, patch_square), least)
         distances.append(head.node("Sqrt", f"prototype_distance_{bank}", square))
     return distances
+
+
+def _position_map(part: _GraphPart, head: _GraphPart, stages: str, positions: Positions) -> str:
+    """Patches -> root mean square of what they are, standardised for their positions, (N, h_3, w_3)."""
+    axes = head.constant("position_axis", np.array([1], np.int64))
+    mean = part.constant("position_mean", positions.mean.numpy())
+    factor = part.constant("position_factor", positions.spread.reciprocal().numpy())
+    standardised = part.node("Mul", "position_patches", part.node("Sub", "position_centred", stages, mean), factor)
+    square = head.node("Mul", "position_product", standardised, standardised)
+    return head.node("Sqrt", "position_distance", head.node("ReduceMean", "position_square", square, axes, keepdims=0))
 
 
 def _fuse(

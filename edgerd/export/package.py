@@ -65,6 +65,7 @@ def bundle_from_run(
             teacher=config.teacher,
             student=config.student if networks.student else None,
             prototypes=len(networks.prototypes.points.flatten(0, 1)) if networks.prototypes else 0,
+            positions=networks.positions is not None,
             teacher_sha256=tensors_sha256(networks.teacher.state_dict()),
         ),
         training=TrainingRecord(

@@ -33,7 +33,8 @@ class Fusion:
     """Weights of the maps, and how the score is taken.
 
     Attributes:
-        weights: One per map: those of the student, finest first, where there is one; then one per bank of prototypes.
+        weights: One per map: those of the student, finest first, where there is one; then one per bank of prototypes;
+            then that of the positions' statistics.
         score_share: Of the positions, the highest, whose mean is the score, 0 to 1; 0 for the maximum.
     """
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edgerd.models.fusion import RD4AD_FUSION, Fusion
+from edgerd.models.positions import Positions
 from edgerd.models.prototypes import Features, Prototypes
 from edgerd.models.student import Student
 from edgerd.models.teachers import Teacher
@@ -20,13 +21,15 @@ class Networks:
     Attributes:
         teacher: Frozen.
         student: Gives the features back; None for prototypes alone.
-        prototypes: Of good parts; None for a student alone.
-        fusion: Of their maps, the student's first.
+        prototypes: Patches of good parts; None for a student alone.
+        positions: Statistics of each position of good parts; None for a student alone.
+        fusion: The weights of their maps, in this order.
     """
 
     teacher: Teacher
     student: Student | None
     prototypes: Prototypes | None = None
+    positions: Positions | None = None
     fusion: Fusion = RD4AD_FUSION
 
     def maps(self, features: Features) -> tuple[Tensor, ...]:
@@ -34,6 +37,7 @@ class Networks:
         return (
             *(cosine_maps(features[self.student.finest :], self.student(features)) if self.student else ()),
             *(self.prototypes(features) if self.prototypes else ()),
+            *([self.positions(features)] if self.positions else ()),
         )
 
 

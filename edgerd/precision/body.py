@@ -8,7 +8,7 @@ import onnx
 
 FRONT_PREFIX, PROTOTYPES_PREFIX, HEAD_PREFIX = "input/", "prototypes/", "head/"
 """Names of the nodes before, beside and after the networks. The head, from the cosine on, is FP32 in every precision;
-the distances to prototypes have no 8-bit integers and no FP16."""
+the distances to prototypes and from what is usual at a position have no 8-bit integers and no FP16."""
 FLOAT_PREFIXES = (PROTOTYPES_PREFIX, HEAD_PREFIX)
 UNQUANTISED = (FRONT_PREFIX, *FLOAT_PREFIXES)
 

@@ -53,6 +53,7 @@ class Checkpoint:
         teacher: The teacher's.
         optimiser: The optimiser's state of each parameter, by its number; empty where nothing goes on from it.
         prototypes: The prototypes' state; empty where there are none.
+        positions: The state of the positions' statistics; empty where there are none.
         fusion: Weights of the maps, and the score's share.
         cross_fit: Scores of the training pictures, each by networks that never saw it; None where there are none.
         scales: Scale and zero point of each activation that a fine-tune for INT8 rounds, float64 (n, 2); else None.
@@ -63,6 +64,7 @@ class Checkpoint:
     teacher: dict[str, Tensor]
     optimiser: dict[int, dict[str, Tensor]]
     prototypes: dict[str, Tensor]
+    positions: dict[str, Tensor]
     fusion: Fusion
     cross_fit: CrossFitRecord | None = None
     scales: Tensor | None = None
@@ -99,13 +101,16 @@ class Checkpoint:
         if _FUSION in tensors:
             *weights, score_share = tensors[_FUSION].tolist()
             fusion = Fusion(tuple(weights), score_share)
-        student, teacher, prototypes = (_under(f"{part}.", tensors) for part in ("student", "teacher", "prototypes"))
+        student, teacher, prototypes, positions = (
+            _under(f"{part}.", tensors) for part in ("student", "teacher", "prototypes", "positions")
+        )
         return cls(
             progress,
             student,
             teacher,
             optimiser,
             prototypes,
+            positions,
             fusion,
             CrossFitRecord.model_validate_json(cross_fit) if cross_fit else None,
             tensors.get(_SCALES),
@@ -121,6 +126,7 @@ def save_checkpoint(
     scales: Tensor | None = None,
     *,
     prototypes: Mapping[str, Tensor] | None = None,
+    positions: Mapping[str, Tensor] | None = None,
     fusion: Fusion | None = None,
     cross_fit: CrossFitRecord | None = None,
 ) -> None:
@@ -132,6 +138,7 @@ def save_checkpoint(
     tensors = {f"student.{key}": value for key, value in student.items()}
     tensors |= {f"teacher.{key}": value for key, value in teacher.items()}
     tensors |= {f"prototypes.{key}": value for key, value in (prototypes or {}).items()}
+    tensors |= {f"positions.{key}": value for key, value in (positions or {}).items()}
     if fusion is not None:
         tensors[_FUSION] = torch.tensor([*fusion.weights, fusion.score_share], dtype=torch.float64)
     for index, state in optimiser.state_dict()["state"].items() if optimiser else ():

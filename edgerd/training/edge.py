@@ -1,7 +1,7 @@
 """Method `edge`, and `prototypes`, which is the same without a student.
 
 1. The teacher's features of every good picture, once.
-2. Prototypes: patches that stand for all. Each picture is looked at without its own.
+2. Prototypes: patches that stand for all, and statistics of each position. Each picture is looked at without its own.
 3. Students: one for each of K folds, trained on the others, looks at its fold; one is trained on all, and kept.
 4. So every picture has honest maps, by networks that never saw it. They say how much each map varies on good parts,
    which decides its weight, and they give the scores that the threshold is found from: cross-conformal prediction
@@ -25,13 +25,15 @@ from safetensors.torch import load_file
 
 from edgerd.manifest import CrossFitRecord
 from edgerd.models.fusion import Fusion, fused, scores_of_maps
-from edgerd.models.prototypes import N_PROTOTYPES, WINDOWS
+from edgerd.models.positions import Positions
+from edgerd.models.prototypes import N_PROTOTYPES, WINDOWS, Prototypes
 from edgerd.models.teachers import Teacher
 from edgerd.training.checkpoint import Checkpoint, Progress, save_checkpoint
 from edgerd.training.choose_prototypes import Chosen, choose_prototypes, honest_maps
 from edgerd.training.device import DeviceName, deterministic, torch_device
 from edgerd.training.features import FeatureStore, compute_features
 from edgerd.training.methods import make_method
+from edgerd.training.position_statistics import position_statistics
 from edgerd.training.report import StepReport
 from edgerd.training.restore import restore
 from edgerd.training.run import RunFolder
@@ -114,9 +116,11 @@ def train_edge(
     bank_maps = tuple(
         np.maximum(one, nearest) for one, nearest in zip(bank_maps, chosen.prototypes.nearest.numpy(), strict=True)
     )
-    alone = _Honest(bank_maps, len(tiles) // n_tiles)
+    positions, position_maps = position_statistics(store, owners, teacher.info)
+    good_parts = chosen.prototypes, positions
+    alone = _Honest((*bank_maps, position_maps), len(tiles) // n_tiles)
     if not before:
-        _save(run, teacher, Progress(), {}, chosen, alone, (height, width))
+        _save(run, teacher, Progress(), {}, good_parts, alone, (height, width))
     if not n_steps:
         shutil.rmtree(run.path / _FEATURES_FOLDER, ignore_errors=True)
         return Progress()
@@ -141,7 +145,8 @@ def train_edge(
         if key.startswith("student.")
     }
     done = Progress(total_steps=n_steps)
-    _save(run, teacher, done, student, chosen, _Honest((*student_maps, *bank_maps), len(jobs) - 1), (height, width))
+    honest = _Honest((*student_maps, *alone.maps), len(jobs) - 1)
+    _save(run, teacher, done, student, good_parts, honest, (height, width))
     for folder in (_FEATURES_FOLDER, _STUDENTS_FOLDER):
         shutil.rmtree(run.path / folder, ignore_errors=True)
     return done
@@ -204,7 +209,7 @@ def _save(
     teacher: Teacher,
     progress: Progress,
     student: dict[str, torch.Tensor],
-    chosen: Chosen,
+    good_parts: tuple[Prototypes, Positions],
     honest: _Honest,
     size: tuple[int, int],
 ) -> None:
@@ -216,7 +221,8 @@ def _save(
         progress,
         student,
         teacher.state_dict(),
-        prototypes=chosen.prototypes.state_dict(),
+        prototypes=good_parts[0].state_dict(),
+        positions=good_parts[1].state_dict(),
         fusion=fusion,
         cross_fit=CrossFitRecord(folds=honest.folds, scores=tuple(float(score) for score in scores)),
     )
@@ -225,10 +231,8 @@ def _save(
 def fusion_of(maps: tuple[Float32Array, ...], size: tuple[int, int]) -> Fusion:
     """How much each map counts: the less its maxima vary from good picture to good picture, the more.
 
-    A map's maximum on good pictures has a mean m and a standard deviation s. In units of m, a defect that doubles the
-    maximum adds 1 to each map, whatever its scale, and the noise is s / m. A sum of independent noises is smallest with
-    weights (m / s)^2, so that a map counts m / s^2. The weights are scaled so that a score of 1 is about what the most
-    striking place of a good part has.
+    Each map is measured in standard deviations of its maximum on good pictures. The weights are scaled so that a score
+    of 1 is about what the most striking place of a good part has.
 
     Args:
         maps: Honest maps of good tiles, each float32 (n, h_k, w_k).
@@ -238,9 +242,8 @@ def fusion_of(maps: tuple[Float32Array, ...], size: tuple[int, int]) -> Fusion:
     for one in maps:
         maxima = _maxima(one, size).astype(np.float64)
         mean = max(float(maxima.mean()), 1e-6)
-        relative_spread = max(float(maxima.std()) / mean, _LEAST_SPREAD)
-        weights.append(1.0 / (mean * relative_spread**2))
-        total += 1.0 / relative_spread**2
+        weights.append(1.0 / max(float(maxima.std()), _LEAST_SPREAD * mean))
+        total += mean * weights[-1]
     return Fusion(tuple(weight / total for weight in weights), SCORE_SHARE)
 
 

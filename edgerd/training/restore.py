@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgerd.errors import WeightsError
 from edgerd.models.networks import Networks
+from edgerd.models.positions import Positions
 from edgerd.models.prototypes import Prototypes
 from edgerd.models.student import Student, make_student
 from edgerd.models.teachers import Teacher, make_teacher
@@ -30,14 +31,17 @@ def networks_in(checkpoint: Checkpoint, run: RunFolder) -> Networks:
         WeightsError: It is another run's.
     """
     config = run.record.config
-    teacher, student, prototypes = make_teacher(config.teacher), None, None
+    teacher, student, prototypes, positions = make_teacher(config.teacher), None, None, None
     if checkpoint.student:
         student = make_student(teacher.info, config.student, make_method(config.method).finest).eval()
     restore(teacher, student, checkpoint, run)
     if checkpoint.prototypes:
         prototypes = Prototypes(teacher.info, checkpoint.prototypes["points"].shape[1]).eval()
         prototypes.load_state_dict(checkpoint.prototypes)
-    return Networks(teacher, student, prototypes, checkpoint.fusion)
+    if checkpoint.positions:
+        positions = Positions(teacher.info, *checkpoint.positions["mean"].shape[1:]).eval()
+        positions.load_state_dict(checkpoint.positions)
+    return Networks(teacher, student, prototypes, positions, checkpoint.fusion)
 
 
 def restore(teacher: Teacher, student: Student | None, checkpoint: Checkpoint, run: RunFolder) -> None:

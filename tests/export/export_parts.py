@@ -20,6 +20,7 @@ from edgerd.models.teachers.teacher import TeacherInfo
 from edgerd.models.weights import load_teacher
 from edgerd.training.choose_prototypes import choose_prototypes
 from edgerd.training.features import FeatureStore
+from edgerd.training.position_statistics import position_statistics
 
 
 def run(graph, frames, outputs=("anomaly_map", "score")):
@@ -74,7 +75,7 @@ def with_trained_statistics(module):
 
 
 KINDS = {
-    # name: what the student gives back, if there is one; whether there are prototypes
+    # name: what the student gives back, if there is one; whether there are prototypes and statistics of positions
     "prototypes": (None, True),
     "coarsest": (2, False),
     "coarser": (1, False),
@@ -89,7 +90,7 @@ def export_kind(name):
     finest, has_prototypes = KINDS[name]
     torch.manual_seed(0)
     teacher, height, width = with_trained_statistics(small_teacher("basic", 64)), 64, 96
-    student = prototypes = None
+    student = prototypes = positions = None
     if finest is not None:
         student = with_trained_statistics(make_student(teacher.info, "light", finest)).eval()
     if has_prototypes:
@@ -97,13 +98,14 @@ def export_kind(name):
         stages = teacher(image_from_frames(frames, teacher.info))
         store = FeatureStore(tuple(stage.half().numpy() for stage in stages))
         prototypes = choose_prototypes(store, np.arange(6), teacher.info, 0, 40).prototypes.eval()
+        positions, _ = position_statistics(store, np.arange(6), teacher.info)
         frames = torch.from_numpy(blobs(6, height, width, seed=2))
         maps = prototypes(teacher(image_from_frames(frames, teacher.info)))
         prototypes.nearest[:] = torch.stack(
             [one.quantile(0.3) for one in maps]
         )  # some positions are nearer, most are not
-    weights = (0.7,) * (3 - finest if student else 0) + (0.3, 0.9) * has_prototypes
-    networks = Networks(teacher, student, prototypes, Fusion(weights, 0.02))
+    weights = (0.7,) * (3 - finest if student else 0) + (0.3, 0.9, 0.5) * has_prototypes
+    networks = Networks(teacher, student, prototypes, positions, Fusion(weights, 0.02))
     return Exported(networks, height, width, graph_from_networks(networks, height, width))
 
 

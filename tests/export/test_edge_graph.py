@@ -1,5 +1,6 @@
 """The fused graph of method edge: prototypes alone, a student of the coarsest stage, and both."""
 
+from dataclasses import replace
 from hashlib import sha256
 
 import numpy as np
@@ -19,6 +20,7 @@ from edgerd.export.graph import graph_from_networks
 from edgerd.models.fusion import SCORE_STRIDE, Fusion
 from edgerd.models.networks import Networks
 from edgerd.models.normalise import image_from_frames
+from edgerd.models.positions import Positions
 from edgerd.runtimes.openvino import OpenVino
 
 
@@ -38,6 +40,8 @@ def distances_in_torch(networks, frames):
             patches = (seen.permute(0, 2, 3, 1).double() - mean) / spread
             found = torch.cdist(patches.flatten(1, 2), networks.prototypes.points[bank].double()[None]).amin(2)
             maps.append(found.clamp_min(networks.prototypes.nearest[bank].double()).reshape(patches.shape[:3]))
+        unusual = (both.double() - networks.positions.mean) / networks.positions.spread
+        maps.append(unusual.square().mean(1).sqrt())
     return maps
 
 
@@ -80,7 +84,8 @@ def test_openvino_computes_the_same(kind):
 def test_each_map_is_a_tensor_of_its_own(kind):
     networks = kind.networks
     names = [f"head/distance_{scale}" for scale in range(networks.student.finest, 3)] if networks.student else []
-    names += ["head/prototype_distance_0", "head/prototype_distance_1"] if networks.prototypes else []
+    if networks.prototypes:
+        names += ["head/prototype_distance_0", "head/prototype_distance_1", "head/position_distance"]
     opened = onnx.load_from_string(kind.graph)
     opened.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
     frames = kind.frames(2)
@@ -133,6 +138,8 @@ def decoder_of(kind):
         ("prototypes/squares_1", 1.02),
         ("prototypes/factor_1", 1.02),
         ("head/least_0", 1.1),
+        ("prototypes/position_mean", 1.1),
+        ("prototypes/position_factor", 1.02),
     ],
 )
 def test_a_wrong_graph_is_refused(kind, name, factor):
@@ -146,16 +153,16 @@ def test_a_wrong_graph_is_refused(kind, name, factor):
 
 
 def fusion_graph(fusion):
-    """The graph of two banks with this fusion, and its networks."""
+    """The graph of two banks and the positions with this fusion, and its networks."""
     networks = export_kind("prototypes").networks
-    networks = Networks(networks.teacher, None, networks.prototypes, fusion)
+    networks = Networks(networks.teacher, None, networks.prototypes, networks.positions, fusion)
     return graph_from_networks(networks, 64, 96), networks
 
 
 @settings(max_examples=4, deadline=None)
 @given(weight=st.floats(0.01, 5), share=st.sampled_from([0.0, 0.001, 0.05, 1.0]))
 def test_any_weights_and_any_share_are_in_the_graph(weight, share):
-    graph, networks = fusion_graph(Fusion((0.5, weight), share))
+    graph, networks = fusion_graph(Fusion((0.5, weight, 0.3), share))
     frames = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3), np.uint8)
     check_against_networks(graph, networks, frames)
     anomaly_map, score = run(graph, frames)
@@ -165,14 +172,16 @@ def test_any_weights_and_any_share_are_in_the_graph(weight, share):
 
 
 def test_a_map_of_no_weight_costs_no_product():
-    graph, networks = fusion_graph(Fusion((0.0, 1.0), 0.02))
+    graph, networks = fusion_graph(Fusion((0.0, 1.0, 0.0), 0.02))
     names = {node.name for node in onnx.load_from_string(graph).graph.node}
-    assert ("head/tall_0" in names, "head/tall_1" in names) == (False, True)
+    assert {name for name in names if name.startswith("head/tall")} == {"head/tall_1"}
     check_against_networks(graph, networks, np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3), np.uint8))
 
 
 @pytest.mark.parametrize("size", [(32, 32), (32, 96), (96, 64)])
 def test_it_works_at_the_smallest_and_at_uneven_sizes(size):
-    networks = export_kind("edge").networks
+    edge = export_kind("edge").networks
+    positions = Positions(edge.teacher.info, size[0] // 16, size[1] // 16)
+    networks = replace(edge, positions=positions)
     frames = np.random.default_rng(0).integers(0, 256, (3, *size, 3), np.uint8)
     check_against_networks(graph_from_networks(networks, *size), networks, frames)

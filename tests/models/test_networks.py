@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from edgerd.models.networks import Networks, cosine_maps
+from edgerd.models.positions import Positions
 from edgerd.models.prototypes import Prototypes
 from edgerd.models.student import make_student
 from edgerd.models.teachers.resnet import ResNet
@@ -39,6 +40,13 @@ def test_the_students_maps_come_first_and_the_finest_of_them(teacher, finest, ha
     with torch.no_grad():
         expected = 1 - F.cosine_similarity(features[2], student(features)[-1], dim=1)
     assert torch.equal(maps[2 - finest], expected)
+
+
+def test_the_map_of_the_positions_comes_last(teacher):
+    positions = Positions(INFO, *SHAPES[2])
+    features, maps = maps_of(Networks(teacher, None, Prototypes(INFO, 5), positions))
+    assert len(maps) == 3
+    assert torch.equal(maps[2], positions(features))
 
 
 def test_prototypes_alone_have_a_map_each(teacher):

@@ -21,6 +21,7 @@ from edgerd.training.checkpoint import Checkpoint, Progress
 from edgerd.training.choose_prototypes import choose_prototypes, honest_maps
 from edgerd.training.edge import SCORE_SHARE, fold_of_pictures, fusion_of, train_edge
 from edgerd.training.features import compute_features
+from edgerd.training.position_statistics import position_statistics
 from edgerd.training.restore import networks_of
 from edgerd.training.run import RunFolder
 
@@ -44,7 +45,7 @@ def scores_by_others(run):
 def content_of(run):
     """Everything that a run gives: progress, the bytes of each tensor, the fusion, the honest scores."""
     checkpoint = Checkpoint.open(run.checkpoint_file)
-    parts = {"student": checkpoint.student, "teacher": checkpoint.teacher, "prototypes": checkpoint.prototypes}
+    parts = {name: getattr(checkpoint, name) for name in ("student", "teacher", "prototypes", "positions")}
     tensors = {f"{name} {key}": value.numpy().tobytes() for name, part in parts.items() for key, value in part.items()}
     return checkpoint.progress, tensors, checkpoint.fusion, checkpoint.cross_fit
 
@@ -132,7 +133,7 @@ def test_a_stopped_run_is_prototypes_alone(new_edge_run):
     networks, progress = networks_of(run)
     assert progress == Progress()
     assert networks.student is None
-    assert len(networks.fusion.weights) == 2
+    assert len(networks.fusion.weights) == 3
     assert content_of(run) == content_of(alone)
 
 
@@ -209,7 +210,8 @@ def test_a_picture_scores_what_its_worst_tile_scores_without_the_pictures_protot
     chosen = choose_prototypes(store, owners, networks.teacher.info, run.record.config.seed)
     assert torch.equal(chosen.prototypes.points, networks.prototypes.points)
     nearest = networks.prototypes.nearest.numpy()
-    maps = tuple(map(np.maximum, honest_maps(chosen, store, owners), nearest))
+    _, position_maps = position_statistics(store, owners, networks.teacher.info)
+    maps = (*map(np.maximum, honest_maps(chosen, store, owners), nearest), position_maps)
     scores = scores_of_maps(fused(maps, networks.fusion, 64, 64), networks.fusion).reshape(N_PICTURES, 2)
     assert (scores[:, 0] != scores[:, 1]).all()
     np.testing.assert_allclose(scores_by_others(run).scores, scores.max(1), rtol=1e-5)
@@ -251,7 +253,7 @@ def maps_with(mean, spread, n=200):
 
 def test_a_map_counts_the_more_the_less_it_varies_on_good_parts():
     quiet, noisy = fusion_of((maps_with(1.0, 0.1), maps_with(1.0, 0.3)), (64, 64)).weights
-    assert quiet == pytest.approx(9 * noisy, rel=1e-3)
+    assert quiet == pytest.approx(3 * noisy, rel=1e-3)
 
 
 @given(factor=st.floats(0.01, 100))
@@ -280,7 +282,7 @@ def test_the_kept_fusion_is_that_of_the_honest_scores(new_edge_run):
     run = new_edge_run()
     trained(run)
     networks, _ = networks_of(run)
-    assert len(networks.fusion.weights) == 3
+    assert len(networks.fusion.weights) == 4
     assert networks.fusion.score_share == SCORE_SHARE
     assert all(weight > 0 for weight in networks.fusion.weights)
     assert 0.5 < np.median(scores_by_others(run).scores) < 2
