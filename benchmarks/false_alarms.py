@@ -3,8 +3,9 @@
     python benchmarks/false_alarms.py --data metal_nut=DATA --data mtd=DATA --splits 50
 
 All good pictures of a data set, those of train and test together, are split in two at random, again and again. The
-first half (`--most` pictures at most) is what a user has: prototypes are chosen from it and a threshold is found from
-its honest scores, as `edgerd train --method prototypes` does it. The second half is judged. Over the splits, the mean
+first half (`--most` pictures at most) is what a user has: prototypes and statistics are taken from it, and a threshold
+is found from its honest scores, as `edgerd train --method prototypes` does it. The second half is judged. Over the
+splits, the mean
 rate should be the rate asked for, or lower; "low" and "high" are the 95 % interval of the binomial law for as many
 judgements as there are good pictures in the data set (splits share pictures, so that more splits do not make it
 narrower).
@@ -20,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from machine import print_results
 
 from edgerd.data.dataset import Dataset
@@ -28,10 +30,10 @@ from edgerd.evaluation.threshold import threshold_from_scores
 from edgerd.manifest import PreprocessSpec
 from edgerd.models.teachers import Teacher
 from edgerd.models.weights import load_teacher
-from edgerd.training.choose_prototypes import choose_prototypes, honest_maps
 from edgerd.training.device import use_threads
-from edgerd.training.edge import fusion_of, scores_of_tiles
+from edgerd.training.edge import Known, fit_known, fusion_of, scores_of_tiles
 from edgerd.training.features import FeatureStore, compute_features
+from edgerd.types import Float32Array
 
 RATES = (0.01, 0.05)
 
@@ -43,14 +45,21 @@ def rates_of(
     for seed in range(n_splits):
         order = np.random.default_rng(seed).permutation(len(store))
         good, others = (_part(store, np.sort(part)) for part in (order[:n_train], order[len(order) // 2 :]))
-        owners = np.arange(len(good))
-        chosen = choose_prototypes(good, owners, teacher.info, seed)
-        maps = honest_maps(chosen, good, owners)
-        fusion = fusion_of(maps, size)
-        honest = scores_of_tiles(maps, fusion, size)
-        nobodys = np.full(len(others), -1)
-        new = scores_of_tiles(honest_maps(chosen, others, nobodys), fusion, size)
+        known = fit_known(good, np.arange(len(good)), teacher.info, seed)
+        fusion = fusion_of(known.maps, size)
+        honest = scores_of_tiles(known.maps, fusion, size)
+        new = scores_of_tiles(maps_of(known, others), fusion, size)
         yield tuple(float((new > threshold_from_scores(honest, rate).value).mean()) for rate in RATES)
+
+
+@torch.no_grad()
+def maps_of(known: Known, store: FeatureStore) -> tuple[Float32Array, ...]:
+    """What is known of good parts, looking at pictures that it is not from."""
+    found = [
+        (*known.prototypes(store[rows]), known.positions(store[rows]))
+        for rows in store.batches(np.arange(len(store)), 8)
+    ]
+    return tuple(torch.cat(maps).numpy() for maps in zip(*found, strict=True))
 
 
 def _part(store: FeatureStore, rows: npt.NDArray[np.intp]) -> FeatureStore:

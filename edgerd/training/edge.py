@@ -27,9 +27,9 @@ from edgerd.manifest import CrossFitRecord
 from edgerd.models.fusion import Fusion, fused, scores_of_maps
 from edgerd.models.positions import Positions
 from edgerd.models.prototypes import N_PROTOTYPES, WINDOWS, Prototypes
-from edgerd.models.teachers import Teacher
+from edgerd.models.teachers import Teacher, TeacherInfo
 from edgerd.training.checkpoint import Checkpoint, Progress, save_checkpoint
-from edgerd.training.choose_prototypes import Chosen, choose_prototypes, honest_maps
+from edgerd.training.choose_prototypes import choose_prototypes, honest_maps
 from edgerd.training.device import DeviceName, deterministic, torch_device
 from edgerd.training.features import FeatureStore, compute_features
 from edgerd.training.methods import make_method
@@ -59,6 +59,22 @@ class _Honest:
 
     maps: tuple[Float32Array, ...]
     folds: int
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What is known of good parts without training.
+
+    Attributes:
+        prototypes: Patches that stand for all.
+        positions: Statistics of each position.
+        maps: Of every tile, per bank and then by the positions, float32 (tiles, h3, w3); nothing in them is from the
+            tile's own picture.
+    """
+
+    prototypes: Prototypes
+    positions: Positions
+    maps: tuple[Float32Array, ...]
 
 
 @deterministic()
@@ -110,17 +126,9 @@ def train_edge(
     say(f"Reading the teacher's features of {len(tiles)} {'tiles' if n_tiles > 1 else 'pictures'}.")
     store = compute_features(teacher.to(target), tiles, run.path / _FEATURES_FOLDER)
     say(f"Choosing {N_PROTOTYPES} prototypes for each of {len(WINDOWS)} maps.")
-    chosen = choose_prototypes(store, owners, teacher.info, config.seed)
-    bank_maps = honest_maps(chosen, store, owners)
-    _set_nearest(chosen, bank_maps)
-    bank_maps = tuple(
-        np.maximum(one, nearest) for one, nearest in zip(bank_maps, chosen.prototypes.nearest.numpy(), strict=True)
-    )
-    positions, position_maps = position_statistics(store, owners, teacher.info)
-    good_parts = chosen.prototypes, positions
-    alone = _Honest((*bank_maps, position_maps), len(tiles) // n_tiles)
+    known = fit_known(store, owners, teacher.info, config.seed)
     if not before:
-        _save(run, teacher, Progress(), {}, good_parts, alone, (height, width))
+        _save(run, teacher, Progress(), {}, known, _Honest(known.maps, len(tiles) // n_tiles), (height, width))
     if not n_steps:
         shutil.rmtree(run.path / _FEATURES_FOLDER, ignore_errors=True)
         return Progress()
@@ -145,11 +153,28 @@ def train_edge(
         if key.startswith("student.")
     }
     done = Progress(total_steps=n_steps)
-    honest = _Honest((*student_maps, *alone.maps), len(jobs) - 1)
-    _save(run, teacher, done, student, good_parts, honest, (height, width))
+    honest = _Honest((*student_maps, *known.maps), len(jobs) - 1)
+    _save(run, teacher, done, student, known, honest, (height, width))
     for folder in (_FEATURES_FOLDER, _STUDENTS_FOLDER):
         shutil.rmtree(run.path / folder, ignore_errors=True)
     return done
+
+
+def fit_known(store: FeatureStore, owners: npt.NDArray[np.intp], info: TeacherInfo, seed: int) -> Known:
+    """Choose prototypes and fit the statistics of positions.
+
+    Args:
+        store: Features of the good pictures' tiles.
+        owners: (tiles,): the picture of each tile, in order; two pictures at least.
+        info: The teacher's.
+        seed: Of the random patches that prototypes are chosen from.
+    """
+    chosen = choose_prototypes(store, owners, info, seed)
+    prototypes, bank_maps = chosen.prototypes, honest_maps(chosen, store, owners)
+    prototypes.nearest[:] = torch.tensor([_ALIKE * float(maps.max((1, 2)).mean()) for maps in bank_maps])
+    nearest = prototypes.nearest.numpy()
+    positions, position_maps = position_statistics(store, owners, info)
+    return Known(prototypes, positions, (*map(np.maximum, bank_maps, nearest), position_maps))
 
 
 def fold_of_pictures(n: int, folds: int, seed: int) -> npt.NDArray[np.intp]:
@@ -199,17 +224,12 @@ def _fold_maps(jobs: list[StudentJob], n_tiles: int) -> tuple[Float32Array, ...]
     return tuple(maps)
 
 
-def _set_nearest(chosen: Chosen, bank_maps: tuple[Float32Array, ...]) -> None:
-    for bank, maps in enumerate(bank_maps):
-        chosen.prototypes.nearest[bank] = _ALIKE * float(maps.max((1, 2)).mean())
-
-
 def _save(
     run: RunFolder,
     teacher: Teacher,
     progress: Progress,
     student: dict[str, torch.Tensor],
-    good_parts: tuple[Prototypes, Positions],
+    known: Known,
     honest: _Honest,
     size: tuple[int, int],
 ) -> None:
@@ -221,8 +241,8 @@ def _save(
         progress,
         student,
         teacher.state_dict(),
-        prototypes=good_parts[0].state_dict(),
-        positions=good_parts[1].state_dict(),
+        prototypes=known.prototypes.state_dict(),
+        positions=known.positions.state_dict(),
         fusion=fusion,
         cross_fit=CrossFitRecord(folds=honest.folds, scores=tuple(float(score) for score in scores)),
     )

@@ -16,8 +16,8 @@ from edgerd.training.features import FeatureStore
 from edgerd.types import Float32Array
 
 LEAST_VARIANCE = 0.05
-"""Of a channel's variance at one position, as a part of its mean over all positions: pictures that are alike there by
-chance do not make it sensitive to anything."""
+"""Added to a channel's variance at one position, as a part of its variance over all positions: where all pictures are
+alike, neither chance nor the rounding of INT8 is a defect."""
 _SMALLEST_VARIANCE = 1e-12
 
 
@@ -41,7 +41,8 @@ def position_statistics(
     height, width = store.stages[2].shape[2:]
     positions = Positions(info, height, width)
     positions.mean[:], variance = _moments(totals, len(store))
-    least = (LEAST_VARIANCE * variance.mean((1, 2), keepdim=True)).clamp_min(_SMALLEST_VARIANCE)
+    over_all = variance.mean((1, 2)) + positions.mean.var((1, 2), unbiased=False)
+    least = (LEAST_VARIANCE * over_all)[:, None, None].clamp_min(_SMALLEST_VARIANCE)
     positions.spread[:] = (variance + least).sqrt()
     maps = []
     for n, patches in _pictures(store, owners):
