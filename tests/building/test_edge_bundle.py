@@ -17,7 +17,7 @@ from edgerd.building.quantize import maps_as_written, quantize
 from edgerd.building.typed_graph import DEVICE_FLAVOURS
 from edgerd.bundle import Bundle
 from edgerd.data.dataset import Dataset
-from edgerd.data.pictures import load_bundle_pictures, read_picture
+from edgerd.data.pictures import read_picture
 from edgerd.data.preprocess import prepare
 from edgerd.manifest import GRAPH_FILE
 from edgerd.precision.flavours import FLAVOURS
@@ -31,10 +31,6 @@ N_GOOD = 40
 
 def target_of(file: str) -> str:
     return "tensorrt" if file in TENSORRT else FLAVOURS[file.split(".")[2]].target
-
-
-def range_pictures(bundle: Bundle) -> np.ndarray:
-    return load_bundle_pictures(bundle, bundle.manifest.ranges, bundle.manifest.preprocess)
 
 
 @pytest.fixture(scope="module")
