@@ -32,7 +32,7 @@ from edgerd.models.networks import cosine_maps
 from edgerd.models.student import Student, make_student
 from edgerd.models.teachers import make_teacher
 from edgerd.storage import replaced_file, storage_errors
-from edgerd.training.device import deterministic, use_threads
+from edgerd.training.device import autocast, deterministic, use_threads
 from edgerd.training.features import FeatureStore
 from edgerd.training.report import finite
 from edgerd.types import Float32Array
@@ -168,7 +168,9 @@ def _trained(
         first, second, third = (stage.to(device) for stage in store[rows])
         seen = F.dropout(first, _DROPOUT), F.dropout(second, _DROPOUT), F.dropout(third, _DROPOUT)
         wanted = (first, second, third)[job.finest :]
-        loss = mined_loss(wanted, student(seen), min(_EASY_SHARE, 2 * _EASY_SHARE * step / job.steps))
+        with autocast(device):
+            given = student(seen)
+        loss = mined_loss(wanted, given, min(_EASY_SHARE, 2 * _EASY_SHARE * step / job.steps))
         optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         optimiser.step()
