@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from edgerd.events import Alert
 from edgerd.inspection.loop import Update
-from edgerd.types import Alert, Verdict
+from edgerd.types import Verdict
 
 _INTERVAL_S = 0.2
 _LOG_INTERVAL_S = 10.0
