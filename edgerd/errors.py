@@ -13,6 +13,7 @@
     |-- CameraError             4    a camera that does not open or is lost
     |-- GateError               5    an engine whose verdicts differ from the FP32 graph's
     |-- MissingDependencyError  6    something is not installed
+    |   `-- DeviceNotReadyError 1    it is installed and does not answer yet: trying again helps
     |-- DeviceError             1    a GPU or a runtime that refuses what is asked of it
     |   `-- DeviceLostError          it no longer answers: an illegal access, a reset, a failed cable
     |-- StorageError            1    the disk is full, or a folder cannot be written
@@ -108,6 +109,12 @@ class MissingDependencyError(EdgerdError):
     """Something is not installed."""
 
     exit_code = 6
+
+
+class DeviceNotReadyError(MissingDependencyError):
+    """A driver is installed and does not answer yet, as while a machine comes up: a service is to try again."""
+
+    exit_code = 1
 
 
 class DeviceError(EdgerdError):
