@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgerd.bundle import Bundle
+    from edgerd.events import Alert
     from edgerd.inspection.inspector import Inspector
-    from edgerd.types import Alert, Frame, Inspection, Verdict
+    from edgerd.types import Frame, Inspection, Verdict
 
 # Releases of ONNX Runtime from 1.32 on send usage data to Microsoft unless this is set before their first import. An
 # inspection sends nothing that it was not told to send; whoever wants that sets it to 0.
@@ -28,7 +29,7 @@ except PackageNotFoundError:  # run from a checkout that is not installed
     __version__ = "0+unknown"
 
 _PUBLIC = {
-    "Alert": "edgerd.types",
+    "Alert": "edgerd.events",
     "Bundle": "edgerd.bundle",
     "Frame": "edgerd.types",
     "Inspection": "edgerd.types",

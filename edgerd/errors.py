@@ -13,7 +13,8 @@
     |-- CameraError             4    a camera that does not open or is lost
     |-- GateError               5    an engine whose verdicts differ from the FP32 graph's
     |-- MissingDependencyError  6    something is not installed
-    |-- DeviceError             1    a GPU that refuses what is asked of it
+    |   `-- DeviceNotReadyError 1    it is installed and does not answer yet: trying again helps
+    |-- DeviceError             1    a GPU or a runtime that refuses what is asked of it
     |   `-- DeviceLostError          it no longer answers: an illegal access, a reset, a failed cable
     |-- StorageError            1    the disk is full, or a folder cannot be written
     `-- DownloadError           1    a file could not be fetched, or is not the one expected
@@ -110,8 +111,14 @@ class MissingDependencyError(EdgerdError):
     exit_code = 6
 
 
+class DeviceNotReadyError(MissingDependencyError):
+    """A driver is installed and does not answer yet, as while a machine comes up: a service is to try again."""
+
+    exit_code = 1
+
+
 class DeviceError(EdgerdError):
-    """A GPU refuses what is asked of it."""
+    """A GPU, or a runtime on any device, refuses what is asked of it."""
 
 
 class DeviceLostError(DeviceError):

@@ -1,4 +1,4 @@
-"""The values that travel through edgerd: a frame goes in, an inspection comes out, an alert leaves.
+"""The values that travel through edgerd: a frame goes in, an inspection comes out.
 
 All are frozen. Arrays are never copied on the way in: whoever makes a `Frame` must not write to its data before it is
 judged.
@@ -6,7 +6,7 @@ judged.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
@@ -114,34 +114,3 @@ class Inspection:
     anomaly_map: Float32Array | None = None
     reason: str = ""
     frame_ms: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """A defect alert, raised or cleared.
-
-    Attributes:
-        id: UUIDv7; the same for the raise and the clear of one alert, and for every delivery of it.
-        state: "raised" or "cleared".
-        camera: URI of the source.
-        frame: Number of the frame that decided.
-        source: Path of that frame where it came from a file, else the camera's URI.
-        captured_at: Unix seconds, UTC: when that frame was captured.
-        decided_at: Unix seconds, UTC: when the verdict was reached.
-        score: Score of that frame.
-        threshold: Threshold it was compared with.
-        regions: Where, highest peak first.
-        bundle: Id of the bundle that judged.
-    """
-
-    id: str
-    state: str
-    camera: str
-    frame: int
-    source: str
-    captured_at: float
-    decided_at: float
-    score: float
-    threshold: float
-    regions: tuple[DefectRegion, ...] = field(default=())
-    bundle: str = ""

@@ -11,7 +11,14 @@ import click
 import pytest
 
 from edgerd.cli.main import edgerd
-from edgerd.errors import BundleError, InputError, MissingDependencyError
+from edgerd.errors import (
+    BundleError,
+    CameraError,
+    DeviceError,
+    DeviceNotReadyError,
+    InputError,
+    MissingDependencyError,
+)
 from edgerd.storage import cache_folder
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
@@ -101,6 +108,7 @@ def test_the_service_runs_a_command_that_exists_and_gives_up_where_trying_again_
     check_command(words)
     hopeless = {InputError.exit_code, BundleError.exit_code, MissingDependencyError.exit_code}
     assert {int(code) for code in service["RestartPreventExitStatus"].split()} == hopeless
+    assert hopeless.isdisjoint({error.exit_code for error in (CameraError, DeviceError, DeviceNotReadyError)})
     assert service["Restart"] == "always"
     assert {"video", "render"} <= set(service["SupplementaryGroups"].split())
     variables = dict(word.split("=", 1) for word in service["Environment"].split())

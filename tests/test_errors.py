@@ -14,6 +14,7 @@ EXIT_CODES = {
     "BundleError": 3,
     "CameraError": 4,
     "GateError": 5,
+    "DeviceNotReadyError": 1,
     "MissingDependencyError": 6,
     "StorageError": 1,
     "DownloadError": 1,

@@ -27,6 +27,33 @@ class TrainedOnError(DatasetError):
     """Good pictures that the student was trained on: their scores are lower than those of new parts."""
 
 
+class Thinning:
+    """Says when the next frame may be taken, so that those taken are evenly spread over time.
+
+    A frame comes a little later than it is due, which the next one makes up for. More than half an interval is not made
+    up for, whatever the reason (frames that were rejected, a camera that was silent): what was missed is missed, or a
+    burst of neighbouring frames, all nearly the same, would stand for a long time. So any n frames that were taken one
+    after the other span n - 1.5 intervals at least.
+
+    Args:
+        interval_s: From one frame to the next, seconds; 0 to take every frame.
+        now_s: On a monotonic clock.
+    """
+
+    def __init__(self, interval_s: float, now_s: float) -> None:
+        self._interval_s = interval_s
+        self._due_s = now_s
+
+    def is_due(self, now_s: float) -> bool:
+        """Whether a frame of this moment may be taken."""
+        return now_s >= self._due_s
+
+    def took(self, now_s: float) -> None:
+        """Note that a frame of this moment was taken."""
+        is_late = now_s - self._due_s > self._interval_s / 2
+        self._due_s = (now_s if is_late else self._due_s) + self._interval_s
+
+
 @dataclass(frozen=True, eq=False)
 class NewPictures:
     """Good pictures that the bundle does not have yet.
@@ -79,8 +106,9 @@ def pictures_from_camera(
     """Good pictures from a line that makes good parts, thinned.
 
     Neighbouring frames are nearly the same, and the threshold's promise needs exchangeable pictures: of the time given,
-    `n_wanted` frames are taken evenly spread; of files, every frame is taken until there are enough. A frame that a run
-    would not judge (black, badly exposed, unreadable) is not taken, nor one that is there already.
+    `n_wanted` frames are taken evenly spread, fewer where frames were rejected for a while; of files, every frame is
+    taken until there are enough. A frame that a run would not judge (black, badly exposed, unreadable) is not taken,
+    nor one that is there already.
 
     Args:
         bundle: For its preprocessing.
@@ -99,8 +127,8 @@ def pictures_from_camera(
     taken: list[UInt8Array] = []
     names: list[str] = []
     seen: set[str] = set()
-    interval_s = minutes * 60.0 / n_wanted if camera.live else 0.0
-    start = due = time.monotonic()
+    start = time.monotonic()
+    thinning = Thinning(minutes * 60.0 / n_wanted if camera.live else 0.0, start)
     try:
         while len(taken) < n_wanted and (not camera.live or time.monotonic() - start < minutes * 60.0):
             try:
@@ -110,7 +138,8 @@ def pictures_from_camera(
                 continue
             if frame is None:
                 break
-            if time.monotonic() < due:
+            now = time.monotonic()
+            if not thinning.is_due(now):
                 continue
             tiles = prepare(bgr_from_frame(frame, spec), spec)
             digest = picture_sha256(tiles)
@@ -119,7 +148,7 @@ def pictures_from_camera(
             seen.add(digest)
             taken.append(tiles)
             names.append(frame.source if frame.source != camera.uri else f"frame {frame.number} of {camera.uri}")
-            due += interval_s
+            thinning.took(now)
             if len(taken) % 10 == 0:
                 say(f"{len(taken)} of {n_wanted} pictures")
     finally:

@@ -6,12 +6,13 @@ import json
 import os
 import shlex
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 from rich.console import Console
@@ -70,6 +71,28 @@ def warn(line: str) -> None:
 
 
 @contextmanager
+def readers_may_leave() -> Iterator[None]:
+    """Inside, lines for people may fail (`| head`, a log on a full disk): they are lost, and the work goes on.
+
+    A stream that fails is led to nowhere, so that what is in its buffer ends no program at its exit either.
+    """
+    try:
+        yield
+    except OSError:
+        for stream in (sys.stdout, sys.stderr):
+            _lead_to_nowhere_if_it_fails(stream)
+
+
+def _lead_to_nowhere_if_it_fails(stream: TextIO) -> None:
+    try:
+        stream.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+@contextmanager
 def progress_bar(what: str, total: int | None, unit: str = "pictures") -> Iterator[Callable[[], None]]:
     """A progress bar with a count and the time left, on a terminal; gives the function to call after each unit."""
     columns = (
@@ -87,14 +110,21 @@ def progress_bar(what: str, total: int | None, unit: str = "pictures") -> Iterat
 
 @contextmanager
 def stop_on_interrupt(stop: threading.Event) -> Iterator[None]:
-    """Inside, the first Ctrl-C or SIGTERM sets `stop`; a second one interrupts at once."""
+    """Inside, the first Ctrl-C, SIGTERM or SIGHUP sets `stop`; a second one interrupts at once.
+
+    SIGHUP (a terminal or a remote shell that is closed) ends the work as SIGTERM does, with its files complete; where
+    it is ignored already, as under `nohup`, it stays so.
+    """
 
     def request(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  the signature is Python's
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
 
-    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, request) for number in numbers}
     try:
         yield
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgerd.bundle import Bundle
 from edgerd.cli.console import counted, quoted, warn
 from edgerd.evaluation.rough_recall import describe_recall, is_too_low
-from edgerd.manifest import EngineKey
+from edgerd.manifest import EngineKey, ThresholdRecord
 
 
 def warn_of_doubts(bundle: Bundle, key: EngineKey | None = None) -> None:
@@ -15,8 +15,7 @@ def warn_of_doubts(bundle: Bundle, key: EngineKey | None = None) -> None:
         bundle: That judges, with its own threshold.
         key: Of the engine that judges; None for FP32.
     """
-    manifest = bundle.manifest
-    record = next((engine.threshold for engine in manifest.engines if engine.key == key), manifest.threshold)
+    record = threshold_record(bundle, key)
     if record is not None and record.extrapolated:
         warn(
             f"the threshold is extrapolated from {counted(record.n_good, 'good picture')}; {record.n_more_needed} more "
@@ -24,6 +23,21 @@ def warn_of_doubts(bundle: Bundle, key: EngineKey | None = None) -> None:
             f"edgerd calibrate {quoted(bundle.path)} DATA, or --from-camera URI"
         )
     warn_where_little_is_found(bundle)
+
+
+def threshold_record(bundle: Bundle, key: EngineKey | None) -> ThresholdRecord | None:
+    """How a threshold was found: that of an engine, or that of FP32 where the engine has none of its own."""
+    manifest = bundle.manifest
+    return next((engine.threshold for engine in manifest.engines if engine.key == key), manifest.threshold)
+
+
+def false_alarms_text(record: ThresholdRecord, frames_per_s: float) -> str:
+    """What a false-alarm rate, which is per frame, means per minute: one sentence."""
+    per_minute = record.false_alarm_rate * frames_per_s * 60
+    return (
+        f"A false-alarm rate of {record.false_alarm_rate:.2g} per frame means, at {frames_per_s:.1f} frames per "
+        f"second, about {per_minute:.2g} good frames a minute that are called NG."
+    )
 
 
 def warn_where_little_is_found(bundle: Bundle) -> None:

@@ -16,7 +16,7 @@ from edgerd.data.pictures import read_picture, write_png
 from edgerd.data.preprocess import tile_boxes
 from edgerd.errors import InputError
 from edgerd.evaluation.heatmap import overlay
-from edgerd.inspection.events import region_record
+from edgerd.events import region_record
 from edgerd.inspection.inspector import Inspector
 from edgerd.types import Inspection, UInt8Array
 

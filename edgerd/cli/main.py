@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import traceback
 from importlib import import_module
@@ -80,7 +81,7 @@ def main(argv: list[str] | None = None) -> None:
         arguments.remove("--debug")
     try:
         # a command that ends early with click's Exit gives its code as the result
-        code = edgerd.main(args=arguments or ["--help"], prog_name="edgerd", standalone_mode=False)
+        code = edgerd.main(args=arguments or ["--help"], prog_name="edgerd", standalone_mode=False, color=_colours())
     except SystemExit:  # click's, where nobody reads the output any more: `edgerd show | head`
         raise
     except BaseException as error:  # noqa: BLE001  whatever it is, it ends here, as a line and an exit code
@@ -133,4 +134,9 @@ def _click_message(error: click.ClickException) -> str:
 
 def print_error(message: str) -> None:
     """A message on stderr, its first line marked."""
-    click.echo(click.style("error: ", fg="red", bold=True) + message, err=True)
+    click.echo(click.style("error: ", fg="red", bold=True) + message, err=True, color=_colours())
+
+
+def _colours() -> bool | None:
+    """False where NO_COLOR is set (https://no-color.org), which click does not read; else what click makes of it."""
+    return False if os.environ.get("NO_COLOR") else None

@@ -10,8 +10,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from edgerd.cli.console import readers_may_leave
+from edgerd.events import Alert
 from edgerd.inspection.loop import Update
-from edgerd.types import Alert, Verdict
+from edgerd.types import Verdict
 
 _INTERVAL_S = 0.2
 _LOG_INTERVAL_S = 10.0
@@ -21,43 +23,51 @@ _COLOURS = {Verdict.OK: "green", Verdict.NG: "bold red", Verdict.NO_DECISION: "y
 class StatusLine:
     """Frames per second, latencies, dropped frames and the last verdict, on stderr; a context manager.
 
-    On a terminal one line that renews itself, with a line above it per alert; elsewhere (a log file, systemd's journal)
-    a line per alert and one every ten seconds.
+    On a terminal one line that renews itself, with a line above it per alert; elsewhere (a log file, systemd's journal,
+    a terminal that cannot move its cursor) a line per alert and one every ten seconds. It has no colours where NO_COLOR
+    is set. A reader that goes away ends nothing.
     """
 
     def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
-        self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
+        console = Console(stderr=True)
+        self._terminal = sys.stderr.isatty() and not console.is_dumb_terminal
+        self._live = Live(console=console, auto_refresh=False, transient=True)
         self._due_s = 0.0
 
     def __enter__(self) -> StatusLine:
         if self._terminal:
-            self._live.start()
+            with readers_may_leave():
+                self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._terminal:
-            self._live.stop()
+            with readers_may_leave():
+                self._live.stop()
 
     def update(self, update: Update) -> None:
         """Take in what became of a frame."""
         if update.alert:
-            self._print(alert_line(update.alert))
+            self.say(alert_line(update.alert), style="bold red")
         now_s = time.monotonic()
         if now_s < self._due_s:
             return
         self._due_s = now_s + (_INTERVAL_S if self._terminal else _LOG_INTERVAL_S)
         line = status_text(update)
-        if self._terminal:
-            self._live.update(line, refresh=True)
-        elif update.statistics.frames > 1:
-            click.echo(line.plain, err=True)
+        with readers_may_leave():
+            if self._terminal:
+                self._live.update(line, refresh=True)
+            elif update.statistics.frames > 1:
+                click.echo(line.plain, err=True)
 
-    def _print(self, line: str) -> None:
-        if self._terminal:
-            self._live.console.print(Text(line, style="bold red"))
-        else:
-            click.echo(line, err=True)
+    def say(self, line: str, style: str = "") -> None:
+        """Print a line that stays, above the one that renews itself."""
+        with readers_may_leave():
+            if self._terminal:
+                # the terminal breaks what is too long: a path that is broken into two lines cannot be copied
+                self._live.console.print(Text(line, style=style), soft_wrap=True)
+            else:
+                click.echo(line, err=True)
 
 
 def status_text(update: Update) -> Text:
@@ -67,9 +77,10 @@ def status_text(update: Update) -> Text:
     verdict = inspection.verdict
     score = inspection.reason if inspection.score is None else f"{inspection.score:.3f}"
     percentiles = "/".join(_milliseconds(latency.percentile(percent)) for percent in (50, 95, 99))
+    alerts = f"{statistics.alerts}" + f" ({statistics.held_back} NG held back)" * (statistics.held_back > 0)
     return Text.assemble(
         (f"{verdict.value} {score}", _COLOURS[verdict]),
-        f" (NG > {inspection.threshold:.3f})  {statistics.frames_per_s:.1f} fps  alerts {statistics.alerts}  "
+        f" (NG > {inspection.threshold:.3f})  {statistics.frames_per_s:.1f} fps  alerts {alerts}  "
         f"dropped {statistics.dropped}  p50/p95/p99 {percentiles} ms  {statistics.frames} frames",
         no_wrap=True,
         overflow="ellipsis",

@@ -2,26 +2,51 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal, Protocol
 
+import av
 import cv2
+from av.container import OutputContainer
+from av.video.stream import VideoStream
 
-from edgerd.cli.console import quoted
+from edgerd.cli.console import quoted, warn
 from edgerd.data.preprocess import bgr_from_frame, tile_boxes
-from edgerd.errors import InputError, MissingDependencyError, StorageError
+from edgerd.errors import InputError, MissingDependencyError
 from edgerd.evaluation.heatmap import overlay
 from edgerd.inspection.inspector import Inspector
 from edgerd.inspection.loop import Update
+from edgerd.storage import storage_errors
 from edgerd.types import UInt8Array, Verdict
 
 _BGR = {Verdict.OK: (80, 170, 60), Verdict.NG: (40, 40, 220), Verdict.NO_DECISION: (0, 190, 240)}
-_SAVED_FPS = 10.0
-_CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
+_SAVED_FPS = 10
+_CODECS: dict[str, tuple[Literal["mpeg4", "mjpeg"], str]] = {
+    ".mp4": ("mpeg4", "yuv420p"),
+    ".avi": ("mjpeg", "yuvj420p"),
+}
+"""By the file's suffix: FFmpeg's encoder, and the pixel format that it takes."""
 _ESC = 27
 _OPEN_A_WINDOW = "import cv2; cv2.namedWindow('edgerd')"
+
+
+class View(Protocol):
+    """Shows or records the frames of a run. It watches only: where it fails, the run goes on without it."""
+
+    def update(self, update: Update, inspector: Inspector) -> None:
+        """Take in what became of a frame."""
+        ...
+
+    @property
+    def loss(self) -> str:
+        """What it could not take and why, one sentence; empty where it took everything."""
+        ...
 
 
 class Window:
@@ -41,23 +66,33 @@ class Window:
                 hint="Leave --show out; --save-video FILE records the same pictures.",
             )
         self._stop = stop
+        self.loss = ""
 
     def update(self, update: Update, inspector: Inspector) -> None:
         """Show a frame."""
-        picture = annotated(update, inspector)
+        picture = None if self.loss else annotated(update, inspector)
         if picture is None:
             return
-        cv2.imshow("edgerd", picture)
-        if cv2.waitKey(1) & 0xFF in (ord("q"), _ESC):
+        try:
+            cv2.imshow("edgerd", picture)
+            key = cv2.waitKey(1) & 0xFF
+        except cv2.error as error:
+            self.loss = f"The window is gone, the run goes on without it: {error.err or error}."
+            warn(self.loss)
+            return
+        if key in (ord("q"), _ESC):
             self._stop.set()
 
 
 class Recorder:
     """A video of the annotated frames; a context manager. Its size is the first frame's.
 
+    Every write is checked: OpenCV's writer believes them all. Where one fails, the frames from then on are counted and
+    left out, a warning says so, and the run goes on.
+
     Raises:
         InputError: The file's name ends in neither .mp4 nor .avi.
-        StorageError: At the first frame, where the file cannot be written.
+        StorageError: The file cannot be written.
     """
 
     def __init__(self, file: Path) -> None:
@@ -67,39 +102,74 @@ class Recorder:
                 expected=f"a name that ends in {' or '.join(_CODECS)}",
                 hint=f"--save-video {quoted(file.with_suffix('.mp4'))}",
             )
-        self._file = file
-        self._writer: cv2.VideoWriter | None = None
-        self._size = (0, 0)
+        with storage_errors(file, "Choose another file for --save-video."), file.open("wb"):
+            self._file = file
+        self._video: tuple[OutputContainer, VideoStream] | None = None
+        self._n_frames = 0
+        self._n_lost = 0
+        self._reason = ""
+
+    @property
+    def loss(self) -> str:
+        """See `View`."""
+        if not self._reason:
+            return ""
+        return (
+            f"{self._file} could not be written: {self._reason}. {self._n_lost} of {self._n_frames} frames are not in "
+            "it, and the rest may be unreadable."
+        )
 
     def __enter__(self) -> Recorder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._writer is not None:
-            self._writer.release()
+        """Write what the encoder holds back, and the index without which an MP4 cannot be read."""
+        if self._video is None:
+            return
+        container, stream = self._video
+        with self._checked():
+            if not self._reason:
+                container.mux(stream.encode())
+        with self._checked():
+            container.close()
 
     def update(self, update: Update, inspector: Inspector) -> None:
         """Append a frame."""
         picture = annotated(update, inspector)
         if picture is None:
             return
-        if self._writer is None:
-            self._size = (picture.shape[1], picture.shape[0])
-            self._writer = self._open()
-        if (picture.shape[1], picture.shape[0]) != self._size:
-            picture = cv2.resize(picture, self._size).astype("uint8")
-        self._writer.write(picture)
+        self._n_frames += 1
+        if self._reason:
+            self._n_lost += 1
+            return
+        with self._checked():
+            self._append(picture)
 
-    def _open(self) -> cv2.VideoWriter:
-        codec = _CODECS[self._file.suffix.lower()]
-        writer = cv2.VideoWriter(str(self._file), cv2.VideoWriter.fourcc(*codec), _SAVED_FPS, self._size)
-        if not writer.isOpened():
-            raise StorageError(
-                f"{self._file} cannot be written as a video.",
-                expected="a file in a writable folder",
-                hint="Choose another file for --save-video.",
-            )
-        return writer
+    def _append(self, picture: UInt8Array) -> None:
+        self._video = self._video or self._open(picture.shape[1], picture.shape[0])
+        container, stream = self._video
+        if (picture.shape[1], picture.shape[0]) != (stream.width, stream.height):
+            picture = cv2.resize(picture, (stream.width, stream.height)).astype("uint8")
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
+
+    def _open(self, width: int, height: int) -> tuple[OutputContainer, VideoStream]:
+        codec, pixel_format = _CODECS[self._file.suffix.lower()]
+        container = av.open(str(self._file), "w")
+        stream = container.add_stream(codec, rate=_SAVED_FPS)
+        stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
+        stream.bit_rate = width * height * _SAVED_FPS
+        return container, stream
+
+    @contextmanager
+    def _checked(self) -> Iterator[None]:
+        """Note the first failure of a write; the frame at which it shows counts as lost."""
+        try:
+            yield
+        except av.FFmpegError as error:
+            if not self._reason:
+                self._reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
+                self._n_lost = max(self._n_lost, 1)
+                warn(f"{self._file} could not be written: {self._reason}. The run goes on without it.")
 
 
 def annotated(update: Update, inspector: Inspector) -> UInt8Array | None:

@@ -11,7 +11,7 @@ import os
 from ctypes import POINTER, c_char_p, c_int, c_uint, c_ulonglong, c_void_p
 from pathlib import Path
 
-from edgerd.errors import DeviceError, DeviceLostError, EdgerdError, MissingDependencyError
+from edgerd.errors import DeviceError, DeviceLostError, DeviceNotReadyError, EdgerdError, MissingDependencyError
 
 LIBRARY = "libcuda.so.1"
 
@@ -91,6 +91,8 @@ _INIT_FAILURES = {
         "Start it (`nvidia-cuda-mps-control -d`) as this user, or stop it and unset CUDA_MPS_PIPE_DIRECTORY.",
     ),
 }
+_MAY_PASS = {802, 805}
+"""Of these, the ones that end by themselves when the machine has come up."""
 _INSTALL_DRIVER = "Install the NVIDIA driver (on a Jetson it comes with JetPack); start containers with --gpus all."
 
 
@@ -123,6 +125,7 @@ class Driver:
 
         Raises:
             MissingDependencyError: No GPU, no permission to use it, or a driver that does not fit.
+            DeviceNotReadyError: The driver is there but does not answer yet, or for reasons that it does not say.
         """
         code = self.library.cuInit(0)
         if code == _SUCCESS:
@@ -136,7 +139,8 @@ class Driver:
         what, hint = _INIT_FAILURES.get(
             code, (f"The CUDA driver does not start: {self.describe(code)}.", "Reboot, then look at `dmesg`.")
         )
-        raise MissingDependencyError(what, expected="a GPU that CUDA can use", hint=hint)
+        error = DeviceNotReadyError if code in _MAY_PASS or code not in _INIT_FAILURES else MissingDependencyError
+        raise error(what, expected="a GPU that CUDA can use", hint=hint)
 
     def cuda_version(self) -> tuple[int, int]:
         """The newest CUDA that it knows: (12, 6)."""

@@ -7,7 +7,7 @@ guards        frames that are not worth judging: black, frozen, of another size
 regions       where a map is above the threshold
 decision      verdicts -> alerts, for parts and for streams
 loop          a run, frame by frame; with `mailbox` (the newest frame), `record` (what is written down),
-              `events`, `ids`, `statistics` and `summary`
+              `statistics` and `summary`
 
 On a GPU:
 

@@ -18,7 +18,13 @@ class AlertState(str, Enum):
 
 
 class Policy(Protocol):
-    """Turns the inspections of one source, in order, into alerts."""
+    """Turns the inspections of one source, in order, into alerts.
+
+    Attributes:
+        held_back: NG frames so far that belong to no alert: what the policy swallowed.
+    """
+
+    held_back: int
 
     def update(self, inspection: Inspection, now_s: float) -> AlertState | None:
         """Take one inspection.
@@ -39,6 +45,8 @@ class PartPolicy:
     There is nothing to clear: such an alert speaks of one part that has gone by.
     """
 
+    held_back = 0
+
     def update(self, inspection: Inspection, now_s: float) -> AlertState | None:
         """RAISED for NG, whenever."""
         del now_s
@@ -48,10 +56,12 @@ class PartPolicy:
 class StreamPolicy:
     """For live cameras that see the same place again and again: one alert per incident.
 
-    Raised by an NG that is at least the k-th among the last n decided frames, so that a single noisy frame is no alert.
-    Cleared by the first frame whose score is below `clear_ratio` x threshold; between that and the threshold it stays,
-    so that a score that hovers at the threshold is one alert and not many. After a clear the counting starts anew, and
-    nothing is raised for `cooldown_s`.
+    Raised by the first NG; the alert lasts until the first frame whose score is below `clear_ratio` x threshold.
+    Between that and the threshold it stays, so that a score that hovers at the threshold is one alert and not many.
+
+    Where noise demands it, `k` and `n` ask for confirmation: raised is then by an NG that is at least the k-th among
+    the last n decided frames. A defect that shows for fewer frames raises nothing, and `held_back` counts it. After a
+    clear the counting starts anew, and nothing is raised for `cooldown_s`.
 
     Args:
         k: NG frames needed.
@@ -59,16 +69,20 @@ class StreamPolicy:
         clear_ratio: Fraction of the threshold below which the alert is cleared.
         cooldown_s: Seconds after a clear in which nothing is raised.
 
+    Attributes:
+        held_back: NG frames so far that belong to no alert. A raise takes back those that helped to confirm it.
+
     Raises:
         InputError: Not 1 <= k <= n, 0 < clear_ratio <= 1, cooldown_s >= 0.
     """
 
-    def __init__(self, k: int = 2, n: int = 3, clear_ratio: float = 0.9, cooldown_s: float = 0.0) -> None:
+    def __init__(self, k: int = 1, n: int = 1, clear_ratio: float = 0.9, cooldown_s: float = 0.0) -> None:
         if not (1 <= k <= n and 0 < clear_ratio <= 1 and cooldown_s >= 0):
             raise InputError(
                 f"{k=}, {n=}, {clear_ratio=}, {cooldown_s=} is not an alert policy.",
                 expected="1 <= k <= n, 0 < clear_ratio <= 1, cooldown_s >= 0",
             )
+        self.held_back = 0
         self.k = k
         self.clear_ratio = clear_ratio
         self.cooldown_s = cooldown_s
@@ -80,17 +94,22 @@ class StreamPolicy:
         """RAISED or CLEARED when the incident begins or ends."""
         if inspection.verdict is Verdict.NO_DECISION or inspection.score is None:
             return None
-        ng = inspection.verdict is Verdict.NG
-        self._ng.append(ng)
         if self._raised:
             return self._clear(now_s) if inspection.score < self.clear_ratio * inspection.threshold else None
+        ng = inspection.verdict is Verdict.NG
+        self._ng.append(ng)
         if ng and sum(self._ng) >= self.k and not self._cooling_down(now_s):
-            self._raised = True
-            return AlertState.RAISED
+            return self._raise()
+        self.held_back += ng
         return None
 
     def _cooling_down(self, now_s: float) -> bool:
         return self._cleared_s is not None and now_s - self._cleared_s < self.cooldown_s
+
+    def _raise(self) -> AlertState:
+        self._raised = True
+        self.held_back -= sum(self._ng) - 1  # the others that confirmed it belong to this alert too
+        return AlertState.RAISED
 
     def _clear(self, now_s: float) -> AlertState:
         self._raised = False

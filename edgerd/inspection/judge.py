@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from typing import NoReturn
 
 import numpy as np
 
 from edgerd.data.preprocess import tile_boxes
-from edgerd.errors import EdgerdError
 from edgerd.inspection.guards import exposure_reason, frame_size
 from edgerd.inspection.regions import find_regions
 from edgerd.manifest import Manifest
@@ -21,7 +21,8 @@ class Pending:
     """A frame that is being judged.
 
     Args:
-        judge: Waits for the answer; not called again once it has returned or failed.
+        judge: Waits for the answer. It is called once, whatever comes of it: its results lie in memory that the next
+            frame may have by then.
 
     Attributes:
         engine_ms: Milliseconds in the engine, once there is a result; None where it was not asked, or not measured.
@@ -30,37 +31,54 @@ class Pending:
     def __init__(self, judge: Callable[[], tuple[Inspection, float | None]]) -> None:
         self.engine_ms: float | None = None
         self._judge = judge
-        self._outcome: Inspection | EdgerdError | None = None
+        self._outcome: Inspection | BaseException | None = None
 
     @classmethod
     def done(cls, inspection: Inspection) -> Pending:
         """One that was not sent to the engine."""
         return cls(lambda: (inspection, None))
 
+    @classmethod
+    def failed(cls, error: BaseException) -> Pending:
+        """One that could not be sent to the engine; `result` raises the error when its turn comes."""
+        pending = cls(_never)
+        pending._outcome = error
+        return pending
+
     @property
     def is_done(self) -> bool:
         """True where `result` does not wait."""
         return self._outcome is not None
 
-    def settle(self) -> Inspection | EdgerdError:
-        """Wait for what was found, or for the failure that `result` raises."""
+    def settle(self) -> Inspection | BaseException:
+        """Wait for what was found, or for the failure that `result` raises.
+
+        Raises:
+            KeyboardInterrupt: The wait was interrupted; `result` raises that too.
+        """
         if self._outcome is None:
             try:
                 self._outcome, self.engine_ms = self._judge()
-            except EdgerdError as error:
+            except BaseException as error:
                 self._outcome = error
+                if not isinstance(error, Exception):
+                    raise
         return self._outcome
 
     def result(self) -> Inspection:
         """Wait for what was found.
 
         Raises:
-            DeviceError: The GPU failed, or is lost; the same each time.
+            DeviceError: The device failed, or is lost; the same each time.
         """
         outcome = self.settle()
-        if isinstance(outcome, EdgerdError):
+        if isinstance(outcome, BaseException):
             raise outcome
         return outcome
+
+
+def _never() -> NoReturn:
+    raise AssertionError("a failed frame has no judge")
 
 
 class Judge:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal, NoReturn
+from typing import Literal
 
 from edgerd.cameras.protocol import Camera, UnreadablePictureError
 from edgerd.errors import CameraError, DeviceError, EdgerdError, InputError, MissingDependencyError, StorageError
+from edgerd.events import Alert
 from edgerd.inspection.decision import PartPolicy, Policy, StreamPolicy
 from edgerd.inspection.guards import FrozenGuard, SizeGuard
 from edgerd.inspection.inspector import Inspector
@@ -21,10 +21,10 @@ from edgerd.inspection.record import RunRecord
 from edgerd.inspection.statistics import RunStatistics
 from edgerd.inspection.summary import Ended, RunSummary
 from edgerd.sinks.protocol import Sink
-from edgerd.types import Alert, Frame, Inspection
+from edgerd.types import Frame, Inspection
 
 _UNABLE = (DeviceError, MissingDependencyError)
-"""A GPU that failed, or whose kernels cannot be made."""
+"""A device that failed, or whose kernels cannot be made."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,9 @@ def run_loop(
         inspector: Judges; stays open.
         camera: Gives the frames; closed at the end.
         policy: Turns verdicts into alerts; None for `StreamPolicy` on live cameras, else `PartPolicy`.
-        event_sinks: Get the alerts, and that the camera was lost; stay open.
-        verdict_sinks: Get a line per frame; stay open.
+        event_sinks: Get the alerts, and what happened to camera, device and disk; stay open. Where one does not take an
+            event the run ends.
+        verdict_sinks: Get a line per frame; stay open. Lines that one does not take are dropped and counted.
         frames: "newest" drops what came while a frame was being judged; None for that on live cameras, else "every".
         max_frames: End after so many.
         on_update: Called after every frame, in this thread.
@@ -78,49 +79,49 @@ def run_loop(
         profile: Count `engine_ms`.
 
     Returns:
-        The summary. An error of edgerd (camera or GPU lost, disk full, a region outside the camera's frame) and Ctrl-C
-        end the run, not the summary: it names them, and `RunSummary.raise_for_error` raises the error. What was sent to
-        the sinks stays; frames that were under way in a GPU that fails get a line as NO_DECISION.
+        The summary. An error of edgerd (camera or device lost, disk full, a region outside the camera's frame) and
+        Ctrl-C end the run, not the summary: it names them, and `RunSummary.raise_for_error` raises the error. What was
+        sent to the sinks stays; frames that were under way get a line as NO_DECISION.
     """
     record = RunRecord(
-        camera.uri,
-        inspector.bundle.manifest.id,
-        inspector.threshold,
-        policy or default_policy(camera),
-        event_sinks,
-        verdict_sinks,
+        camera=camera.uri,
+        bundle=inspector.bundle.manifest.id,
+        device=inspector.engine.key.device,
+        threshold=inspector.threshold,
+        policy=policy or default_policy(camera),
+        event_sinks=event_sinks,
+        verdict_sinks=verdict_sinks,
     )
     run = _Run(inspector, camera, record, profile=profile)
     newest = camera.live if frames is None else frames == "newest"
     source = Mailbox(camera, buffers=inspector.buffers) if newest else Sequential(camera, inspector.buffers)
-    stop = stop or threading.Event()
     ended = Ended.ERROR
     error: EdgerdError | None = None
     try:
         with source:
-            ended = run.follow(source, stop, max_frames, on_update)
+            ended = run.follow(source, stop or threading.Event(), max_frames, on_update)
     except KeyboardInterrupt:
         ended = Ended.INTERRUPTED
-    except CameraError as lost:
-        error = lost
-        # A full disk must not hide that the camera was lost first.
-        with contextlib.suppress(StorageError):
-            record.camera_lost(lost)
-    except _UNABLE as failed:
-        error = failed
-        with contextlib.suppress(StorageError):
-            run.report_undecided(failed)
+        run.report_undecided("the run was interrupted")
     except EdgerdError as failure:
-        error = failure
+        error = run.report(failure)
+    except Exception as bug:  # nobody's doing but ours: it goes on its way, but no frame goes without its line
+        run.report_undecided(f"internal error: {type(bug).__name__}")
+        raise
     finally:
         run.release()
+    record.statistics.dropped = source.dropped  # with those that came while the last frame was being judged
     return RunSummary.of(
         record.statistics,
         inspector,
         camera=camera.uri,
         profiled=profile,
         ended=ended,
-        warnings=inspector.notes + (_early_end(camera, record.statistics) if ended is Ended.END_OF_SOURCE else ()),
+        warnings=(
+            *inspector.notes,
+            *record.warnings,
+            *(_early_end(camera, record.statistics) if ended is Ended.END_OF_SOURCE else ()),
+        ),
         error=error,
     )
 
@@ -170,10 +171,34 @@ class _Run:
                 n_taken += 1
         return ended
 
-    def report_undecided(self, error: EdgerdError) -> None:
-        """The frames that were under way when the GPU failed are neither good nor bad."""
+    def report(self, failure: EdgerdError) -> EdgerdError:
+        """Say in events and lines what broke the run off, and which frames it leaves without a decision.
+
+        A full disk must not hide what came before it: events that cannot be written are left out.
+
+        Returns:
+            The error that the run ends with: that of the camera where its frames do not fit.
+        """
+        undecided = self._under_way[0][0] if self._under_way else None
+        if self._camera.live and isinstance(failure, InputError):
+            # Not the user's input: a camera was switched to another size. It may be switched back, so try again.
+            failure = CameraError(failure.what, expected=failure.expected, hint=failure.hint)
+            with contextlib.suppress(StorageError):
+                self._record.camera_event("error", failure)
+        elif isinstance(failure, CameraError):
+            with contextlib.suppress(StorageError):
+                self._record.camera_lost(failure)
+        elif isinstance(failure, _UNABLE):
+            with contextlib.suppress(StorageError):
+                self._record.device_failed(failure, undecided)
+        self.report_undecided(failure.what)
+        return failure
+
+    def report_undecided(self, reason: str) -> None:
+        """Give the frames that were under way when the run broke off their line: they are neither good nor bad."""
         for frame, _ in self._under_way:
-            self._record.add(frame, self._record.no_decision(error.what))
+            with contextlib.suppress(StorageError):
+                self._record.add(frame, self._record.no_decision(reason))
 
     def release(self) -> None:
         """Give back the buffers of frames that were left under way."""
@@ -198,15 +223,8 @@ class _Run:
             while self._under_way and self._buffers and not self._buffers.has_room(frame.data):
                 self._finish(source, on_update)
             pending = self._submit(frame)
-        except _UNABLE as error:  # of a frame before it; this one gets its line too
-            self._under_way.append((frame, Pending(functools.partial(_fail, error))))
-            raise
-        except Exception:  # of this frame: those before it count
-            self._give_back(frame)
-            self._finish_all(source, on_update)
-            raise
-        except BaseException:
-            self._give_back(frame)
+        except BaseException as error:  # of a frame before it, or Ctrl-C; this one gets its line too
+            self._under_way.append((frame, Pending.failed(error)))
             raise
         self._under_way.append((frame, pending))
         return None
@@ -217,12 +235,10 @@ class _Run:
             return Pending.done(self._record.no_decision(next(filter(None, reasons))))
         try:
             return self._inspector.submit(frame)
-        except InputError as error:
-            if self._camera.fixed_size:  # then no other frame will fit either
-                raise
-            return Pending.done(self._record.no_decision(error.what))
-        except _UNABLE as error:  # this frame's, when its turn comes: those before it count
-            return Pending(functools.partial(_fail, error))
+        except Exception as error:  # noqa: BLE001  raised when this frame's turn comes: those before it count
+            if isinstance(error, InputError) and not self._camera.fixed_size:  # the next one may fit
+                return Pending.done(self._record.no_decision(error.what))
+            return Pending.failed(error)
 
     def _finish_all(self, source: Mailbox | Sequential, on_update: Callable[[Update], None] | None) -> None:
         while self._under_way:
@@ -244,10 +260,6 @@ class _Run:
     def _give_back(self, frame: Frame) -> None:
         if self._buffers:
             self._buffers.give_back(frame.data)
-
-
-def _fail(error: EdgerdError) -> NoReturn:
-    raise error
 
 
 def _early_end(camera: Camera, statistics: RunStatistics) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ class Mailbox:
         buffers: Where frames are to lie; None for arrays of the camera's own.
 
     Attributes:
-        dropped: Frames that a newer one has replaced before they were taken.
+        dropped: Frames that nobody took: a newer one has replaced them, or they came when the run had ended.
     """
 
     def __init__(self, camera: Camera, silence_s: float = LIVE_TIMEOUT_S, buffers: Buffers | None = None) -> None:
@@ -62,10 +62,7 @@ class Mailbox:
         self._leaving.set()
         self._camera.close()
         self._thread.join(JOIN_S)
-        with self._changed:
-            if isinstance(self._slot, Frame):
-                self._reader.give_back(self._slot)
-                self._slot = None
+        self._drop()
 
     def is_ready(self) -> bool:
         """True where `take` would not wait."""

@@ -71,6 +71,7 @@ class RunStatistics:
         no_decision: Those that could not be judged.
         dropped: Frames that came and went while another was being judged.
         alerts: Alerts raised.
+        held_back: Defective ones that belong to no alert, because the alert policy asks for more of them.
         engine_ms: The graph, fusion included; counted only where the run is profiled.
         frame_ms: Frame in memory to verdict, over the frames that were judged.
         capture_to_verdict_ms: Likewise.
@@ -82,6 +83,7 @@ class RunStatistics:
     no_decision: int = 0
     dropped: int = 0
     alerts: int = 0
+    held_back: int = 0
     engine_ms: LatencyHistogram = field(default_factory=LatencyHistogram)
     frame_ms: LatencyHistogram = field(default_factory=LatencyHistogram)
     capture_to_verdict_ms: LatencyHistogram = field(default_factory=LatencyHistogram)

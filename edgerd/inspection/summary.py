@@ -33,8 +33,10 @@ class RunSummary:
         ok: Good frames.
         ng: Defective frames.
         no_decision: Frames that could not be judged.
-        dropped: Frames that a newer one has replaced before they were looked at.
+        dropped: Frames that came but were not looked at: a newer one replaced them, or the run ended. Together with
+            `frames` they are all that the camera gave.
         alerts: Alerts raised.
+        held_back: NG frames that belong to no alert, because the alert policy asks for more of them.
         elapsed_s: Seconds from the first wait for a frame to the end.
         threshold: NG is a score above it.
         camera: Its URI.
@@ -57,6 +59,7 @@ class RunSummary:
     no_decision: int
     dropped: int
     alerts: int
+    held_back: int
     elapsed_s: float
     threshold: float
     camera: str
@@ -93,6 +96,7 @@ class RunSummary:
             no_decision=statistics.no_decision,
             dropped=statistics.dropped,
             alerts=statistics.alerts,
+            held_back=statistics.held_back,
             elapsed_s=round(statistics.elapsed_s, 3),
             threshold=inspector.threshold,
             camera=camera,

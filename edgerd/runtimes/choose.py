@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from types import TracebackType
 
 from edgerd.bundle import Bundle
-from edgerd.errors import EdgerdError, EngineMismatchError, InputError, MissingDependencyError
+from edgerd.errors import DeviceNotReadyError, EdgerdError, EngineMismatchError, InputError, MissingDependencyError
 from edgerd.manifest import GRAPH_FILE, EngineRecord, ThresholdRecord
 from edgerd.runtimes import load_runtime
 from edgerd.runtimes.fit import differences
@@ -54,6 +54,7 @@ def open_engine(
     Raises:
         EngineMismatchError: What was asked for is not in the bundle, or was built for another machine or version.
         MissingDependencyError: The runtime that was asked for is not installed.
+        DeviceNotReadyError: The driver of an engine's GPU does not answer yet.
         BundleDamagedError: A file of the bundle is missing or changed.
         InputError: There is no such runtime.
     """
@@ -115,6 +116,8 @@ def _misfit(bundle: Bundle, record: EngineRecord) -> EdgerdError | None:
     key = record.key
     try:
         here = load_runtime(key.runtime).key(key.precision, bundle.manifest.files[record.graph].sha256)
+    except DeviceNotReadyError:  # it fits, and soon: a line must not run on the CPU for ever because of that
+        raise
     except (InputError, MissingDependencyError) as error:  # a runtime that is not there, or not known to this version
         return error
     found = differences(key, here)

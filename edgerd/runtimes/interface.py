@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from edgerd.errors import BundleDamagedError, EdgerdError, InputError, MissingDependencyError
+from edgerd.errors import BundleDamagedError, DeviceError, EdgerdError, InputError, MissingDependencyError
 from edgerd.runtimes.machine import usable_cores
 from edgerd.runtimes.protocol import Probe
 from edgerd.types import UInt8Array
@@ -20,6 +21,9 @@ SCORE = "score"
 """Output: float32 (N,)."""
 HEAD_PREFIX = "head/"
 """Names of the head's tensors begin so; the head, from the cosine on, is FP32 in every precision."""
+
+_LONGEST_REASON = 300
+"""Characters of a library's message that are repeated; some hold a whole stack."""
 
 
 def frame_size(name: str, dimensions: Sequence[Any], outputs: Collection[str]) -> tuple[int, int]:
@@ -53,6 +57,31 @@ def unreadable(what: str, error: BaseException) -> BundleDamagedError:
         expected="a file as edgerd export or edgerd build-engine wrote it",
         hint="Copy the bundle again from where it was made, or export it again: edgerd export RUN -o BUNDLE",
     )
+
+
+@contextmanager
+def run_errors(runtime: str, *raised: type[Exception]) -> Iterator[None]:
+    """Turn what a library raises while it runs a graph into an error of ours; around every run.
+
+    Args:
+        runtime: Its name, for people.
+        raised: Exceptions of its own. RuntimeError, which is what most C++ errors become, and MemoryError are always
+            turned.
+
+    Raises:
+        DeviceError: It refused to run.
+    """
+    turned: tuple[type[Exception], ...] = (RuntimeError, MemoryError, *raised)
+    try:
+        yield
+    except turned as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise DeviceError(
+            f"{runtime} refused to run: {lines[0].strip()[:_LONGEST_REASON]}",
+            expected="maps and scores for the frame",
+            hint="Start again; if it happens again, check the free memory, and build the engine anew: edgerd "
+            "build-engine --force",
+        ) from error
 
 
 def check_frames(frames: UInt8Array, height: int, width: int) -> None:

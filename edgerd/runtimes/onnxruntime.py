@@ -17,6 +17,7 @@ from edgerd.runtimes.interface import (
     check_precision,
     closed,
     frame_size,
+    run_errors,
     thread_count,
     unreadable,
 )
@@ -97,6 +98,7 @@ class OnnxRuntimeEngine:
         self.key = key
         self.threads = threads
         self._session = session
+        self._refusals = refusals(import_onnxruntime())
         frame = session.get_inputs()[0]
         outputs = {output.name for output in session.get_outputs()}
         self._height, self._width = frame_size(frame.name, frame.shape, outputs)
@@ -107,7 +109,8 @@ class OnnxRuntimeEngine:
             raise closed()
         check_frames(frames, self._height, self._width)
         # Buffers bound in advance were no faster: ONNX Runtime reads the array in place, and the outputs are small.
-        return Maps(*self._session.run([SCORE, ANOMALY_MAP], {FRAME: frames}))
+        with run_errors("ONNX Runtime", *self._refusals):
+            return Maps(*self._session.run([SCORE, ANOMALY_MAP], {FRAME: frames}))
 
     def close(self) -> None:
         """See `Engine.close`."""
@@ -143,6 +146,7 @@ def refusals(ort: Any) -> tuple[type[Exception], ...]:
     """What a session raises for a graph, or a run, that it refuses."""
     states = ort.capi.onnxruntime_pybind11_state
     return (
+        states.EPFail,
         states.Fail,
         states.InvalidArgument,
         states.InvalidGraph,

@@ -20,7 +20,7 @@ _LONGEST = 300
 
 def failures(ort: Any) -> tuple[type[Exception], ...]:
     """What opening and running raise; the built-in one comes from providers and from runs with bindings."""
-    return (*refusals(ort), ort.capi.onnxruntime_pybind11_state.EPFail, RuntimeError)
+    return (*refusals(ort), RuntimeError)
 
 
 def refused(error: Exception, gpu: Context) -> EdgerdError:

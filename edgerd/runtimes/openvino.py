@@ -20,6 +20,7 @@ from edgerd.runtimes.interface import (
     check_precision,
     closed,
     frame_size,
+    run_errors,
     thread_count,
     unreadable,
 )
@@ -119,6 +120,14 @@ class OpenVinoEngine:
         if not self._requests:
             raise closed()
         check_frames(frames, self._height, self._width)
+        with run_errors("OpenVINO"):
+            return self._run(frames)
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._requests = []
+
+    def _run(self, frames: UInt8Array) -> Maps:
         frame = self._requests[0].get_input_tensor().data
         score = np.empty(len(frames), np.float32)
         anomaly_map = np.empty(frames.shape[:3], np.float32)
@@ -130,10 +139,6 @@ class OpenVinoEngine:
             score[tile] = last.get_tensor(SCORE).data[0]
             anomaly_map[tile] = last.get_tensor(ANOMALY_MAP).data[0]
         return Maps(score, anomaly_map)
-
-    def close(self) -> None:
-        """See `Engine.close`."""
-        self._requests = []
 
 
 def _import() -> Any:

@@ -61,6 +61,8 @@ class Engine(Protocol):
 
         Raises:
             InputError: The array has another shape or dtype.
+            DeviceError: The library, or the device that it runs on, refused to run; no error of the library's own
+                leaves `infer`.
         """
         ...
 

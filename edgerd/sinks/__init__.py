@@ -20,7 +20,7 @@ def open_sink(name: str, target: str) -> Sink:
 
     Args:
         name: Of `SINKS`.
-        target: Where the events go: for `jsonl` a path, or `-` for standard output.
+        target: Where the messages go: for `jsonl` a path, or `-` for standard output.
 
     Raises:
         InputError: There is no such sink.

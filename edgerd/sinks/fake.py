@@ -6,25 +6,28 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgerd.errors import StorageError
+from edgerd.events import Message
 
 
 class FakeSink:
-    """Collects events in `events`.
+    """Collects messages in `events`, each in its JSON form.
 
     Args:
-        capacity: From then on it is full and raises StorageError; None for never.
+        capacity: From then on it is full and raises StorageError; None for never. May be changed at any time.
     """
+
+    name = "the fake sink"
 
     def __init__(self, capacity: int | None = None) -> None:
         self.events: list[Mapping[str, Any]] = []
         self.closed = False
-        self._capacity = capacity
+        self.capacity = capacity
 
-    def send(self, event: Mapping[str, Any]) -> None:
-        """Keep one event."""
-        if self._capacity is not None and len(self.events) >= self._capacity:
+    def send(self, message: Message) -> None:
+        """Keep one message."""
+        if self.capacity is not None and len(self.events) >= self.capacity:
             raise StorageError("The fake sink is full.")
-        self.events.append(dict(event))
+        self.events.append(message.to_json())
 
     def close(self) -> None:
         """Remember that it was closed."""

@@ -1,4 +1,4 @@
-"""Events as JSON Lines: one event, one line, appended."""
+"""Messages as JSON Lines: one message, one line, appended."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
+from edgerd.events import FrameVerdict, Message
 from edgerd.storage import storage_errors
 
 STANDARD_OUTPUT = "-"
 
 
 class JsonlSink:
-    """Appends events to a file that may be read, rotated or cut at any line.
+    """Appends messages to a file that may be read, rotated or cut at any line.
 
-    A line is in the file when `send` returns; that of an alert is on the disk.
+    A line is in the file when `send` returns; that of an event is on the disk. Where the file was renamed or removed
+    meanwhile, as log rotation does, the next line begins a new file at the same path.
 
     Args:
         target: Path of the file, made if it is not there, or `-` for standard output.
@@ -30,36 +30,35 @@ class JsonlSink:
     """
 
     def __init__(self, target: str | Path) -> None:
-        self._name = str(target)
+        self.name = str(target)
         self._descriptor: int | None = None
+        self._line_is_torn = False
         with self._storage_errors():
-            if self._name == STANDARD_OUTPUT:
+            if self.name == STANDARD_OUTPUT:
                 sys.stdout.flush()
                 self._descriptor = os.dup(sys.stdout.fileno())
             else:
-                self._descriptor = os.open(target, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-            self._is_file = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
-            if self._is_file and self._name != STANDARD_OUTPUT:
-                self._end_torn_line(self._descriptor)
+                self._descriptor = self._open()
+        self._is_file = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
 
-    def send(self, event: Mapping[str, Any]) -> None:
-        """Append one event.
+    def send(self, message: Message) -> None:
+        """Append one message.
 
         Args:
-            event: JSON values; floats must be finite.
+            message: An event, or what was found in one frame; floats must be finite.
 
         Raises:
             StorageError: The disk is full, or the sink is closed.
         """
         # A byte of a file name that is no UTF-8 is a lone surrogate in Python; its escape is JSON.
-        text = json.dumps(event, allow_nan=False, ensure_ascii=False).encode(errors="backslashreplace")
-        line = memoryview(text + b"\n")
+        text = json.dumps(message.to_json(), allow_nan=False, ensure_ascii=False).encode(errors="backslashreplace")
         with self._storage_errors():
             if self._descriptor is None:
                 raise OSError(errno.EBADF, "it is closed")
-            while line:
-                line = line[os.write(self._descriptor, line) :]
-            if self._is_file and event.get("kind") == "alert":
+            if self._is_file and self.name != STANDARD_OUTPUT:
+                self._descriptor = self._reopened_if_rotated(self._descriptor)
+            self._write(self._descriptor, text + b"\n")
+            if self._is_file and not isinstance(message, FrameVerdict):
                 os.fsync(self._descriptor)
 
     def close(self) -> None:
@@ -68,11 +67,40 @@ class JsonlSink:
             descriptor, self._descriptor = self._descriptor, None
             os.close(descriptor)
 
-    def _end_torn_line(self, descriptor: int) -> None:
-        """A line that a full disk or a power cut left half written must not swallow the first of ours."""
-        size = os.fstat(descriptor).st_size
-        if size and os.pread(descriptor, 1, size - 1) != b"\n":
-            os.write(descriptor, b"\n")
+    def _open(self) -> int:
+        descriptor = os.open(self.name, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            self._line_is_torn = _ends_within_a_line(descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def _reopened_if_rotated(self, descriptor: int) -> int:
+        """The descriptor of the file that stands at the path now: nobody reads lines in a file that was moved away."""
+        try:
+            is_same = os.path.samestat(Path(self.name).stat(), os.fstat(descriptor))
+        except FileNotFoundError:
+            is_same = False
+        if is_same:
+            return descriptor
+        new = self._open()
+        os.close(descriptor)
+        return new
+
+    def _write(self, descriptor: int, line: bytes) -> None:
+        """Append a line; half a line that an earlier failure left is ended first, so that it swallows no other."""
+        left = memoryview(b"\n" + line if self._line_is_torn else line)
+        while left:
+            written = os.write(descriptor, left)
+            left = left[written:]
+            self._line_is_torn = bool(left)
 
     def _storage_errors(self) -> AbstractContextManager[None]:
-        return storage_errors(Path(self._name), "Free some space or choose another file; the lines before are kept.")
+        return storage_errors(Path(self.name), "Free some space or choose another file; the lines before are kept.")
+
+
+def _ends_within_a_line(descriptor: int) -> bool:
+    """Whether a full disk or a power cut left the last line of a file half written; False where it is no file."""
+    state = os.fstat(descriptor)
+    return stat.S_ISREG(state.st_mode) and state.st_size > 0 and os.pread(descriptor, 1, state.st_size - 1) != b"\n"

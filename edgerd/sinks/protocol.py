@@ -1,16 +1,26 @@
-"""What a sink is: somewhere events go."""
+"""What a sink is: somewhere messages of a line go."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
+
+from edgerd.events import Message
 
 
 class Sink(Protocol):
-    """Takes events one at a time."""
+    """Takes messages one at a time.
 
-    def send(self, event: Mapping[str, Any]) -> None:
-        """Deliver one event; returns when it is safe with the receiver.
+    Attributes:
+        name: What people call it: a file's path, an address.
+    """
+
+    name: str
+
+    def send(self, message: Message) -> None:
+        """Deliver one message; returns when it is safe with the receiver.
+
+        Args:
+            message: An event, or what was found in one frame.
 
         Raises:
             StorageError: It could not be written.

@@ -69,7 +69,9 @@ def test_a_lost_gpu_ends_the_process_with_its_exit_code_and_what_was_said_is_on_
     assert 4 < len(judged) < len(lines) < 12
     assert lines[-1]["reason"].startswith("The GPU is lost")
     events = lines_of(files["events"])
-    assert [event["frame"] for event in events] == [frame for frame in expected if frame < len(judged)]
+    *alerts, lost = events
+    assert [event["frame"] for event in alerts] == [frame for frame in expected if frame < len(judged)]
+    assert (lost["kind"], lost["state"], lost["frame"]) == ("device", "lost", len(judged))
     assert events
 
 

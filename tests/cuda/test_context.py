@@ -6,7 +6,7 @@ import pytest
 from emulation.driver import ILLEGAL_ADDRESS, LOST, NO_DEVICE
 
 from edgerd.cuda.memory import Memory
-from edgerd.errors import DeviceError, DeviceLostError, InputError, MissingDependencyError
+from edgerd.errors import DeviceError, DeviceLostError, DeviceNotReadyError, InputError, MissingDependencyError
 
 pytestmark = pytest.mark.emulated(once=True)
 
@@ -49,6 +49,16 @@ def test_no_gpu_is_said_with_what_to_do(driver, gpu):
         gpu()
     assert caught.value.exit_code == 6
     assert "nvidia-smi" in caught.value.hint
+
+
+@pytest.mark.parametrize(("code", "shown"), [(802, "not ready yet"), (805, "MPS server"), (LOST, "does not start")])
+def test_a_driver_that_may_answer_later_is_no_reason_to_give_up(driver, gpu, code, shown):
+    """systemd starts a service again for exit code 1, never for 6."""
+    driver.fail("cuInit", code)
+    with pytest.raises(DeviceNotReadyError, match=shown) as caught:
+        gpu()
+    assert caught.value.exit_code == 1
+    assert caught.value.hint
 
 
 def test_a_gpu_that_this_user_may_not_open_is_named(driver, gpu, monkeypatch, tmp_path):

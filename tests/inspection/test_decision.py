@@ -69,17 +69,62 @@ def test_stream_policy_misses_no_run_of_k(scores: list[float | None], k: int) ->
         assert raised or in_a_row < k
 
 
+@given(scores)
+def test_by_default_every_ng_is_part_of_an_alert(scores: list[float | None]) -> None:
+    policy, raised = StreamPolicy(), False
+    for score, state in zip(scores, states(policy, scores), strict=True):
+        raised = raised if state is None else state is RAISED
+        assert raised or score is None or score <= 1.0
+    assert policy.held_back == 0
+
+
+@given(scores, st.integers(1, 5), st.integers(0, 3), st.floats(0, 10))
+def test_ng_frames_belong_to_an_alert_or_are_counted_as_held_back(
+    scores: list[float | None], k: int, more: int, cooldown_s: float
+) -> None:
+    policy = StreamPolicy(k=k, n=k + more, cooldown_s=cooldown_s)
+    in_alert: set[int] = set()
+    raised = False
+    window: deque[int] = deque(maxlen=k + more)
+    for number, (score, state) in enumerate(zip(scores, states(policy, scores), strict=True)):
+        if score is None:
+            continue
+        window.append(number if score > 1.0 else -1)
+        if state is RAISED:  # by this NG, and by those that confirm it
+            in_alert |= set(window)
+        raised = raised if state is None else state is RAISED
+        if state is CLEARED:
+            window.clear()
+        elif raised:
+            in_alert.add(number)
+    swallowed = [n for n, score in enumerate(scores) if score is not None and score > 1.0 and n not in in_alert]
+    assert policy.held_back == len(swallowed)
+
+
+def test_parts_that_each_show_for_one_frame_are_an_alert_each() -> None:
+    """A defect among good parts: with two of three frames to confirm it, none of these ten was told of."""
+    line = [2.0, 0.3, 0.2] * 10
+    policy = StreamPolicy()
+    assert states(policy, line).count(RAISED) == 10
+    confirmed = StreamPolicy(2, 3)
+    assert states(confirmed, line).count(RAISED) == 0
+    assert confirmed.held_back == 10
+
+
 def test_two_of_three_raise() -> None:
-    assert states(StreamPolicy(), [2.0, 0.5, 2.0, 2.0]) == [None, None, RAISED, None]
-    assert states(StreamPolicy(), [2.0, 0.5, 0.5, 2.0]) == [None, None, None, None]
+    assert states(StreamPolicy(2, 3), [2.0, 0.5, 2.0, 2.0]) == [None, None, RAISED, None]
+    assert states(StreamPolicy(2, 3), [2.0, 0.5, 0.5, 2.0]) == [None, None, None, None]
 
 
 def test_frames_without_a_decision_neither_raise_nor_clear_nor_count() -> None:
-    assert states(StreamPolicy(), [2.0, None, None, 2.0, None, 0.5]) == [None, None, None, RAISED, None, CLEARED]
+    scores = [2.0, None, None, 2.0, None, 0.5]
+    assert states(StreamPolicy(2, 3), scores) == [None, None, None, RAISED, None, CLEARED]
 
 
 def test_score_that_hovers_at_the_threshold_is_one_alert() -> None:
-    assert states(StreamPolicy(), [1.1, 1.1, 0.95, 1.1, 0.91, 1.1]) == [None, RAISED, None, None, None, None]
+    scores = [1.1, 1.1, 0.95, 1.1, 0.91, 1.1]
+    assert states(StreamPolicy(), scores) == [RAISED, None, None, None, None, None]
+    assert states(StreamPolicy(2, 3), scores) == [None, RAISED, None, None, None, None]
 
 
 def test_nothing_is_raised_during_the_cooldown_and_what_lasts_is_raised_after_it() -> None:
@@ -88,7 +133,7 @@ def test_nothing_is_raised_during_the_cooldown_and_what_lasts_is_raised_after_it
 
 
 def test_after_a_clear_the_counting_starts_anew() -> None:
-    assert states(StreamPolicy(), [2.0, 2.0, 0.1, 2.0, 2.0]) == [None, RAISED, CLEARED, None, RAISED]
+    assert states(StreamPolicy(2, 3), [2.0, 2.0, 0.1, 2.0, 2.0]) == [None, RAISED, CLEARED, None, RAISED]
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,11 @@ def test_a_gpu_that_is_lost_in_mid_stream_keeps_what_was_said_before(emulation, 
     undecided = [line for line in lines if line["verdict"] == "NO_DECISION"]
     assert 1 <= len(undecided) <= 2
     assert lines[-1]["reason"].startswith("The GPU is lost")
-    assert [event["frame"] for event in events] == [line["frame"] for line in lines if line["verdict"] == "NG"]
+    *alerts_before, lost = events
+    assert [event["frame"] for event in alerts_before] == [line["frame"] for line in lines if line["verdict"] == "NG"]
+    assert (lost["kind"], lost["state"], lost["frame"]) == ("device", "lost", undecided[0]["frame"])
+    assert lost["reason"].startswith("The GPU is lost")
+    assert lost["device"] == inspector.engine.key.device
     inspector.close()
 
 

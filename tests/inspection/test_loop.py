@@ -32,7 +32,7 @@ from edgerd.types import Frame, UInt8Array, Verdict
 SUMMARY_KEYS = {
     "engine_ms", "frame_ms", "capture_to_verdict_ms", "frames", "dropped", "no_decision", "alerts", "runtime",
     "precision", "device", "threads",
-    "ok", "ng", "elapsed_s", "threshold", "camera", "bundle", "ended", "warnings", "error",
+    "ok", "ng", "held_back", "elapsed_s", "threshold", "camera", "bundle", "ended", "warnings", "error",
 }  # fmt: skip
 
 
@@ -88,9 +88,9 @@ def test_live_camera_gets_the_stream_policy_and_a_clear_has_the_id_of_its_raise(
     frames = living(GOOD, DEFECTIVE, DEFECTIVE, DEFECTIVE, GOOD, GOOD, DEFECTIVE, DEFECTIVE)
     summary = run_loop(inspector, FakeCamera(frames, live=True), event_sinks=[events], frames="every")
     assert [(event["state"], event["frame"]) for event in events.events] == [
-        ("raised", 2),
+        ("raised", 1),
         ("cleared", 4),
-        ("raised", 7),
+        ("raised", 6),
     ]
     first, cleared, second = (event["id"] for event in events.events)
     assert first == cleared < second
@@ -226,17 +226,33 @@ def test_region_that_leaves_a_picture_is_that_pictures_problem_but_a_cameras_end
     small = picture(height=20, width=20)
     pictures = run_loop(inspector, FakeCamera([GOOD, small, GOOD], fixed_size=False))
     assert (pictures.ok, pictures.no_decision) == (2, 1)
-    camera = run_loop(inspector, FakeCamera([small, small], live=True))
-    assert camera.frames == 0
+    video = run_loop(inspector, FakeCamera([small, small]))
+    assert (video.frames, video.no_decision) == (1, 1)
     with pytest.raises(SpecError, match="leaves the frame"):
-        camera.raise_for_error()
+        video.raise_for_error()
 
 
-def test_full_disk_ends_the_run_with_its_summary(inspector: Inspector) -> None:
-    summary = run_loop(inspector, FakeCamera([GOOD] * 5), verdict_sinks=[FakeSink(capacity=2)])
+def test_a_live_camera_that_was_switched_to_another_size_is_the_cameras_error(tmp_path: Path) -> None:
+    """Not the user's input, for which a service would not be started again: it may be switched back."""
+    spec = PreprocessSpec(height=32, width=32, region=RegionSpec(x=0, y=0, width=64, height=48))
+    inspector = Inspector(make_bundle(spec), FakeEngine(), THRESHOLD)
+    events, verdicts = FakeSink(), FakeSink()
+    camera = FakeCamera([picture(height=20, width=20)] * 2, live=True)
+    summary = run_loop(inspector, camera, event_sinks=[events], verdict_sinks=[verdicts], frames="every")
+    with pytest.raises(CameraError, match="leaves the frame"):
+        summary.raise_for_error()
+    assert [(line["verdict"], line["frame"]) for line in verdicts.events] == [("NO_DECISION", 0)]
+    assert [(event["kind"], event["state"]) for event in events.events] == [("camera", "error")]
+
+
+def test_events_that_cannot_be_written_end_the_run_with_its_summary(inspector: Inspector) -> None:
+    verdicts = FakeSink()
+    camera = FakeCamera([DEFECTIVE] * 5)
+    summary = run_loop(inspector, camera, event_sinks=[FakeSink(capacity=2)], verdict_sinks=[verdicts])
     assert (summary.frames, summary.ended) == (3, Ended.ERROR)
     with pytest.raises(StorageError):
         summary.raise_for_error()
+    assert [line["verdict"] for line in verdicts.events] == ["NG"] * 3  # the one that could not be told of, too
 
 
 def test_video_that_ends_early_is_said_in_the_summary(inspector: Inspector, tmp_path: Path) -> None:

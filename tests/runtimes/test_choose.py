@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from edgerd.bundle import Bundle, bundle_id, save_bundle
-from edgerd.errors import BundleDamagedError, EdgerdError, EngineMismatchError, InputError, MissingDependencyError
+from edgerd.errors import (
+    BundleDamagedError,
+    DeviceNotReadyError,
+    EdgerdError,
+    EngineMismatchError,
+    InputError,
+    MissingDependencyError,
+)
 from edgerd.manifest import (
     GRAPH_FILE,
     EngineRecord,
@@ -143,6 +150,20 @@ def test_a_default_engine_whose_runtime_is_missing_gives_way(make_bundle, monkey
     runtime, _, limit, why = opened(bundle)
     assert (runtime, limit) == ("onnxruntime", FP32_THRESHOLD)
     assert "instead of the default engine" in why
+
+
+def test_a_default_engine_whose_driver_is_not_ready_yet_does_not_give_way(make_bundle, monkeypatch):
+    """A line that starts with the machine would run on the CPU for ever."""
+    from edgerd.runtimes.fake import FakeRuntime
+
+    bundle = make_bundle(("fake int8", {"default": True}, {}))
+
+    def not_ready(*_):
+        raise DeviceNotReadyError("The CUDA driver is not ready yet.")
+
+    monkeypatch.setattr(FakeRuntime, "key", not_ready)
+    with pytest.raises(DeviceNotReadyError):
+        open_engine(bundle)
 
 
 def test_an_engine_named_by_flags_is_opened_though_another_is_the_default(make_bundle):

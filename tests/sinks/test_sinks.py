@@ -7,8 +7,18 @@ from pathlib import Path
 import pytest
 
 from edgerd.errors import InputError
+from edgerd.events import Alert, CameraEvent, DeviceEvent, DiskEvent, FrameVerdict
 from edgerd.sinks import SINKS, open_sink
 from edgerd.sinks.protocol import Sink
+from edgerd.types import Inspection, Verdict
+
+MESSAGES = (
+    Alert("1", "raised", "0", 7, "0", captured_at=1.5, decided_at=2.5, score=0.75, threshold=0.5),
+    CameraEvent("2", "lost", "0", "It is silent.", 2.5, "b"),
+    DeviceEvent("3", "lost", "0", "a GPU", "It is lost.", 2.5, "b"),
+    DiskEvent("4", "error", "0", "It is full.", 2.5, "b"),
+    FrameVerdict(Inspection(Verdict.OK, 0.1, 0.5), "0", 8, "0", captured_at=1.5, decided_at=2.5, bundle="b"),
+)
 
 
 @pytest.fixture(params=SINKS)
@@ -17,9 +27,9 @@ def sink(request: pytest.FixtureRequest, tmp_path: Path) -> Sink:
     return open_sink(request.param, targets[request.param])
 
 
-def test_every_sink_takes_events_and_closes_twice(sink: Sink) -> None:
-    sink.send({"kind": "alert", "id": "1", "score": 0.5})
-    sink.send({"kind": "camera", "id": "2"})
+def test_every_sink_takes_every_message_and_closes_twice(sink: Sink) -> None:
+    for message in MESSAGES:
+        sink.send(message)
     sink.close()
     sink.close()
 

@@ -8,7 +8,7 @@ import uuid
 
 import pytest
 
-from edgerd.inspection.ids import uuid7
+from edgerd.events import uuid7
 
 
 def test_layout_of_rfc_9562() -> None:
