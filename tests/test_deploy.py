@@ -12,7 +12,7 @@ import pytest
 
 from edgerd.cli.main import edgerd
 from edgerd.errors import BundleError, InputError, MissingDependencyError
-from edgerd.storage import cache_folder
+from edgerd.paths import cache_folder
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 CONTAINERS = sorted(DEPLOY.glob("*.Dockerfile"))

@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "edgerd"
 
-BOTTOM = {"errors", "types", "manifest", "manifest_file", "tables", "storage"}
+BOTTOM = {"errors", "paths", "types", "manifest", "manifest_file", "tables", "storage"}
 BASE = BOTTOM | {"bundle", "data"}
 DEVICE = BASE | {"cuda", "cameras", "sinks", "evaluation", "precision", "runtimes"}
 
@@ -19,7 +19,8 @@ MAY_IMPORT = {
     "manifest": set(),
     "manifest_file": {"errors", "manifest"},
     "tables": {"errors"},
-    "storage": {"errors"},
+    "paths": {"errors"},
+    "storage": {"errors", "paths"},
     "bundle": BOTTOM,
     "data": BOTTOM | {"bundle"},
     # side by side, blind to each other

@@ -16,7 +16,7 @@ from torch import Tensor
 from edgerd.errors import WeightsError
 from edgerd.models.download import Progress, download
 from edgerd.models.teachers import Teacher, make_teacher
-from edgerd.storage import cache_folder
+from edgerd.paths import cache_folder
 
 _UNUSED = ("layer4.", "fc.")
 _UNREADABLE = (
