@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from edgerd.cli.console import counted, quoted, say, stop_on_interrupt, warn
+from edgerd.cli.console import counted, quoted, say, stop_on_interrupt, warn, warn_of_left_out
 from edgerd.cli.main import INTERRUPTED
 from edgerd.cli.training_progress import TrainingProgress
 from edgerd.errors import DatasetError, InputError, MissingDependencyError
@@ -153,7 +153,8 @@ def train(
             run = run.extend(epochs=epochs, steps=steps)
         loaded = _resumed_teacher(run, teacher_weights)
     else:
-        Dataset.open(data)  # before weights are fetched for pictures that are not there
+        for line in Dataset.open_good(data).unused():  # before weights are fetched for pictures that are not there
+            warn(line)
         loaded = _load_teacher(teacher, teacher_weights)
         run = RunFolder.prepare(out, data, config, strict=strict)
         _describe(run, how)
@@ -362,8 +363,7 @@ def _flag(name: str) -> str:
 
 def _describe(run: RunFolder, method: Method) -> None:
     record = run.record
-    for file, reason in record.skipped.items():
-        warn(f"left out {file}: {reason}")
+    warn_of_left_out(record.skipped)
     left_out = f", {len(record.skipped)} left out (--strict stops at the first)" if record.skipped else ""
     if not method.cross_fits:
         say(f"{len(record.train)} pictures to train on, {len(record.holdout)} held out for the threshold{left_out}.")

@@ -121,7 +121,7 @@ class RunFolder:
                 hint=f"edgerd train {data} -o {path} --resume goes on with a run; or choose another name with -o.",
             )
         _refuse_single_values(config)
-        dataset = Dataset.open(data)
+        dataset = Dataset.open_good(data)
         prepared = read_prepared(dataset.train_good, config.preprocess, strict=strict)
         order = {file: index for index, file in enumerate(prepared.paths)}
         train, holdout = split_holdout(prepared.paths, config.holdout, config.seed)
@@ -166,7 +166,7 @@ class RunFolder:
     def is_of(self, data: Path) -> bool:
         """Whether a folder holds the pictures the run was started with; those that were skipped do not count."""
         skipped = {str(Path(file).relative_to(self.record.data)) for file in self.record.skipped}
-        used = [file for file in Dataset.open(data).train_good if _as_text(file.relative_to(data)) not in skipped]
+        used = [file for file in Dataset.open_good(data).train_good if _as_text(file.relative_to(data)) not in skipped]
         return fingerprint(used, data) == self.record.data_fingerprint
 
     def extend(self, *, epochs: int | None = None, steps: int | None = None) -> RunFolder:
