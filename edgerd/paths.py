@@ -47,7 +47,7 @@ def why_missing(path: Path, kind: str) -> str:
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError, ValueError):  # the last for a zero byte in the name
-        return f"There is no {kind} {path}."
+        return f"There is no {kind} at {path}."
     except OSError as error:
         return f"{path} cannot be read: {error.strerror}."
     return f"{path} is no {kind}."
