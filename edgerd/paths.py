@@ -50,7 +50,7 @@ def why_missing(path: Path, kind: str) -> str:
         return f"There is no {kind} at {path}."
     except OSError as error:
         return f"{path} cannot be read: {error.strerror}."
-    return f"{path} is no {kind}."
+    return f"There is no {kind} at {path}: it is something else."
 
 
 def cache_folder() -> Path:

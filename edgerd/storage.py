@@ -230,6 +230,13 @@ def link_or_copy(source: Path, target: Path) -> None:
     _sync(target)
 
 
+def keep_mode(old: Path, new: Path) -> None:
+    """Give a new file the permissions of the one that it takes the place of, if there is one."""
+    mode = _mode_of(old)
+    if mode is not None:
+        new.chmod(mode)
+
+
 @contextlib.contextmanager
 def _alone_in(folder: Path) -> Iterator[bool]:
     """Keep other processes from replacing directories in `folder`; gives False where it has no locks.

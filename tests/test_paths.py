@@ -40,7 +40,7 @@ def test_why_something_is_missing(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     assert why_missing(tmp_path / "none", "folder").startswith("There is no folder")
     assert why_missing(tmp_path / "file" / "below", "folder").startswith("There is no folder")
-    assert why_missing(tmp_path / "file", "folder").endswith("is no folder.")
+    assert why_missing(tmp_path / "file", "folder").endswith("it is something else.")
     monkeypatch.setattr(Path, "stat", refuse)
     assert why_missing(tmp_path, "folder") == f"{tmp_path} cannot be read: Permission denied."
 

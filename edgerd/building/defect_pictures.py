@@ -15,6 +15,7 @@ from edgerd.data.pictures import PICTURE_SUFFIXES, read_picture
 from edgerd.data.preprocess import prepare
 from edgerd.errors import DatasetError, PictureError
 from edgerd.evaluation.metrics import Float64Array
+from edgerd.paths import is_folder, why_missing
 from edgerd.runtimes.choose import open_engine
 
 
@@ -56,8 +57,8 @@ def scored_defects(bundle: Bundle, folder: Path, say: Callable[[str], None] = la
     if not found:
         raise DatasetError(
             f"{folder} holds no picture of a defective part that can be read."
-            if folder.is_dir()
-            else f"There is no folder {folder}.",
+            if is_folder(folder)
+            else why_missing(folder, "folder"),
             expected="pictures of defective parts, in it or in folders below it",
             hint="Check the path.",
         )
