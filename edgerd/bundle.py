@@ -25,11 +25,14 @@ from shlex import quote
 from edgerd.errors import BundleDamagedError, BundleError
 from edgerd.manifest import GRAPH_FILE, FileRecord, Manifest, PreprocessSpec
 from edgerd.manifest_file import MANIFEST_FILE, read_manifest, sealed
+from edgerd.paths import exists, is_file, is_folder, why_missing
 from edgerd.storage import (
     IN_PLACE,
     UNCHANGED,
     check_replaceable,
     finish_replacing,
+    is_taken,
+    keep_mode,
     link_or_copy,
     replaced_directory,
     storage_errors,
@@ -74,6 +77,7 @@ class Bundle:
 
         Raises:
             BundleDamagedError: The file is missing, changed, not listed, or a link that leaves the bundle.
+            BundleError: It cannot be read, for want of permission or because of the disk.
         """
         record = self.manifest.files.get(name)
         file = self.path / name
@@ -91,9 +95,15 @@ class Bundle:
             )
         try:
             content = file.read_bytes()
-        except OSError as error:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise BundleDamagedError(
                 f"{file} cannot be read: {error.strerror}.", expected="a file of the bundle", hint=self._repair(name)
+            ) from error
+        except OSError as error:  # it may be whole: a copy or another export would be for nothing
+            raise BundleError(
+                f"{file} cannot be read: {error.strerror}.",
+                expected="a bundle that this user may read, on a disk that works",
+                hint="Check its permissions, and the disk.",
             ) from error
         digest = hashlib.sha256(content).hexdigest()
         if digest != record.sha256:
@@ -188,6 +198,8 @@ def save_bundle(
             for name, content in new_files.items():
                 write_durably(stage / name, content)
             write_durably(stage / MANIFEST_FILE, sealed(manifest))
+            for name in (*new_files, MANIFEST_FILE):
+                keep_mode(path / name, stage / name)
     return Bundle(path, manifest)
 
 
@@ -215,7 +227,7 @@ def find_bundle(folder: str | Path = ".") -> Path:
         BundleError: There is none.
     """
     folder = Path(folder)
-    for parent in (folder, *(entry for entry in folder.glob("*") if entry.is_dir())):
+    for parent in (folder, *(entry for entry in folder.glob("*") if is_folder(entry))):
         for path in unfinished_in(parent):
             with storage_errors(path, IN_PLACE):
                 finish_replacing(path)
@@ -238,7 +250,7 @@ def _lies_inside(file: Path, folder: Path) -> bool:
 
 
 def _refuse_to_replace_others(path: Path) -> None:
-    if path.exists() and not (path / MANIFEST_FILE).exists() and (not path.is_dir() or any(path.iterdir())):
+    if is_taken(path) and not exists(path / MANIFEST_FILE):
         raise BundleError(
             f"{path} exists and is not a bundle.",
             expected="a bundle to replace, or a name that is free",
@@ -261,9 +273,9 @@ def _kept_files(manifest: Manifest, left_out: Collection[str], base: Bundle) -> 
     kept = (manifest.named_files | top_level) & set(base.manifest.files) - set(left_out)
     sources = {name: base.path / name for name in sorted(kept)}
     for source in sources.values():
-        if not source.is_file():
+        if not is_file(source):
             raise BundleDamagedError(
-                f"{source} is missing.",
+                why_missing(source, "file"),
                 expected="a file of the bundle",
                 hint="Copy the bundle again from where it was made, or export it again.",
             )

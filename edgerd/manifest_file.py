@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from pydantic import ValidationError
 
 from edgerd.errors import BundleDamagedError, BundleError, BundleVersionError
 from edgerd.manifest import SCHEMA_VERSION, Manifest
+from edgerd.paths import exists
 
 MANIFEST_FILE = "bundle.json"
 SEAL = "sha256"
@@ -73,7 +75,9 @@ def _content(file: Path) -> tuple[bytes, dict[str, Any]]:
             hint=_hint_without_manifest(file.parent),
         ) from error
     except OSError as error:
-        raise BundleError(f"{file} cannot be read: {error.strerror}.", hint="Check its permissions.") from error
+        raise BundleError(
+            f"{file} cannot be read: {error.strerror}.", hint="Check its permissions, and the disk."
+        ) from error
     try:
         content = json.loads(written)
         content["schema_version"]
@@ -85,8 +89,9 @@ def _content(file: Path) -> tuple[bytes, dict[str, Any]]:
 
 
 def _hint_without_manifest(path: Path) -> str:
-    is_run = (path / "run.json").exists()
-    return f"{path} is a run. edgerd export {path} -o BUNDLE" if is_run else f"edgerd export RUN -o {path}"
+    typed = quote(str(path))
+    is_run = exists(path / "run.json")
+    return f"{path} is a run. edgerd export {typed} -o BUNDLE" if is_run else f"edgerd export RUN -o {typed}"
 
 
 def _check_seal(file: Path, written: bytes, seal: object) -> None:

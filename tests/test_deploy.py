@@ -19,7 +19,7 @@ from edgerd.errors import (
     InputError,
     MissingDependencyError,
 )
-from edgerd.storage import cache_folder
+from edgerd.paths import cache_folder
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 CONTAINERS = sorted(DEPLOY.glob("*.Dockerfile"))

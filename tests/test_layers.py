@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "edgerd"
 
-BOTTOM = {"errors", "types", "events", "manifest", "manifest_file", "tables", "storage"}
+BOTTOM = {"errors", "types", "events", "paths", "manifest", "manifest_file", "tables", "storage"}
 BASE = BOTTOM | {"bundle", "data"}
 DEVICE = BASE | {"cuda", "cameras", "sinks", "evaluation", "precision", "runtimes"}
 
@@ -18,9 +18,10 @@ MAY_IMPORT = {
     "types": set(),
     "events": {"types"},
     "manifest": set(),
-    "manifest_file": {"errors", "manifest"},
+    "paths": {"errors"},
+    "manifest_file": {"errors", "manifest", "paths"},
     "tables": {"errors"},
-    "storage": {"errors"},
+    "storage": {"errors", "paths"},
     "bundle": BOTTOM,
     "data": BOTTOM | {"bundle"},
     # side by side, blind to each other

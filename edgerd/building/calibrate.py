@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from shlex import quote
 
 import numpy as np
 
@@ -183,7 +184,7 @@ def _refuse_too_few(bundle: Bundle, scores: Float64Array) -> None:
         raise BundleError(
             f"{bundle.path} has no good pictures of its own, nor scores of any.",
             expected="the good pictures that training held out, or that were added",
-            hint=f"{other_pictures(bundle)}; or export again: edgerd export RUN -o {bundle.path}",
+            hint=f"{other_pictures(bundle)}; or export again: edgerd export RUN -o {quote(str(bundle.path))}",
         )
     if scores.size < MIN_PICTURES:
         raise InputError(

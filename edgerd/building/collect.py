@@ -18,7 +18,7 @@ from edgerd.manifest import GRAPH_FILE, Record, ThresholdRecord
 from edgerd.precision.features import FeatureReader, MostDifferent
 from edgerd.precision.ranges import MIN_PICTURES
 from edgerd.runtimes.machine import usable_cores
-from edgerd.storage import storage_errors
+from edgerd.storage import is_taken, storage_errors
 from edgerd.types import Frame, UInt8Array
 
 COLLECTED_FILE = "collected.json"
@@ -125,7 +125,9 @@ def collect(
     """
     if n_pictures < MIN_PICTURES:
         raise InputError(f"{n_pictures} pictures are too few to find ranges from.", expected=f"{MIN_PICTURES} at least")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    with storage_errors(folder):
+        taken = is_taken(folder)
+    if taken:
         raise InputError(f"{folder} exists already.", expected="a new or empty folder", hint="Choose another with -o.")
     threshold, reader = threshold_of(bundle), FeatureReader(bundle.read(GRAPH_FILE), usable_cores())
     camera = open_camera(uri)

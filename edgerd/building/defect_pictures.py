@@ -10,15 +10,13 @@ import numpy as np
 
 from edgerd.building.scores import holdout_pictures, maps_of, scores_of
 from edgerd.bundle import Bundle
-from edgerd.data.dataset import GOOD
+from edgerd.data.layouts import MASKS, TRAIN, is_good
 from edgerd.data.pictures import PICTURE_SUFFIXES, read_picture
 from edgerd.data.preprocess import prepare
 from edgerd.errors import DatasetError, PictureError
 from edgerd.evaluation.metrics import Float64Array
+from edgerd.paths import is_folder, why_missing
 from edgerd.runtimes.choose import open_engine
-
-_NO_DEFECTS = {GOOD, "ground_truth", "train"}
-"""Folders of a data set in MVTec's layout that hold none."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ def scored_defects(bundle: Bundle, folder: Path, say: Callable[[str], None] = la
     paths = [
         path
         for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in PICTURE_SUFFIXES and not _NO_DEFECTS.intersection(path.relative_to(folder).parts[:-1])
+        if path.suffix.lower() in PICTURE_SUFFIXES and not any(map(_holds_none, path.relative_to(folder).parts[:-1]))
     ]
     found = []
     with open_engine(bundle, "onnxruntime", "fp32") as opened:
@@ -59,12 +57,17 @@ def scored_defects(bundle: Bundle, folder: Path, say: Callable[[str], None] = la
     if not found:
         raise DatasetError(
             f"{folder} holds no picture of a defective part that can be read."
-            if folder.is_dir()
-            else f"There is no folder {folder}.",
+            if is_folder(folder)
+            else why_missing(folder, "folder"),
             expected="pictures of defective parts, in it or in folders below it",
             hint="Check the path.",
         )
     return found
+
+
+def _holds_none(name: str) -> bool:
+    """Whether a folder of a data set holds no picture of a defective part."""
+    return is_good(name) or name in {TRAIN, MASKS}
 
 
 def good_scores(bundle: Bundle) -> Float64Array:

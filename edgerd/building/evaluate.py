@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgerd.building.training_pictures import training_pictures
 from edgerd.bundle import Bundle
 from edgerd.data.dataset import Dataset, TestPicture, read_mask_for
-from edgerd.data.pictures import read_picture
+from edgerd.data.pictures import picture_sha256, read_picture
 from edgerd.data.preprocess import prepare, prepare_mask
 from edgerd.errors import DatasetError, PictureError, SpecError
 from edgerd.evaluation.summary import Metrics, evaluate_scores
@@ -31,6 +32,7 @@ class Evaluation:
         masks: Of each picture: bool (T, H, W), or None where nobody drew one.
         metrics: Everything that `edgerd evaluate --json` writes of them.
         skipped: Pictures that could not be read, and why.
+        n_trained_on: How many of the pictures the bundle was trained on, as far as it knows them again.
     """
 
     pictures: tuple[TestPicture, ...]
@@ -39,6 +41,7 @@ class Evaluation:
     masks: tuple[npt.NDArray[np.bool_] | None, ...]
     metrics: Metrics
     skipped: dict[str, str]
+    n_trained_on: int = 0
 
     def as_json(self, opened: OpenedEngine) -> dict[str, Any]:
         """What `edgerd evaluate --json` writes."""
@@ -48,6 +51,7 @@ class Evaluation:
             "precision": key.precision,
             "device": key.device,
             "n_skipped": len(self.skipped),
+            "n_trained_on": self.n_trained_on,
         }
 
 
@@ -76,10 +80,11 @@ def evaluate(
     if not dataset.test:
         raise DatasetError(
             f"{dataset.root} has no test pictures.",
-            expected="test/good and test/<defect> beside train/good",
+            expected="test/good and test/<defect>",
             hint=f"edgerd inspect {quote(str(bundle.path))} PICTURE... for pictures without labels",
         )
     spec = bundle.manifest.preprocess
+    trained_on, n_trained_on = training_pictures(bundle), 0
     pictures, scores, maps, masks, skipped = [], [], [], [], {}
     for picture in dataset.test:
         on_picture()
@@ -95,6 +100,7 @@ def evaluate(
             raise SpecError(f"{picture.path}: {error.what}", expected=error.expected, hint=error.hint) from error
         mask = read_mask_for(picture, *bgr.shape[:2])
         result = opened.engine.infer(tiles)
+        n_trained_on += picture_sha256(tiles) in trained_on
         pictures.append(picture)
         scores.append(float(result.score.max()))
         maps.append(result.anomaly_map)
@@ -102,4 +108,4 @@ def evaluate(
     threshold = opened.threshold.value if opened.threshold else None
     stacked = np.stack(maps) if maps else np.empty((0, 1, spec.height, spec.width), np.float32)
     metrics = evaluate_scores(scores, [p.defect for p in pictures], threshold, stacked, masks)
-    return Evaluation(tuple(pictures), np.array(scores), stacked, tuple(masks), metrics, skipped)
+    return Evaluation(tuple(pictures), np.array(scores), stacked, tuple(masks), metrics, skipped, n_trained_on)

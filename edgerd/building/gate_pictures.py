@@ -13,10 +13,11 @@ import numpy as np
 from edgerd.building.gate import Labels
 from edgerd.building.new_pictures import TrainedOnError, pictures_from_folder
 from edgerd.building.scores import comparison_pictures, holdout_pictures
+from edgerd.building.training_pictures import training_pictures, warning_of_training_pictures
 from edgerd.bundle import Bundle
 from edgerd.data.dataset import Dataset, TestPicture, read_mask_for
 from edgerd.data.pasted import Pasted, pasted_defects
-from edgerd.data.pictures import read_picture
+from edgerd.data.pictures import picture_sha256, read_picture
 from edgerd.data.preprocess import prepare, prepare_mask
 from edgerd.errors import DatasetError, PictureError, SpecError
 from edgerd.evaluation.metrics import BoolArray
@@ -73,32 +74,44 @@ def gate_pictures(bundle: Bundle, data: Path | None = None) -> GatePictures:
         good, n_never_seen = comparison_pictures(bundle, _OTHERS)
         notes = [] if n_never_seen else [_only_trained_on(good)]
         return GatePictures(good, n_never_seen, notes=tuple(notes))
-    test = Dataset.open(data).test
-    notes = []
+    dataset = Dataset.open_labelled(data)
+    if dataset.test and not dataset.train_good:
+        (good, n_never_seen), notes = comparison_pictures(bundle, _OTHERS), list(dataset.unused())
+    else:
+        good, n_never_seen, notes = _with_good_pictures_of(data, bundle, len(dataset.test))
+    if not dataset.test:
+        return GatePictures(good, n_never_seen, notes=tuple(notes))
+    labelled, labels, skipped = _read_labelled(dataset.test, bundle.manifest.preprocess)
+    trained_on = training_pictures(bundle)
+    n_seen = sum(picture_sha256(picture) in trained_on for picture in labelled)
+    if n_seen:
+        notes.append(warning_of_training_pictures(n_seen, len(labelled)))
+    return GatePictures(good, n_never_seen, labelled, labels, tuple(notes), skipped)
+
+
+def _with_good_pictures_of(data: Path, bundle: Bundle, n_test: int) -> tuple[UInt8Array, int, list[str]]:
+    """The bundle's good pictures and those of a folder, how many training never saw for sure, and notes."""
+    notes: list[str] = []
     try:
         new = pictures_from_folder(bundle, data, notes.append).pictures
     except TrainedOnError as error:
-        if not test:
+        if not n_test:
             raise
         if not (bundle.manifest.holdout or bundle.manifest.ranges):
             raise TrainedOnError(error.what, expected=error.expected, hint=f"{_OTHERS}.") from error
         good, n_never_seen = comparison_pictures(bundle)
-        notes = [
+        note = (
             f"The student was trained on good pictures of {data}: compared are {len(good)} of the bundle and the "
-            f"{len(test)} in test."
-        ]
-    else:
-        own = holdout_pictures(bundle)
-        good, n_never_seen = np.concatenate([own, new]), len(own)
-        if len(new):
-            notes.append(
-                f"Engines are compared on {len(new)} good pictures of {data} too; thresholds stay as they were found: "
-                f"edgerd calibrate {quote(str(bundle.path))} DATA counts new good pictures for them."
-            )
-    if not test:
-        return GatePictures(good, n_never_seen, notes=tuple(notes))
-    labelled, labels, skipped = _read_labelled(test, bundle.manifest.preprocess)
-    return GatePictures(good, n_never_seen, labelled, labels, tuple(notes), skipped)
+            f"{n_test} in test."
+        )
+        return good, n_never_seen, [note]
+    own = holdout_pictures(bundle)
+    if len(new):
+        notes.append(
+            f"Engines are compared on {len(new)} good pictures of {data} too; thresholds stay as they were found: "
+            f"edgerd calibrate {quote(str(bundle.path))} DATA counts new good pictures for them."
+        )
+    return np.concatenate([own, new]), len(own), notes
 
 
 def _only_trained_on(good: UInt8Array) -> str:

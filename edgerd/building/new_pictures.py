@@ -10,6 +10,7 @@ from shlex import quote
 
 import numpy as np
 
+from edgerd.building.training_pictures import training_pictures
 from edgerd.bundle import Bundle
 from edgerd.cameras import UnreadablePictureError, open_camera
 from edgerd.data.dataset import Dataset, fingerprint
@@ -86,9 +87,12 @@ def pictures_from_folder(
             scores are too low.
         DatasetError: None can be used.
     """
-    read = read_prepared(Dataset.open(data).train_good, bundle.manifest.preprocess)
+    dataset = Dataset.open_good(data)
+    read = read_prepared(dataset.train_good, bundle.manifest.preprocess)
     if fingerprint(read.paths, data) == bundle.manifest.training.data_fingerprint:
         raise _trained_on(bundle, str(data))
+    for line in dataset.unused():
+        say(line)
     for skipped in read.skipped:
         say(f"left out: {skipped.reason}")
     return _new_ones(bundle, read.pictures, [str(path) for path in read.paths], str(data), say, replace)
@@ -172,11 +176,11 @@ def _new_ones(
     """
     manifest = bundle.manifest
     stays = [name for name in manifest.holdout if not (replace and name in manifest.added)]
+    trained_on = training_pictures(bundle)
     for_ranges, have = (
         {picture_sha256(picture) for picture in load_bundle_pictures(bundle, listed, manifest.preprocess)}
         for listed in (manifest.ranges, stays)
     )
-    trained_on = for_ranges if manifest.trained_on is None else set(manifest.trained_on)
     found = [picture_sha256(picture) for picture in pictures]
     first = {digest: index for index, digest in reversed(list(enumerate(found)))}
     known = have | for_ranges | trained_on

@@ -48,6 +48,7 @@ class RangePictures:
         unusual: Among the pictures, but above every good one that the threshold was found from.
         skipped: Unreadable, or exposed as no good picture is; not among the pictures.
         held_out: Pictures that gate and threshold are judged on; not among the pictures.
+        unused: What else lies in the folder, a sentence for each folder in it.
         n_found: All that were there.
         sizes: (width, height) in pixels to how many pictures have it; empty for those of the bundle.
         odd_sizes: Of those whose size is not the most frequent one, the names.
@@ -60,6 +61,7 @@ class RangePictures:
     unusual: tuple[Suspect, ...] = ()
     skipped: tuple[SkippedPicture, ...] = ()
     held_out: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
     n_found: int = 0
     sizes: tuple[tuple[tuple[int, int], int], ...] = ()
     odd_sizes: tuple[str, ...] = ()
@@ -70,7 +72,7 @@ class RangePictures:
         Args:
             threshold: The bundle's.
         """
-        notes = []
+        notes = list(self.unused)
         if self.suspects:
             notes.append(
                 f"{len(self.suspects)} of {self.n_found} pictures have scores above the threshold "
@@ -117,7 +119,8 @@ def range_pictures_from_folder(
     """
     spec, threshold = bundle.manifest.preprocess, threshold_of(bundle)
     reader = FeatureReader(bundle.read(GRAPH_FILE), usable_cores())
-    paths, not_these = Dataset.open(folder).train_good, {picture.tobytes() for picture in held_out}
+    dataset, not_these = Dataset.open_good(folder), {picture.tobytes() for picture in held_out}
+    paths = dataset.train_good
     kept_back: list[str] = []
     good: list[tuple[Path, Float32Array, float]] = []
     suspects, skipped, sizes = [], [], {}
@@ -155,6 +158,7 @@ def range_pictures_from_folder(
         unusual=_unusual([Suspect(str(good[index][0]), good[index][2]) for index in chosen], threshold),
         skipped=tuple(skipped),
         held_out=tuple(kept_back),
+        unused=dataset.unused(),
         n_found=len(paths),
         sizes=counted,
         odd_sizes=tuple(f"{p} ({w}x{h})" for p, (w, h) in sizes.items() if (w, h) != counted[0][0]),

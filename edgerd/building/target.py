@@ -13,6 +13,7 @@ from edgerd.building.typed_graph import typed_graph
 from edgerd.bundle import Bundle
 from edgerd.errors import InputError
 from edgerd.manifest import GRAPH_FILE, Record
+from edgerd.paths import is_file, why_missing
 from edgerd.precision import tensorrt
 from edgerd.runtimes.tensorrt.options import (
     DLA_AGAIN_FROM,
@@ -25,7 +26,6 @@ from edgerd.runtimes.tensorrt.options import (
     BuildOptions,
     refuse_impossible,
 )
-from edgerd.storage import storage_errors
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -76,15 +76,16 @@ def load_target(file: Path) -> Target:
     """Read a device's properties.
 
     Raises:
-        InputError: The file is not TOML, or says something else.
-        StorageError: It cannot be read.
+        InputError: The file cannot be read, is not TOML, or says something else.
     """
-    if not file.is_file():
-        raise InputError(f"There is no file {file}.", expected=_EXPECTED, hint=_EXAMPLE)
-    with storage_errors(file, "Check its permissions."):
-        content = file.read_bytes()
+    if not is_file(file):
+        raise InputError(why_missing(file, "file"), expected=_EXPECTED, hint=_EXAMPLE)
     try:
-        return Target.model_validate(tomllib.loads(content.decode()))
+        content = file.read_bytes()
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}.", hint="Check its permissions.") from error
+    try:
+        return Target.model_validate(tomllib.loads(content.decode("utf-8-sig")))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

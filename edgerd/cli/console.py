@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from edgerd.inspection.summary import RunSummary
 
 _ANOTHER_FILE = "Free some space or choose another file."
+_NAMED = 10
 
 
 def say(line: str) -> None:
@@ -68,6 +69,14 @@ def print_latencies(say: Callable[[str], None], summary: RunSummary, *, with_cap
 def warn(line: str) -> None:
     """A warning, on stderr."""
     click.echo(click.style("warning: ", fg="yellow", bold=True) + line, err=True)
+
+
+def warn_of_left_out(skipped: Mapping[str, str]) -> None:
+    """Name the pictures that could not be read, each with its reason: the first few, then how many more there are."""
+    for file, reason in list(skipped.items())[:_NAMED]:
+        warn(f"left out {file}: {reason}")
+    if len(skipped) > _NAMED:
+        warn(f"left out {len(skipped) - _NAMED} more pictures that cannot be read, {len(skipped)} in all.")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,8 @@ import click
 
 from edgerd.cli.console import say
 from edgerd.errors import EdgerdError
+from edgerd.paths import exists, is_folder
+from edgerd.storage import is_taken, storage_errors
 
 _MIN_AUROC = 0.95
 _STEPS = 60
@@ -66,7 +69,7 @@ def _edgerd(arguments: Sequence[object]) -> None:
     from edgerd.cli.main import edgerd
 
     words = [str(argument) for argument in arguments]
-    say(click.style("\n$ edgerd " + " ".join(words), bold=True))
+    say(click.style(f"\n$ edgerd {shlex.join(words)}", bold=True))
     sys.stdout.flush()
     code = edgerd.main(args=words, standalone_mode=False)
     if code:  # interrupted
@@ -75,19 +78,25 @@ def _edgerd(arguments: Sequence[object]) -> None:
 
 def _clear(out: Path) -> None:
     """Make room for a new demo where an old one is; never touch another folder."""
-    if (out / "parts").is_dir() and (out / "line.avi").exists():
+    if is_folder(out / "parts") and exists(out / "line.avi"):
         shutil.rmtree(out)
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+    elif _is_taken(out):
         raise EdgerdError(
             f"{out} is not empty, and is not a demo.", expected="a new or empty folder", hint="edgerd demo -o ANOTHER"
         )
-    out.mkdir(parents=True, exist_ok=True)
+    with storage_errors(out, "Choose another folder with -o."):
+        out.mkdir(parents=True, exist_ok=True)
+
+
+def _is_taken(out: Path) -> bool:
+    with storage_errors(out, "Choose another folder with -o."):
+        return is_taken(out)
 
 
 def _line_result(sidecar: Path, events: Path) -> LineResult:
     parts: list[Mapping[str, Any]] = json.loads(sidecar.read_text())["frames"]
     defective = {part["frame"] for part in parts if part["defect"]}
-    lines = events.read_text().splitlines() if events.exists() else []
+    lines = events.read_text().splitlines() if exists(events) else []
     alerts = {event["frame"] for event in map(json.loads, lines) if event["kind"] == "alert"}
     return LineResult(len(defective), len(alerts & defective), len(parts) - len(defective), len(alerts - defective))
 

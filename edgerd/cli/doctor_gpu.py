@@ -12,6 +12,7 @@ from edgerd.cuda.kernels.compilers import INSTALL, found_compilers
 from edgerd.cuda.kernels.cubins import cubin_file
 from edgerd.cuda.properties import GpuProperties, gpu_properties
 from edgerd.errors import MissingDependencyError
+from edgerd.paths import is_file
 from edgerd.runtimes.tensorrt.library import library_version, tensorrt_version
 
 _PYCUDA_BUILD = (
@@ -109,7 +110,7 @@ def _kernels() -> Check:
         return Check("kernel compiler", True, ", ".join(compilers))
     gpu = _properties()
     kept = cubin_file(gpu.capability) if gpu else None
-    if kept and kept.is_file():
+    if kept and is_file(kept):
         return Check("kernel compiler", True, f"none, and none is needed: {kept}")
     return Check("kernel compiler", False, "neither nvcc nor NVRTC", INSTALL)
 

@@ -10,8 +10,9 @@ import click
 from edgerd.building.evaluate import Evaluation
 from edgerd.building.evaluate import evaluate as evaluate_bundle
 from edgerd.building.report import report_of
+from edgerd.building.training_pictures import warning_of_training_pictures
 from edgerd.bundle import Bundle
-from edgerd.cli.console import progress_bar, speaker, warn, write_json
+from edgerd.cli.console import progress_bar, speaker, warn, warn_of_left_out, write_json
 from edgerd.cli.doubts import warn_of_doubts
 from edgerd.cli.options import bundle_argument, json_option, precision_option, runtime_option, threads_option
 from edgerd.data.dataset import Dataset
@@ -39,14 +40,17 @@ def evaluate(
 ) -> None:
     """Measure BUNDLE on the labelled pictures of DATA: test/good, test/<defect>; with masks, ground_truth."""
     say = speaker(json_file)
-    opened_bundle, dataset = Bundle.open(bundle), Dataset.open(data)
+    opened_bundle, dataset = Bundle.open(bundle), Dataset.open_labelled(data)
     with open_engine(opened_bundle, runtime, precision, threads) as opened:
         say(opened.why)
         with progress_bar("evaluating", len(dataset.test)) as advance:
             evaluation = evaluate_bundle(opened_bundle, opened, dataset, strict=strict, on_picture=advance)
-    for file, reason in evaluation.skipped.items():
-        warn(f"left out {file}: {reason}")
+    for line in dataset.unused():
+        warn(line)
+    warn_of_left_out(evaluation.skipped)
     _print(evaluation, say)
+    if evaluation.n_trained_on:
+        warn(warning_of_training_pictures(evaluation.n_trained_on, len(evaluation.pictures)))
     warn_of_doubts(opened_bundle, opened.engine.key)
     if json_file:
         write_json(json_file, evaluation.as_json(opened))

@@ -18,6 +18,7 @@ from edgerd.errors import InputError
 from edgerd.evaluation.heatmap import overlay
 from edgerd.events import region_record
 from edgerd.inspection.inspector import Inspector
+from edgerd.paths import is_folder
 from edgerd.types import Inspection, UInt8Array
 
 
@@ -78,7 +79,7 @@ def inspect(
 
 
 def _hint(bundle: Path, pictures: Sequence[Path]) -> str:
-    folder = next((path for path in pictures if path.is_dir()), None)
+    folder = next((path for path in pictures if is_folder(path)), None)
     if folder is None:
         return "Check the paths, copy the files again, or leave them out."
     return f"edgerd run --camera {quoted(folder)} --bundle {quoted(bundle)} judges a whole folder."

@@ -13,12 +13,13 @@ from click.core import ParameterSource
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from edgerd.cli.console import counted, quoted, say, stop_on_interrupt, warn
+from edgerd.cli.console import counted, quoted, say, stop_on_interrupt, warn, warn_of_left_out
 from edgerd.cli.main import INTERRUPTED
 from edgerd.cli.training_progress import TrainingProgress
 from edgerd.errors import DatasetError, InputError, MissingDependencyError
 from edgerd.evaluation.threshold import FEW
 from edgerd.manifest import PreprocessSpec, TileSpec
+from edgerd.paths import exists
 from edgerd.runtimes.machine import usable_cores
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def train(
     from edgerd.data.dataset import Dataset
     from edgerd.models.student import student_info
     from edgerd.training.device import default_threads, torch_device, use_threads
-    from edgerd.training.run import RunFolder, TrainingConfig
+    from edgerd.training.run import RunFolder, TrainingConfig, only_trainer_of
 
     torch_device(device)
     run = RunFolder.open(out) if resume else None
@@ -138,26 +139,33 @@ def train(
         seed=seed,
     )
     processes = threads or usable_cores()
-    if run:
-        _refuse_changes(ctx, run, config)
-        if not run.is_of(data):
-            raise DatasetError(
-                f"The pictures in {data} are not those that {out} was started with.",
-                expected="the same pictures",
-                hint=f"edgerd train {quoted(data)} -o ANOTHER_RUN",
-            )
-        if quantize:
-            _tune(run.tune_for(steps) if steps else run, device)
-            return
-        if epochs or steps:
-            run = run.extend(epochs=epochs, steps=steps)
-        loaded = _resumed_teacher(run, teacher_weights)
-    else:
-        Dataset.open(data)  # before weights are fetched for pictures that are not there
-        loaded = _load_teacher(teacher, teacher_weights)
-        run = RunFolder.prepare(out, data, config, strict=strict)
-        _describe(run, how)
-    _train(run, how, loaded, device, processes)
+    with only_trainer_of(out, data):
+        if resume:
+            run = RunFolder.open(out)  # again: another training may have ended since
+            _refuse_changes(ctx, run, config)
+            _refuse_other_pictures(run, data)
+            if quantize:
+                _tune(run.tune_for(steps) if steps else run, device)
+                return
+            if epochs or steps:
+                run = run.extend(epochs=epochs, steps=steps)
+            loaded = _resumed_teacher(run, teacher_weights)
+        else:
+            for line in Dataset.open_good(data).unused():  # before weights are fetched for pictures that are not there
+                warn(line)
+            loaded = _load_teacher(teacher, teacher_weights)
+            run = RunFolder.prepare(out, data, config, strict=strict)
+            _describe(run, how)
+        _train(run, how, loaded, device, processes)
+
+
+def _refuse_other_pictures(run: RunFolder, data: Path) -> None:
+    if not run.is_of(data):
+        raise DatasetError(
+            f"The pictures in {data} are not those that {run.path} was started with.",
+            expected="the same pictures",
+            hint=f"edgerd train {quoted(data)} -o ANOTHER_RUN",
+        )
 
 
 def _method(ctx: click.Context, name: str, run: RunFolder | None) -> Method:
@@ -171,14 +179,14 @@ def _method(ctx: click.Context, name: str, run: RunFolder | None) -> Method:
 def _train(run: RunFolder, method: Method, teacher: Teacher, device: DeviceName, processes: int) -> None:
     from edgerd.training.device import torch_device
 
-    was_tuned = run.tuned_file.exists()
+    was_tuned = exists(run.tuned_file)
     say(f"Training on {torch_device(device)}; Ctrl-C keeps what was learned.")
     stop = threading.Event()
     with stop_on_interrupt(stop), TrainingProgress(stop) as shown:
         progress = method.train(
             run, teacher, device=device, processes=processes, on_step=shown.update, say=say, should_stop=stop.is_set
         )
-    if was_tuned and not run.tuned_file.exists():
+    if was_tuned and not exists(run.tuned_file):
         warn(
             "the fine-tuning for INT8 belonged to the old weights and was removed. To repeat it: "
             f"{_resume_command(run)} --quantize"
@@ -317,7 +325,7 @@ def _resumed_teacher(run: RunFolder, weights: Path | None) -> Teacher:
     from edgerd.models.teachers import make_teacher
 
     name = run.record.config.teacher
-    return make_teacher(name) if run.checkpoint_file.exists() else _load_teacher(name, weights)
+    return make_teacher(name) if exists(run.checkpoint_file) else _load_teacher(name, weights)
 
 
 def _refuse_changes(ctx: click.Context, run: RunFolder, given: TrainingConfig) -> None:
@@ -362,8 +370,7 @@ def _flag(name: str) -> str:
 
 def _describe(run: RunFolder, method: Method) -> None:
     record = run.record
-    for file, reason in record.skipped.items():
-        warn(f"left out {file}: {reason}")
+    warn_of_left_out(record.skipped)
     left_out = f", {len(record.skipped)} left out (--strict stops at the first)" if record.skipped else ""
     if not method.cross_fits:
         say(f"{len(record.train)} pictures to train on, {len(record.holdout)} held out for the threshold{left_out}.")

@@ -6,15 +6,16 @@ Two layouts: MVTec AD's (Bergmann et al., CVPR 2019),
     test/good/*.png  test/<defect>/*.png        parts to evaluate on
     ground_truth/<defect>/<name>_mask.png       where a part is defective; a kind of defect may have none at all
 
-or just a folder of pictures of good parts. Files and folders whose name starts with a dot are ignored, and so are files
-that are no pictures; links are followed. Names are in natural order: 2.png comes before 10.png.
+or just a folder of pictures of good parts. In MVTec's layout `ok` and `normal` are understood for `good` (BTAD, VisA),
+and masks may be named like their picture, or be several in a folder named like it (MVTec LOCO). Files and folders whose
+name starts with a dot are ignored; links are followed. Whatever else is there and is not used is named by
+`Dataset.unused`. Names are in natural order: 2.png comes before 10.png.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +23,24 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edgerd.data.pictures import PICTURE_SUFFIXES, read_mask
+from edgerd.data.layouts import (
+    GOOD,
+    LAYOUTS,
+    MASKS,
+    TEST,
+    TRAIN,
+    entries,
+    good_folder_of,
+    is_good,
+    masks_of,
+    pictures_in,
+    too_few_pictures,
+    unused_files,
+)
+from edgerd.data.pictures import read_mask
 from edgerd.data.prepared import PreparedPictures, SkippedPicture, picture_limits, read_prepared
 from edgerd.errors import DatasetError, PictureError
+from edgerd.paths import is_file, is_folder, why_missing
 
 __all__ = [
     "Dataset",
@@ -38,11 +54,8 @@ __all__ = [
     "split_holdout",
 ]
 
-GOOD = "good"
 MIN_TRAINING_PICTURES = 8
 MIN_HOLDOUT_PICTURES = 8
-
-_LAYOUTS = "a folder of pictures of good parts, or MVTec's layout with train/good and test/<defect>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +65,8 @@ class TestPicture:
     Attributes:
         path: The file.
         defect: Kind of defect, the name of its folder; "good" for a good part.
-        mask_path: Where it is defective; None for a good part, and where its kind has no masks.
+        mask_path: Where it is defective: a mask, or a folder with several that count together. None for a good part,
+            and where its kind has no masks.
     """
 
     __test__ = False  # not a test class, whatever pytest reads into the name
@@ -92,16 +106,50 @@ class Dataset:
             DatasetError: No such folder, another layout, fewer than two good pictures, a mask that is missing, or a
                 defective picture that is among the good ones as well.
         """
-        if not root.is_dir():
-            raise DatasetError(f"There is no folder {root}.", expected=_LAYOUTS, hint="Check the path.")
-        is_mvtec = any((root / name).is_dir() for name in ("train", "test", "ground_truth"))
-        good_folder = root / "train" / GOOD if is_mvtec else root
-        train_good = _pictures_in(good_folder)
+        dataset = cls.open_good(root)
+        _refuse_missing_masks(root, dataset.test)
+        return dataset
+
+    @classmethod
+    def open_good(cls, root: Path) -> Dataset:
+        """As `open`, for those who need the good pictures alone: masks may be missing.
+
+        Raises:
+            DatasetError: As `open`, but for masks.
+        """
+        good_folder = good_folder_of(root)
+        train_good = pictures_in(good_folder)
         if len(train_good) < 2:
-            raise _too_few_pictures(good_folder, len(train_good))
-        test = _test_pictures(root) if is_mvtec else ()
+            raise too_few_pictures(good_folder, len(train_good))
+        test = () if good_folder == root else _test_pictures(root)
         _refuse_defects_among(train_good, test)
         return cls(root, train_good, test)
+
+    @classmethod
+    def open_labelled(cls, root: Path) -> Dataset:
+        """As `open`, for those who need the test pictures alone: there may be no good pictures to train on.
+
+        Args:
+            root: Its folder; where it has no test pictures, neither has the data set.
+
+        Raises:
+            DatasetError: No such folder, test pictures of no kind, or a mask that is missing.
+        """
+        if not is_folder(root):
+            raise DatasetError(why_missing(root, "folder"), expected=LAYOUTS, hint="Check the path.")
+        good_folders = [entry for entry in entries(root / TRAIN) if is_good(entry.name)]
+        test = _test_pictures(root)
+        _refuse_missing_masks(root, test)
+        return cls(root, tuple(file for folder in good_folders for file in pictures_in(folder)), test)
+
+    def unused(self) -> tuple[str, ...]:
+        """What lies in the folder and is not used, a sentence for each folder in which there is something.
+
+        Raises:
+            DatasetError: A folder cannot be read.
+        """
+        masks = {picture.mask_path for picture in self.test if picture.mask_path is not None}
+        return unused_files(self.root, {*self.train_good, *(picture.path for picture in self.test), *masks})
 
 
 def read_mask_for(picture: TestPicture, height: int, width: int) -> npt.NDArray[np.bool_] | None:
@@ -122,15 +170,18 @@ def read_mask_for(picture: TestPicture, height: int, width: int) -> npt.NDArray[
         return np.zeros((height, width), np.bool_)
     if picture.mask_path is None:
         return None
-    mask = read_mask(picture.mask_path)
-    if mask.shape != (height, width):
-        raise PictureError(
-            f"The mask {picture.mask_path} is {mask.shape[1]}x{mask.shape[0]} pixels, "
-            f"its picture {picture.path} {width}x{height}.",
-            expected="a mask of the picture's size",
-            hint="Save the mask again at the picture's size.",
-        )
-    return mask
+    defective = np.zeros((height, width), np.bool_)
+    for file in pictures_in(picture.mask_path) or (picture.mask_path,):
+        mask = read_mask(file)
+        if mask.shape != (height, width):
+            raise PictureError(
+                f"The mask {file} is {mask.shape[1]}x{mask.shape[0]} pixels, "
+                f"its picture {picture.path} {width}x{height}.",
+                expected="a mask of the picture's size",
+                hint="Save the mask again at the picture's size.",
+            )
+        defective |= mask
+    return defective
 
 
 def split_holdout(
@@ -187,93 +238,53 @@ def fingerprint(paths: Iterable[Path], root: Path) -> str:
     return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
-def _natural(path: Path) -> tuple[list[str | int], str]:
-    """Sort key; the name itself decides between 1.png and 01.png."""
-    pieces = re.split(r"([0-9]+)", path.name)
-    return [int(piece) if index % 2 else piece for index, piece in enumerate(pieces)], path.name
-
-
-def _entries(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    try:
-        return sorted((entry for entry in folder.iterdir() if not entry.name.startswith(".")), key=_natural)
-    except OSError as error:
-        raise DatasetError(
-            f"{folder} cannot be read: {error.strerror}.", expected="a readable folder", hint="Check its permissions."
-        ) from error
-
-
-def _pictures_in(folder: Path) -> tuple[Path, ...]:
-    return tuple(file for file in _entries(folder) if file.suffix.lower() in PICTURE_SUFFIXES and file.is_file())
-
-
-def _too_few_pictures(folder: Path, n: int) -> DatasetError:
-    inside = [entry for entry in _entries(folder) if _pictures_in(entry) or (entry / "train" / GOOD).is_dir()]
-    if not folder.is_dir():
-        return DatasetError(f"There is no folder {folder}.", expected=_LAYOUTS, hint="Put the good pictures there.")
-    if inside:
-        names = ", ".join(entry.name for entry in inside[:5])
-        good = next((entry for entry in inside if entry.name.lower() in (GOOD, "ok")), inside[0])
-        return DatasetError(
-            f"{folder} holds {n} pictures; there are more in its folders {names}.",
-            expected=_LAYOUTS,
-            hint=f"Name that folder itself, for example {good}.",
-        )
-    if n == 1:
-        return DatasetError(
-            f"There is only one picture in {folder}.",
-            expected="pictures of several good parts, 50 and more train well",
-            hint="Add pictures of good parts.",
-        )
-    return DatasetError(
-        f"There are no pictures in {folder}.",
-        expected=f"{_LAYOUTS}; files {', '.join(sorted(PICTURE_SUFFIXES))}",
-        hint="Check the path, or put pictures of good parts there.",
-    )
-
-
 def _test_pictures(root: Path) -> tuple[TestPicture, ...]:
-    test = root / "test"
-    if _pictures_in(test):
+    test = root / TEST
+    if pictures_in(test) and pictures_in(root):
+        return ()  # a plain folder of pictures, in which one folder happens to be called so
+    if pictures_in(test):
         raise DatasetError(
             f"{test} holds pictures of no kind.",
             expected="a folder per kind: test/good, test/<defect>",
             hint=f"Move the good ones to {test / GOOD}, the others to a folder named after their defect.",
         )
     found: list[TestPicture] = []
-    for folder in _entries(test):
-        pictures = _pictures_in(folder)
-        masks = {} if folder.name == GOOD else _masks_of(root, folder.name, pictures)
+    for folder in entries(test):
+        pictures = pictures_in(folder)
+        if is_good(folder.name):
+            found += [TestPicture(path, GOOD) for path in pictures]
+            continue
+        masks = masks_of(root / MASKS / folder.name, pictures) or {}
         found += [TestPicture(path, folder.name, masks.get(path)) for path in pictures]
     return tuple(found)
 
 
-def _masks_of(root: Path, defect: str, pictures: Sequence[Path]) -> dict[Path, Path]:
-    """Each picture's mask; none where the kind has no masks at all."""
-    folder = root / "ground_truth" / defect
-    if not _pictures_in(folder):
-        return {}
-    masks = {picture: folder / f"{picture.stem}_mask.png" for picture in pictures}
-    for picture, mask in masks.items():
-        if not mask.is_file():
+def _refuse_missing_masks(root: Path, test: Sequence[TestPicture]) -> None:
+    """A kind has masks for all of its pictures or for none: pixels of some would be measured as if they were all."""
+    for picture in test:
+        if not picture.is_defective or picture.mask_path is not None:
+            continue
+        folder = root / MASKS / picture.defect
+        if masks_of(folder, ()) is not None:
             raise DatasetError(
-                f"{picture} has no mask {mask}.",
-                expected=f"a mask for every picture of {defect!r}, or for none",
-                hint=f"Add it, or remove {folder} to evaluate {defect!r} without masks.",
+                f"{picture.path} has no mask {folder / f'{picture.path.stem}_mask.png'}.",
+                expected=f"a mask for every picture of {picture.defect!r}, or for none; named so, like the picture, or "
+                "several in a folder named like it",
+                hint=f"Add it, or remove {folder} to evaluate {picture.defect!r} without masks.",
             )
-    return masks
 
 
 def _refuse_defects_among(good: Sequence[Path], test: Sequence[TestPicture]) -> None:
     """Find pictures that are in train/good and among the defective ones; only files of one size need comparing."""
     by_size: dict[int, list[Path]] = {}
-    for path in good:
+    for path in filter(is_file, good):
         by_size.setdefault(path.stat().st_size, []).append(path)
     hashed: dict[int, dict[str, Path]] = {}
     for picture in test:
+        if not picture.is_defective or not is_file(picture.path):
+            continue
         size = picture.path.stat().st_size
-        if not picture.is_defective or size not in by_size:
+        if size not in by_size:
             continue
         if size not in hashed:
             hashed[size] = {_sha256(path): path for path in by_size[size]}

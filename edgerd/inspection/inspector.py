@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from shlex import quote
 from types import TracebackType
 
 from edgerd.bundle import Bundle
@@ -200,7 +201,7 @@ def _stored_threshold(record: ThresholdRecord | None, bundle: Bundle) -> float:
         raise BundleError(
             f"{bundle.path} has no threshold yet.",
             expected="one that was found from good pictures",
-            hint=f"edgerd calibrate {bundle.path}",
+            hint=f"edgerd calibrate {quote(str(bundle.path))}",
         )
     return record.value
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edgerd.errors import DownloadError
 from edgerd.models.teachers.teacher import Download
+from edgerd.paths import is_file
 from edgerd.storage import replaced_file, storage_errors
 
 Progress = Callable[[int, int | None], None]
@@ -29,7 +30,7 @@ def download(source: Download, folder: Path, progress: Progress | None = None) -
     """
     file = folder / source.url.rpartition("/")[2]
     with storage_errors(file, "Free some space, or set XDG_CACHE_HOME to another folder."):
-        if file.is_file() and _sha256(file).startswith(source.sha256_prefix):
+        if is_file(file) and _sha256(file).startswith(source.sha256_prefix):
             return file
         with replaced_file(file) as part:
             with part.open("wb") as handle:

@@ -16,7 +16,7 @@ from torch import Tensor
 from edgerd.errors import WeightsError
 from edgerd.models.download import Progress, download
 from edgerd.models.teachers import Teacher, make_teacher
-from edgerd.storage import cache_folder
+from edgerd.paths import cache_folder, is_file, why_missing
 
 _UNUSED = ("layer4.", "fc.")
 _UNREADABLE = (
@@ -59,8 +59,8 @@ def read_weights(file: Path) -> dict[str, Tensor]:
         WeightsError: The file is missing, damaged, or holds something else.
     """
     expected = "a .safetensors file, or a .pth file that holds a dictionary of tensors"
-    if not file.is_file():
-        raise WeightsError(f"There is no file {file}.", expected=expected, hint="Check the path.")
+    if not is_file(file):
+        raise WeightsError(why_missing(file, "file"), expected=expected, hint="Check the path.")
     try:
         if file.suffix == ".safetensors":
             content: object = load_file(file)

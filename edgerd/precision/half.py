@@ -8,16 +8,15 @@ What it watches is real pictures: a node whose values exceed 512 on them stays F
 from __future__ import annotations
 
 import logging
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import onnx
 
 from edgerd.errors import InputError, MissingDependencyError
+from edgerd.paths import temporary_folder
 from edgerd.precision.body import UNQUANTISED
 from edgerd.types import UInt8Array
 
@@ -47,11 +46,11 @@ def half_graph(graph: bytes, pictures: UInt8Array) -> bytes:
             hint="Export again without --no-pictures: edgerd export RUN -o BUNDLE",
         )
     chosen = pictures[np.linspace(0, len(pictures) - 1, min(N_PICTURES, len(pictures))).round().astype(int), 0]
-    with tempfile.TemporaryDirectory() as folder, _without_news():
+    with temporary_folder() as folder, _without_news():
         convert = _autocast()
-        source = Path(folder) / "graph.onnx"
+        source = folder / "graph.onnx"
         source.write_bytes(graph)
-        samples = Path(folder) / "pictures"
+        samples = folder / "pictures"
         samples.mkdir()
         for index, picture in enumerate(chosen):
             np.savez(samples / f"{index}.npz", frame=picture[None])

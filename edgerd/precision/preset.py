@@ -26,6 +26,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from edgerd.errors import InputError
 from edgerd.manifest import Record
+from edgerd.paths import is_file
 from edgerd.precision.body import lies_in
 from edgerd.precision.ranges import MIN_PICTURES, USUAL_PICTURES
 from edgerd.precision.scales import DEFAULT_CHOICE, RANGE_METHODS, RangeChoice
@@ -129,7 +130,7 @@ def load_preset(name_or_file: str | Path) -> Preset:
         InputError: There is no such file or method; or it is no TOML, has unknown keys or values out of range.
     """
     file = Path(name_or_file)
-    if not file.is_file():
+    if not is_file(file):
         if str(name_or_file) in RANGE_METHODS:
             return Preset(method=str(name_or_file))
         raise InputError(
@@ -138,7 +139,7 @@ def load_preset(name_or_file: str | Path) -> Preset:
             hint=did_you_mean(str(name_or_file), RANGE_METHODS),
         )
     try:
-        return Preset.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+        return Preset.model_validate(tomllib.loads(file.read_text(encoding="utf-8-sig")))
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}.", hint="Check its permissions.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

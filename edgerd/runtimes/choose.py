@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from shlex import quote
 from types import TracebackType
 
 from edgerd.bundle import Bundle
@@ -89,10 +90,12 @@ def _open_default(bundle: Bundle, threads: int) -> OpenedEngine:
     if misfit is None:
         return _open_record(bundle, default, threads, "the default engine")
     others = [record for record in bundle.manifest.engines if record is not default and not _misfit(bundle, record)]
-    reason = f"instead of the default engine: {misfit.what} To use it: {misfit.hint}"
+    reason = f"instead of the default engine: {misfit.what}"
+    if misfit.hint:
+        reason += f" To use it: {misfit.hint}"
     if others:
         key = min(others, key=lambda record: record.median_ms or float("inf")).key
-        reason += f". Another that fits: --runtime {key.runtime} --precision {key.precision}"
+        reason = f"{reason.removesuffix('.')}. Another that fits: --runtime {key.runtime} --precision {key.precision}"
     return _open_graph(bundle, REFERENCE_RUNTIME, threads, reason)
 
 
@@ -126,7 +129,7 @@ def _misfit(bundle: Bundle, record: EngineRecord) -> EdgerdError | None:
     return EngineMismatchError(
         f"The engine {record.name} in {bundle.path} was built for {', '.join(found)}.",
         expected="an engine built on this device, with this runtime version, from this graph",
-        hint=f"edgerd build-engine {bundle.path} --runtime {key.runtime} --precision {key.precision}",
+        hint=f"edgerd build-engine {quote(str(bundle.path))} --runtime {key.runtime} --precision {key.precision}",
     )
 
 
@@ -137,5 +140,5 @@ def _not_built(bundle: Bundle, runtime: str | None, precision: str | None) -> En
     return EngineMismatchError(
         f"{bundle.path} has no engine for{flags}; built ones: {there}.",
         expected="an engine that was built: every precision but fp32 has a threshold of its own",
-        hint=f"edgerd build-engine {bundle.path}{flags}",
+        hint=f"edgerd build-engine {quote(str(bundle.path))}{flags}",
     )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from edgerd.errors import MissingDependencyError
 from edgerd.manifest import EngineKey
+from edgerd.paths import temporary_folder
 from edgerd.runtimes.interface import (
     ANOMALY_MAP,
     FRAME,
@@ -67,8 +66,8 @@ class OnnxRuntime:
         """See `Runtime.build`; gives the optimised graph, ONNX with ONNX Runtime's own operators in it."""
         check_precision(self.name, self.probe(), precision)
         ort = import_onnxruntime()
-        with tempfile.TemporaryDirectory(prefix="edgerd-") as folder:
-            file = Path(folder) / OPTIMISED_FILE
+        with temporary_folder() as folder:
+            file = folder / OPTIMISED_FILE
             options = session_options(ort, threads=1)
             options.optimized_model_filepath = str(file)
             _open_session(ort, graph, options, "The graph")

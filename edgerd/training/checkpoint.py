@@ -1,7 +1,8 @@
 """A checkpoint: one safetensors file with the networks and the optimiser, replaced as a whole.
 
 The file's metadata holds where training stood, the scores of cross-fitting where there are such, and a hash over both
-and the tensors. Nothing is pickled.
+and the tensors. Nothing is pickled. While a training goes on, its teacher may lie in a file beside the checkpoint, so
+that it is not written again and again; the checkpoint then holds its hash.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from shlex import quote
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -22,12 +25,17 @@ from edgerd.errors import WeightsError
 from edgerd.manifest import CrossFitRecord
 from edgerd.models.fusion import RD4AD_FUSION, Fusion
 from edgerd.models.weights import check_finite, tensors_sha256
+from edgerd.paths import is_file, why_missing
 from edgerd.storage import replaced_file, storage_errors
 
 _HASH = "sha256"
 _CROSS_FIT = "cross_fit"
 _SCALES = "scales"
 _FUSION = "fusion"
+_TEACHER_SHA256 = "teacher_sha256"
+_SAVE_EVERY_S = 300.0
+_TEACHER_FILE = "teacher.safetensors"
+_GO_ON = "Free some space, then go on with --resume; the last checkpoint is unchanged."
 
 
 @dataclass(frozen=True)
@@ -76,20 +84,22 @@ class Checkpoint:
         Raises:
             WeightsError: It is missing, damaged, or holds NaN or infinity.
         """
-        if not file.exists():
+        if not is_file(file):
             raise WeightsError(
-                f"There is no checkpoint at {file}.",
+                why_missing(file, "checkpoint"),
                 expected="a run that has trained for an epoch or was stopped",
-                hint=f"edgerd train DATA -o {file.parent} --resume",
+                hint=f"edgerd train DATA -o {quote(str(file.parent))} --resume",
             )
-        try:
-            with safe_open(file, framework="pt") as handle:
-                metadata = dict(handle.metadata() or {})
-                tensors = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118  not a mapping
-        except (OSError, SafetensorError) as error:
-            raise _unreadable(file, str(error)) from error
+        metadata, tensors = _read(file)
         if metadata.pop(_HASH, None) != _sha256(metadata, tensors):
             raise _unreadable(file, "it was changed, or is no checkpoint")
+        teacher_sha256 = metadata.pop(_TEACHER_SHA256, None)
+        if teacher_sha256 is not None:
+            kept = file.with_name(_TEACHER_FILE)
+            _, apart = _read(kept)
+            if tensors_sha256(apart) != teacher_sha256:
+                raise _unreadable(kept, f"it is not the teacher of {file.name}")
+            tensors |= {f"teacher.{key}": value for key, value in apart.items()}
         check_finite(tensors, str(file))
         optimiser: dict[int, dict[str, Tensor]] = {}
         for key, tensor in _under("optimiser.", tensors).items():
@@ -117,11 +127,46 @@ class Checkpoint:
         )
 
 
+class SaveTimer:
+    """Says when a checkpoint is due: at first, then five minutes after the last one.
+
+    More often is of no use: a power cut costs minutes either way, and flash memory wears out.
+    """
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+
+    def is_due(self) -> bool:
+        """Whether to save now; whoever is told so does."""
+        now = time.monotonic()
+        if self._last is not None and now - self._last < _SAVE_EVERY_S:
+            return False
+        self._last = now
+        return True
+
+
+def keep_teacher_apart(checkpoint_file: Path, teacher: Mapping[str, Tensor]) -> str:
+    """Write a teacher beside the checkpoints that will name it; returns its hash, which they are saved with.
+
+    Raises:
+        StorageError: Disk full or no permission.
+    """
+    plain = _on_cpu(teacher)
+    _write(checkpoint_file.with_name(_TEACHER_FILE), plain, {})
+    return tensors_sha256(plain)
+
+
+def remove_teacher_apart(checkpoint_file: Path) -> None:
+    """Remove the file beside a checkpoint that has its teacher in itself again."""
+    with storage_errors(checkpoint_file, _GO_ON):
+        checkpoint_file.with_name(_TEACHER_FILE).unlink(missing_ok=True)
+
+
 def save_checkpoint(
     file: Path,
     progress: Progress,
     student: Mapping[str, Tensor],
-    teacher: Mapping[str, Tensor],
+    teacher: Mapping[str, Tensor] | str,
     optimiser: torch.optim.Optimizer | None = None,
     scales: Tensor | None = None,
     *,
@@ -132,11 +177,14 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint atomically. What is None is not in it; without a fusion it is RD4AD's.
 
+    In place of the teacher's state it takes the hash of one that `keep_teacher_apart` has written.
+
     Raises:
         StorageError: Disk full or no permission; the checkpoint before it is still there.
     """
     tensors = {f"student.{key}": value for key, value in student.items()}
-    tensors |= {f"teacher.{key}": value for key, value in teacher.items()}
+    if not isinstance(teacher, str):
+        tensors |= {f"teacher.{key}": value for key, value in teacher.items()}
     tensors |= {f"prototypes.{key}": value for key, value in (prototypes or {}).items()}
     tensors |= {f"positions.{key}": value for key, value in (positions or {}).items()}
     if fusion is not None:
@@ -145,17 +193,35 @@ def save_checkpoint(
         tensors |= {f"optimiser.{index}.{key}": value for key, value in state.items()}
     if scales is not None:
         tensors[_SCALES] = scales
-    plain = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    plain = _on_cpu(tensors)
     metadata = {key: str(value) for key, value in asdict(progress).items()}
+    if isinstance(teacher, str):
+        metadata[_TEACHER_SHA256] = teacher
     if cross_fit is not None:
         metadata[_CROSS_FIT] = cross_fit.model_dump_json()
-    hint = "Free some space, then go on with --resume; the last checkpoint is unchanged."
-    with storage_errors(file, hint), replaced_file(file) as part:
+    _write(file, plain, metadata | {_HASH: _sha256(metadata, plain)})
+
+
+def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+
+
+def _write(file: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    with storage_errors(file, _GO_ON), replaced_file(file) as part:
         try:
-            save_file(plain, part, metadata | {_HASH: _sha256(metadata, plain)})
+            save_file(tensors, part, metadata)
         except SafetensorError as error:  # while writing, it stands for an error of the disk
             number = re.search(r"os error (\d+)", str(error))
             raise OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(str(error)) from error
+
+
+def _read(file: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    try:
+        with safe_open(file, framework="pt") as handle:
+            tensors = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118  not a mapping
+            return dict(handle.metadata() or {}), tensors
+    except (OSError, SafetensorError) as error:
+        raise _unreadable(file, str(error)) from error
 
 
 def _sha256(metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
@@ -171,5 +237,5 @@ def _unreadable(file: Path, reason: str) -> WeightsError:
     return WeightsError(
         f"{file} cannot be read as a checkpoint: {reason}.",
         expected="a checkpoint that edgerd train has written",
-        hint=f"Remove it and train from the start: edgerd train DATA -o {file.parent} --resume",
+        hint=f"Remove it and train from the start: edgerd train DATA -o {quote(str(file.parent))} --resume",
     )

@@ -28,6 +28,7 @@ from edgerd.models.fusion import Fusion, fused, scores_of_maps
 from edgerd.models.positions import Positions
 from edgerd.models.prototypes import N_PROTOTYPES, WINDOWS, Prototypes
 from edgerd.models.teachers import Teacher, TeacherInfo
+from edgerd.paths import exists
 from edgerd.training.checkpoint import Checkpoint, Progress, save_checkpoint
 from edgerd.training.choose_prototypes import choose_prototypes, honest_maps
 from edgerd.training.device import DeviceName, deterministic, torch_device
@@ -113,7 +114,7 @@ def train_edge(
     """
     config, target = run.record.config, torch_device(device)
     n_steps = (config.steps or STEPS) if make_method(config.method).has_student else 0
-    before = Checkpoint.open(run.checkpoint_file) if run.checkpoint_file.exists() else None
+    before = Checkpoint.open(run.checkpoint_file) if exists(run.checkpoint_file) else None
     if before:
         restore(teacher, None, before, run)
         if before.progress.total_steps == n_steps:
@@ -134,7 +135,7 @@ def train_edge(
         return Progress()
 
     jobs = _jobs(run, store, owners, n_steps)
-    todo = [job for job in jobs if not job.file.exists()]
+    todo = [job for job in jobs if not exists(job.file)]
     say(f"Training {len(todo)} students: one that is kept, and one for each fold of pictures that it does not see.")
     done_before = (len(jobs) - len(todo)) * n_steps
     counter = count(done_before + 1)

@@ -14,7 +14,15 @@ from torch.nn import functional as F
 from edgerd.models.normalise import image_from_frames
 from edgerd.models.student import make_student
 from edgerd.models.teachers import Teacher
-from edgerd.training.checkpoint import Checkpoint, Progress, save_checkpoint
+from edgerd.paths import exists
+from edgerd.training.checkpoint import (
+    Checkpoint,
+    Progress,
+    SaveTimer,
+    keep_teacher_apart,
+    remove_teacher_apart,
+    save_checkpoint,
+)
 from edgerd.training.device import DeviceName, autocast, deterministic, torch_device
 from edgerd.training.report import StepReport, finite
 from edgerd.training.restore import restore
@@ -82,7 +90,7 @@ def train(
     torch.manual_seed(config.seed)
     student = make_student(teacher.info, config.student).train()
     progress = Progress()
-    checkpoint = Checkpoint.open(run.checkpoint_file) if run.checkpoint_file.exists() else None
+    checkpoint = Checkpoint.open(run.checkpoint_file) if exists(run.checkpoint_file) else None
     if checkpoint:
         restore(teacher, student, checkpoint, run)
         progress = checkpoint.progress
@@ -96,7 +104,7 @@ def train(
     tiles = run.training_tiles()
     steps_per_epoch = len(batches(len(tiles), config.batch_size, config.seed, epoch=0))
     n_steps = config.steps or (config.epochs or EPOCHS) * steps_per_epoch
-    stop = False
+    stop, saver = False, _Saver(run)
     while progress.total_steps < n_steps and not stop:
         for batch in batches(len(tiles), config.batch_size, config.seed, progress.epoch)[progress.step :]:
             image = image_from_frames(torch.from_numpy(tiles[batch]).to(target), teacher.info)
@@ -114,9 +122,39 @@ def train(
                 break
         if progress.step == steps_per_epoch:
             progress = replace(progress, epoch=progress.epoch + 1, step=0)
-        run.tuned_file.unlink(missing_ok=True)  # it began from weights that are now replaced
-        save_checkpoint(run.checkpoint_file, progress, student.state_dict(), teacher.state_dict(), optimiser)
+        saver.save(progress, student, teacher, optimiser, is_last=stop or progress.total_steps >= n_steps)
     return progress
+
+
+class _Saver:
+    """Writes checkpoints as rarely as it may: when minutes have passed, and at the end, then in one file as a whole."""
+
+    def __init__(self, run: RunFolder) -> None:
+        self._run = run
+        self._timer = SaveTimer()
+        self._teacher_sha256 = ""
+
+    def save(
+        self,
+        progress: Progress,
+        student: nn.Module,
+        teacher: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        *,
+        is_last: bool,
+    ) -> None:
+        """Save where it is time to; always where `is_last`."""
+        file = self._run.checkpoint_file
+        if not (self._timer.is_due() or is_last):
+            return
+        self._run.tuned_file.unlink(missing_ok=True)  # it began from weights that are now replaced
+        if is_last:
+            save_checkpoint(file, progress, student.state_dict(), teacher.state_dict(), optimiser)
+            remove_teacher_apart(file)
+            return
+        # the teacher does not change: it is written once
+        self._teacher_sha256 = self._teacher_sha256 or keep_teacher_apart(file, teacher.state_dict())
+        save_checkpoint(file, progress, student.state_dict(), self._teacher_sha256, optimiser)
 
 
 def batches(n: int, batch_size: int, seed: int, epoch: int) -> list[npt.NDArray[np.int64]]:

@@ -22,7 +22,7 @@ from edgerd.models.teachers import TeacherInfo
 from edgerd.precision.flavours import FLAVOURS
 from edgerd.precision.ranges import N_BINS, TensorRange, histogram
 from edgerd.precision.scales import activation_scale
-from edgerd.training.checkpoint import Checkpoint, Progress, save_checkpoint
+from edgerd.training.checkpoint import Checkpoint, Progress, SaveTimer, save_checkpoint
 from edgerd.training.device import DeviceName, deterministic, torch_device
 from edgerd.training.loop import batches, global_cosine_loss, rd4ad_optimiser
 from edgerd.training.methods import make_method
@@ -88,7 +88,7 @@ def tune(
     tiles = run.training_tiles()
     steps_per_epoch = len(batches(len(tiles), config.batch_size, config.seed, epoch=0))
     n_steps = config.tuning_steps or DEFAULT_STEPS
-    stop = False
+    stop, timer = False, SaveTimer()
     while progress.tuning_steps < n_steps and not stop:
         epoch, first = divmod(progress.tuning_steps, steps_per_epoch)
         order = batches(len(tiles), config.batch_size, config.seed, progress.epoch + 1 + epoch)
@@ -106,7 +106,8 @@ def tune(
             stop = should_stop()
             if stop or progress.tuning_steps >= n_steps:
                 break
-        save_checkpoint(run.tuned_file, progress, student.state_dict(), teacher.state_dict(), optimiser, scales)
+        if timer.is_due() or stop or progress.tuning_steps >= n_steps:
+            save_checkpoint(run.tuned_file, progress, student.state_dict(), teacher.state_dict(), optimiser, scales)
     return progress
 
 

@@ -4,6 +4,7 @@
     train.npy, holdout.npy    the prepared pictures, uint8 (n, T, H, W, 3)
     good_pictures.html        training pictures that may not be good, where there are such
     checkpoint.safetensors    the networks, the optimiser, scores of training pictures by models that never saw them
+    teacher.safetensors       the teacher, while a training goes on that saves often
     tuned.safetensors         the same after a fine-tune for INT8, where there was one
 
 Pictures are prepared once; training, resuming and exporting then read the same bytes, whatever becomes of the folder of
@@ -13,9 +14,11 @@ pictures.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 from pydantic import Field
@@ -26,8 +29,9 @@ from edgerd.data.pictures import picture_sha256
 from edgerd.data.prepared import read_prepared
 from edgerd.errors import InputError, SpecError
 from edgerd.manifest import PictureLimits, PreprocessSpec, Record
+from edgerd.paths import exists, is_folder
 from edgerd.precision.ranges import USUAL_PICTURES
-from edgerd.storage import replaced_file, storage_errors
+from edgerd.storage import is_taken, only_writer_of, replaced_file, storage_errors
 from edgerd.types import UInt8Array
 
 RECORD_FILE = "run.json"
@@ -95,7 +99,7 @@ class RunFolder:
     @property
     def newest_checkpoint_file(self) -> Path:
         """The checkpoint to export or to tune: the tuned one where there is one."""
-        return self.tuned_file if self.tuned_file.exists() else self.checkpoint_file
+        return self.tuned_file if exists(self.tuned_file) else self.checkpoint_file
 
     @classmethod
     def prepare(cls, path: Path, data: Path, config: TrainingConfig, *, strict: bool = False) -> RunFolder:
@@ -114,14 +118,9 @@ class RunFolder:
             SpecError: Region or tiles do not fit a picture, or the batch is too small for the picture size.
             StorageError: Disk full; nothing is left at `path`.
         """
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise InputError(
-                f"{path} is not empty.",
-                expected="a new folder for the run",
-                hint=f"edgerd train {data} -o {path} --resume goes on with a run; or choose another name with -o.",
-            )
+        _refuse_taken(path, data)
         _refuse_single_values(config)
-        dataset = Dataset.open(data)
+        dataset = Dataset.open_good(data)
         prepared = read_prepared(dataset.train_good, config.preprocess, strict=strict)
         order = {file: index for index, file in enumerate(prepared.paths)}
         train, holdout = split_holdout(prepared.paths, config.holdout, config.seed)
@@ -153,7 +152,7 @@ class RunFolder:
             raise InputError(
                 f"There is no run at {path}.",
                 expected=f"a folder with a {RECORD_FILE}",
-                hint=f"edgerd train DATA -o {path}",
+                hint=f"edgerd train DATA -o {quote(str(path))}",
             ) from error
         except (OSError, ValueError) as error:
             raise InputError(
@@ -166,7 +165,7 @@ class RunFolder:
     def is_of(self, data: Path) -> bool:
         """Whether a folder holds the pictures the run was started with; those that were skipped do not count."""
         skipped = {str(Path(file).relative_to(self.record.data)) for file in self.record.skipped}
-        used = [file for file in Dataset.open(data).train_good if _as_text(file.relative_to(data)) not in skipped]
+        used = [file for file in Dataset.open_good(data).train_good if _as_text(file.relative_to(data)) not in skipped]
         return fingerprint(used, data) == self.record.data_fingerprint
 
     def extend(self, *, epochs: int | None = None, steps: int | None = None) -> RunFolder:
@@ -235,9 +234,41 @@ class RunFolder:
             raise InputError(
                 f"{file} cannot be read: {_first_line(error)}.",
                 expected="the prepared pictures that edgerd train has written",
-                hint=f"edgerd train {self.record.data} -o ANOTHER_RUN",
+                hint=f"edgerd train {quote(self.record.data)} -o ANOTHER_RUN",
             ) from error
         return pictures
+
+
+@contextmanager
+def only_trainer_of(path: Path, data: Path) -> Iterator[None]:
+    """Keep other trainings out of a run folder for the time of the block, from before there is anything in it.
+
+    Args:
+        path: The run folder.
+        data: For the command that an error proposes.
+
+    Raises:
+        InputError: Another process trains there, or `path` is a file.
+        StorageError: The folder cannot be made or written.
+    """
+    if not is_folder(path):
+        _refuse_taken(path, data)
+    with ExitStack() as stack:
+        with storage_errors(path):
+            stack.enter_context(only_writer_of(path))
+        yield
+
+
+def _refuse_taken(path: Path, data: Path) -> None:
+    with storage_errors(path):
+        taken = is_taken(path)
+    if taken:
+        command = f"edgerd train {quote(str(data))} -o {quote(str(path))} --resume"
+        raise InputError(
+            f"{path} is not empty.",
+            expected="a new folder for the run",
+            hint=f"{command} goes on with a run; or choose another name with -o.",
+        )
 
 
 def _refuse_single_values(config: TrainingConfig) -> None:
@@ -257,7 +288,8 @@ def _write(path: Path, record: RunRecord, pictures: Mapping[str, UInt8Array]) ->
         path.mkdir(parents=True, exist_ok=True)
         try:
             for name, array in pictures.items():
-                np.save(path / name, array)
+                with replaced_file(path / name) as part, part.open("wb") as file:
+                    np.save(file, array)
             _write_record(path, record)
         except BaseException:
             for name in pictures:

@@ -94,3 +94,41 @@ def test_a_file_in_place_of_a_folder(edgerd, bundle, parts, tmp_path, option):
     assert result.exit_code == 1
     assert "could not be written" in result.err
     assert "image AUROC" in result.out  # nothing that was measured is lost
+
+
+def test_training_pictures_among_the_test_pictures_are_said_loudly(edgerd, bundle, own_parts, tmp_path):
+    good = own_parts / "test" / "good"
+    assert "trained on" not in edgerd("evaluate", bundle.path, own_parts).err
+    for index in range(3):  # whatever their files are called
+        shutil.copy(own_parts / "train" / "good" / f"{index:03d}.png", good / f"new{index}.png")
+    result = edgerd("evaluate", bundle.path, own_parts, "--json", tmp_path / "figures.json")
+    n_seen = json.loads((tmp_path / "figures.json").read_text())["n_trained_on"]
+    assert result.exit_code == 0
+    assert 1 <= n_seen <= 3  # those that training held out are none
+    assert re.search(rf"warning: {n_seen} of \d+ pictures are among those this bundle was trained on", result.err)
+
+
+def test_labelled_pictures_alone_are_enough(edgerd, bundle, own_parts):
+    with_train = edgerd("evaluate", bundle.path, own_parts)
+    shutil.rmtree(own_parts / "train")
+    without = edgerd("evaluate", bundle.path, own_parts)
+    assert without.exit_code == 0
+    assert without.out == with_train.out
+
+
+def test_what_is_not_used_is_named_once(edgerd, bundle, own_parts):
+    deeper = own_parts / "test" / "dent" / "monday"
+    deeper.mkdir(parents=True)
+    for file in (own_parts / "test" / "scratch").iterdir():
+        shutil.copy(file, deeper)
+    result = edgerd("evaluate", bundle.path, own_parts)
+    assert result.exit_code == 0
+    assert result.err.count(f"warning: 2 pictures in {deeper}: not used") == 1
+
+
+def test_links_that_lead_nowhere_are_left_out_by_name_or_stop_with_strict(edgerd, bundle, own_parts):
+    (own_parts / "test" / "good" / "gone.png").symlink_to("/nas/gone.png")
+    result = edgerd("evaluate", bundle.path, own_parts)
+    assert result.exit_code == 0
+    assert "gone.png cannot be read: No such file" in result.err
+    assert edgerd("evaluate", bundle.path, own_parts, "--strict").exit_code == 2

@@ -453,3 +453,37 @@ def test_pictures_are_looked_for_before_weights_are_fetched(edgerd, tmp_path, mo
     result = edgerd("train", tmp_path / "nowhere", "-o", tmp_path / "run", "--teacher", "resnet18")
     assert result.exit_code == 2
     assert "There is no folder" in result.err
+
+
+def test_two_trainings_do_not_share_a_folder(train, edgerd, edgerd_process, parts, tmp_path):
+    first = edgerd_process("train", parts, "-o", tmp_path / "run", *QUICK, *RD4AD, "--steps", 100_000)
+    while "epoch 1" not in (line := first.stderr.readline()):
+        assert line
+    for options in ((), ("--resume",)):
+        second = train(parts, *options, method=RD4AD)
+        assert second.exit_code == 2
+        assert f"{tmp_path / 'run'} is in use: process {first.pid}" in second.err
+    first.send_signal(signal.SIGINT)
+    first.communicate(timeout=60)
+    assert first.returncode == 130
+    assert not (tmp_path / "run" / ".lock").exists()
+    assert train(parts, "--resume", method=RD4AD, steps=1).exit_code == 0
+
+
+def test_what_is_not_used_is_named_once(train, own_parts):
+    deeper = own_parts / "train" / "good" / "monday"
+    deeper.mkdir()
+    shutil.move(own_parts / "train" / "good" / "000.png", deeper)
+    (own_parts / "train" / "good" / "001.png").unlink()
+    (own_parts / "train" / "good" / "001.png").symlink_to("/nas/001.png")
+    result = train(own_parts)
+    assert result.exit_code == 0, result.err
+    assert result.err.count(f"1 picture in {deeper}: not used") == 1
+    assert "001.png cannot be read: No such file" in result.err
+    assert "38 pictures of good parts, 1 left out" in result.out
+    assert train(own_parts, "--strict", out=own_parts / "strict").exit_code == 2
+
+
+def test_after_an_error_there_is_no_new_folder(train, tmp_path):
+    assert train(tmp_path / "nowhere", out=tmp_path / "a" / "run").exit_code == 2
+    assert not (tmp_path / "a").exists()

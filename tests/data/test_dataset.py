@@ -1,11 +1,12 @@
 import os
 import shutil
+import tempfile
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgerd.data.dataset import Dataset, TestPicture, fingerprint, read_mask_for, split_holdout
@@ -102,6 +103,148 @@ def test_folders_of_another_layout_are_named(tmp_path, name):
     with pytest.raises(DatasetError, match=rf"bad, {name}") as caught:
         Dataset.open(tmp_path)
     assert str(tmp_path / name) in caught.value.hint
+
+
+@pytest.mark.parametrize("names", [("normal_parts", "NG"), ("OKAY", "NG"), ("good", "ok"), ("batch1", "batch2")])
+def test_no_folder_is_proposed_where_it_is_not_known_to_hold_good_parts(tmp_path, names):
+    for name in names:
+        put(tmp_path / name / "1.png")
+    with pytest.raises(DatasetError) as caught:
+        Dataset.open(tmp_path)
+    assert str(tmp_path) not in caught.value.hint
+    assert "good parts" in caught.value.hint
+
+
+def test_visas_own_layout_is_refused_and_its_good_folder_named(tmp_path):
+    for name in ("Anomaly", "Normal"):
+        put(tmp_path / "candle/Data/Images" / name / "1.JPG")
+    put_mask(tmp_path / "candle/Data/Masks/Anomaly/1.png")
+    with pytest.raises(DatasetError, match="Data/Images/Anomaly, Data/Images/Normal") as caught:
+        Dataset.open(tmp_path / "candle")
+    assert caught.value.hint == f"Name {tmp_path / 'candle/Data/Images/Normal'} instead."
+
+
+def test_a_folder_of_several_data_sets_proposes_none(mvtec):
+    shutil.copytree(mvtec, mvtec.parent / "nuts")
+    with pytest.raises(DatasetError) as caught:
+        Dataset.open(mvtec.parent)
+    assert caught.value.hint == "Name one of the data sets instead."
+
+
+class TestWhatIsNeeded:
+    def test_labelled_pictures_need_no_good_ones_to_train_on(self, mvtec):
+        shutil.rmtree(mvtec / "train")
+        dataset = Dataset.open_labelled(mvtec)
+        assert [picture.defect for picture in dataset.test] == ["bent", "good", "scratch"]
+        assert dataset.unused() == ()
+
+    def test_good_pictures_need_no_masks(self, mvtec):
+        put(mvtec / "test/bent/1.png")
+        assert len(Dataset.open_good(mvtec).train_good) == 3
+
+    def test_a_folder_of_pictures_may_hold_one_called_test(self, tmp_path):
+        paths = tuple(put(tmp_path / f"{index}.png") for index in range(3))
+        for name in ("test", "train", "ground_truth"):
+            put(tmp_path / name / "a.png")
+        for dataset in (Dataset.open(tmp_path), Dataset.open_good(tmp_path)):
+            assert (dataset.train_good, dataset.test) == (paths, ())
+            assert [line.split(" in ")[0] for line in dataset.unused()] == ["1 picture"] * 3
+        assert Dataset.open_labelled(tmp_path).test == ()
+
+    def test_two_folders_of_good_parts_are_one_too_many(self, mvtec):
+        put(mvtec / "train/OK/1.png")
+        with pytest.raises(DatasetError, match=r"good and OK|OK and good"):
+            Dataset.open(mvtec)
+
+
+class TestOtherNames:
+    def test_btad(self, tmp_path):
+        for name in ("train/ok/0.bmp", "train/ok/1.bmp", "test/ok/0.bmp", "test/ko/0.bmp"):
+            put(tmp_path / name)
+        mask = put_mask(tmp_path / "ground_truth/ko/0.png")
+        dataset = Dataset.open(tmp_path)
+        assert [(one.defect, one.mask_path) for one in dataset.test] == [("ko", mask), ("good", None)]
+        assert len(dataset.train_good) == 2
+        assert dataset.unused() == ()
+
+    def test_mvtec_loco_has_several_masks_for_a_picture(self, mvtec):
+        (mvtec / "ground_truth/bent/0_mask.png").unlink()
+        left, right = np.zeros((2, 8, 8), np.bool_)
+        left[2, :3], right[2, 6:] = True, True
+        write_png(mvtec / "ground_truth/bent/0/000.png", left)
+        write_png(mvtec / "ground_truth/bent/0/001.png", right)
+        dataset = Dataset.open(mvtec)
+        assert np.array_equal(read_mask_for(dataset.test[0], 8, 8), left | right)
+        assert dataset.unused() == ()
+
+    def test_one_picture_without_its_folder_of_masks(self, mvtec):
+        (mvtec / "ground_truth/bent/0_mask.png").unlink()
+        put_mask(mvtec / "ground_truth/bent/0/000.png")
+        put(mvtec / "test/bent/1.png")
+        with pytest.raises(DatasetError, match=r"bent/1\.png has no mask"):
+            Dataset.open(mvtec)
+
+    def test_every_mask_of_a_picture_must_have_its_size(self, mvtec):
+        (mvtec / "ground_truth/bent/0_mask.png").unlink()
+        put_mask(mvtec / "ground_truth/bent/0/000.png")
+        put_mask(mvtec / "ground_truth/bent/0/001.png", height=7)
+        with pytest.raises(PictureError, match=r"001\.png is 8x7"):
+            read_mask_for(Dataset.open(mvtec).test[0], 8, 8)
+
+
+class TestUnused:
+    def test_nothing_where_all_is_used(self, mvtec):
+        (mvtec / "readme.txt").touch()
+        (mvtec / "._x.png").touch()
+        assert Dataset.open(mvtec).unused() == ()
+
+    @pytest.mark.parametrize(
+        ("place", "what"),
+        [
+            ("train/good/monday/1.png", "1 picture"),
+            ("test/dent/batch1/1.png", "1 picture"),
+            ("validation/good/1.png", "1 picture"),
+            ("train/bad/1.png", "1 picture"),
+            ("ground_truth/dent/1_mask.png", "1 picture"),
+            ("ground_truth/bent/9_mask.png", "1 picture"),
+            ("top.png", "1 picture"),
+            ("train/good/1.heic", "1 .heic file"),
+        ],
+    )
+    def test_each_place_is_named_once(self, mvtec, place, what):
+        put(mvtec / place)
+        assert Dataset.open(mvtec).unused() == (f"{what} in {(mvtec / place).parent}: not used",)
+
+    def test_links_that_lead_nowhere(self, mvtec):
+        (mvtec / "test/dent").symlink_to("/nas/gone")
+        assert Dataset.open(mvtec).unused() == (f"1 link that leads nowhere in {mvtec / 'test'}: not used",)
+        (mvtec / "train/good/11.png").symlink_to("/nas/gone.png")
+        lost = Dataset.open(mvtec).train_good[-1]
+        assert lost.name == "11.png"  # whoever reads it says so, or stops with --strict
+        with pytest.raises(PictureError, match="No such file"):
+            read_picture(lost)
+
+    def test_a_circle_of_links_ends(self, mvtec):
+        (mvtec / "train/good/again").symlink_to(mvtec)
+        assert len(Dataset.open(mvtec).unused()) <= 1
+
+    def test_runs_and_bundles_in_the_folder_are_not_mentioned(self, mvtec):
+        put(mvtec / "bundle/pictures/1.png")
+        (mvtec / "bundle/bundle.json").touch()
+        assert Dataset.open(mvtec).unused() == ()
+
+    @settings(max_examples=25, deadline=None)
+    @given(st.sets(st.sampled_from(["a", "b", "test", "train", "good", "ground_truth"]), max_size=4), st.data())
+    def test_every_picture_is_used_or_counted(self, names, data):
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            all_pictures = {put(root / f"{index}.png") for index in range(2)}
+            for name in sorted(names):
+                for index in range(data.draw(st.integers(1, 3))):
+                    all_pictures.add(put(root / name / data.draw(st.sampled_from([".", "x", "x/y"])) / f"{index}.png"))
+            dataset = Dataset.open_good(root)
+            counted = sum(int(line.split()[0]) for line in dataset.unused())
+            assert counted + len(dataset.train_good) + len(dataset.test) == len(all_pictures)
 
 
 def test_a_folder_of_data_sets(mvtec):

@@ -11,7 +11,7 @@ from edgerd.errors import DownloadError, StorageError
 from edgerd.models import download as module
 from edgerd.models.download import download
 from edgerd.models.teachers.teacher import Download
-from edgerd.storage import cache_folder
+from edgerd.paths import cache_folder
 
 CONTENT = bytes(range(256)) * 3000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

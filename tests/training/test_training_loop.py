@@ -7,9 +7,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 
 from edgerd.errors import MissingDependencyError, WeightsError
 from edgerd.models.teachers import make_teacher
+from edgerd.training import checkpoint as checkpointing
 from edgerd.training.checkpoint import Checkpoint, Progress
 from edgerd.training.loop import batches, train
 from edgerd.training.restore import networks_of
@@ -95,6 +97,70 @@ def test_cut_off_in_an_epoch_it_goes_on_after_the_one_before(new_run, trained, s
     assert n_done == (step - 1) // STEPS_PER_EPOCH * STEPS_PER_EPOCH
     train(run, pretrained(), device="cpu")
     assert content_of(run) == trained(epochs=2)
+
+
+class TestWear:
+    """Flash memory is written to as rarely as a training allows."""
+
+    @pytest.fixture
+    def written(self, monkeypatch):
+        """What is in each file that is written, in order; the teacher's own file begins with its layer `bn1`."""
+        found = []
+        real = checkpointing.save_file
+
+        def save(tensors, part, metadata):
+            real(tensors, part, metadata)
+            found.append(sorted({key.split(".")[0] for key in tensors} & {"student", "teacher", "optimiser", "bn1"}))
+
+        monkeypatch.setattr(checkpointing, "save_file", save)
+        return found
+
+    def test_within_minutes_only_the_first_epoch_and_the_end_are_saved(self, new_run, trained, written):
+        run = new_run(epochs=5)
+        train(run, pretrained(), device="cpu")
+        assert written == [["bn1"], ["optimiser", "student"], ["optimiser", "student", "teacher"]]
+        assert not run.path.joinpath("teacher.safetensors").exists()
+        assert content_of(run) == trained(epochs=5)
+
+    def test_the_teacher_is_written_once_however_often_the_rest_is(self, new_run, written, monkeypatch):
+        monkeypatch.setattr(checkpointing, "_SAVE_EVERY_S", 0.0)
+        train(new_run(epochs=5), pretrained(), device="cpu")
+        assert sum("bn1" in keys or "teacher" in keys for keys in written) == 2  # beside, and at the end
+        assert len(written) == 6
+
+    @pytest.mark.parametrize("every_s", [0.0, 1e9])
+    @pytest.mark.parametrize("step", [4, 8, 11])
+    def test_after_a_power_cut_it_goes_on_to_the_same_bits(self, new_run, trained, monkeypatch, every_s, step):
+        monkeypatch.setattr(checkpointing, "_SAVE_EVERY_S", every_s)
+        run = new_run(epochs=4)
+
+        def cut_off(report):
+            if report.progress.total_steps == step:
+                raise PowerCutError
+
+        with pytest.raises(PowerCutError):
+            train(run, pretrained(), device="cpu", on_step=cut_off)
+        assert networks_of(run)[1].total_steps == (3 if every_s else (step - 1) // STEPS_PER_EPOCH * STEPS_PER_EPOCH)
+        train(run, pretrained(seed=1), device="cpu")  # the teacher is the run's, whatever is given
+        assert content_of(run) == trained(epochs=4)
+
+    def test_another_teacher_beside_the_checkpoint_is_refused(self, new_run):
+        run = new_run(epochs=4)
+
+        def cut_off(report):
+            if report.progress.total_steps == 4:
+                raise PowerCutError
+
+        with pytest.raises(PowerCutError):
+            train(run, pretrained(), device="cpu", on_step=cut_off)
+        file = run.path / "teacher.safetensors"
+        tensors = load_file(file)
+        save_file({key: value + 1 for key, value in tensors.items()}, file)
+        with pytest.raises(WeightsError, match="not the teacher of checkpoint"):
+            networks_of(run)
+        file.unlink()
+        with pytest.raises(WeightsError, match=r"teacher\.safetensors cannot be read"):
+            networks_of(run)
 
 
 @pytest.mark.parametrize(

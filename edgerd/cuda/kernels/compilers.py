@@ -11,12 +11,12 @@ import importlib.util
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from ctypes import POINTER, c_char_p, c_int, c_size_t, c_void_p
 from pathlib import Path
 
 from edgerd.errors import MissingDependencyError
+from edgerd.paths import is_file, temporary_folder
 
 OPTIONS = ("--std=c++17",)
 """Of both compilers; a part of the key under which a cubin is kept."""
@@ -120,15 +120,15 @@ def _nvrtcs() -> Iterator[tuple[str, ctypes.CDLL]]:
 
 
 def _compile_with_nvcc(nvcc: str, source: str, architecture: str) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        file, output = Path(folder) / "kernels.cu", Path(folder) / "kernels.cubin"
+    with temporary_folder() as folder:
+        file, output = folder / "kernels.cu", folder / "kernels.cubin"
         file.write_text(source, encoding="utf-8")
         command = [nvcc, "-cubin", f"-arch={architecture}", *OPTIONS, "-o", str(output), str(file)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)  # noqa: S603
         except OSError as error:
             raise _RefusedError(str(error)) from error
-        if done.returncode or not output.is_file():
+        if done.returncode or not is_file(output):
             raise _RefusedError(_shortened(done.stderr or done.stdout))
         return output.read_bytes()
 

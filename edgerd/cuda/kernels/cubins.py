@@ -9,7 +9,8 @@ from importlib import resources
 from pathlib import Path
 
 from edgerd.cuda.kernels.compilers import OPTIONS, compile_cubins
-from edgerd.storage import cache_folder, replaced_file
+from edgerd.paths import cache_folder
+from edgerd.storage import replaced_file
 
 _SOURCE = "preprocess.cu"
 

@@ -10,6 +10,7 @@ from edgerd.data.pictures import write_png
 from edgerd.data.samples.render import defects_of, render
 from edgerd.data.samples.seeds import Stream, part_seed
 from edgerd.errors import DatasetError
+from edgerd.storage import is_taken, storage_errors
 
 
 def write_dataset(
@@ -46,7 +47,9 @@ def write_dataset(
         StorageError: The disk is full, or the folder cannot be written.
     """
     defects = defects_of(kind)
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+    with storage_errors(root, "Choose another folder."):
+        taken = is_taken(root)
+    if taken:
         raise DatasetError(
             f"{root} is not empty.", expected="a free name or an empty folder", hint="Choose another folder."
         )

@@ -8,6 +8,7 @@ import tensorrt as trt
 
 from edgerd.cuda.context import Context
 from edgerd.cuda.properties import gpu_properties
+from edgerd.paths import exists
 from edgerd.runtimes.tensorrt.build import configured
 from edgerd.runtimes.tensorrt.engine_cache import CacheKey, EngineCache
 from edgerd.runtimes.tensorrt.log import Log, started
@@ -35,7 +36,7 @@ def described(graph: bytes, key: CacheKey, gpu: Context, timing_cache: Path | No
         f"{network.network.num_layers} layers, {len(graph) / 1e6:.1f} MB of ONNX, strongly typed, TF32 off",
         f"tiles in one run: {':'.join(map(str, options.profile))}; flags: {options.flags or 'none'}",
         f"memory: {free} MiB free, about {needed} MiB needed{'' if free >= needed else ': TOO LITTLE'}",
-        f"timing cache: {timings} ({f'{timings.stat().st_size} bytes' if timings.exists() else 'empty'})",
+        f"timing cache: {timings} ({f'{timings.stat().st_size} bytes' if exists(timings) else 'empty'})",
     ]
     if options.dla_core is not None:
         lines.append(f"DLA core {options.dla_core}: takes {_n_on_dla(network, config)} layers, the GPU the rest")

@@ -10,8 +10,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from edgerd.manifest import EngineKey, Record
+from edgerd.paths import cache_folder
 from edgerd.runtimes.tensorrt.options import BuildOptions
-from edgerd.storage import cache_folder, replaced_directory, write_durably
+from edgerd.storage import replaced_directory, write_durably
 
 _ENTRY_FILE = "entry.json"
 _N_KEPT = 16

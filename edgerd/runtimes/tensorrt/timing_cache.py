@@ -13,9 +13,10 @@ import tensorrt as trt
 
 from edgerd.cuda.properties import GpuProperties
 from edgerd.errors import InputError, StorageError
+from edgerd.paths import cache_folder, exists
 from edgerd.runtimes.tensorrt.log import Log, refusal
 from edgerd.runtimes.tensorrt.values import content_of
-from edgerd.storage import cache_folder, replaced_file, storage_errors
+from edgerd.storage import replaced_file, storage_errors
 
 _ANOTHER_FILE = "Choose another file with --timing-cache."
 
@@ -71,7 +72,7 @@ class TimingCache:
 
     def _read(self) -> bytes:
         try:
-            stored = self.file.read_bytes() if self.file.exists() else b""
+            stored = self.file.read_bytes() if exists(self.file) else b""
         except OSError as error:
             if self._is_named:  # it must not be replaced by an empty one
                 raise StorageError(

@@ -1,0 +1,210 @@
+"""How folders of pictures are laid out: which files are pictures, which kind they are of, and where their masks are."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+from edgerd.data.pictures import PICTURE_SUFFIXES
+from edgerd.errors import DatasetError
+from edgerd.paths import exists, is_file, is_folder, why_missing
+
+GOOD = "good"
+GOOD_NAMES = frozenset({GOOD, "ok", "normal"})
+"""What folders of good parts are called: MVTec's `good`, BTAD's `ok`, VisA's `Normal`, in small letters or large."""
+TRAIN, TEST, MASKS = "train", "test", "ground_truth"
+
+LAYOUTS = "a folder of pictures of good parts, or MVTec's layout with train/good and test/<defect>"
+_DOCUMENTS = frozenset({".csv", ".db", ".html", ".ini", ".json", ".md", ".pdf", ".txt", ".xml", ".yaml", ".yml"})
+"""Files beside pictures that nobody expects to be used."""
+_OWN_FILES = ("run.json", "bundle.json")
+"""In folders that edgerd itself has written."""
+_NAMED = 10
+
+
+def is_good(name: str) -> bool:
+    """Whether a folder's name says that good parts are in it."""
+    return name.lower() in GOOD_NAMES
+
+
+def entries(folder: Path) -> list[Path]:
+    """What lies in a folder, in natural order, without hidden names; empty where there is no folder.
+
+    Raises:
+        DatasetError: The folder cannot be read.
+    """
+    if not is_folder(folder):
+        return []
+    try:
+        return sorted((entry for entry in folder.iterdir() if not entry.name.startswith(".")), key=_natural)
+    except OSError as error:
+        raise DatasetError(
+            f"{folder} cannot be read: {error.strerror}.", expected="a readable folder", hint="Check its permissions."
+        ) from error
+
+
+def pictures_in(folder: Path) -> tuple[Path, ...]:
+    """The picture files right in a folder, in natural order.
+
+    A link that leads nowhere counts as a picture: whoever reads it finds out, and says so.
+
+    Raises:
+        DatasetError: The folder cannot be read.
+    """
+    return tuple(entry for entry in entries(folder) if _is_picture(entry))
+
+
+def folders_with_pictures(root: Path) -> list[Path]:
+    """The folders below `root` that hold pictures.
+
+    Raises:
+        DatasetError: A folder cannot be read.
+    """
+    return [folder for folder, inside in _walk(root) if folder != root and any(map(_is_picture, inside))]
+
+
+def good_folder_of(root: Path) -> Path:
+    """Where the good pictures of a data set are: in a folder of `train`, or in its own folder.
+
+    What decides is where pictures are: a plain folder of pictures may hold a folder that is called `test`.
+
+    Raises:
+        DatasetError: There is no such folder, or another layout.
+    """
+    if not is_folder(root):
+        raise DatasetError(why_missing(root, "folder"), expected=LAYOUTS, hint="Check the path.")
+    good_folders = [entry for entry in entries(root / TRAIN) if is_good(entry.name) and is_folder(entry)]
+    if len(good_folders) > 1:
+        names = " and ".join(entry.name for entry in good_folders)
+        raise DatasetError(
+            f"{root / TRAIN} has the folders {names}, and both names are of good parts.",
+            expected=f"one folder of good parts, {root / TRAIN / GOOD}",
+            hint="Put all good pictures into it, and remove the other.",
+        )
+    if good_folders:
+        return good_folders[0]
+    if not pictures_in(root) and any(is_folder(root / name) for name in (TRAIN, TEST, MASKS)):
+        raise DatasetError(
+            f"There is no folder {root / TRAIN / GOOD}.", expected=LAYOUTS, hint="Put the good pictures there."
+        )
+    return root
+
+
+def too_few_pictures(folder: Path, n: int) -> DatasetError:
+    """The error for a folder that should hold good pictures and holds `n`, 0 or 1; it says where there are more."""
+    inside = folders_with_pictures(folder)
+    if inside:
+        names = ", ".join(str(entry.relative_to(folder)) for entry in inside[:5])
+        more = f" and {len(inside) - 5} more" if len(inside) > 5 else ""
+        return DatasetError(
+            f"{folder} holds {n} pictures; there are more in its folders {names}{more}.",
+            expected=LAYOUTS,
+            hint=_which_folder(folder, inside),
+        )
+    if n == 1:
+        return DatasetError(
+            f"There is only one picture in {folder}.",
+            expected="pictures of several good parts, 50 and more train well",
+            hint="Add pictures of good parts.",
+        )
+    return DatasetError(
+        f"There are no pictures in {folder}.",
+        expected=f"{LAYOUTS}; files {', '.join(sorted(PICTURE_SUFFIXES))}",
+        hint="Check the path, or put pictures of good parts there.",
+    )
+
+
+def _which_folder(folder: Path, inside: Sequence[Path]) -> str:
+    """What to name instead of `folder`; an example only where there is no other choice."""
+    sets = [entry for entry in entries(folder) if any(is_good(one.name) for one in entries(entry / TRAIN))]
+    good = [entry for entry in inside if is_good(entry.name)]
+    only = sets if len(sets) == 1 else good if len(good) == 1 and not sets else []
+    if only:
+        return f"Name {only[0]} instead."
+    return "Name one of the data sets instead." if sets else "Name the folder that holds good parts, and only those."
+
+
+def masks_of(folder: Path, pictures: Sequence[Path]) -> dict[Path, Path] | None:
+    """Where each picture of a kind of defect has its mask; a picture that has none is left out.
+
+    For `007.png` that is `007_mask.png` (MVTec AD), `007.png` (BTAD, VisA), or all masks in the folder `007` (MVTec
+    LOCO); the suffix may be any of a picture.
+
+    Args:
+        folder: Where the masks of this kind are.
+        pictures: The pictures of this kind.
+
+    Returns:
+        Picture to mask, or to the folder with its masks; None where the kind has no masks at all.
+
+    Raises:
+        DatasetError: A folder cannot be read.
+    """
+    files = {entry.stem: entry for entry in reversed(pictures_in(folder)) if is_file(entry)}
+    folders = {entry.name: entry for entry in entries(folder) if pictures_in(entry)}
+    if not pictures_in(folder) and not folders:
+        return None
+    places = {
+        picture: files.get(f"{picture.stem}_mask") or files.get(picture.stem) or folders.get(picture.stem)
+        for picture in pictures
+    }
+    return {picture: place for picture, place in places.items() if place is not None}
+
+
+def unused_files(root: Path, used: Collection[Path]) -> tuple[str, ...]:
+    """What lies in a data folder and is not used, a sentence for each folder.
+
+    Hidden names, documents such as `readme.txt`, and runs and bundles of edgerd are not mentioned.
+
+    Args:
+        root: The data folder.
+        used: The files, and folders of masks, that are used.
+
+    Raises:
+        DatasetError: A folder cannot be read.
+    """
+    found = []
+    for folder, inside in _walk(root):
+        if folder in used:
+            continue
+        left = [entry for entry in inside if entry not in used and not is_folder(entry)]
+        counts = Counter(_kind_of_file(entry) for entry in left if entry.suffix.lower() not in _DOCUMENTS)
+        if counts:
+            what = " and ".join(f"{n} {kind if n == 1 else kind + 's'}" for kind, n in counts.items())
+            found.append(f"{what} in {folder}: not used")
+    more = [f"Files in {len(found) - _NAMED} more folders: not used"] if len(found) > _NAMED else []
+    return (*found[:_NAMED], *more)
+
+
+def _kind_of_file(entry: Path) -> str:
+    if not exists(entry):
+        return "link that leads nowhere" if entry.is_symlink() else "file that cannot be read"
+    return "picture" if _is_picture(entry) else f"{entry.suffix.lower() or 'other'} file"
+
+
+def _is_picture(entry: Path) -> bool:
+    return entry.suffix.lower() in PICTURE_SUFFIXES and (is_file(entry) or not exists(entry))
+
+
+def _walk(root: Path) -> Iterator[tuple[Path, list[Path]]]:
+    """Each folder from `root` on with what lies in it; links are followed, and no folder comes twice."""
+    seen: set[str] = set()
+    todo = [root]
+    while todo:
+        folder = todo.pop()
+        real = os.path.realpath(folder)
+        if real in seen or (folder != root and any(is_file(folder / name) for name in _OWN_FILES)):
+            continue
+        seen.add(real)
+        inside = entries(folder)
+        yield folder, inside
+        todo += [entry for entry in reversed(inside) if is_folder(entry)]
+
+
+def _natural(path: Path) -> tuple[list[str | int], str]:
+    """Sort key; the name itself decides between 1.png and 01.png."""
+    pieces = re.split(r"([0-9]+)", path.name)
+    return [int(piece) if index % 2 else piece for index, piece in enumerate(pieces)], path.name
