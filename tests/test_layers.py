@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "edgerd"
 
-BOTTOM = {"errors", "types", "manifest", "manifest_file", "tables", "storage"}
+BOTTOM = {"errors", "types", "redaction", "manifest", "manifest_file", "tables", "storage"}
 BASE = BOTTOM | {"bundle", "data"}
 DEVICE = BASE | {"cuda", "cameras", "sinks", "evaluation", "precision", "runtimes"}
 
@@ -16,6 +16,7 @@ MAY_IMPORT = {
     # the bottom: values, errors, records, nothing that computes
     "errors": set(),
     "types": set(),
+    "redaction": set(),
     "manifest": set(),
     "manifest_file": {"errors", "manifest"},
     "tables": {"errors"},
@@ -52,6 +53,7 @@ LIBRARY_ONLY_IN = {
     "pycuda": {"cuda"},
     "tensorrt": {"runtimes"},
     "openvino": {"runtimes"},
+    "av": {"cameras"},
     # for tests only
     "scipy": set(),
     "sklearn": set(),
