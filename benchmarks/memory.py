@@ -64,7 +64,7 @@ def main() -> None:
     ]
     after = [mb for n, mb in seen.items() if n >= _SETTLED]
     notes = [
-        f"{key.runtime} {key.precision}, {arguments.camera}, {summary.alerts} alerts, "
+        f"{key.runtime} {key.precision}, {summary.camera}, {summary.alerts} alerts, "
         f"{summary.elapsed_s:.0f} s. Largest against smallest after {_SETTLED} frames: "
         f"{100 * (max(after) / min(after) - 1):.2f} %.",
     ]

@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "edgerd"
 
-BOTTOM = {"errors", "types", "events", "paths", "manifest", "manifest_file", "tables", "storage"}
+BOTTOM = {"errors", "types", "events", "paths", "redaction", "manifest", "manifest_file", "tables", "storage"}
 BASE = BOTTOM | {"bundle", "data"}
 DEVICE = BASE | {"cuda", "cameras", "sinks", "evaluation", "precision", "runtimes"}
 
@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "errors": set(),
     "types": set(),
     "events": {"types"},
+    "redaction": set(),
     "manifest": set(),
     "paths": {"errors"},
     "manifest_file": {"errors", "manifest", "paths"},
@@ -54,6 +55,7 @@ LIBRARY_ONLY_IN = {
     "pycuda": {"cuda"},
     "tensorrt": {"runtimes"},
     "openvino": {"runtimes"},
+    "av": {"cameras"},
     # for tests only
     "scipy": set(),
     "sklearn": set(),

@@ -2,22 +2,25 @@
 
 A URI is one of
 
-    0, /dev/video0, device://0      a camera of this machine                                live
+    0, /dev/video0, device://0      a camera of this machine, or a link to one              live
     rtsp://..., http://...          a network camera                                        live
     csi://0?width=1280&height=720   a camera at a CSI connector of a Jetson                 live
     'gst://SOURCE ! ...'            a GStreamer pipeline that ends in raw video             live
-    part.mp4                        a video file
+    part.mp4, /dev/stdin            a video file, or a pipe with a video
     pictures/, 'pictures/*.png'     a folder or a glob of pictures, or one picture
     sample://ring?seed=3            sample parts, made as they are needed (`edgerd.cameras.sample`)
 
-A URI with a scheme picks the entry of the table with that name; the others are recognised by what they look like.
+A URI with a scheme picks the entry of the table with that name, in capitals as well. Of the others the file system says
+what they are: a device, a folder, a pipe or a file. Only a name that leads to nothing is judged by what it looks like.
 """
 
 from __future__ import annotations
 
 import glob
+import os
 import re
-from pathlib import Path
+import stat
+from pathlib import PurePath
 from typing import Final
 
 from edgerd.cameras.protocol import Camera, UnreadablePictureError
@@ -25,13 +28,13 @@ from edgerd.tables import load
 
 CAMERAS: Final = {
     "device": "edgerd.cameras.opencv:DeviceCamera",
-    "rtsp": "edgerd.cameras.opencv:StreamCamera",
-    "rtsps": "edgerd.cameras.opencv:StreamCamera",
-    "http": "edgerd.cameras.opencv:StreamCamera",
-    "https": "edgerd.cameras.opencv:StreamCamera",
+    "rtsp": "edgerd.cameras.ffmpeg:StreamCamera",
+    "rtsps": "edgerd.cameras.ffmpeg:StreamCamera",
+    "http": "edgerd.cameras.ffmpeg:StreamCamera",
+    "https": "edgerd.cameras.ffmpeg:StreamCamera",
     "csi": "edgerd.cameras.gstreamer:CsiCamera",
     "gst": "edgerd.cameras.gstreamer:GStreamerCamera",
-    "video": "edgerd.cameras.opencv:VideoFile",
+    "video": "edgerd.cameras.ffmpeg:VideoFile",
     "files": "edgerd.cameras.files:FilesCamera",
     "sample": "edgerd.cameras.sample:SampleCamera",
 }
@@ -50,6 +53,9 @@ def open_camera(uri: str) -> Camera:
         InputError: The URI means nothing, or names a folder or glob without pictures.
         CameraError: The device, stream or video does not open.
     """
+    scheme, separator, rest = uri.partition("://")
+    if separator:
+        uri = f"{scheme.lower()}{separator}{rest}"
     camera: Camera = load(CAMERAS, camera_kind(uri), "camera")(uri)
     return camera
 
@@ -59,12 +65,33 @@ def camera_kind(uri: str) -> str:
     scheme, separator, _ = uri.partition("://")
     if separator:
         return scheme.lower()
-    if uri.isdecimal() or re.fullmatch(r"/dev/video\d+", uri):
+    if uri.isdecimal():
         return "device"
+    mode = _mode(uri)
+    if mode is None:
+        return _kind_of_missing(uri)
+    if stat.S_ISCHR(mode):
+        return "device"
+    is_picture = not stat.S_ISFIFO(mode) and _is_named_as_picture(uri)
+    return "files" if stat.S_ISDIR(mode) or is_picture else "video"
+
+
+def _mode(path: str) -> int | None:
+    """What the file system says that a path leads to, through links; None where it leads to nothing."""
+    try:
+        return os.stat(path).st_mode  # noqa: PTH116 -- the text may be anything, and longer than a Path takes
+    except (OSError, ValueError):
+        return None
+
+
+def _kind_of_missing(uri: str) -> str:
+    if re.fullmatch(r"/dev/(video\d+|v4l/.*)", uri):
+        return "device"
+    return "files" if _is_named_as_picture(uri) or glob.has_magic(uri) else "video"
+
+
+def _is_named_as_picture(uri: str) -> bool:
     # Here, because it brings OpenCV, and a list of the table's names should not.
     from edgerd.data.pictures import PICTURE_SUFFIXES
 
-    path = Path(uri)
-    if path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES or (glob.has_magic(uri) and not path.exists()):
-        return "files"
-    return "video"
+    return PurePath(uri).suffix.lower() in PICTURE_SUFFIXES

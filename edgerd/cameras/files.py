@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
+import shlex
+import stat
 import time
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
@@ -81,27 +84,45 @@ def _entries(folder: Path) -> list[Path]:
         ) from error
 
 
-def _hint(path: Path) -> str:
-    suffix = next((file.suffix for file in path.rglob("*") if file.suffix.lower() in PICTURE_SUFFIXES), None)
+def _hint(address: str) -> str:
+    names = (name for _, _, names in os.walk(address) for name in names)
+    suffix = next((suffix for name in names if (suffix := PurePath(name).suffix).lower() in PICTURE_SUFFIXES), None)
     if suffix is None:
         return "Name a folder of pictures, or a pattern in quotation marks: --camera 'parts/*.png'"
-    return f"There are some in the folders below it: --camera '{path / '**' / ('*' + suffix)}'"
+    return f"There are some in the folders below it: --camera {shlex.quote(f'{address}/**/*{suffix}')}"
 
 
 def _picture_paths(address: str) -> list[Path]:
-    path = Path(address)
-    if path.is_dir():
-        candidates = [file for file in _entries(path) if not file.name.startswith(".")]
-    elif path.exists():
-        candidates = [path]
+    if os.path.isdir(address):  # noqa: PTH112 -- a Path raises where a folder above may not be entered
+        candidates = [file for file in _entries(Path(address)) if not file.name.startswith(".")]
+    elif os.path.exists(address):  # noqa: PTH110
+        candidates = [Path(address)]
     else:
         # Path.glob takes no absolute patterns.
-        candidates = [Path(name) for name in glob.glob(address, recursive=True)]  # noqa: PTH207
-    pictures = [file for file in candidates if file.suffix.lower() in PICTURE_SUFFIXES and file.is_file()]
+        candidates = [Path(name) for name in glob.glob(_pattern(address), recursive=True)]  # noqa: PTH207
+    pictures = [file for file in candidates if file.suffix.lower() in PICTURE_SUFFIXES and _may_be_file(file)]
     if not pictures:
         raise DatasetError(
             f"There are no pictures at {address}.",
             expected=f"files that end in {', '.join(sorted(PICTURE_SUFFIXES))}",
-            hint=_hint(path),
+            hint=_hint(address),
         )
     return sorted(pictures, key=natural_key)
+
+
+def _may_be_file(path: Path) -> bool:
+    """True for files, and for links that lead nowhere: that these cannot be read is said when their turn comes."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return True
+
+
+def _pattern(address: str) -> str:
+    """The pattern in an address, whose folders may have brackets in their names that mean themselves."""
+    parts = PurePath(address).parts
+    for n in range(len(parts) - 1, 0, -1):
+        folder = PurePath(*parts[:n])
+        if os.path.isdir(folder):  # noqa: PTH112
+            return str(PurePath(glob.escape(str(folder)), *parts[n:]))
+    return address

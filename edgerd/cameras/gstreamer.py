@@ -10,24 +10,28 @@ from __future__ import annotations
 import os
 import select
 import shlex
-import threading
 import time
 from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from edgerd.cameras.closing import Handle
 from edgerd.cameras.gstreamer_process import FORMATS, PROGRAM, PipelineProcess, VideoCaps
-from edgerd.cameras.opencv import without_password
 from edgerd.cameras.protocol import LIVE_TIMEOUT_S, silent_camera
 from edgerd.errors import CameraError, InputError
+from edgerd.redaction import pipeline_without_secrets, without_secrets
 from edgerd.types import Frame, UInt8Array
 
 _POLL_S = 0.1
 
 
 class GStreamerCamera:
-    """The frames of a pipeline, live.
+    """The frames of a pipeline, live: one that ends is lost.
+
+    A frame's bytes do not say how wide it is, and what the pipeline says of that comes another way, sooner or later
+    than they do. So the pipeline must not be able to change it: it is started once to learn what it gives, then again
+    with exactly that demanded of it. One whose last element states format, width and height is started once.
 
     Args:
         uri: `gst://` and a pipeline as `gst-launch-1.0` takes it, up to raw video in NV12, YUY2, BGR or GRAY8.
@@ -45,23 +49,22 @@ class GStreamerCamera:
     _needs = ""
 
     def __init__(self, uri: str, timeout_s: float = LIVE_TIMEOUT_S) -> None:
-        self.uri = without_password(uri)
+        self.uri = without_secrets(uri)
         self._timeout_s = timeout_s
         self._number = 0
-        self._reading = threading.Lock()
-        self._closed = threading.Event()
-        self._process = PipelineProcess(self._elements(uri))
-        try:
-            self._caps = self._agreed()
-        except BaseException:
+        elements = self._elements(uri)
+        self._start(elements, None)
+        self._caps = self._agreed()
+        if not self._is_settled(elements):
             self.close()
-            raise
+            self._start(elements, self._caps)
+            self._agreed()
 
     def read(self) -> Frame | None:
-        """The next frame; None at the end of the pipeline's source, and once closed.
+        """The next frame; None once closed.
 
         Raises:
-            CameraError: Nothing came in time, the pipeline failed, or gives other frames than at first.
+            CameraError: Nothing came in time, the pipeline ended or failed, or gives other frames than at first.
         """
         return self.read_into(np.empty(self._caps.shape, np.uint8))
 
@@ -69,16 +72,13 @@ class GStreamerCamera:
         """See `FillingCamera.read_into`."""
         if buffer.shape != self._caps.shape:
             return self.read()
-        with self._reading:
-            times = None if self._closed.is_set() else self._fill(buffer.data.cast("B"))
-        if self._closed.is_set():
-            self.close()  # the pipe, which is not closed under a read
+        with self._handle.reading():
+            times = None if self._handle.closed.is_set() else self._fill(buffer.data.cast("B"))
+        if self._handle.closed.is_set():
             return None
         if times is None:
             self._process.join()
-            if self._process.complaint:
-                raise self._unusable("has ended")
-            return None
+            raise self._unusable("has ended")
         if self._process.has_changed:
             raise self._unusable(f"no longer gives {self._caps}")
         number, self._number = self._number, self._number + 1
@@ -93,19 +93,28 @@ class GStreamerCamera:
 
     def close(self) -> None:
         """End the pipeline; a read in another thread returns None."""
-        self._closed.set()
+        self._handle.closed.set()
         self._process.interrupt()
-        if self._reading.acquire(blocking=False):
-            self._process.close_pipe()
-            self._reading.release()
+        self._handle.close()
         self._process.join()
+
+    def _start(self, elements: list[str], caps: VideoCaps | None) -> None:
+        self._process = PipelineProcess(elements, caps)
+        self._handle = Handle(self._process.close_pipe)
+
+    def _is_settled(self, elements: list[str]) -> bool:
+        """Whether the pipeline itself says what it gives, so that it cannot give anything else."""
+        last = elements[-1]
+        return last.startswith("video/x-raw") and all(f"{name}=" in last for name in ("format", "width", "height"))
 
     def _elements(self, uri: str) -> list[str]:
         """The pipeline of a URI."""
         try:
             elements = shlex.split(uri.partition("://")[2])
         except ValueError as error:
-            raise InputError(f"{uri} cannot be read: {error}.", hint="Close the quotation marks.") from error
+            raise InputError(
+                f"{without_secrets(uri)} cannot be read: {error}.", hint="Close the quotation marks."
+            ) from error
         if not elements:
             raise InputError(
                 f"{uri} names no pipeline.",
@@ -115,6 +124,14 @@ class GStreamerCamera:
         return elements
 
     def _agreed(self) -> VideoCaps:
+        """What the pipeline gives, once its elements have agreed on it; closes it where they do not."""
+        try:
+            return self._awaited_caps()
+        except BaseException:
+            self.close()
+            raise
+
+    def _awaited_caps(self) -> VideoCaps:
         if not self._process.agreed.wait(self._timeout_s):
             raise silent_camera(self.uri, self._timeout_s)
         if self._process.caps is None:
@@ -127,7 +144,7 @@ class GStreamerCamera:
         deadline = time.monotonic() + self._timeout_s
         while left:
             if not select.select([self._process.pipe], [], [], _POLL_S)[0]:
-                if self._closed.is_set():
+                if self._handle.closed.is_set():
                     return None
                 if time.monotonic() >= deadline:
                     raise silent_camera(self.uri, self._timeout_s)
@@ -142,9 +159,9 @@ class GStreamerCamera:
     def _unusable(self, how: str) -> CameraError:
         by_hand = " ".join(element if element == "!" else shlex.quote(element) for element in self._process.elements)
         return CameraError(
-            f"{self.uri} {how}: {self._process.complaint or 'it gives no video'}.",
-            expected=f"raw video of one size, in one of {', '.join(FORMATS)}",
-            hint=f"Try it by hand: {PROGRAM} {by_hand} ! fakesink{self._needs}",
+            f"{self.uri} {how}: {without_secrets(self._process.complaint) or 'it gives no video'}.",
+            expected=f"raw video of one size, in one of {', '.join(FORMATS)}, until it is stopped",
+            hint=f"Try it by hand: {PROGRAM} {pipeline_without_secrets(by_hand)} ! fakesink{self._needs}",
         )
 
 
@@ -173,6 +190,9 @@ class CsiCamera(GStreamerCamera):
         MissingDependencyError: As `GStreamerCamera`.
         CameraError: As `GStreamerCamera`.
     """
+
+    def _is_settled(self, elements: list[str]) -> bool:  # noqa: ARG002 -- they are ours, and state the sensor's mode
+        return True
 
     _needs = (
         "\nnvarguscamerasrc and nvvidconv are JetPack's (nvidia-l4t-gstreamer); a container also needs "

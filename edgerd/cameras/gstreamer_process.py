@@ -57,6 +57,12 @@ class VideoCaps:
         row_bytes = self.shape[1] * (self.shape[2] if len(self.shape) == 3 else 1)
         return row_bytes % 4 != 0 or (self.pixel_format is PixelFormat.NV12 and self.height % 2 != 0)
 
+    @property
+    def demand(self) -> str:
+        """As an element of a pipeline, which then gives nothing else."""
+        name = next(name for name, pixel_format in FORMATS.items() if pixel_format is self.pixel_format)
+        return f"video/x-raw,format=(string){name},width=(int){self.width},height=(int){self.height}"
+
     def __str__(self) -> str:
         return f"{self.width}x{self.height} {self.pixel_format.value}"
 
@@ -66,6 +72,7 @@ class PipelineProcess:
 
     Args:
         elements: What `gst-launch-1.0` takes, up to raw video.
+        demanded: What it must give, or fail; None for whatever it gives first.
 
     Attributes:
         elements: As given.
@@ -79,7 +86,7 @@ class PipelineProcess:
         MissingDependencyError: GStreamer's tools are not installed.
     """
 
-    def __init__(self, elements: Sequence[str]) -> None:
+    def __init__(self, elements: Sequence[str], demanded: VideoCaps | None = None) -> None:
         program = shutil.which(PROGRAM)
         if program is None:
             raise MissingDependencyError(
@@ -95,7 +102,8 @@ class PipelineProcess:
         self.pipe, theirs = os.pipe()
         with contextlib.suppress(OSError, AttributeError):  # the default is smaller, no less right
             fcntl.fcntl(self.pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-        sink = ("!", "fdsink", f"name={_SINK}", f"fd={theirs}", "sync=false")
+        demand = () if demanded is None else ("!", demanded.demand)
+        sink = (*demand, "!", "fdsink", f"name={_SINK}", f"fd={theirs}", "sync=false")
         try:
             self._process = subprocess.Popen(  # noqa: S603
                 [program, "--verbose", *self.elements, *sink],
@@ -147,8 +155,8 @@ class PipelineProcess:
                 elif complaint := _ERROR.match(line):
                     self.complaint = self.complaint or complaint[1].rstrip(".\n")
         code = self._process.wait()
-        if code < 0 and code != -signal.SIGINT:
-            self.complaint = self.complaint or f"{PROGRAM} was ended by signal {-code}"
+        if not self.complaint and not self._is_interrupted:
+            self.complaint = _last_words(code)
         self.agreed.set()
 
     def _take(self, text: str) -> None:
@@ -165,3 +173,9 @@ class PipelineProcess:
         else:
             self.caps = caps
         self.agreed.set()
+
+
+def _last_words(code: int) -> str:
+    if code < 0:
+        return f"{PROGRAM} was ended by signal {-code}"
+    return f"{PROGRAM} ended with exit code {code}" if code else "its source gives no more frames"

@@ -12,7 +12,7 @@ LIVE_TIMEOUT_S = 5.0
 
 
 class UnreadablePictureError(PictureError):
-    """One picture among others that cannot be read; the camera can be read on.
+    """One picture among others that cannot be read, or a frame that arrived damaged; the camera can be read on.
 
     Attributes:
         frame: What is known of it: number, source and times. Its data is empty: uint8 (0, 0, 3).
@@ -26,8 +26,12 @@ class UnreadablePictureError(PictureError):
 class Camera(Protocol):
     """An open source of frames. One thread reads it.
 
+    A read has four outcomes, and no camera may turn one into another, because that is how defective parts pass: a
+    frame; a frame that arrived damaged (UnreadablePictureError); a source that was lost (CameraError); and the end
+    (None), which only files and other finite sources have. A live camera that ends is lost.
+
     Attributes:
-        uri: As it was asked for; a password in it is replaced by `***`.
+        uri: As it was asked for; secrets in it are replaced by `***` (`edgerd.redaction`).
         live: True where frames come whether they are wanted or not: the newest one counts, old ones may be dropped.
             False for files: every frame counts.
         fixed_size: True where all frames have one size (a device, a stream, a video), so that another size means that
@@ -41,14 +45,14 @@ class Camera(Protocol):
     n_frames: int | None
 
     def read(self) -> Frame | None:
-        """The next frame, or None at the end of a file or folder.
+        """The next frame; None at the end of a file or folder, and once closed.
 
         A live camera waits for it, for `LIVE_TIMEOUT_S` at most.
 
         Raises:
-            CameraError: The camera was lost, or nothing came in time.
-            UnreadablePictureError: This one picture cannot be read. It counts as a frame, and the next call goes on
-                with the one after it. Only cameras that are not live raise it.
+            CameraError: The source was lost, or nothing came in time.
+            UnreadablePictureError: This one picture cannot be read, or arrived damaged. It counts as a frame, and the
+                next call goes on with the one after it.
         """
         ...
 
@@ -80,3 +84,33 @@ def silent_camera(uri: str, silence_s: float) -> CameraError:
         expected="a frame",
         hint="Check its power, its cable or network, and whether another program took it; then start again.",
     )
+
+
+def lost_camera(uri: str, why: str, n_frames: int) -> CameraError:
+    """The error of a source that cannot be read on.
+
+    Args:
+        uri: As it may be shown.
+        why: What the driver says.
+        n_frames: Frames that came before.
+    """
+    return CameraError(
+        f"{uri} was lost after {n_frames} frames: {why.rstrip('.').lower()}.",
+        expected="frames until the run is stopped, or to the end of the file",
+        hint="Check the camera, its cable or network, or the disk; then start again.",
+    )
+
+
+def damaged_frame(frame: Frame, reason: str) -> UnreadablePictureError:
+    """The error of a frame that arrived damaged.
+
+    Args:
+        frame: Without data, as `UnreadablePictureError.frame` describes.
+        reason: What is wrong with it.
+    """
+    error = PictureError(
+        f"Frame {frame.number} of {frame.source} is damaged: {reason}.",
+        expected="a whole frame",
+        hint="Check the camera's cable and network, or copy the file again.",
+    )
+    return UnreadablePictureError(error, frame)

@@ -105,8 +105,6 @@ class SizeGuard:
     """For cameras and videos: a frame of another size than the first means that somebody changed something.
 
     It could be resized and judged, but the part would have another scale, and the score would mean nothing.
-
-    Streams and videos that FFmpeg reads never show it: OpenCV scales their frames to the size of the first.
     """
 
     def __init__(self) -> None:

@@ -1,77 +1,11 @@
-"""Video files, a network camera, and devices that are not there."""
+"""Cameras of this machine: none is there, and a driver in place of OpenCV's."""
 
 from __future__ import annotations
 
-import threading
-import time
-from pathlib import Path
-
-import cv2
-import numpy as np
 import pytest
 
-from edgerd.cameras.opencv import DeviceCamera, StreamCamera, VideoFile, without_password
+from edgerd.cameras.opencv import DeviceCamera
 from edgerd.errors import CameraError
-
-
-def write_mjpeg(path: Path, n_frames: int) -> bytes:
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, (64, 48))
-    noise = np.random.default_rng(0)
-    for _ in range(n_frames):
-        writer.write(noise.integers(0, 256, (48, 64, 3), dtype=np.uint8))
-    writer.release()
-    return path.read_bytes()
-
-
-def test_video_gives_every_frame_in_order_and_ends(video: Path) -> None:
-    camera = VideoFile(str(video))
-    frames = [frame for frame in iter(camera.read, None) if frame]
-    assert len(frames) == camera.n_frames == 20
-    assert [frame.number for frame in frames] == list(range(20))
-    assert [round(frame.data.mean(), -1) for frame in frames] == [10 * number for number in range(20)]
-    assert not camera.live
-    assert camera.read() is None
-
-
-def test_video_writes_to_memory_that_fits_and_makes_its_own_otherwise(video: Path) -> None:
-    camera = VideoFile(str(video))
-    fitting, other = np.zeros((48, 64, 3), np.uint8), np.zeros((20, 64, 3), np.uint8)
-    for number in range(3):
-        frame = camera.read_into(fitting)
-        assert frame is not None
-        assert frame.data.ctypes.data == fitting.ctypes.data
-        assert round(fitting.mean(), -1) == 10 * number
-    frame = camera.read_into(other)
-    assert frame is not None
-    assert frame.data.shape == (48, 64, 3)
-    assert not other.any()
-    assert round(camera.read().data.mean(), -1) == 40
-    assert round(fitting.mean(), -1) == 20
-
-
-def test_video_cut_short_ends_early_but_says_how_many_there_should_be(tmp_path: Path) -> None:
-    path = tmp_path / "cut.mkv"
-    content = write_mjpeg(path, 40)
-    path.write_bytes(content[: len(content) // 2])
-    camera = VideoFile(str(path))
-    n_read = sum(1 for _ in iter(camera.read, None))
-    assert camera.n_frames == 40
-    assert 0 < n_read < 40
-
-
-def test_video_without_one_whole_frame_is_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "head.mkv"
-    path.write_bytes(write_mjpeg(path, 20)[:2000])
-    with pytest.raises(CameraError, match=r"head\.mkv cannot be decoded"):
-        VideoFile(str(path)).read()
-
-
-@pytest.mark.parametrize("content", [b"", b"this is a text", b"\x00\x00\x00\x18ftypmp42" + b"\xff" * 4000])
-def test_file_that_is_no_video_is_an_error(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "broken.mp4"
-    path.write_bytes(content)
-    with pytest.raises(CameraError, match=r"broken\.mp4 cannot be decoded as a video"):
-        VideoFile(str(path))
 
 
 def test_device_that_is_not_there_says_what_to_check(capfd: pytest.CaptureFixture[str]) -> None:
@@ -79,51 +13,3 @@ def test_device_that_is_not_there_says_what_to_check(capfd: pytest.CaptureFixtur
         DeviceCamera("93")
     assert "/dev/video" in str(caught.value)
     assert capfd.readouterr().err == ""
-
-
-def test_stream_that_nobody_serves_is_an_error_without_its_password() -> None:
-    with pytest.raises(CameraError, match="does not open") as caught:
-        StreamCamera("rtsp://admin:secret@127.0.0.1:9/live", timeout_s=1)
-    assert "secret" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("uri", "shown"),
-    [
-        ("rtsp://admin:secret@10.0.0.3:554/live", "rtsp://admin:***@10.0.0.3:554/live"),
-        ("rtsp://:secret@10.0.0.3/live", "rtsp://:***@10.0.0.3/live"),
-        ("rtsp://admin:p@ss@10.0.0.3/live", "rtsp://admin:***@10.0.0.3/live"),
-        ("http://10.0.0.3:8080/a:b@c", "http://10.0.0.3:8080/a:b@c"),
-    ],
-)
-def test_password_is_not_shown(uri: str, shown: str) -> None:
-    assert without_password(uri) == shown
-
-
-def test_network_camera_that_falls_silent_is_lost(network_camera: str) -> None:
-    camera = StreamCamera(network_camera, timeout_s=1.0)
-    assert camera.live
-    frames = iter(camera.read, None)
-    for _ in range(10):
-        next(frames)
-    with pytest.raises(CameraError, match="has delivered no frame for 1 s"):
-        list(frames)
-    camera.close()
-
-
-def test_network_camera_can_be_closed_while_its_read_blocks(network_camera: str) -> None:
-    camera = StreamCamera(network_camera, timeout_s=1.0)
-    outcome: list[object] = []
-
-    def read_to_the_end() -> None:
-        while (frame := camera.read()) is not None:
-            outcome.append(frame.number)
-        outcome.append("end")
-
-    reader = threading.Thread(target=read_to_the_end)
-    reader.start()
-    while len(outcome) < 10:
-        time.sleep(0.01)
-    camera.close()
-    reader.join(timeout=10)
-    assert outcome[-1] == "end"

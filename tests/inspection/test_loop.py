@@ -16,8 +16,8 @@ import pytest
 from inspection_parts import BLACK, DEFECTIVE, GOOD, THRESHOLD, make_bundle, picture
 
 from edgerd.cameras.fake import FakeCamera
+from edgerd.cameras.ffmpeg import VideoFile
 from edgerd.cameras.files import FilesCamera
-from edgerd.cameras.opencv import VideoFile
 from edgerd.cameras.sample import SampleCamera
 from edgerd.errors import CameraError, SpecError, StorageError
 from edgerd.inspection.decision import StreamPolicy

@@ -1,0 +1,260 @@
+"""Cameras that FFmpeg reads, through PyAV: network streams and video files.
+
+docs/decisions/pyav.md says why not through OpenCV, which reads them too.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+import time
+from collections import deque
+from typing import Any
+
+import av
+import numpy as np
+
+from edgerd.cameras.closing import Handle
+from edgerd.cameras.ffmpeg_decoder import BgrConverter, Damage, Decoded, StrictDecoder, what_is_wrong
+from edgerd.cameras.pipe import opened_pipe
+from edgerd.cameras.protocol import LIVE_TIMEOUT_S, damaged_frame, lost_camera, silent_camera
+from edgerd.errors import CameraError
+from edgerd.redaction import without_secrets
+from edgerd.types import Frame, UInt8Array
+
+_NO_PIXELS = np.empty((0, 0, 3), np.uint8)
+_MAX_ERRORS = 50
+"""So many in a row, of a demuxer that looks for the next whole packet, and the source is lost."""
+
+
+class _FFmpegCamera:
+    """What both have in common: packets are read and decoded, one frame or damaged frame comes out after the other."""
+
+    live: bool
+    fixed_size = True
+    n_frames: int | None = None
+
+    def __init__(self, uri: str, container: av.container.InputContainer, timeout_s: float = math.inf) -> None:
+        self.uri = without_secrets(uri)
+        self._timeout_s = timeout_s
+        self._container = container
+        self._packets = container.demux(video=0)
+        self._decoder = StrictDecoder(container.streams.video[0].codec_context)
+        self._converter = BgrConverter()
+        self._decoded: deque[Decoded] = deque()
+        self._number = 0
+        self._n_errors = 0
+        self._handle = Handle(self._release)
+        self._captured_at, self._captured_monotonic_s = time.time(), time.monotonic()
+
+    def read(self) -> Frame | None:
+        """The next frame; None once closed, and at the end of a file.
+
+        Raises:
+            CameraError: The source was lost: the error says how many frames came before. Of a live one that is its end
+                as well, and its silence. Of a file it is also that not one frame is whole.
+            UnreadablePictureError: This frame arrived damaged; the next call goes on with the one after it.
+        """
+        return self._read(None)
+
+    def read_into(self, buffer: UInt8Array) -> Frame | None:
+        """See `FillingCamera.read_into`."""
+        return self._read(buffer)
+
+    def close(self) -> None:
+        """Let go: now, or where another thread is reading, as soon as its read returns."""
+        self._handle.close()
+
+    def _read(self, buffer: UInt8Array | None) -> Frame | None:
+        with self._handle.reading():
+            try:
+                decoded = self._next()
+            except CameraError:
+                if not self._handle.closed.is_set():  # else nobody waits for a frame any more
+                    raise
+                decoded = None
+            return None if decoded is None else self._frame(decoded, buffer)
+
+    def _next(self) -> Decoded | None:
+        deadline = time.monotonic() + self._timeout_s
+        while not self._handle.closed.is_set():
+            if self._decoded:
+                return self._decoded.popleft()
+            if not self._decode_next():
+                self._at_end()
+                break
+            if not self._decoded and time.monotonic() > deadline:
+                raise silent_camera(self.uri, self._timeout_s)
+        return None
+
+    def _frame(self, decoded: Decoded, buffer: UInt8Array | None) -> Frame:
+        frame = Frame(
+            data=_NO_PIXELS if isinstance(decoded, Damage) else self._converter.convert(decoded, buffer),
+            number=self._number,
+            captured_at=self._captured_at,
+            captured_monotonic_s=self._captured_monotonic_s,
+            source=self.uri,
+        )
+        self._number += 1
+        if isinstance(decoded, Damage):
+            raise damaged_frame(frame, decoded.reason)
+        return frame
+
+    def _decode_next(self) -> bool:
+        """Read and decode a packet; False where there is none any more."""
+        try:
+            packet = next(self._packets)
+        except StopIteration:
+            return False
+        except av.error.ExitError as error:  # what PyAV raises when the time is over
+            raise silent_camera(self.uri, self._timeout_s) from error
+        except av.error.InvalidDataError as error:
+            self._count_error(error)
+        except av.FFmpegError as error:
+            raise lost_camera(self.uri, what_is_wrong(error), self._number) from error
+        else:
+            self._n_errors = 0
+            self._captured_at, self._captured_monotonic_s = time.time(), time.monotonic()
+            self._take(packet)
+        return True
+
+    def _count_error(self, error: av.error.InvalidDataError) -> None:
+        self._n_errors += 1
+        if self._n_errors == 1:
+            self._decoded.append(Damage("what came is no packet of the stream"))
+        elif self._n_errors > _MAX_ERRORS:
+            raise lost_camera(self.uri, what_is_wrong(error), self._number) from error
+        self._packets = self._container.demux(video=0)  # an iterator that raised has ended
+
+    def _take(self, packet: av.Packet[Any]) -> None:
+        if packet.size:
+            self._decoded.extend(self._decoder.decode(packet))
+        elif packet.dts is None:  # what PyAV puts at the end, for the pictures that the decoder still holds
+            self._decoded.extend(self._decoder.decode(None))
+        else:
+            self._decoded.append(Damage("the file holds nothing in its place"))
+
+    def _at_end(self) -> None:
+        """Raise CameraError where the source should not end, or not like this."""
+        raise NotImplementedError
+
+    def _release(self) -> None:
+        self._container.close()
+
+
+class StreamCamera(_FFmpegCamera):
+    """A network camera.
+
+    Args:
+        uri: `rtsp://...` or `http://...`.
+        timeout_s: How long it may take to connect, and stay silent.
+
+    Raises:
+        CameraError: It does not open.
+    """
+
+    live = True
+
+    def __init__(self, uri: str, timeout_s: float = LIVE_TIMEOUT_S) -> None:
+        self._has_begun = False
+        options = {
+            "rtsp_transport": "tcp",  # over UDP parts of frames get lost
+            # What FFmpeg may look at to learn about the stream; by default as long as may pass before it gives up.
+            "analyzeduration": f"{round(timeout_s * 0.5e6)}",
+        }
+        try:
+            container = av.open(uri, "r", options=options, timeout=(timeout_s, timeout_s))
+        except av.FFmpegError as error:
+            raise _does_not_open(uri, _why(error), timeout_s) from error
+        if not container.streams.video:
+            container.close()
+            raise _does_not_open(uri, "it has no video", timeout_s)
+        super().__init__(uri, container, timeout_s)
+
+    def _take(self, packet: av.Packet[Any]) -> None:
+        # One that is joined between two key frames begins with the next of them; before it nothing can be decoded.
+        self._has_begun = self._has_begun or packet.is_keyframe
+        if self._has_begun:
+            super()._take(packet)
+
+    def _at_end(self) -> None:
+        raise lost_camera(self.uri, "the other side ended the stream", self._number)
+
+
+class VideoFile(_FFmpegCamera):
+    """A video file, every frame of it; or a pipe through which one comes.
+
+    Args:
+        uri: Path, or `video://PATH`.
+
+    Raises:
+        CameraError: There is no such file, or it is not a video.
+    """
+
+    live = False
+
+    def __init__(self, uri: str) -> None:
+        path = uri.removeprefix("video://")
+        self._n_whole = 0
+        self._pipe = opened_pipe(uri, path)
+        try:
+            # With its protocol, so that a colon in a file's name is no protocol's end.
+            container = av.open(self._pipe or f"file:{path}", "r")
+        except av.FFmpegError as error:
+            if self._pipe:
+                self._pipe.close()
+            raise _broken_video(uri, what_is_wrong(error)) from error
+        if not container.streams.video:
+            container.close()
+            raise _broken_video(uri, "it holds no video")
+        super().__init__(uri, container)
+        self.n_frames = _announced_frames(container)
+
+    def close(self) -> None:
+        """Let go: now, or where another thread is reading, as soon as its read returns."""
+        super().close()
+        if self._pipe:
+            self._pipe.end()
+
+    def _frame(self, decoded: Decoded, buffer: UInt8Array | None) -> Frame:
+        self._n_whole += not isinstance(decoded, Damage)
+        return super()._frame(decoded, buffer)
+
+    def _at_end(self) -> None:
+        if self._n_whole == 0:
+            raise _broken_video(self.uri, "not one of its frames is whole")
+
+    def _release(self) -> None:
+        super()._release()
+        if self._pipe:
+            self._pipe.close()
+
+
+def _announced_frames(container: av.container.InputContainer) -> int | None:
+    """What the file says of its length; None where it does not."""
+    stream = container.streams.video[0]
+    if stream.frames:
+        return stream.frames
+    if container.duration is None or stream.average_rate is None:
+        return None
+    return round(container.duration / av.time_base * stream.average_rate) or None
+
+
+def _does_not_open(uri: str, reason: str, timeout_s: float) -> CameraError:
+    return CameraError(
+        f"{without_secrets(uri)} does not open: {reason}.",
+        expected=f"a video stream that answers within {timeout_s:g} s",
+        hint="Check address, port, path, user and password with another player, such as ffplay.",
+    )
+
+
+def _broken_video(uri: str, reason: str) -> CameraError:
+    return CameraError(
+        f"{uri} cannot be decoded as a video: {reason}.",
+        expected="a video file with at least one whole frame",
+        hint=f"ffprobe {shlex.quote(uri)}   says what is in it; copy or record it again.",
+    )
+
+
+def _why(error: av.FFmpegError) -> str:
+    return "it does not answer" if isinstance(error, av.error.ExitError) else what_is_wrong(error)

@@ -1,0 +1,76 @@
+"""A video that comes through a named pipe or standard input."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import stat
+import threading
+
+from edgerd.errors import CameraError
+from edgerd.redaction import without_secrets
+
+_POLL_S = 0.1
+
+
+class Pipe:
+    """A pipe as PyAV reads a file that it cannot seek in.
+
+    FFmpeg's own read of a pipe does not return before something comes, not even on Ctrl-C.
+
+    Args:
+        path: Of the pipe. Opening waits until somebody opens its other end.
+
+    Raises:
+        OSError: It may not be read.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._file = open(path, "rb", buffering=0)  # noqa: SIM115, PTH123 -- `close` closes it
+        self._ended = threading.Event()
+
+    def read(self, n: int) -> bytes:
+        """At most `n` bytes, as soon as there are some; none at the end."""
+        while not self._ended.is_set():
+            if select.select([self._file], [], [], _POLL_S)[0]:
+                return self._file.read(n)
+        return b""
+
+    def end(self) -> None:
+        """Let a read that waits in another thread come to its end."""
+        self._ended.set()
+
+    def close(self) -> None:
+        """Let go of the pipe; not while it is read."""
+        self._file.close()
+
+
+def opened_pipe(uri: str, path: str) -> Pipe | None:
+    """The pipe that a path leads to; None where it leads to a file.
+
+    Args:
+        uri: As it was typed, for the error.
+        path: The path in it.
+
+    Raises:
+        CameraError: There is nothing, it may not be read, or it is a folder.
+    """
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 -- nothing here may be a Path: the text may be anything
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        return Pipe(path) if stat.S_ISFIFO(mode) else None
+    except PermissionError as error:
+        raise CameraError(
+            f"{without_secrets(uri)} may not be read: {error.strerror}.",
+            expected="a video file that this user may read",
+            hint="Check its permissions, and those of the folders above it.",
+        ) from error
+    except (OSError, ValueError) as error:
+        raise CameraError(
+            f"There is no camera or file {without_secrets(uri)}.",
+            expected="0, /dev/video0, csi://0, rtsp://..., http://..., gst://..., a video file, a folder or "
+            "glob of pictures, or sample://",
+            hint="A pipeline begins with gst://" if " ! " in uri else "Check the spelling and the working directory.",
+        ) from error
