@@ -55,7 +55,7 @@ LIBRARY_ONLY_IN = {
     "pycuda": {"cuda"},
     "tensorrt": {"runtimes"},
     "openvino": {"runtimes"},
-    "av": {"cameras"},
+    "av": {"cameras", "cli"},
     # for tests only
     "scipy": set(),
     "sklearn": set(),

@@ -15,7 +15,6 @@ import click
 
 from edgerd.bundle import Bundle, find_bundle
 from edgerd.cameras import Camera, open_camera
-from edgerd.cameras.opencv import without_password
 from edgerd.cli.console import (
     counted,
     make_room_for,
@@ -48,6 +47,7 @@ from edgerd.inspection.loop import Update, run_loop
 from edgerd.inspection.statistics import RECENT_FRAMES
 from edgerd.inspection.summary import Ended, RunSummary
 from edgerd.manifest import ThresholdRecord
+from edgerd.redaction import without_secrets
 from edgerd.sinks.jsonl import JsonlSink
 
 
@@ -216,7 +216,7 @@ def _device_failures_told(sinks: list[JsonlSink], uri: str, bundle: Bundle) -> I
         yield
     except (DeviceError, MissingDependencyError) as error:
         state: SourceState = "lost" if isinstance(error, DeviceLostError) else "error"
-        camera, now = without_password(uri), time.time()
+        camera, now = without_secrets(uri), time.time()
         _tell(sinks, DeviceEvent(uuid7(), state, camera, "", error.what, now, bundle.manifest.id))
         raise
 
@@ -227,7 +227,7 @@ def _camera_failures_told(sinks: list[JsonlSink], uri: str, bundle: Bundle) -> I
     try:
         yield
     except EdgerdError as error:
-        _tell(sinks, CameraEvent(uuid7(), "error", without_password(uri), error.what, time.time(), bundle.manifest.id))
+        _tell(sinks, CameraEvent(uuid7(), "error", without_secrets(uri), error.what, time.time(), bundle.manifest.id))
         raise
 
 
