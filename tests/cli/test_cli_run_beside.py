@@ -117,8 +117,29 @@ def test_a_video_that_cannot_be_written_is_said_and_stops_nothing(run, tmp_path,
     assert "12 frames in" in result.out
     assert "The run goes on without it" in result.err
     (warning,) = json.loads(summary.read_text())["warnings"]
-    assert re.search(r"could not be written: the disk is full\. [1-9]\d* of 12 frames are not in it", warning)
+    assert warning == f"{video} could not be written: the disk is full. None of 12 frames is in it."
     assert warning in result.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
+def test_a_video_that_breaks_off_says_how_much_is_missing(run, tmp_path):
+    import resource
+
+    video = tmp_path / "o.avi"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, before[1]))
+    try:
+        result = run(LINE, "--save-video", video)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert result.exit_code == 0
+    (lost,) = re.findall(r"(\d+) of 12 frames are not in it", result.err)
+    assert 0 < int(lost) < 12
+    player = cv2.VideoCapture(str(video))
+    n_readable = 0
+    while player.read()[0]:
+        n_readable += 1
+    assert n_readable == 12 - int(lost)
 
 
 def test_a_video_that_may_not_be_written_is_refused_before_the_first_frame(run, tmp_path):
