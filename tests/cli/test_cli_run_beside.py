@@ -260,6 +260,26 @@ def test_a_reader_of_verdicts_that_goes_away_ends_no_run(start, tmp_path):
     assert json.loads((tmp_path / "summary.json").read_text())["frames"] == 400
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot ask a pipe")
+def test_a_reader_of_the_status_that_stops_reading_stops_nothing(start, tmp_path):
+    """Ctrl-S in the terminal, or a pager."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    try:
+        while True:
+            os.write(writer, b"x" * 4096)
+    except BlockingIOError:
+        os.set_blocking(writer, True)
+    verdicts = tmp_path / "verdicts.jsonl"
+    process = start(
+        "sample://ring?n=50&size=96&pool=2", "--policy", "part", "--verdicts", verdicts, *ALL_NG, stderr=writer
+    )
+    assert process.wait(timeout=60) == 0
+    assert len(lines_of(verdicts)) == 50
+    os.close(reader)
+    os.close(writer)
+
+
 def test_a_reader_of_events_that_goes_away_ends_the_run(start):
     """Alerts that nobody gets are no alerts."""
     process = start("sample://ring?pool=2&size=96", *ALL_NG, "--events", "-")
