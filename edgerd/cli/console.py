@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shlex
 import signal
 import sys
@@ -90,6 +91,18 @@ def readers_may_leave() -> Iterator[None]:
     except OSError:
         for stream in (sys.stdout, sys.stderr):
             _lead_to_nowhere_if_it_fails(stream)
+
+
+def would_block(stream: TextIO) -> bool:
+    """Whether a line would wait for a reader who has stopped reading: a terminal after Ctrl-S, a pipe that is full."""
+    if sys.platform == "win32":  # it can wait for sockets only
+        return False
+    try:
+        waits = select.poll()
+        waits.register(stream.fileno(), select.POLLOUT)
+        return not waits.poll(0)
+    except (OSError, ValueError):  # no file, or closed: writing to it says so
+        return False
 
 
 def _lead_to_nowhere_if_it_fails(stream: TextIO) -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from edgerd.cli.console import readers_may_leave
+from edgerd.cli.console import readers_may_leave, would_block
 from edgerd.events import Alert
 from edgerd.inspection.loop import Update
 from edgerd.types import Verdict
@@ -53,6 +53,8 @@ class StatusLine:
         if now_s < self._due_s:
             return
         self._due_s = now_s + (_INTERVAL_S if self._terminal else _LOG_INTERVAL_S)
+        if would_block(sys.stderr):
+            return
         line = status_text(update)
         with readers_may_leave():
             if self._terminal:
@@ -61,7 +63,9 @@ class StatusLine:
                 click.echo(line.plain, err=True)
 
     def say(self, line: str, style: str = "") -> None:
-        """Print a line that stays, above the one that renews itself."""
+        """Print a line that stays, above the one that renews itself; nothing where nobody reads (Ctrl-S)."""
+        if would_block(sys.stderr):
+            return
         with readers_may_leave():
             if self._terminal:
                 # the terminal breaks what is too long: a path that is broken into two lines cannot be copied

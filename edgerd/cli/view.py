@@ -114,10 +114,12 @@ class Recorder:
         """See `View`."""
         if not self._reason:
             return ""
-        return (
-            f"{self._file} could not be written: {self._reason}. {self._n_lost} of {self._n_frames} frames are not in "
-            "it, and the rest may be unreadable."
+        left = (
+            f"{self._n_lost} of {self._n_frames} frames are not in it, and those before may be unreadable"
+            if self._n_lost < self._n_frames
+            else f"None of {self._n_frames} frames is in it"
         )
+        return f"{self._file} could not be written: {self._reason}. {left}."
 
     def __enter__(self) -> Recorder:
         return self
@@ -154,7 +156,8 @@ class Recorder:
 
     def _open(self, width: int, height: int) -> tuple[OutputContainer, VideoStream]:
         codec, pixel_format = _CODECS[self._file.suffix.lower()]
-        container = av.open(str(self._file), "w")
+        # Each frame goes to the file at once: in a buffer it would count as written when the disk has long been full.
+        container = av.open(str(self._file), "w", options={"flush_packets": "1"})
         stream = container.add_stream(codec, rate=_SAVED_FPS)
         stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
         stream.bit_rate = width * height * _SAVED_FPS

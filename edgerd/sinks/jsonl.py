@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import select
 import stat
 import sys
 from contextlib import AbstractContextManager
@@ -14,6 +15,8 @@ from edgerd.events import FrameVerdict, Message
 from edgerd.storage import storage_errors
 
 STANDARD_OUTPUT = "-"
+_PATIENCE_MS = 1000
+"""How long a verdict waits for a reader that does not read."""
 
 
 class JsonlSink:
@@ -21,6 +24,9 @@ class JsonlSink:
 
     A line is in the file when `send` returns; that of an event is on the disk. Where the file was renamed or removed
     meanwhile, as log rotation does, the next line begins a new file at the same path.
+
+    A pipe or terminal whose reader has stopped reading holds up the line of a verdict for a second, and those after it
+    not at all, until it reads again; events wait for it.
 
     Args:
         target: Path of the file, made if it is not there, or `-` for standard output.
@@ -33,6 +39,7 @@ class JsonlSink:
         self.name = str(target)
         self._descriptor: int | None = None
         self._line_is_torn = False
+        self._patience_ms = _PATIENCE_MS
         with self._storage_errors():
             if self.name == STANDARD_OUTPUT:
                 sys.stdout.flush()
@@ -57,6 +64,8 @@ class JsonlSink:
                 raise OSError(errno.EBADF, "it is closed")
             if self._is_file and self.name != STANDARD_OUTPUT:
                 self._descriptor = self._reopened_if_rotated(self._descriptor)
+            elif isinstance(message, FrameVerdict):
+                self._wait_for_reader(self._descriptor)
             self._write(self._descriptor, text + b"\n")
             if self._is_file and not isinstance(message, FrameVerdict):
                 os.fsync(self._descriptor)
@@ -87,6 +96,21 @@ class JsonlSink:
         new = self._open()
         os.close(descriptor)
         return new
+
+    def _wait_for_reader(self, descriptor: int) -> None:
+        """Let a reader catch up, but not stop the line.
+
+        Raises:
+            OSError: It does not read.
+        """
+        if sys.platform == "win32":  # it can wait for sockets only
+            return
+        waits = select.poll()
+        waits.register(descriptor, select.POLLOUT)
+        if not waits.poll(self._patience_ms):
+            self._patience_ms = 0
+            raise OSError(errno.EAGAIN, "its reader has stopped reading")
+        self._patience_ms = _PATIENCE_MS
 
     def _write(self, descriptor: int, line: bytes) -> None:
         """Append a line; half a line that an earlier failure left is ended first, so that it swallows no other."""

@@ -117,8 +117,29 @@ def test_a_video_that_cannot_be_written_is_said_and_stops_nothing(run, tmp_path,
     assert "12 frames in" in result.out
     assert "The run goes on without it" in result.err
     (warning,) = json.loads(summary.read_text())["warnings"]
-    assert re.search(r"could not be written: the disk is full\. [1-9]\d* of 12 frames are not in it", warning)
+    assert warning == f"{video} could not be written: the disk is full. None of 12 frames is in it."
     assert warning in result.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
+def test_a_video_that_breaks_off_says_how_much_is_missing(run, tmp_path):
+    import resource
+
+    video = tmp_path / "o.avi"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, before[1]))
+    try:
+        result = run(LINE, "--save-video", video)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert result.exit_code == 0
+    (lost,) = re.findall(r"(\d+) of 12 frames are not in it", result.err)
+    assert 0 < int(lost) < 12
+    player = cv2.VideoCapture(str(video))
+    n_readable = 0
+    while player.read()[0]:
+        n_readable += 1
+    assert n_readable == 12 - int(lost)
 
 
 def test_a_video_that_may_not_be_written_is_refused_before_the_first_frame(run, tmp_path):
@@ -237,6 +258,26 @@ def test_a_reader_of_verdicts_that_goes_away_ends_no_run(start, tmp_path):
     assert "Traceback" not in err
     assert "lines for the verdict log - were dropped" in err
     assert json.loads((tmp_path / "summary.json").read_text())["frames"] == 400
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot ask a pipe")
+def test_a_reader_of_the_status_that_stops_reading_stops_nothing(start, tmp_path):
+    """Ctrl-S in the terminal, or a pager."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    try:
+        while True:
+            os.write(writer, b"x" * 4096)
+    except BlockingIOError:
+        os.set_blocking(writer, True)
+    verdicts = tmp_path / "verdicts.jsonl"
+    process = start(
+        "sample://ring?n=50&size=96&pool=2", "--policy", "part", "--verdicts", verdicts, *ALL_NG, stderr=writer
+    )
+    assert process.wait(timeout=60) == 0
+    assert len(lines_of(verdicts)) == 50
+    os.close(reader)
+    os.close(writer)
 
 
 def test_a_reader_of_events_that_goes_away_ends_the_run(start):

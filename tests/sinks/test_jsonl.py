@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -147,6 +148,30 @@ def test_a_file_that_cannot_be_opened_again_after_rotation_says_so(tmp_path: Pat
     sink.send(verdict(1))
     assert frames(path) == [1]
     sink.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no FIFOs")
+def test_a_reader_that_stops_reading_stops_no_verdicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--verdicts - | less`: the pipe is full, and every part would wait until somebody presses a key."""
+    monkeypatch.setattr("edgerd.sinks.jsonl._PATIENCE_MS", 1)
+    fifo = tmp_path / "verdicts"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    sink = JsonlSink(fifo)
+    n_written = 0
+    with contextlib.suppress(StorageError):
+        for number in range(10_000):
+            sink.send(verdict(number))
+            n_written += 1
+    assert 100 < n_written < 10_000
+    with pytest.raises(StorageError, match="its reader has stopped reading"):
+        sink.send(verdict(n_written))
+    read = os.read(reader, 1 << 20).decode()
+    assert [json.loads(line)["frame"] for line in read.splitlines()] == list(range(n_written))
+    sink.send(verdict(10_001))
+    assert json.loads(os.read(reader, 1 << 20))["frame"] == 10_001
+    sink.close()
+    os.close(reader)
 
 
 def test_dash_is_standard_output(capfd: pytest.CaptureFixture[str]) -> None:
