@@ -37,6 +37,17 @@ def is_file(path: Path) -> bool:
     return os.path.isfile(path)  # noqa: PTH113  as in `exists`
 
 
+def is_locked(path: Path) -> bool:
+    """Whether what is at `path`, if anything, cannot be known: a folder on the way may not be entered."""
+    try:
+        path.stat()
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
+
+
 def why_missing(path: Path, kind: str) -> str:
     """One sentence on why a path cannot be used: nothing is there, it is something else, or it cannot be reached.
 

@@ -41,7 +41,8 @@ def storage_errors(path: Path, hint: str = UNCHANGED) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        # numpy has no number for a disk that took a part: "4096 requested and 512 written"
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT) or "requested and" in str(error)
         raise StorageError(
             f"{path} could not be written: {'the disk is full' if is_full else error.strerror or error}.",
             expected="a writable folder with space left",

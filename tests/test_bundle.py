@@ -575,3 +575,27 @@ def test_replacing_any_directory(tmp_path):
     with pytest.raises(ZeroDivisionError), storage.replaced_directory(path) as stage:
         (stage / "a.txt").write_text(str(1 / 0))
     assert (path / "a.txt").read_text() == "second"
+
+
+def test_files_of_a_bundle_keep_their_modes_when_it_is_saved_again(tmp_path):
+    made = save_bundle(tmp_path / "b", manifest_of(FILES), FILES)
+    made.path.chmod(0o700)
+    for name in ("bundle.json", *FILES):
+        (made.path / name).chmod(0o600)
+    made.save_with(made.manifest, dict.fromkeys(list(FILES)[:1], b"new"))
+    assert made.path.stat().st_mode & 0o777 == 0o700
+    assert {file.stat().st_mode & 0o777 for file in made.path.rglob("*") if file.is_file()} == {0o600}
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    made = save_bundle(tmp_path / "b", manifest_of(FILES), FILES)
+
+    def refuse(_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    for use in (lambda: made.read(next(iter(FILES))), lambda: Bundle.open(made.path)):
+        with pytest.raises(BundleError, match="Permission denied") as caught:
+            use()
+        assert not isinstance(caught.value, BundleDamagedError)
+        assert "permissions" in caught.value.hint

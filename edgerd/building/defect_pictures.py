@@ -10,8 +10,8 @@ import numpy as np
 
 from edgerd.building.scores import holdout_pictures, maps_of, scores_of
 from edgerd.bundle import Bundle
-from edgerd.data.layouts import MASKS, TRAIN, is_good
-from edgerd.data.pictures import PICTURE_SUFFIXES, read_picture
+from edgerd.data.layouts import MASKS, TRAIN, all_pictures, is_good
+from edgerd.data.pictures import read_picture
 from edgerd.data.preprocess import prepare
 from edgerd.errors import DatasetError, PictureError
 from edgerd.evaluation.metrics import Float64Array
@@ -36,15 +36,11 @@ def scored_defects(bundle: Bundle, folder: Path, say: Callable[[str], None] = la
         say: Told what cannot be read, a line at a time.
 
     Raises:
-        DatasetError: There are none that can be read.
+        DatasetError: There are none that can be read, or a folder cannot be read.
         SpecError: Region or tiles do not fit a picture.
     """
     spec = bundle.manifest.preprocess
-    paths = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in PICTURE_SUFFIXES and not any(map(_holds_none, path.relative_to(folder).parts[:-1]))
-    ]
+    paths = [path for path in all_pictures(folder) if not any(map(_holds_none, path.relative_to(folder).parts[:-1]))]
     found = []
     with open_engine(bundle, "onnxruntime", "fp32") as opened:
         for path in paths:

@@ -48,7 +48,7 @@ class Target(Record):
     """Of its GPU: "8.7"."""
     tensorrt: str = Field(pattern=r"^\d+\.\d+(\.\d+)*$")
     """Version that is installed there: "10.3.0"."""
-    memory_gb: float | None = Field(default=None, gt=0)
+    memory_gb: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Of the GPU; on a Jetson all of it."""
     dla_cores: int = Field(default=0, ge=0)
 

@@ -18,7 +18,7 @@ from edgerd.cli.console import say, warn
 from edgerd.cli.doubts import warn_of_doubts
 from edgerd.cli.gate_table import print_gate
 from edgerd.cli.new_ranges import bundle_with_ranges, ranges_option, say_what_became_of_older_graphs
-from edgerd.cli.options import PRECISIONS
+from edgerd.cli.options import PRECISIONS, FiniteRange
 from edgerd.cli.search_table import print_search, report_measured
 from edgerd.cli.tensorrt_options import TensorRtChoice, tensorrt_options
 from edgerd.errors import InputError
@@ -46,12 +46,10 @@ _CLEARLY_FASTER = 0.8
     type=click.Path(path_type=Path),
     help="More pictures for the gate: a folder of good ones, or MVTec's layout, whose test pictures have labels.",
 )
-@click.option(
-    "--max-map-error", type=click.FloatRange(0), help="How much maps may differ; default: 1/4 of the threshold."
-)
+@click.option("--max-map-error", type=FiniteRange(0), help="How much maps may differ; default: 1/4 of the threshold.")
 @click.option(
     "--max-auroc-drop",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     help="How much AUROC and AUPRO on labelled pictures may drop; default: 0.003.",
 )
 @click.option(

@@ -14,7 +14,7 @@ from edgerd.building.new_pictures import NewPictures, pictures_from_camera, pict
 from edgerd.bundle import Bundle, check_can_save
 from edgerd.cli.console import counted, progress_bar, say, warn
 from edgerd.cli.doubts import warn_where_little_is_found
-from edgerd.cli.options import bundle_argument, rate_for, rate_option
+from edgerd.cli.options import FiniteRange, bundle_argument, rate_for, rate_option
 from edgerd.cli.trade_off_table import print_trade_offs
 from edgerd.evaluation.metrics import Float64Array
 from edgerd.evaluation.rough_recall import describe_recall
@@ -32,7 +32,7 @@ _PICTURES_PER_RATE = 1.5
 @click.option("--from-camera", "camera", metavar="URI", help="Collect good pictures from a line that makes good parts.")
 @click.option(
     "--minutes",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     default=10.0,
     show_default=True,
     help="With --from-camera: collect for so long at most.",

@@ -11,6 +11,7 @@ from typing import Final
 
 import click
 
+from edgerd.cli.output import lossy_streams
 from edgerd.errors import EdgerdError, MissingDependencyError
 
 COMMANDS: Final = {
@@ -29,6 +30,8 @@ COMMANDS: Final = {
 }
 """Name -> where the command is, and its line of help; kept here so that `--help` loads none of them."""
 
+LOST_OUTPUT = 1
+"""Where all went well, but not all that was printed could be written."""
 INTERRUPTED = 130
 
 
@@ -74,6 +77,7 @@ def edgerd(debug: bool) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Entry point of the command line; exits with the codes of `edgerd.errors`."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    stdout = lossy_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file name that is not UTF-8 must not end a run; stderr is as lax
         sys.stdout.reconfigure(errors="backslashreplace")
     debug = "--debug" in arguments
@@ -82,13 +86,13 @@ def main(argv: list[str] | None = None) -> None:
     try:
         # a command that ends early with click's Exit gives its code as the result
         code = edgerd.main(args=arguments or ["--help"], prog_name="edgerd", standalone_mode=False, color=_colours())
-    except SystemExit:  # click's, where nobody reads the output any more: `edgerd show | head`
-        raise
     except BaseException as error:  # noqa: BLE001  whatever it is, it ends here, as a line and an exit code
         if debug:
             traceback.print_exc()
         code = _report(error)
-    sys.exit(code or 0)
+    if stdout:
+        sys.stdout.flush()
+    sys.exit(code or (LOST_OUTPUT if stdout and stdout.lost else 0))
 
 
 def _report(error: BaseException) -> int:

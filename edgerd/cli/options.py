@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -16,6 +17,18 @@ from edgerd.runtimes import RUNTIMES
 
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 """What a runtime may have; which of them it has on this machine, `edgerd doctor` says."""
+
+
+class FiniteRange(click.FloatRange):
+    """A number within bounds. NaN is within any, since no comparison with it is true, and infinity bounds nothing."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See `click.ParamType.convert`."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
 
 bundle_argument = click.argument("bundle", type=click.Path(path_type=Path))
 runtime_option = click.option(
@@ -32,7 +45,7 @@ json_option = click.option(
 )
 rate_option = click.option(
     "--false-alarm-rate",
-    type=click.FloatRange(0.0, 1.0, min_open=True, max_open=True),
+    type=FiniteRange(0.0, 1.0, min_open=True, max_open=True),
     default=0.01,
     show_default=True,
     help="Share of good parts that may be called NG.",

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from edgerd.cli.console import counted, quoted, say, stop_on_interrupt, warn, warn_of_left_out
 from edgerd.cli.main import INTERRUPTED
+from edgerd.cli.options import FiniteRange
 from edgerd.cli.training_progress import TrainingProgress
 from edgerd.errors import DatasetError, InputError, MissingDependencyError
 from edgerd.evaluation.threshold import FEW
@@ -72,7 +73,7 @@ _FIXED = ("teacher", "student", "method", "batch_size", "holdout", "cross_fit", 
 )
 @click.option(
     "--holdout",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=FiniteRange(0, 1, min_open=True, max_open=True),
     help="For rd4ad: share of the pictures held out for the threshold; 0.1 by default, at least 8 pictures.",
 )
 @click.option(

@@ -57,6 +57,15 @@ def pictures_in(folder: Path) -> tuple[Path, ...]:
     return tuple(entry for entry in entries(folder) if _is_picture(entry))
 
 
+def all_pictures(root: Path) -> list[Path]:
+    """The pictures in `root` and in the folders below it, folder by folder.
+
+    Raises:
+        DatasetError: A folder cannot be read.
+    """
+    return [entry for _, inside in _walk(root) for entry in inside if _is_picture(entry)]
+
+
 def folders_with_pictures(root: Path) -> list[Path]:
     """The folders below `root` that hold pictures.
 

@@ -26,7 +26,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from edgerd.errors import InputError
 from edgerd.manifest import Record
-from edgerd.paths import is_file
+from edgerd.paths import is_file, is_locked
 from edgerd.precision.body import lies_in
 from edgerd.precision.ranges import MIN_PICTURES, USUAL_PICTURES
 from edgerd.precision.scales import DEFAULT_CHOICE, RANGE_METHODS, RangeChoice
@@ -130,7 +130,7 @@ def load_preset(name_or_file: str | Path) -> Preset:
         InputError: There is no such file or method; or it is no TOML, has unknown keys or values out of range.
     """
     file = Path(name_or_file)
-    if not is_file(file):
+    if not is_file(file) and not is_locked(file):
         if str(name_or_file) in RANGE_METHODS:
             return Preset(method=str(name_or_file))
         raise InputError(

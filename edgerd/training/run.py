@@ -154,7 +154,11 @@ class RunFolder:
                 expected=f"a folder with a {RECORD_FILE}",
                 hint=f"edgerd train DATA -o {quote(str(path))}",
             ) from error
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise InputError(
+                f"{file} cannot be read: {error.strerror}.", hint="Check its permissions, and the disk."
+            ) from error
+        except ValueError as error:
             raise InputError(
                 f"{file} cannot be read: {_first_line(error)}.",
                 expected="a record that this version of edgerd train has written",

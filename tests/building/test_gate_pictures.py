@@ -131,3 +131,17 @@ def test_a_mask_of_another_size_is_named(bundle, more):
     cv2.imwrite(str(mask), np.zeros((7, 7), np.uint8))
     with pytest.raises(PictureError, match=mask.name):
         gate_pictures(bundle, more)
+
+
+def test_labelled_pictures_alone_are_judged_beside_the_bundles_own(bundle, more):
+    shutil.rmtree(more / "train")
+    pictures = gate_pictures(bundle, more)
+    assert np.array_equal(pictures.good, holdout_pictures(bundle))
+    assert len(pictures.labelled) == 2 + 6
+
+
+def test_training_pictures_among_the_labelled_ones_are_said(bundle, more, parts):
+    for file in sorted((parts / "train" / "good").iterdir()):
+        shutil.copy(file, more / "test" / "good" / f"again{file.name}")
+    notes = gate_pictures(bundle, more).notes
+    assert any("30 of 48 pictures are among those this bundle was trained on" in note for note in notes)

@@ -95,3 +95,7 @@ def test_on_the_command_line(with_graphs, tmp_path, capfd):
     assert not ended.value.code, printed
     assert GRAPH_FILES["int8"] in printed
     assert "--runtime tensorrt --precision int8 --strip" in printed
+
+
+def test_a_file_from_an_editor_that_begins_with_a_mark(target):
+    assert target("\ufeff" + ORIN).name == "Orin NX"

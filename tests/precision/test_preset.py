@@ -125,3 +125,9 @@ def test_half_a_name_is_no_part(write, graph):
     preset = load_preset(write('[parts."decoder/stage"]\nmethod = "mse"\n'))
     with pytest.raises(InputError, match="'decoder/stage' names nothing in the graph"):
         preset.choices(onnx.load_from_string(graph).graph)
+
+
+def test_a_file_from_an_editor_that_begins_with_a_mark(tmp_path):
+    file = tmp_path / "preset.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + b'method = "mse"\n')
+    assert load_preset(file).method == "mse"

@@ -1,5 +1,6 @@
 """A run folder: real files in, a run that can be trained, resumed and refused."""
 
+import errno
 import os
 import resource
 import shutil
@@ -294,3 +295,15 @@ def test_torch_leaves_the_prepared_pictures_alone(tmp_path, pictures):
     torch.manual_seed(0)
     train(run, make_teacher("mini"), device="cpu")
     assert (run.path / "train.npy").read_bytes() == before
+
+
+def test_a_record_that_may_not_be_read_is_no_reason_to_train_again(tmp_path, pictures, monkeypatch):
+    run = RunFolder.prepare(tmp_path / "run", pictures, CONFIG)
+
+    def refuse(_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(type(run.path), "read_bytes", refuse)
+    with pytest.raises(InputError, match="Permission denied") as caught:
+        RunFolder.open(run.path)
+    assert "Train again" not in caught.value.hint
