@@ -80,19 +80,6 @@ def warn_of_left_out(skipped: Mapping[str, str]) -> None:
         warn(f"left out {len(skipped) - _NAMED} more pictures that cannot be read, {len(skipped)} in all.")
 
 
-@contextmanager
-def readers_may_leave() -> Iterator[None]:
-    """Inside, lines for people may fail (`| head`, a log on a full disk): they are lost, and the work goes on.
-
-    A stream that fails is led to nowhere, so that what is in its buffer ends no program at its exit either.
-    """
-    try:
-        yield
-    except OSError:
-        for stream in (sys.stdout, sys.stderr):
-            _lead_to_nowhere_if_it_fails(stream)
-
-
 def would_block(stream: TextIO) -> bool:
     """Whether a line would wait for a reader who has stopped reading: a terminal after Ctrl-S, a pipe that is full."""
     if sys.platform == "win32":  # it can wait for sockets only
@@ -103,15 +90,6 @@ def would_block(stream: TextIO) -> bool:
         return not waits.poll(0)
     except (OSError, ValueError):  # no file, or closed: writing to it says so
         return False
-
-
-def _lead_to_nowhere_if_it_fails(stream: TextIO) -> None:
-    try:
-        stream.flush()
-    except OSError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -31,7 +32,7 @@ COMMANDS: Final = {
 """Name -> where the command is, and its line of help; kept here so that `--help` loads none of them."""
 
 LOST_OUTPUT = 1
-"""Where all went well, but not all that was printed could be written."""
+"""Where all went well, but not all that was printed could be written; a reader that has gone wanted no more."""
 INTERRUPTED = 130
 
 
@@ -92,7 +93,8 @@ def main(argv: list[str] | None = None) -> None:
         code = _report(error)
     if stdout:
         sys.stdout.flush()
-    sys.exit(code or (LOST_OUTPUT if stdout and stdout.lost else 0))
+    is_lost = stdout is not None and stdout.lost is not None and stdout.lost.errno != errno.EPIPE
+    sys.exit(code or (LOST_OUTPUT if is_lost else 0))
 
 
 def _report(error: BaseException) -> int:

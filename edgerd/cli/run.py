@@ -19,7 +19,6 @@ from edgerd.cli.console import (
     counted,
     make_room_for,
     print_latencies,
-    readers_may_leave,
     speaker,
     stop_on_interrupt,
     warn,
@@ -122,7 +121,7 @@ def run(
     stderr. Only events that cannot be written end a run; what else fails beside it (--verdicts, --save-video, --show)
     is left out, counted and named at the end.
     """
-    say = _tolerant(speaker(events, verdicts, json_file))
+    say = speaker(events, verdicts, json_file)
     if path is None:
         path = find_bundle()
         say(f"Bundle: {path}, the newest here.")
@@ -146,8 +145,7 @@ def run(
             say(inspector.why)
             say(f"NG is a score above {inspector.threshold:.4f}.")
             if threshold is None:
-                with readers_may_leave():
-                    warn_of_doubts(bundle, inspector.engine.key)
+                warn_of_doubts(bundle, inspector.engine.key)
             inspector.warm_up()
         with _camera_failures_told(event_sinks, uri, bundle):
             camera = open_camera(uri)
@@ -197,16 +195,6 @@ def _check_judged(summary: RunSummary) -> None:
             expected="a frame with about the light and contrast of the good pictures",
             hint="Check the light, the lens and the frame size; --verdicts - prints the reason.",
         )
-
-
-def _tolerant(say: Callable[[str], None]) -> Callable[[str], None]:
-    """Speak to a reader who may go away: `edgerd run ... | head -1` inspects on."""
-
-    def speak(line: str) -> None:
-        with readers_may_leave():
-            say(line)
-
-    return speak
 
 
 @contextmanager
@@ -288,9 +276,8 @@ def _report(summary: RunSummary, say: Callable[[str], None], record: ThresholdRe
         say: Takes the lines.
         record: How the threshold was found, where a camera is live and its false alarms come by the minute.
     """
-    with readers_may_leave():
-        for line in summary.warnings:
-            warn(line)
+    for line in summary.warnings:
+        warn(line)
     held_back = f" ({summary.held_back} NG held back by --confirm)" if summary.held_back else ""
     say(
         f"{counted(summary.frames, 'frame')} in {summary.elapsed_s:.1f} s: {summary.ok} OK, {summary.ng} NG, "

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from edgerd.cli.console import readers_may_leave, would_block
+from edgerd.cli.console import would_block
 from edgerd.events import Alert
 from edgerd.inspection.loop import Update
 from edgerd.types import Verdict
@@ -25,7 +25,7 @@ class StatusLine:
 
     On a terminal one line that renews itself, with a line above it per alert; elsewhere (a log file, systemd's journal,
     a terminal that cannot move its cursor) a line per alert and one every ten seconds. It has no colours where NO_COLOR
-    is set. A reader that goes away ends nothing.
+    is set. A reader that stops reading holds nothing up.
     """
 
     def __init__(self) -> None:
@@ -36,14 +36,12 @@ class StatusLine:
 
     def __enter__(self) -> StatusLine:
         if self._terminal:
-            with readers_may_leave():
-                self._live.start()
+            self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._terminal:
-            with readers_may_leave():
-                self._live.stop()
+            self._live.stop()
 
     def update(self, update: Update) -> None:
         """Take in what became of a frame."""
@@ -56,22 +54,20 @@ class StatusLine:
         if would_block(sys.stderr):
             return
         line = status_text(update)
-        with readers_may_leave():
-            if self._terminal:
-                self._live.update(line, refresh=True)
-            elif update.statistics.frames > 1:
-                click.echo(line.plain, err=True)
+        if self._terminal:
+            self._live.update(line, refresh=True)
+        elif update.statistics.frames > 1:
+            click.echo(line.plain, err=True)
 
     def say(self, line: str, style: str = "") -> None:
         """Print a line that stays, above the one that renews itself; nothing where nobody reads (Ctrl-S)."""
         if would_block(sys.stderr):
             return
-        with readers_may_leave():
-            if self._terminal:
-                # the terminal breaks what is too long: a path that is broken into two lines cannot be copied
-                self._live.console.print(Text(line, style=style), soft_wrap=True)
-            else:
-                click.echo(line, err=True)
+        if self._terminal:
+            # the terminal breaks what is too long: a path that is broken into two lines cannot be copied
+            self._live.console.print(Text(line, style=style), soft_wrap=True)
+        else:
+            click.echo(line, err=True)
 
 
 def status_text(update: Update) -> Text:
