@@ -23,10 +23,10 @@ from engines import engines_of, tensorrt_numerics_of
 from machine import print_results
 
 from edgerd.building.candidates import outputs_of
-from edgerd.building.evaluate import Evaluation, evaluate
-from edgerd.building.gate import Outputs, own_threshold
-from edgerd.building.gate_pictures import gate_pictures
-from edgerd.bundle import Bundle
+from edgerd.acceptance.evaluate import Evaluation, evaluate
+from edgerd.acceptance.gate import Outputs, own_threshold
+from edgerd.acceptance.gate_pictures import gate_pictures
+from edgerd.bundle.bundle import Bundle
 from edgerd.data.dataset import Dataset
 from edgerd.runtimes.choose import OpenedEngine
 from edgerd.runtimes.protocol import Engine

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edgerd.building.typed_graph import typed_graph
-from edgerd.bundle import Bundle
+from edgerd.bundle.bundle import Bundle
 from edgerd.errors import MissingDependencyError
 from edgerd.precision import tensorrt
 from edgerd.runtimes import RUNTIMES, load_runtime
-from edgerd.runtimes.onnxruntime import OPTIMISED_FILE, OnnxRuntime
+from edgerd.runtimes.onnxruntime.cpu import OPTIMISED_FILE, OnnxRuntime
 from edgerd.runtimes.protocol import Engine
 
 

@@ -17,9 +17,9 @@ import numpy as np
 from engines import engines_of
 from machine import print_results
 
-from edgerd.bundle import Bundle
+from edgerd.bundle.bundle import Bundle
 from edgerd.cli.bench import frames_of
-from edgerd.inspection.device_step import DeviceOptions
+from edgerd.inspection.gpu.step import DeviceOptions
 from edgerd.inspection.inspector import Inspector
 
 _WARM_UP = 5

@@ -16,7 +16,7 @@ from machine import print_results
 
 from edgerd.cameras import open_camera
 from edgerd.inspection.inspector import Inspector
-from edgerd.inspection.loop import Update, run_loop
+from edgerd.line.loop import Update, run_loop
 from edgerd.sinks.jsonl import JsonlSink
 
 _SETTLED = 1000

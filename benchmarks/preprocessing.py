@@ -22,7 +22,7 @@ from machine import print_results
 from edgerd.data.prepared import picture_limits
 from edgerd.data.preprocess import prepare
 from edgerd.inspection.guards import exposure_reason
-from edgerd.manifest import PreprocessSpec
+from edgerd.bundle.manifest import PreprocessSpec
 
 _WARM_UP = 5
 _FRAMES = 8

@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgerd.bundle import Bundle
+    from edgerd.bundle.bundle import Bundle
     from edgerd.events import Alert
     from edgerd.inspection.inspector import Inspector
     from edgerd.types import Frame, Inspection, Verdict
@@ -30,7 +30,7 @@ except PackageNotFoundError:  # run from a checkout that is not installed
 
 _PUBLIC = {
     "Alert": "edgerd.events",
-    "Bundle": "edgerd.bundle",
+    "Bundle": "edgerd.bundle.bundle",
     "Frame": "edgerd.types",
     "Inspection": "edgerd.types",
     "Inspector": "edgerd.inspection.inspector",

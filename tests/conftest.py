@@ -15,10 +15,10 @@ import pytest
 # before torch, OpenVINO or ONNX Runtime are imported: two shared cores collapse with more than one thread each
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from edgerd.bundle import Bundle
+from edgerd.bundle.bundle import Bundle
 from edgerd.data.samples import write_dataset
 
-pytest_plugins = ["emulation.plugin"]
+pytest_plugins = ["emulation.plugin", "inspection_fixtures"]
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -75,7 +75,7 @@ def edge_run(parts: Path, made_once: Path) -> Path:
 def _trained(folder: Path, parts: Path, **settings: Any) -> Path:
     torch = pytest.importorskip("torch", reason="what trains the bundle is not installed", exc_type=ImportError)
 
-    from edgerd.manifest import PreprocessSpec
+    from edgerd.bundle.manifest import PreprocessSpec
     from edgerd.models.weights import load_teacher
     from edgerd.training.methods import make_method
     from edgerd.training.run import RunFolder, TrainingConfig
@@ -100,7 +100,7 @@ def _edge_exported(edge_run: Path, made_once: Path) -> Path:
 
 
 def _bundle_of(run: Path, folder: Path) -> Path:
-    from edgerd.building.calibrate import calibrate
+    from edgerd.calibration.calibrate import calibrate
     from edgerd.export.package import bundle_from_run
     from edgerd.training.run import RunFolder
 

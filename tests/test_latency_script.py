@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgerd.manifest import GRAPH_FILE, PreprocessSpec
+from edgerd.bundle.manifest import GRAPH_FILE, PreprocessSpec
 from edgerd.runtimes import load_runtime
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"

@@ -35,8 +35,11 @@ MAY_IMPORT = {
     # what runs on a device
     "recipe": DEVICE,
     "inspection": DEVICE | {"recipe"},
-    "building": DEVICE | {"recipe", "inspection"},
-    "monitor": DEVICE | {"recipe", "inspection", "building"},
+    "line": DEVICE | {"recipe", "inspection"},
+    "acceptance": DEVICE | {"inspection"},
+    "calibration": DEVICE | {"inspection", "acceptance"},
+    "building": DEVICE | {"inspection", "acceptance", "calibration"},
+    "monitor": DEVICE | {"recipe", "inspection", "line"},
     # what trains, beside it
     "models": BASE,
     "training": BASE | {"models", "precision"},
@@ -129,7 +132,7 @@ def test_no_import_goes_back():
         ("data/pictures.py", "from ..bundle import Bundle", True),
         ("data/pictures.py", "from .preprocess import prepare", True),
         ("data/pictures.py", "from ..cli import main", False),
-        ("data/pictures.py", "def f():\n    from edgerd.inspection.loop import run", False),
+        ("data/pictures.py", "def f():\n    from edgerd.line.loop import run", False),
         ("cameras/a.py", "from edgerd.sinks.jsonl import JsonlSink", False),
         ("runtimes/a.py", "from edgerd.cuda.context import Context", True),
         ("runtimes/a.py", "TABLE = {'x': 'edgerd.cameras.opencv:OpenCvCamera'}", False),

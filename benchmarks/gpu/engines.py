@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from edgerd.building.gate import Budget
-from edgerd.building.scores import comparison_pictures
+from edgerd.acceptance.gate import Budget
+from edgerd.acceptance.scores import comparison_pictures
 from edgerd.cuda.graphs import Step
 from edgerd.cuda.kernels.plan import FrameLayout
 from edgerd.cuda.kernels.preprocess import Preprocessor

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgerd.building.calibrate import calibrate
+from edgerd.calibration.calibrate import calibrate
 from edgerd.building.typed_graph import typed_graph
-from edgerd.bundle import Bundle
+from edgerd.bundle.bundle import Bundle
 from edgerd.errors import EdgerdError
 from edgerd.precision.tensorrt import FLAVOUR
 from gpu.sections import NotRunError, Section
@@ -82,7 +82,7 @@ def made_subject(folder: Path) -> Subject:
         raise NotRunError(_NO_TORCH) from error
     from edgerd.data.samples import write_dataset
     from edgerd.export.package import bundle_from_run
-    from edgerd.manifest import PreprocessSpec
+    from edgerd.bundle.manifest import PreprocessSpec
     from edgerd.models.teachers import make_teacher
     from edgerd.training.loop import train
     from edgerd.training.run import RunFolder, TrainingConfig

@@ -1,1 +1,1 @@
-"""From a bundle with a graph to a bundle that is ready: thresholds, engines, and what they are worth."""
+"""From typed graphs to engines: candidates, the precision of each block, and the choice among those that pass."""

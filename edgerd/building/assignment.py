@@ -11,12 +11,12 @@ from pathlib import Path
 import onnx
 
 from edgerd.building.candidates import GraphSource, Standard
-from edgerd.building.gate import Budget
-from edgerd.building.gate_pictures import GatePictures
+from edgerd.acceptance.gate import Budget
+from edgerd.acceptance.gate_pictures import GatePictures
 from edgerd.building.search import Found, Remembered, search
 from edgerd.building.sensitivity import Measured, Sensitivity, deciding_pictures, split_labelled
-from edgerd.bundle import Bundle
-from edgerd.manifest import GRAPH_FILE, ThresholdRecord
+from edgerd.bundle.bundle import Bundle
+from edgerd.bundle.manifest import GRAPH_FILE, ThresholdRecord
 from edgerd.precision.body import blocks
 from edgerd.runtimes import load_runtime
 from edgerd.runtimes.machine import usable_cores

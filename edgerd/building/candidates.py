@@ -11,11 +11,11 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from edgerd.building.gate import Budget, Outputs, compare, own_threshold
-from edgerd.building.gate_pictures import GatePictures
-from edgerd.building.scores import maps_of
+from edgerd.acceptance.gate import Budget, Outputs, compare, own_threshold
+from edgerd.acceptance.gate_pictures import GatePictures
+from edgerd.acceptance.scores import maps_of
 from edgerd.building.typed_graph import TypedGraph
-from edgerd.manifest import EngineRecord, GateReport, ThresholdRecord
+from edgerd.bundle.manifest import EngineRecord, GateReport, ThresholdRecord
 from edgerd.runtimes import load_runtime
 from edgerd.runtimes.protocol import Engine, Runtime
 from edgerd.types import UInt8Array

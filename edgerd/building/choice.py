@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from edgerd.building.candidates import Candidate
 from edgerd.building.typed_graph import unused_variants
-from edgerd.bundle import Bundle
+from edgerd.bundle.bundle import Bundle
 from edgerd.errors import GateError
-from edgerd.manifest import EngineRecord
+from edgerd.bundle.manifest import EngineRecord
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,15 @@ from shlex import quote
 
 import numpy as np
 
-from edgerd.building.new_ranges import engines_of_older_graphs, with_older_graphs
-from edgerd.building.scores import comparison_pictures, maps_of, scores_of
+from edgerd.calibration.new_ranges import engines_of_older_graphs, with_older_graphs
+from edgerd.acceptance.scores import comparison_pictures, maps_of, scores_of
 from edgerd.building.typed_graph import graphs_for_devices
-from edgerd.bundle import Bundle, check_can_save
+from edgerd.bundle.bundle import Bundle, check_can_save
 from edgerd.errors import BundleError, GateError
-from edgerd.manifest import GRAPH_FILE, ThresholdRecord
+from edgerd.bundle.manifest import GRAPH_FILE, ThresholdRecord
 from edgerd.precision.preset import Preset
 from edgerd.precision.ranges import RANGES_FILE
-from edgerd.runtimes.onnxruntime import OPTIMISED_FILE, OnnxRuntime
+from edgerd.runtimes.onnxruntime.cpu import OPTIMISED_FILE, OnnxRuntime
 from edgerd.runtimes.protocol import Maps
 from edgerd.types import UInt8Array
 

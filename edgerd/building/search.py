@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from edgerd.building.sensitivity import Measured
-from edgerd.manifest import Record
+from edgerd.bundle.manifest import Record
 from edgerd.storage import IN_PLACE, replaced_file, storage_errors
 
 Measure = Callable[[tuple[str, ...]], Measured]

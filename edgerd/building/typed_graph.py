@@ -12,10 +12,10 @@ import numpy as np
 import onnx
 from pydantic import ValidationError
 
-from edgerd.bundle import Bundle
+from edgerd.bundle.bundle import Bundle
 from edgerd.data.pictures import load_bundle_pictures
 from edgerd.errors import BundleDamagedError, BundleError
-from edgerd.manifest import GRAPH_FILE, Manifest
+from edgerd.bundle.manifest import GRAPH_FILE, Manifest
 from edgerd.precision import tensorrt
 from edgerd.precision.body import first_block, first_stage
 from edgerd.precision.flavours import FLAVOURS

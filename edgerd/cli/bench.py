@@ -10,7 +10,7 @@ import click
 import cv2
 import numpy as np
 
-from edgerd.bundle import Bundle
+from edgerd.bundle.bundle import Bundle
 from edgerd.cameras.memory import MemoryCamera
 from edgerd.cli.console import counted, print_latencies, speaker, warn, write_json
 from edgerd.cli.doubts import warn_of_doubts
@@ -25,11 +25,11 @@ from edgerd.cli.options import (
 )
 from edgerd.data.pictures import load_bundle_pictures
 from edgerd.errors import InputError
-from edgerd.inspection.device_step import DeviceOptions
+from edgerd.inspection.gpu.step import DeviceOptions
 from edgerd.inspection.inspector import Inspector
-from edgerd.inspection.loop import run_loop
-from edgerd.inspection.summary import Ended
-from edgerd.manifest import RegionSpec
+from edgerd.line.loop import run_loop
+from edgerd.line.summary import Ended
+from edgerd.bundle.manifest import RegionSpec
 from edgerd.types import UInt8Array
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgerd.building.engine import combinations
 from edgerd.building.target import load_target, steps_for
 from edgerd.building.typed_graph import typed_graph
-from edgerd.bundle import Bundle
+from edgerd.bundle.bundle import Bundle
 from edgerd.cli.build_progress import runtimes_for
 from edgerd.cli.console import say
 from edgerd.cli.tensorrt_options import TensorRtChoice

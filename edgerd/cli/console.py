@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from edgerd.storage import storage_errors
 
 if TYPE_CHECKING:
-    from edgerd.inspection.summary import RunSummary
+    from edgerd.line.summary import RunSummary
 
 _ANOTHER_FILE = "Free some space or choose another file."
 _NAMED = 10

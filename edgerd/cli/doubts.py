@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from edgerd.bundle import Bundle
+from edgerd.bundle.bundle import Bundle
 from edgerd.cli.console import counted, quoted, warn
 from edgerd.evaluation.rough_recall import describe_recall, is_too_low
-from edgerd.manifest import EngineKey, ThresholdRecord
+from edgerd.bundle.manifest import EngineKey, ThresholdRecord
 
 
 def warn_of_doubts(bundle: Bundle, key: EngineKey | None = None) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from edgerd.building.evaluate import Evaluation
-from edgerd.building.evaluate import evaluate as evaluate_bundle
-from edgerd.building.report import report_of
-from edgerd.building.training_pictures import warning_of_training_pictures
-from edgerd.bundle import Bundle
+from edgerd.acceptance.evaluate import Evaluation
+from edgerd.acceptance.evaluate import evaluate as evaluate_bundle
+from edgerd.acceptance.report import report_of
+from edgerd.acceptance.training_pictures import warning_of_training_pictures
+from edgerd.bundle.bundle import Bundle
 from edgerd.cli.console import progress_bar, speaker, warn, warn_of_left_out, write_json
 from edgerd.cli.doubts import warn_of_doubts
 from edgerd.cli.options import bundle_argument, json_option, precision_option, runtime_option, threads_option

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from edgerd.manifest import GateCheck, GateReport
+from edgerd.bundle.manifest import GateCheck, GateReport
 
 
 def print_gate(gate: GateReport) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from edgerd.bundle import Bundle
+from edgerd.bundle.bundle import Bundle
 from edgerd.cli.console import quoted, speaker, warn, write_json
 from edgerd.cli.doubts import warn_of_doubts
 from edgerd.cli.options import bundle_argument, json_option, precision_option, runtime_option, threads_option

@@ -11,8 +11,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from edgerd.bundle import Bundle
-from edgerd.inspection.device_step import DeviceOptions
+from edgerd.bundle.bundle import Bundle
+from edgerd.inspection.gpu.step import DeviceOptions
 from edgerd.runtimes import RUNTIMES
 
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from edgerd.building.quantize import WrittenGraph, check_quantizable
 from edgerd.building.quantize import quantize as quantize_bundle
-from edgerd.bundle import Bundle
+from edgerd.bundle.bundle import Bundle
 from edgerd.cli.console import say
 from edgerd.cli.new_ranges import bundle_with_ranges, ranges_option, say_what_became_of_older_graphs
 from edgerd.cli.options import bundle_argument

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from edgerd.bundle import Bundle
+from edgerd.bundle.bundle import Bundle
 from edgerd.errors import InputError
 from edgerd.runtimes.tensorrt.options import BuildOptions, batches_from, refuse_impossible
 from edgerd.runtimes.tensorrt.runtime import TensorRt

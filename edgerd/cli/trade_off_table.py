@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from edgerd.building.defect_pictures import ScoredDefect
+from edgerd.acceptance.defect_pictures import ScoredDefect
 from edgerd.cli.console import say
 from edgerd.evaluation.trade_offs import TradeOff
 

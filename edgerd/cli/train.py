@@ -19,7 +19,7 @@ from edgerd.cli.options import FiniteRange
 from edgerd.cli.training_progress import TrainingProgress
 from edgerd.errors import DatasetError, InputError, MissingDependencyError
 from edgerd.evaluation.threshold import FEW
-from edgerd.manifest import PreprocessSpec, TileSpec
+from edgerd.bundle.manifest import PreprocessSpec, TileSpec
 from edgerd.paths import exists
 from edgerd.runtimes.machine import usable_cores
 

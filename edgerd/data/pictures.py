@@ -23,10 +23,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgerd.bundle import Bundle
+from edgerd.bundle.bundle import Bundle
 from edgerd.data.containers import container_fault
 from edgerd.errors import BundleDamagedError, PictureError
-from edgerd.manifest import ADDED_FOLDER, PreprocessSpec
+from edgerd.bundle.manifest import ADDED_FOLDER, PreprocessSpec
 from edgerd.storage import storage_errors
 from edgerd.types import UInt8Array
 

@@ -32,7 +32,7 @@ from pydantic import ValidationError
 
 from edgerd.data.area import area_average
 from edgerd.errors import SpecError
-from edgerd.manifest import PreprocessSpec, RegionSpec, TileSpec
+from edgerd.bundle.manifest import PreprocessSpec, RegionSpec, TileSpec
 from edgerd.types import Box, Frame, PixelFormat, UInt8Array
 
 _LUMA_WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}

@@ -23,7 +23,7 @@ from edgerd.evaluation.metrics import BoolArray, Float64Array, roc_curve
 from edgerd.evaluation.style import html_page
 from edgerd.evaluation.summary import GOOD, DefectMetrics, Metrics
 from edgerd.evaluation.threshold import describe
-from edgerd.manifest import ThresholdRecord
+from edgerd.bundle.manifest import ThresholdRecord
 from edgerd.types import Box, Float32Array, UInt8Array
 
 _PICTURE_SIDE_PX = 420

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from edgerd.manifest import PastedRecall, RoughRecall
+from edgerd.bundle.manifest import PastedRecall, RoughRecall
 
 LEAST = 0.25
 """A model that finds a smaller share of them finds next to nothing."""

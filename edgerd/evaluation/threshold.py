@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from edgerd.errors import InputError
 from edgerd.evaluation.outliers import far_outside
-from edgerd.manifest import ThresholdRecord
+from edgerd.bundle.manifest import ThresholdRecord
 
 _TAIL_SCORES = 10
 SOME = 20

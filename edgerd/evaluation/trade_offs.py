@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from edgerd.errors import InputError
 from edgerd.evaluation.threshold import threshold_from_scores
-from edgerd.manifest import ThresholdRecord
+from edgerd.bundle.manifest import ThresholdRecord
 
 RATES = (0.001, 0.005, 0.01, 0.02, 0.05)
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from edgerd import __version__
-from edgerd.bundle import Bundle, bundle_id, save_bundle
+from edgerd.bundle.bundle import Bundle, bundle_id, save_bundle
 from edgerd.data.pictures import added_pictures, bundle_pictures, load_bundle_pictures, picture_sha256
 from edgerd.errors import BundleDamagedError, BundleError
 from edgerd.export.check import check_against_networks
 from edgerd.export.graph import graph_from_networks
-from edgerd.manifest import GRAPH_FILE, Manifest, ModelRecord, TrainingRecord
+from edgerd.bundle.manifest import GRAPH_FILE, Manifest, ModelRecord, TrainingRecord
 from edgerd.models.weights import tensors_sha256
 from edgerd.training.checkpoint import Checkpoint
 from edgerd.training.methods import make_method
@@ -29,7 +29,7 @@ N_CHECK_PICTURES = 4
 def bundle_from_run(
     run: RunFolder, path: Path, *, pictures: bool = True, say: Callable[[str], None] = lambda _: None
 ) -> Bundle:
-    """Export a run as a bundle. It has no threshold yet: `edgerd.building.calibrate` finds it.
+    """Export a run as a bundle. It has no threshold yet: `edgerd.calibration.calibrate` finds it.
 
     Args:
         run: With a checkpoint; a run that was interrupted will do.

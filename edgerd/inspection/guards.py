@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from edgerd.data.prepared import grey_level_statistics
-from edgerd.manifest import PictureLimits
+from edgerd.bundle.manifest import PictureLimits
 from edgerd.types import Frame, UInt8Array
 
 BLACK_LEVEL = 8.0

@@ -11,14 +11,14 @@ from pathlib import Path
 from shlex import quote
 from types import TracebackType
 
-from edgerd.bundle import Bundle
+from edgerd.bundle.bundle import Bundle
 from edgerd.errors import BundleError, InputError
-from edgerd.inspection.device_step import DeviceOptions
+from edgerd.inspection.gpu.step import DeviceOptions
 from edgerd.inspection.judge import Judge, Pending
-from edgerd.inspection.on_device import DeviceInspection
+from edgerd.inspection.gpu.on_device import DeviceInspection
 from edgerd.inspection.on_host import HostInspection
 from edgerd.inspection.slots import Buffers
-from edgerd.manifest import ThresholdRecord
+from edgerd.bundle.manifest import ThresholdRecord
 from edgerd.runtimes.choose import open_engine
 from edgerd.runtimes.device import DeviceEngine
 from edgerd.runtimes.protocol import Engine

@@ -9,7 +9,7 @@ import onnx
 from onnx import helper
 from pydantic import JsonValue, ValidationError
 
-from edgerd.manifest import Record
+from edgerd.bundle.manifest import Record
 from edgerd.precision.preset import Preset
 
 KEY = "edgerd.int8"

@@ -25,7 +25,7 @@ import onnx
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from edgerd.errors import InputError
-from edgerd.manifest import Record
+from edgerd.bundle.manifest import Record
 from edgerd.paths import is_file, is_locked
 from edgerd.precision.body import lies_in
 from edgerd.precision.ranges import MIN_PICTURES, USUAL_PICTURES

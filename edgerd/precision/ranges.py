@@ -15,7 +15,7 @@ import onnx
 from onnx import helper
 
 from edgerd.errors import InputError
-from edgerd.manifest import Record
+from edgerd.bundle.manifest import Record
 from edgerd.precision.body import activations
 from edgerd.types import Float32Array, UInt8Array
 

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from edgerd.runtimes.protocol import Runtime
 
 RUNTIMES = {
-    "onnxruntime": "edgerd.runtimes.onnxruntime:OnnxRuntime",
-    "onnxruntime-cuda": "edgerd.runtimes.onnxruntime_cuda:OnnxRuntimeCuda",
+    "onnxruntime": "edgerd.runtimes.onnxruntime.cpu:OnnxRuntime",
+    "onnxruntime-cuda": "edgerd.runtimes.onnxruntime.cuda:OnnxRuntimeCuda",
     "openvino": "edgerd.runtimes.openvino:OpenVino",
     "tensorrt": "edgerd.runtimes.tensorrt.runtime:TensorRt",
 }

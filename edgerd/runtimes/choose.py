@@ -7,9 +7,9 @@ from pathlib import PurePosixPath
 from shlex import quote
 from types import TracebackType
 
-from edgerd.bundle import Bundle
+from edgerd.bundle.bundle import Bundle
 from edgerd.errors import DeviceNotReadyError, EdgerdError, EngineMismatchError, InputError, MissingDependencyError
-from edgerd.manifest import GRAPH_FILE, EngineRecord, ThresholdRecord
+from edgerd.bundle.manifest import GRAPH_FILE, EngineRecord, ThresholdRecord
 from edgerd.runtimes import load_runtime
 from edgerd.runtimes.fit import differences
 from edgerd.runtimes.protocol import Engine

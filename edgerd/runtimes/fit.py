@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from edgerd.manifest import EngineKey
+from edgerd.bundle.manifest import EngineKey
 
 ANY_DEVICE = "any"
 """As a key's device: it is not looked at."""

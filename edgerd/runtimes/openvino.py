@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from edgerd.errors import MissingDependencyError
-from edgerd.manifest import EngineKey
+from edgerd.bundle.manifest import EngineKey
 from edgerd.runtimes.interface import (
     ANOMALY_MAP,
     SCORE,

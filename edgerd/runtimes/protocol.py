@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from edgerd.manifest import EngineKey
+from edgerd.bundle.manifest import EngineKey
 from edgerd.types import Float32Array, UInt8Array
 
 

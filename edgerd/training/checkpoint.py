@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from edgerd.errors import WeightsError
-from edgerd.manifest import CrossFitRecord
+from edgerd.bundle.manifest import CrossFitRecord
 from edgerd.models.fusion import RD4AD_FUSION, Fusion
 from edgerd.models.weights import check_finite, tensors_sha256
 from edgerd.paths import is_file, why_missing

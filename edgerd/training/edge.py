@@ -23,7 +23,7 @@ import numpy.typing as npt
 import torch
 from safetensors.torch import load_file
 
-from edgerd.manifest import CrossFitRecord
+from edgerd.bundle.manifest import CrossFitRecord
 from edgerd.models.fusion import Fusion, fused, scores_of_maps
 from edgerd.models.positions import Positions
 from edgerd.models.prototypes import N_PROTOTYPES, WINDOWS, Prototypes

@@ -28,7 +28,7 @@ from edgerd.data.dataset import Dataset, fingerprint, split_holdout
 from edgerd.data.pictures import picture_sha256
 from edgerd.data.prepared import read_prepared
 from edgerd.errors import InputError, SpecError
-from edgerd.manifest import PictureLimits, PreprocessSpec, Record
+from edgerd.bundle.manifest import PictureLimits, PreprocessSpec, Record
 from edgerd.paths import exists, is_folder
 from edgerd.precision.ranges import USUAL_PICTURES
 from edgerd.storage import is_taken, only_writer_of, replaced_file, storage_errors

@@ -9,9 +9,9 @@ import pytest
 
 from edgerd.building.assignment import search_assignments
 from edgerd.building.engine import build_engine, graphs_of
-from edgerd.building.gate import Budget, Labels
-from edgerd.building.gate_pictures import GatePictures
-from edgerd.building.scores import holdout_pictures
+from edgerd.acceptance.gate import Budget, Labels
+from edgerd.acceptance.gate_pictures import GatePictures
+from edgerd.acceptance.scores import holdout_pictures
 from edgerd.building.sensitivity import split_labelled
 from edgerd.errors import BundleError
 from edgerd.runtimes.machine import int8_flavour

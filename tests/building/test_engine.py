@@ -7,9 +7,9 @@ import pytest
 
 from edgerd.building.candidates import Candidate
 from edgerd.building.engine import build_engine
-from edgerd.building.gate_pictures import GatePictures, gate_pictures
-from edgerd.building.scores import holdout_pictures
-from edgerd.bundle import Bundle
+from edgerd.acceptance.gate_pictures import GatePictures, gate_pictures
+from edgerd.acceptance.scores import holdout_pictures
+from edgerd.bundle.bundle import Bundle
 from edgerd.errors import BundleError, DeviceError, GateError, InputError
 from edgerd.inspection.inspector import Inspector
 from edgerd.runtimes import load_runtime

@@ -16,11 +16,11 @@ from onnx import numpy_helper
 
 from edgerd.building.engine import build_engine
 from edgerd.building.quantize import maps_as_written, quantize
-from edgerd.building.scores import holdout_pictures
+from edgerd.acceptance.scores import holdout_pictures
 from edgerd.building.typed_graph import DEVICE_FLAVOURS, graphs_for_devices, typed_graph
-from edgerd.bundle import Bundle, bundle_id
+from edgerd.bundle.bundle import Bundle, bundle_id
 from edgerd.errors import BundleDamagedError, BundleError, GateError, InputError, MissingDependencyError
-from edgerd.manifest import GRAPH_FILE
+from edgerd.bundle.manifest import GRAPH_FILE
 from edgerd.precision.flavours import FLAVOURS
 from edgerd.precision.lint import lint
 from edgerd.precision.origin import origin_of
@@ -93,7 +93,7 @@ import json, sys
 sys.modules.update(dict.fromkeys(("torch", "modelopt", "nncf", "onnxscript", "safetensors", "scipy")))
 from edgerd.building.engine import build_engine
 from edgerd.building.typed_graph import typed_graph
-from edgerd.bundle import Bundle
+from edgerd.bundle.bundle import Bundle
 bundle = Bundle.open(sys.argv[1])
 hashes = [typed_graph(bundle, precision, "trt").sha256 for precision in ("fp16", "int8")]
 flavour = sys.argv[2]

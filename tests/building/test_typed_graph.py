@@ -11,7 +11,7 @@ import pytest
 
 from edgerd.building.engine import graphs_of
 from edgerd.building.typed_graph import typed_graph, unused_variants
-from edgerd.bundle import Bundle
+from edgerd.bundle.bundle import Bundle
 from edgerd.errors import MissingDependencyError
 from edgerd.precision.preset import PartPreset, Preset
 from edgerd.precision.ranges import RANGES_FILE, Ranges

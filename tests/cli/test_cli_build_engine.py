@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from edgerd.bundle import Bundle
+from edgerd.bundle.bundle import Bundle
 from edgerd.data.samples import write_dataset
 from edgerd.runtimes import load_runtime
 
@@ -209,7 +209,7 @@ def test_a_full_disk_leaves_the_bundle_as_it_was(edgerd, bundle, monkeypatch):
     def full(*args):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("edgerd.bundle.write_durably", full)
+    monkeypatch.setattr("edgerd.bundle.bundle.write_durably", full)
     result = edgerd("build-engine", bundle.path, "--runtime", "onnxruntime")
     assert result.exit_code == 1
     assert "the disk is full" in result.err

@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 import pytest
 
-from edgerd.bundle import Bundle
-from edgerd.manifest import TileSpec
+from edgerd.bundle.bundle import Bundle
+from edgerd.bundle.manifest import TileSpec
 from edgerd.precision.tensorrt import GRAPH_FILES
 
 pytestmark = [pytest.mark.emulated(once=True), pytest.mark.usefixtures("emulation", "private_cache")]

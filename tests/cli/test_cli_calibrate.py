@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgerd.bundle import Bundle
+from edgerd.bundle.bundle import Bundle
 from edgerd.data.samples import write_dataset
 
 

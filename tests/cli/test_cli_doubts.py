@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from edgerd.bundle import Bundle
+from edgerd.bundle.bundle import Bundle
 from edgerd.evaluation.rough_recall import rough_recall
 from edgerd.evaluation.threshold import threshold_from_scores
 

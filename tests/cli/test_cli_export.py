@@ -9,9 +9,9 @@ import shutil
 import numpy as np
 import pytest
 
-from edgerd.bundle import Bundle
+from edgerd.bundle.bundle import Bundle
 from edgerd.data.samples import write_dataset
-from edgerd.manifest import CrossFitRecord
+from edgerd.bundle.manifest import CrossFitRecord
 from edgerd.training.checkpoint import Checkpoint, save_checkpoint
 
 
@@ -100,7 +100,7 @@ def test_a_full_disk_leaves_the_old_bundle(edgerd, trained_run, bundle, monkeypa
     def full(*args):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("edgerd.bundle.write_durably", full)
+    monkeypatch.setattr("edgerd.bundle.bundle.write_durably", full)
     result = edgerd("export", trained_run, "-o", bundle.path)
     assert result.exit_code == 1
     assert "the disk is full" in result.err

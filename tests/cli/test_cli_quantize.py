@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from edgerd.building.typed_graph import DEVICE_FLAVOURS
-from edgerd.bundle import Bundle
+from edgerd.bundle.bundle import Bundle
 
 
 def test_it_prints_a_table_and_the_bundle_has_the_graphs(edgerd, bundle):

@@ -10,7 +10,7 @@ from edgerd.cuda.kernels.preprocess import Preprocessor
 from edgerd.cuda.memory import Memory
 from edgerd.data.preprocess import bgr_from_frame, prepare
 from edgerd.errors import DeviceError, DeviceLostError, MissingDependencyError
-from edgerd.manifest import PreprocessSpec, TileSpec
+from edgerd.bundle.manifest import PreprocessSpec, TileSpec
 from edgerd.types import Frame, PixelFormat
 
 pytestmark = pytest.mark.emulated(once=True)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from edgerd.bundle import save_bundle
+from edgerd.bundle.bundle import save_bundle
 from edgerd.data.pictures import (
     PICTURE_SUFFIXES,
     decode_png,
@@ -18,7 +18,7 @@ from edgerd.data.pictures import (
     write_png,
 )
 from edgerd.errors import BundleDamagedError, PictureError, StorageError
-from edgerd.manifest import (
+from edgerd.bundle.manifest import (
     GRAPH_FILE,
     Manifest,
     ModelRecord,

@@ -17,7 +17,7 @@ from edgerd.data.preprocess import (
     tile_boxes,
 )
 from edgerd.errors import SpecError
-from edgerd.manifest import PreprocessSpec, RegionSpec, TileSpec
+from edgerd.bundle.manifest import PreprocessSpec, RegionSpec, TileSpec
 from edgerd.types import Box, Frame, PixelFormat
 
 

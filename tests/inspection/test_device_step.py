@@ -13,10 +13,10 @@ from inspection_parts import BLACK, THRESHOLD, make_bundle, picture
 
 from edgerd.data.preprocess import bgr_from_frame, prepare
 from edgerd.errors import DeviceError, DeviceLostError, InputError, MissingDependencyError, SpecError
-from edgerd.inspection.device_step import DeviceOptions, DeviceStep
-from edgerd.inspection.frame_slots import layout_of
+from edgerd.inspection.gpu.step import DeviceOptions, DeviceStep
+from edgerd.inspection.gpu.frame_slots import layout_of
 from edgerd.inspection.inspector import Inspector
-from edgerd.manifest import PreprocessSpec, RegionSpec, TileSpec
+from edgerd.bundle.manifest import PreprocessSpec, RegionSpec, TileSpec
 from edgerd.runtimes.fake import FakeEngine
 from edgerd.types import Frame, PixelFormat, Verdict
 

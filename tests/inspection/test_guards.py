@@ -8,7 +8,7 @@ from inspection_parts import picture
 
 from edgerd.data.prepared import grey_level_statistics
 from edgerd.inspection.guards import FrozenGuard, SizeGuard, exposure_reason
-from edgerd.manifest import PictureLimits
+from edgerd.bundle.manifest import PictureLimits
 from edgerd.types import Frame, PixelFormat
 
 

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from edgerd.data.preprocess import tile_boxes
 from edgerd.inspection.regions import MAX_REGIONS, find_regions
-from edgerd.manifest import PreprocessSpec, RegionSpec, TileSpec
+from edgerd.bundle.manifest import PreprocessSpec, RegionSpec, TileSpec
 from edgerd.types import Box, DefectRegion, Float32Array
 
 SPEC = PreprocessSpec(height=32, width=32)

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgerd.bundle import Bundle
+from edgerd.bundle.bundle import Bundle
 from edgerd.data.pictures import load_bundle_pictures
-from edgerd.manifest import GRAPH_FILE
+from edgerd.bundle.manifest import GRAPH_FILE
 from edgerd.precision.ranges import Ranges, collect_ranges
 
 

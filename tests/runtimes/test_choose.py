@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgerd.bundle import Bundle, bundle_id, save_bundle
+from edgerd.bundle.bundle import Bundle, bundle_id, save_bundle
 from edgerd.errors import (
     BundleDamagedError,
     DeviceNotReadyError,
@@ -15,7 +15,7 @@ from edgerd.errors import (
     InputError,
     MissingDependencyError,
 )
-from edgerd.manifest import (
+from edgerd.bundle.manifest import (
     GRAPH_FILE,
     EngineRecord,
     GateReport,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edgerd.manifest import EngineKey
+from edgerd.bundle.manifest import EngineKey
 from edgerd.runtimes.fit import differences
 
 HERE = EngineKey(

@@ -13,8 +13,9 @@ import pytest
 from edgerd.building.typed_graph import typed_graph
 from edgerd.cuda.properties import GpuProperties
 from edgerd.errors import MissingDependencyError
-from edgerd.runtimes import onnxruntime_cuda, onnxruntime_cuda_libraries
-from edgerd.runtimes.onnxruntime_cuda import OnnxRuntimeCuda
+from edgerd.runtimes.onnxruntime import cuda as onnxruntime_cuda
+from edgerd.runtimes.onnxruntime import cuda_libraries as onnxruntime_cuda_libraries
+from edgerd.runtimes.onnxruntime.cuda import OnnxRuntimeCuda
 
 GPU = GpuProperties(name="Orin", capability=(8, 7), multiprocessors=8, memory_bytes=8 << 30, is_integrated=True)
 NO_DRIVER = MissingDependencyError("There is no CUDA driver.", hint="Install the NVIDIA driver.")

@@ -17,8 +17,8 @@ from edgerd.cuda.graphs import Step
 from edgerd.cuda.memory import Memory
 from edgerd.errors import BundleDamagedError, DeviceError, DeviceLostError, EdgerdError, InputError
 from edgerd.runtimes.device import DeviceEngine
-from edgerd.runtimes.onnxruntime import OnnxRuntime
-from edgerd.runtimes.onnxruntime_cuda import OnnxRuntimeCuda
+from edgerd.runtimes.onnxruntime.cpu import OnnxRuntime
+from edgerd.runtimes.onnxruntime.cuda import OnnxRuntimeCuda
 
 pytestmark = pytest.mark.emulated(once=True)
 
@@ -29,7 +29,7 @@ def ort(emulation, expected, monkeypatch, private_cache):  # expected: from the 
 
     module = EmulatedOnnxRuntime(emulation)
     monkeypatch.setitem(sys.modules, "onnxruntime", module)
-    monkeypatch.setattr("edgerd.runtimes.onnxruntime_cuda_libraries._loaded", lambda _: "")
+    monkeypatch.setattr("edgerd.runtimes.onnxruntime.cuda_libraries._loaded", lambda _: "")
     return module
 
 
@@ -378,9 +378,9 @@ def on_cpu(bundle):
 @pytest.mark.parametrize("mode", ["latency", "throughput"])
 def test_the_loop_runs_on_it_call_by_call(on_cpu, ort, bundle, mode):
     from edgerd.cameras.memory import MemoryCamera
-    from edgerd.inspection.device_step import DeviceOptions
+    from edgerd.inspection.gpu.step import DeviceOptions
     from edgerd.inspection.inspector import Inspector
-    from edgerd.inspection.loop import run_loop
+    from edgerd.line.loop import run_loop
     from edgerd.sinks.fake import FakeSink
 
     frames, scores = on_cpu

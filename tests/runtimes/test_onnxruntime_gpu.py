@@ -10,8 +10,8 @@ import pytest
 from runtime_graphs import HEIGHT, WIDTH
 
 from edgerd.cuda.memory import Memory
-from edgerd.runtimes.onnxruntime import OnnxRuntime
-from edgerd.runtimes.onnxruntime_cuda import OnnxRuntimeCuda
+from edgerd.runtimes.onnxruntime.cpu import OnnxRuntime
+from edgerd.runtimes.onnxruntime.cuda import OnnxRuntimeCuda
 
 pytestmark = pytest.mark.gpu
 
@@ -23,8 +23,8 @@ import numpy as np
 
 from edgerd.cuda.graphs import Step
 from edgerd.cuda.memory import Memory
-from edgerd.runtimes.onnxruntime_cuda import OnnxRuntimeCuda
-from edgerd.runtimes.onnxruntime_cuda_engine import _StreamRun
+from edgerd.runtimes.onnxruntime.cuda import OnnxRuntimeCuda
+from edgerd.runtimes.onnxruntime.cuda_engine import _StreamRun
 
 _StreamRun._refuse_capture = lambda *_: None
 runtime, graph = OnnxRuntimeCuda(), Path(sys.argv[1]).read_bytes()

@@ -5,7 +5,7 @@ import pytest
 from runtime_graphs import small_fused_graph
 
 from edgerd.errors import BundleDamagedError
-from edgerd.runtimes.onnxruntime import OnnxRuntime
+from edgerd.runtimes.onnxruntime.cpu import OnnxRuntime
 from edgerd.runtimes.openvino import OpenVino
 from edgerd.runtimes.openvino_cut import cut_before_head
 

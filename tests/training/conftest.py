@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from edgerd.data.pictures import write_png
-from edgerd.manifest import PreprocessSpec
+from edgerd.bundle.manifest import PreprocessSpec
 from edgerd.models.teachers import TEACHERS
 from edgerd.training.run import RunFolder, TrainingConfig
 

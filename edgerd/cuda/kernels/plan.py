@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from edgerd.data.preprocess import tile_boxes, yuv_to_bgr
 from edgerd.errors import SpecError
-from edgerd.manifest import PreprocessSpec
+from edgerd.bundle.manifest import PreprocessSpec
 from edgerd.types import PixelFormat
 
 READ_SLACK = 32

@@ -13,7 +13,7 @@ from edgerd.cuda.kernels.cubins import cubins
 from edgerd.cuda.kernels.plan import FrameLayout, plan_launch
 from edgerd.cuda.memory import Memory
 from edgerd.errors import DeviceError
-from edgerd.manifest import PreprocessSpec
+from edgerd.bundle.manifest import PreprocessSpec
 
 
 class Preprocessor:

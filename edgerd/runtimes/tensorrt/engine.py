@@ -12,7 +12,7 @@ import tensorrt as trt
 from edgerd.cuda.context import Context
 from edgerd.cuda.memory import Memory
 from edgerd.errors import BundleDamagedError, InputError
-from edgerd.manifest import EngineKey
+from edgerd.bundle.manifest import EngineKey
 from edgerd.runtimes.device import Enqueue
 from edgerd.runtimes.interface import ANOMALY_MAP, FRAME, SCORE, check_frames, closed, frame_size
 from edgerd.runtimes.protocol import Maps

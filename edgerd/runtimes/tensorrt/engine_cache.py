@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from edgerd.manifest import EngineKey, Record
+from edgerd.bundle.manifest import EngineKey, Record
 from edgerd.paths import cache_folder
 from edgerd.runtimes.tensorrt.options import BuildOptions
 from edgerd.storage import replaced_directory, write_durably

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from edgerd.manifest import Record
+from edgerd.bundle.manifest import Record
 
 # Order matters: UINT8 holds INT8, BFLOAT16 holds FLOAT, and "Float16" too.
 _TYPES = {

@@ -7,7 +7,7 @@ import re
 from pydantic import Field, field_validator
 
 from edgerd.errors import InputError
-from edgerd.manifest import Record
+from edgerd.bundle.manifest import Record
 
 PRECISIONS = ("fp32", "fp16", "int8")
 """Slowest first."""

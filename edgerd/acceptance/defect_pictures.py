@@ -1,0 +1,73 @@
+"""A few defective pictures that a person has, and what the FP32 graph makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgerd.acceptance.scores import holdout_pictures, maps_of, scores_of
+from edgerd.bundle.bundle import Bundle
+from edgerd.data.layouts import MASKS, TRAIN, all_pictures, is_good
+from edgerd.data.pictures import read_picture
+from edgerd.data.preprocess import prepare
+from edgerd.errors import DatasetError, PictureError
+from edgerd.evaluation.metrics import Float64Array
+from edgerd.paths import is_folder, why_missing
+from edgerd.runtimes.choose import open_engine
+
+
+@dataclass(frozen=True)
+class ScoredDefect:
+    """A defective picture and its score by the FP32 graph."""
+
+    path: Path
+    score: float
+
+
+def scored_defects(bundle: Bundle, folder: Path, say: Callable[[str], None] = lambda _: None) -> list[ScoredDefect]:
+    """Run the FP32 graph on the defective pictures of a folder and of the folders in it.
+
+    Args:
+        bundle: Opened.
+        folder: Pictures of defective parts, or a data set in MVTec's layout, whose good ones are left out.
+        say: Told what cannot be read, a line at a time.
+
+    Raises:
+        DatasetError: There are none that can be read, or a folder cannot be read.
+        SpecError: Region or tiles do not fit a picture.
+    """
+    spec = bundle.manifest.preprocess
+    paths = [path for path in all_pictures(folder) if not any(map(_holds_none, path.relative_to(folder).parts[:-1]))]
+    found = []
+    with open_engine(bundle, "onnxruntime", "fp32") as opened:
+        for path in paths:
+            try:
+                tiles = prepare(read_picture(path), spec)
+            except PictureError as error:
+                say(f"left out: {error.what}")
+                continue
+            found.append(ScoredDefect(path, float(opened.engine.infer(tiles).score.max())))
+    if not found:
+        raise DatasetError(
+            f"{folder} holds no picture of a defective part that can be read."
+            if is_folder(folder)
+            else why_missing(folder, "folder"),
+            expected="pictures of defective parts, in it or in folders below it",
+            hint="Check the path.",
+        )
+    return found
+
+
+def _holds_none(name: str) -> bool:
+    """Whether a folder of a data set holds no picture of a defective part."""
+    return is_good(name) or name in {TRAIN, MASKS}
+
+
+def good_scores(bundle: Bundle) -> Float64Array:
+    """All good scores that a bundle's threshold is found from, float64 (n,); nothing is stored."""
+    with open_engine(bundle, "onnxruntime", "fp32") as opened:
+        own = scores_of(maps_of(opened.engine, holdout_pictures(bundle)))
+    return np.append(np.array(bundle.manifest.scores_alone, np.float64), own)

@@ -1,0 +1,111 @@
+"""What a bundle's engine is worth on labelled pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from shlex import quote
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgerd.acceptance.training_pictures import training_pictures
+from edgerd.bundle.bundle import Bundle
+from edgerd.data.dataset import Dataset, TestPicture, read_mask_for
+from edgerd.data.pictures import picture_sha256, read_picture
+from edgerd.data.preprocess import prepare, prepare_mask
+from edgerd.errors import DatasetError, PictureError, SpecError
+from edgerd.evaluation.summary import Metrics, evaluate_scores
+from edgerd.runtimes.choose import OpenedEngine
+from edgerd.types import Float32Array
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Scores and maps of a test set, and what follows from them.
+
+    Attributes:
+        pictures: Those that could be read, in the data set's order.
+        scores: float64 (n,), the maximum over a picture's tiles.
+        maps: float32 (n, T, H, W).
+        masks: Of each picture: bool (T, H, W), or None where nobody drew one.
+        metrics: Everything that `edgerd evaluate --json` writes of them.
+        skipped: Pictures that could not be read, and why.
+        n_trained_on: How many of the pictures the bundle was trained on, as far as it knows them again.
+    """
+
+    pictures: tuple[TestPicture, ...]
+    scores: npt.NDArray[np.float64]
+    maps: Float32Array
+    masks: tuple[npt.NDArray[np.bool_] | None, ...]
+    metrics: Metrics
+    skipped: dict[str, str]
+    n_trained_on: int = 0
+
+    def as_json(self, opened: OpenedEngine) -> dict[str, Any]:
+        """What `edgerd evaluate --json` writes."""
+        key = opened.engine.key
+        return self.metrics.as_json() | {
+            "runtime": key.runtime,
+            "precision": key.precision,
+            "device": key.device,
+            "n_skipped": len(self.skipped),
+            "n_trained_on": self.n_trained_on,
+        }
+
+
+def evaluate(
+    bundle: Bundle,
+    opened: OpenedEngine,
+    dataset: Dataset,
+    *,
+    strict: bool = False,
+    on_picture: Callable[[], None] = lambda: None,
+) -> Evaluation:
+    """Run a test set through an engine.
+
+    Args:
+        bundle: For its preprocessing.
+        opened: The engine and its threshold.
+        dataset: With test pictures.
+        strict: Stop at a picture that cannot be read instead of leaving it out.
+        on_picture: Told at each picture.
+
+    Raises:
+        DatasetError: There are no test pictures.
+        PictureError: A mask does not fit its picture; or a picture cannot be read, with `strict`.
+        SpecError: Region or tiles do not fit a picture; its file is named.
+    """
+    if not dataset.test:
+        raise DatasetError(
+            f"{dataset.root} has no test pictures.",
+            expected="test/good and test/<defect>",
+            hint=f"edgerd inspect {quote(str(bundle.path))} PICTURE... for pictures without labels",
+        )
+    spec = bundle.manifest.preprocess
+    trained_on, n_trained_on = training_pictures(bundle), 0
+    pictures, scores, maps, masks, skipped = [], [], [], [], {}
+    for picture in dataset.test:
+        on_picture()
+        try:
+            bgr = read_picture(picture.path)
+            tiles = prepare(bgr, spec)
+        except PictureError as error:
+            if strict:
+                raise
+            skipped[str(picture.path)] = error.what
+            continue
+        except SpecError as error:
+            raise SpecError(f"{picture.path}: {error.what}", expected=error.expected, hint=error.hint) from error
+        mask = read_mask_for(picture, *bgr.shape[:2])
+        result = opened.engine.infer(tiles)
+        n_trained_on += picture_sha256(tiles) in trained_on
+        pictures.append(picture)
+        scores.append(float(result.score.max()))
+        maps.append(result.anomaly_map)
+        masks.append(None if mask is None else prepare_mask(mask, spec))
+    threshold = opened.threshold.value if opened.threshold else None
+    stacked = np.stack(maps) if maps else np.empty((0, 1, spec.height, spec.width), np.float32)
+    metrics = evaluate_scores(scores, [p.defect for p in pictures], threshold, stacked, masks)
+    return Evaluation(tuple(pictures), np.array(scores), stacked, tuple(masks), metrics, skipped, n_trained_on)

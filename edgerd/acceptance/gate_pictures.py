@@ -1,0 +1,148 @@
+"""What the gate judges by: good pictures, pasted defects, and labelled pictures where there are any."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from shlex import quote
+
+import numpy as np
+
+from edgerd.acceptance.gate import Labels
+from edgerd.acceptance.new_pictures import TrainedOnError, pictures_from_folder
+from edgerd.acceptance.scores import comparison_pictures, holdout_pictures
+from edgerd.acceptance.training_pictures import training_pictures, warning_of_training_pictures
+from edgerd.bundle.bundle import Bundle
+from edgerd.data.dataset import Dataset, TestPicture, read_mask_for
+from edgerd.data.pasted import Pasted, pasted_defects
+from edgerd.data.pictures import picture_sha256, read_picture
+from edgerd.data.preprocess import prepare, prepare_mask
+from edgerd.errors import DatasetError, PictureError, SpecError
+from edgerd.evaluation.metrics import BoolArray
+from edgerd.bundle.manifest import PreprocessSpec
+from edgerd.types import UInt8Array
+
+_OTHERS = "Give a folder of good pictures that training never saw: --calibration DATA"
+
+
+@dataclass(frozen=True, eq=False)
+class GatePictures:
+    """Pictures at the graph's size.
+
+    Attributes:
+        good: uint8 (n, T, H, W, 3), BGR.
+        n_never_seen: How many of them, from the first on, are the bundle's that training never saw: all that it has, so
+            that an engine's threshold can be found from its scores of them.
+        labelled: uint8 (m, T, H, W, 3), good and defective ones; None where there are none.
+        labels: Of the labelled ones.
+        notes: What a person should know of the choice, a line each; none where it is as they would think.
+        skipped: Labelled pictures that could not be read, and why.
+    """
+
+    good: UInt8Array
+    n_never_seen: int
+    labelled: UInt8Array | None = None
+    labels: Labels = field(default_factory=Labels)
+    notes: tuple[str, ...] = ()
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def pasted(self) -> Pasted:
+        """Defects pasted into some of the good ones."""
+        return pasted_defects(self.good)
+
+
+def gate_pictures(bundle: Bundle, data: Path | None = None) -> GatePictures:
+    """The bundle's own good pictures; with a folder, those in it as well.
+
+    A folder in MVTec's layout gives its test pictures as labelled ones. Its train/good is compared on if training never
+    saw it.
+
+    Args:
+        bundle: For its preprocessing and its pictures.
+        data: A folder of good pictures, or MVTec's layout; None for the bundle's own alone.
+
+    Raises:
+        DatasetError: A folder of another layout, or of good pictures alone and trained on.
+        PictureError: A mask does not fit its picture.
+        SpecError: Region or tiles do not fit a picture; its file is named.
+        BundleError: The bundle has no pictures, and no others are given.
+    """
+    if data is None:
+        good, n_never_seen = comparison_pictures(bundle, _OTHERS)
+        notes = [] if n_never_seen else [_only_trained_on(good)]
+        return GatePictures(good, n_never_seen, notes=tuple(notes))
+    dataset = Dataset.open_labelled(data)
+    if dataset.test and not dataset.train_good:
+        (good, n_never_seen), notes = comparison_pictures(bundle, _OTHERS), list(dataset.unused())
+    else:
+        good, n_never_seen, notes = _with_good_pictures_of(data, bundle, len(dataset.test))
+    if not dataset.test:
+        return GatePictures(good, n_never_seen, notes=tuple(notes))
+    labelled, labels, skipped = _read_labelled(dataset.test, bundle.manifest.preprocess)
+    trained_on = training_pictures(bundle)
+    n_seen = sum(picture_sha256(picture) in trained_on for picture in labelled)
+    if n_seen:
+        notes.append(warning_of_training_pictures(n_seen, len(labelled)))
+    return GatePictures(good, n_never_seen, labelled, labels, tuple(notes), skipped)
+
+
+def _with_good_pictures_of(data: Path, bundle: Bundle, n_test: int) -> tuple[UInt8Array, int, list[str]]:
+    """The bundle's good pictures and those of a folder, how many training never saw for sure, and notes."""
+    notes: list[str] = []
+    try:
+        new = pictures_from_folder(bundle, data, notes.append).pictures
+    except TrainedOnError as error:
+        if not n_test:
+            raise
+        if not (bundle.manifest.holdout or bundle.manifest.ranges):
+            raise TrainedOnError(error.what, expected=error.expected, hint=f"{_OTHERS}.") from error
+        good, n_never_seen = comparison_pictures(bundle)
+        note = (
+            f"The student was trained on good pictures of {data}: compared are {len(good)} of the bundle and the "
+            f"{n_test} in test."
+        )
+        return good, n_never_seen, [note]
+    own = holdout_pictures(bundle)
+    if len(new):
+        notes.append(
+            f"Engines are compared on {len(new)} good pictures of {data} too; thresholds stay as they were found: "
+            f"edgerd calibrate {quote(str(bundle.path))} DATA counts new good pictures for them."
+        )
+    return np.concatenate([own, new]), len(own), notes
+
+
+def _only_trained_on(good: UInt8Array) -> str:
+    return (
+        f"The bundle holds no good picture that training never saw: engines are compared with FP32 on {len(good)} that "
+        "it saw, and on defects pasted into them."
+    )
+
+
+def _read_labelled(test: Sequence[TestPicture], spec: PreprocessSpec) -> tuple[UInt8Array, Labels, dict[str, str]]:
+    """Pictures and labels, and which could not be read, and why."""
+    pictures = np.empty((len(test), spec.n_tiles, spec.height, spec.width, 3), np.uint8)
+    defects: list[str] = []
+    masks: list[BoolArray | None] = []
+    skipped: dict[str, str] = {}
+    for picture in test:
+        try:
+            bgr = read_picture(picture.path)
+            pictures[len(defects)] = prepare(bgr, spec)
+        except PictureError as error:
+            skipped[str(picture.path)] = error.what
+            continue
+        except SpecError as error:
+            raise SpecError(f"{picture.path}: {error.what}", expected=error.expected, hint=error.hint) from error
+        mask = read_mask_for(picture, *bgr.shape[:2])
+        defects.append(picture.defect)
+        masks.append(None if mask is None else prepare_mask(mask, spec))
+    if not defects:
+        raise DatasetError(
+            f"None of {len(test)} test pictures can be read: {next(iter(skipped.values()))}",
+            expected="pictures in test/good and test/<defect>",
+            hint="Check the folder.",
+        )
+    return pictures[: len(defects)], Labels(tuple(defects), tuple(masks)), skipped

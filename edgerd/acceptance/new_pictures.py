@@ -1,0 +1,223 @@
+"""Good pictures for the threshold that training never saw: from a folder, or from a line that makes good parts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+
+import numpy as np
+
+from edgerd.acceptance.training_pictures import training_pictures
+from edgerd.bundle.bundle import Bundle
+from edgerd.cameras import UnreadablePictureError, open_camera
+from edgerd.data.dataset import Dataset, fingerprint
+from edgerd.data.pictures import load_bundle_pictures, picture_sha256
+from edgerd.data.prepared import read_prepared
+from edgerd.data.preprocess import bgr_from_frame, prepare
+from edgerd.errors import CameraError, DatasetError
+from edgerd.inspection.guards import exposure_reason
+from edgerd.types import UInt8Array
+
+MIN_PICTURES = 8
+
+
+class TrainedOnError(DatasetError):
+    """Good pictures that the student was trained on: their scores are lower than those of new parts."""
+
+
+class Thinning:
+    """Says when the next frame may be taken, so that those taken are evenly spread over time.
+
+    A frame comes a little later than it is due, which the next one makes up for. More than half an interval is not made
+    up for, whatever the reason (frames that were rejected, a camera that was silent): what was missed is missed, or a
+    burst of neighbouring frames, all nearly the same, would stand for a long time. So any n frames that were taken one
+    after the other span n - 1.5 intervals at least.
+
+    Args:
+        interval_s: From one frame to the next, seconds; 0 to take every frame.
+        now_s: On a monotonic clock.
+    """
+
+    def __init__(self, interval_s: float, now_s: float) -> None:
+        self._interval_s = interval_s
+        self._due_s = now_s
+
+    def is_due(self, now_s: float) -> bool:
+        """Whether a frame of this moment may be taken."""
+        return now_s >= self._due_s
+
+    def took(self, now_s: float) -> None:
+        """Note that a frame of this moment was taken."""
+        is_late = now_s - self._due_s > self._interval_s / 2
+        self._due_s = (now_s if is_late else self._due_s) + self._interval_s
+
+
+@dataclass(frozen=True, eq=False)
+class NewPictures:
+    """Good pictures that the bundle does not have yet.
+
+    Attributes:
+        pictures: uint8 (n, T, H, W, 3), BGR, at graph size, no two alike.
+        names: Where each came from, for people.
+    """
+
+    pictures: UInt8Array
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def pictures_from_folder(
+    bundle: Bundle, data: Path, say: Callable[[str], None] = lambda _: None, *, replace: bool = False
+) -> NewPictures:
+    """Good pictures from a folder; none where the bundle has all of them already.
+
+    Args:
+        bundle: For its preprocessing.
+        data: The folder; or a data set in MVTec's layout, whose training pictures are taken.
+        say: Told what is left out, a line at a time: what cannot be read, and what the bundle has already.
+        replace: Whether they take the place of those that were added earlier, which then do not count as there.
+
+    Raises:
+        TrainedOnError: The student was trained on them, or on some that the bundle cannot tell from the others: their
+            scores are too low.
+        DatasetError: None can be used.
+    """
+    dataset = Dataset.open_good(data)
+    read = read_prepared(dataset.train_good, bundle.manifest.preprocess)
+    if fingerprint(read.paths, data) == bundle.manifest.training.data_fingerprint:
+        raise _trained_on(bundle, str(data))
+    for line in dataset.unused():
+        say(line)
+    for skipped in read.skipped:
+        say(f"left out: {skipped.reason}")
+    return _new_ones(bundle, read.pictures, [str(path) for path in read.paths], str(data), say, replace)
+
+
+def pictures_from_camera(
+    bundle: Bundle,
+    uri: str,
+    minutes: float,
+    n_wanted: int,
+    say: Callable[[str], None] = lambda _: None,
+    *,
+    replace: bool = False,
+) -> NewPictures:
+    """Good pictures from a line that makes good parts, thinned.
+
+    Neighbouring frames are nearly the same, and the threshold's promise needs exchangeable pictures: of the time given,
+    `n_wanted` frames are taken evenly spread, fewer where frames were rejected for a while; of files, every frame is
+    taken until there are enough. A frame that a run would not judge (black, badly exposed, unreadable) is not taken,
+    nor one that is there already.
+
+    Args:
+        bundle: For its preprocessing.
+        uri: Of the camera.
+        minutes: For how long a live camera is watched.
+        n_wanted: How many pictures.
+        say: Told how many there are, now and then.
+        replace: As for `pictures_from_folder`.
+
+    Raises:
+        CameraError: It does not open, or gave too few pictures.
+        TrainedOnError: It is a folder with pictures the student was trained on.
+    """
+    spec = bundle.manifest.preprocess
+    camera = open_camera(uri)
+    taken: list[UInt8Array] = []
+    names: list[str] = []
+    seen: set[str] = set()
+    start = time.monotonic()
+    thinning = Thinning(minutes * 60.0 / n_wanted if camera.live else 0.0, start)
+    try:
+        while len(taken) < n_wanted and (not camera.live or time.monotonic() - start < minutes * 60.0):
+            try:
+                frame = camera.read()
+            except UnreadablePictureError as error:
+                say(f"left out: {error.what}")
+                continue
+            if frame is None:
+                break
+            now = time.monotonic()
+            if not thinning.is_due(now):
+                continue
+            tiles = prepare(bgr_from_frame(frame, spec), spec)
+            digest = picture_sha256(tiles)
+            if digest in seen or exposure_reason(tiles, bundle.manifest.limits):
+                continue
+            seen.add(digest)
+            taken.append(tiles)
+            names.append(frame.source if frame.source != camera.uri else f"frame {frame.number} of {camera.uri}")
+            thinning.took(now)
+            if len(taken) % 10 == 0:
+                say(f"{len(taken)} of {n_wanted} pictures")
+    finally:
+        camera.close()
+    if len(taken) < MIN_PICTURES:
+        raise CameraError(
+            f"{camera.uri} gave {len(taken)} different pictures that can be judged.",
+            expected=f"{MIN_PICTURES} at least",
+            hint="Give more --minutes." if camera.live else "Choose a longer video or a folder with more pictures.",
+        )
+    return _new_ones(bundle, np.stack(taken), names, camera.uri, say, replace)
+
+
+def _new_ones(
+    bundle: Bundle, pictures: UInt8Array, names: list[str], source: str, say: Callable[[str], None], replace: bool
+) -> NewPictures:
+    """Without those that training saw, those that INT8 ranges are found from, and those that are there already.
+
+    The bundle knows its training pictures again, whatever their files are called. Where it knows some of them only, one
+    of them brings others that it does not know, so that all are refused.
+    """
+    manifest = bundle.manifest
+    stays = [name for name in manifest.holdout if not (replace and name in manifest.added)]
+    trained_on = training_pictures(bundle)
+    for_ranges, have = (
+        {picture_sha256(picture) for picture in load_bundle_pictures(bundle, listed, manifest.preprocess)}
+        for listed in (manifest.ranges, stays)
+    )
+    found = [picture_sha256(picture) for picture in pictures]
+    first = {digest: index for index, digest in reversed(list(enumerate(found)))}
+    known = have | for_ranges | trained_on
+    new = [index for index, digest in enumerate(found) if first[digest] == index and digest not in known]
+    n_trained_on, n_have, n_for_ranges = (
+        sum(digest in those for digest in found) for those in (trained_on, have, for_ranges - trained_on)
+    )
+    if n_trained_on and (not new or len(trained_on) < manifest.training.n_train):
+        raise _trained_on(bundle, source)
+    if n_for_ranges == len(found):
+        raise DatasetError(
+            f"{source} holds no good picture that can be read and that nothing was found from before.",
+            expected="pictures of good parts that training never saw",
+            hint="Add some.",
+        )
+    of = f"of {len(found)} pictures in {source}"
+    if n_trained_on:
+        say(f"left out: {n_trained_on} {of}, training saw them.")
+    if n_for_ranges:
+        say(f"left out: {n_for_ranges} {of}, INT8 ranges are found from them.")
+    if n_have:
+        say(f"{n_have} {of} are in {bundle.path} already.")
+    return NewPictures(pictures[new], tuple(names[index] for index in new))
+
+
+def _trained_on(bundle: Bundle, source: str) -> TrainedOnError:
+    path, manifest = quote(str(bundle.path)), bundle.manifest
+    own = f"edgerd calibrate {path} uses the good ones that it has"
+    has_some = manifest.holdout or manifest.scores_alone
+    return TrainedOnError(
+        f"{source} holds pictures this bundle was trained on; their scores are lower than those of new parts.",
+        expected="good pictures that training never saw",
+        hint=own if has_some else f"Take others; the bundle has none of its own. {other_pictures(bundle)}",
+    )
+
+
+def other_pictures(bundle: Bundle) -> str:
+    """What to type where a bundle has no good pictures."""
+    path = quote(str(bundle.path))
+    return f"edgerd calibrate {path} DATA, or --from-camera URI, with good parts that training never saw"

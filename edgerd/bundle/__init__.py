@@ -1,0 +1,1 @@
+"""The bundle: its records (`manifest`), bundle.json and its seal (`file`), and the directory (`bundle`)."""

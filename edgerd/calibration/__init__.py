@@ -1,0 +1,1 @@
+"""Thresholds and ranges from good pictures: collecting them, judging them, finding what follows from them."""

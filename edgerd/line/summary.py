@@ -1,0 +1,128 @@
+"""What a run has come to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from edgerd.errors import EdgerdError
+from edgerd.inspection.inspector import Inspector
+from edgerd.line.statistics import Percentiles, RunStatistics
+
+
+class Ended(str, Enum):
+    """Why a run ended."""
+
+    END_OF_SOURCE = "end of source"
+    MAX_FRAMES = "max frames"
+    STOPPED = "stopped"
+    INTERRUPTED = "interrupted"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """Counts, latencies and circumstances of a run.
+
+    Attributes:
+        engine_ms: The graph, fusion included; None unless the run was profiled.
+        frame_ms: Frame in memory to verdict: copies, preprocessing, engine, decision. Only frames that were judged.
+        capture_to_verdict_ms: From the capture of the frame; likewise.
+        frames: Frames that were looked at: ok + ng + no_decision.
+        ok: Good frames.
+        ng: Defective frames.
+        no_decision: Frames that could not be judged.
+        dropped: Frames that came but were not looked at: a newer one replaced them, or the run ended. Together with
+            `frames` they are all that the camera gave.
+        alerts: Alerts raised.
+        held_back: NG frames that belong to no alert, because the alert policy asks for more of them.
+        elapsed_s: Seconds from the first wait for a frame to the end.
+        threshold: NG is a score above it.
+        camera: Its URI.
+        bundle: Id of the bundle.
+        runtime: Of the engine.
+        precision: Of the engine.
+        device: Of the engine.
+        threads: CPU threads of the engine.
+        ended: Why the run ended.
+        warnings: What else is worth knowing, a sentence each.
+        error: What broke the run off, where `ended` is ERROR.
+    """
+
+    engine_ms: Percentiles | None
+    frame_ms: Percentiles
+    capture_to_verdict_ms: Percentiles
+    frames: int
+    ok: int
+    ng: int
+    no_decision: int
+    dropped: int
+    alerts: int
+    held_back: int
+    elapsed_s: float
+    threshold: float
+    camera: str
+    bundle: str
+    runtime: str
+    precision: str
+    device: str
+    threads: int
+    ended: Ended
+    warnings: tuple[str, ...] = ()
+    error: EdgerdError | None = None
+
+    @classmethod
+    def of(
+        cls,
+        statistics: RunStatistics,
+        inspector: Inspector,
+        *,
+        camera: str,
+        profiled: bool,
+        ended: Ended,
+        warnings: tuple[str, ...] = (),
+        error: EdgerdError | None = None,
+    ) -> RunSummary:
+        """Put a summary together."""
+        key = inspector.engine.key
+        return cls(
+            engine_ms=statistics.engine_ms.percentiles() if profiled else None,
+            frame_ms=statistics.frame_ms.percentiles(),
+            capture_to_verdict_ms=statistics.capture_to_verdict_ms.percentiles(),
+            frames=statistics.frames,
+            ok=statistics.ok,
+            ng=statistics.ng,
+            no_decision=statistics.no_decision,
+            dropped=statistics.dropped,
+            alerts=statistics.alerts,
+            held_back=statistics.held_back,
+            elapsed_s=round(statistics.elapsed_s, 3),
+            threshold=inspector.threshold,
+            camera=camera,
+            bundle=inspector.bundle.manifest.id,
+            runtime=key.runtime,
+            precision=key.precision,
+            device=key.device,
+            threads=inspector.engine.threads,
+            ended=ended,
+            warnings=warnings,
+            error=error,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values under the names of the attributes; `error` as its message."""
+        return vars(self) | {
+            "ended": self.ended.value,
+            "warnings": list(self.warnings),
+            "error": str(self.error) if self.error else None,
+        }
+
+    def raise_for_error(self) -> None:
+        """Raise what broke the run off, if anything did; once the summary is written.
+
+        Raises:
+            EdgerdError: CameraError for a lost camera, StorageError for a full disk, ...
+        """
+        if self.error is not None:
+            raise self.error

@@ -1,0 +1,1 @@
+"""ONNX Runtime: `cpu`, and `cuda` where onnxruntime-gpu is installed."""
