@@ -3,7 +3,7 @@
     make bench-peers ARGS="--data DATA --weights RESNET18.safetensors --work WORK"
 
 anomalib's PatchCore and Reverse Distillation are trained with its defaults on ResNet18, exported by its own exporter
-(for frames of any size, for the network's size, and with its INT8 post-training quantisation), and run by its own
+(for frames of any size, for the network's size, and with its INT8 post-training quantization), and run by its own
 inferencer. edgerd's side is bundles, given or trained here:
 
     --bundle "metal_nut:NAME=BUNDLE:openvino:int8"                      (runtime and precision may be left out)

@@ -19,10 +19,10 @@ import cv2
 import numpy as np
 from machine import print_results
 
+from edgerd.bundle.manifest import PreprocessSpec
 from edgerd.data.prepared import picture_limits
 from edgerd.data.preprocess import prepare
 from edgerd.inspection.guards import exposure_reason
-from edgerd.bundle.manifest import PreprocessSpec
 
 _WARM_UP = 5
 _FRAMES = 8

@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 from machine import print_results
 
-from edgerd.calibration.calibrate import calibrate
 from edgerd.acceptance.evaluate import evaluate
 from edgerd.bundle.bundle import Bundle
+from edgerd.calibration.calibrate import calibrate
 from edgerd.data.dataset import Dataset
 from edgerd.export.package import bundle_from_run
 from edgerd.models.weights import load_teacher

@@ -14,8 +14,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgerd.calibration.collect import COLLECTED_FILE, SUSPECTS_FOLDER, collect
 from edgerd.bundle.bundle import Bundle
+from edgerd.calibration.collect import COLLECTED_FILE, SUSPECTS_FOLDER, collect
 from edgerd.errors import EdgerdError
 from edgerd.precision.ranges import USUAL_PICTURES
 

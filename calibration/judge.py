@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from edgerd.calibration.range_judgement import MAX_HALVES_RATIO, Enough, Judgement, judge
-from edgerd.calibration.range_plot import judgement_plot
-from edgerd.calibration.range_pictures import range_pictures_from_folder, range_pictures_of, threshold_of
 from edgerd.bundle.bundle import Bundle
+from edgerd.calibration.range_judgement import MAX_HALVES_RATIO, Enough, Judgement, judge
+from edgerd.calibration.range_pictures import range_pictures_from_folder, range_pictures_of, threshold_of
+from edgerd.calibration.range_plot import judgement_plot
 from edgerd.data.pictures import load_bundle_pictures, write_png
 from edgerd.errors import BundleError, EdgerdError, GateError
 

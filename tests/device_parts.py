@@ -13,9 +13,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgerd.cameras.fake import FakeCamera
 from edgerd.data.samples import line_parts
-from edgerd.line.decision import StreamPolicy
 from edgerd.inspection.gpu.step import DeviceOptions
 from edgerd.inspection.inspector import Inspector
+from edgerd.line.decision import StreamPolicy
 from edgerd.line.loop import run_loop
 from edgerd.sinks.fake import FakeSink
 from edgerd.types import Frame, PixelFormat, UInt8Array

@@ -343,7 +343,7 @@ def _fp32_only(bundle, precision, flavour):
     from edgerd.building.typed_graph import typed_graph
 
     if precision != "fp32":
-        raise MissingDependencyError("the quantiser is left out, to save time")
+        raise MissingDependencyError("the quantizer is left out, to save time")
     return typed_graph(bundle, precision, flavour)
 
 

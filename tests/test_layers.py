@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "edgerd"
 
-BOTTOM = {"errors", "types", "events", "paths", "redaction", "manifest", "manifest_file", "tables", "storage"}
+BOTTOM = {"errors", "types", "events", "paths", "redaction", "tables", "storage"}
 BASE = BOTTOM | {"bundle", "data"}
 DEVICE = BASE | {"cuda", "cameras", "sinks", "evaluation", "precision", "runtimes"}
 
@@ -18,9 +18,7 @@ MAY_IMPORT = {
     "types": set(),
     "events": {"types"},
     "redaction": set(),
-    "manifest": set(),
     "paths": {"errors"},
-    "manifest_file": {"errors", "manifest", "paths"},
     "tables": {"errors"},
     "storage": {"errors", "paths"},
     "bundle": BOTTOM,

@@ -6,12 +6,12 @@ import shutil
 import click
 import pytest
 
-from edgerd.calibration.calibrate import calibrate
 from edgerd.bundle.bundle import Bundle
+from edgerd.bundle.file import read_manifest
+from edgerd.bundle.manifest import EngineKey, EngineRecord
+from edgerd.calibration.calibrate import calibrate
 from edgerd.cli.main import COMMANDS, edgerd
 from edgerd.errors import EdgerdError
-from edgerd.bundle.manifest import EngineKey, EngineRecord
-from edgerd.bundle.file import read_manifest
 from edgerd.runtimes.choose import open_engine
 
 NAME = "teile [neu] a's"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from edgerd.calibration.calibrate import calibrate
 from edgerd.acceptance.evaluate import Evaluation, evaluate
 from edgerd.bundle.bundle import Bundle
-from edgerd.data.dataset import Dataset
 from edgerd.bundle.manifest import PreprocessSpec
+from edgerd.calibration.calibrate import calibrate
+from edgerd.data.dataset import Dataset
 from edgerd.runtimes.choose import open_engine
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgerd.bundle.manifest import PreprocessSpec, RegionSpec, TileSpec
 from edgerd.cuda.context import Context
 from edgerd.cuda.kernels.plan import FrameLayout
 from edgerd.cuda.kernels.preprocess import Preprocessor
 from edgerd.cuda.memory import Memory
 from edgerd.data.preprocess import bgr_from_frame, prepare
-from edgerd.bundle.manifest import PreprocessSpec, RegionSpec, TileSpec
 from edgerd.types import Frame, PixelFormat, UInt8Array
 from gpu.card import clocks_while
 from gpu.measure import copy_bytes_per_s, device_times_ms

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgerd.calibration.calibrate import calibrate
 from edgerd.building.typed_graph import typed_graph
 from edgerd.bundle.bundle import Bundle
+from edgerd.calibration.calibrate import calibrate
 from edgerd.errors import EdgerdError
 from edgerd.precision.tensorrt import FLAVOUR
 from gpu.sections import NotRunError, Section
@@ -80,9 +80,9 @@ def made_subject(folder: Path) -> Subject:
         import torch
     except ImportError as error:
         raise NotRunError(_NO_TORCH) from error
+    from edgerd.bundle.manifest import PreprocessSpec
     from edgerd.data.samples import write_dataset
     from edgerd.export.package import bundle_from_run
-    from edgerd.bundle.manifest import PreprocessSpec
     from edgerd.models.teachers import make_teacher
     from edgerd.training.loop import train
     from edgerd.training.run import RunFolder, TrainingConfig

@@ -7,9 +7,9 @@ A process of its own, started by `peers.py`: Lightning and the training's memory
 Writes FOLDER/trained.json and five OpenVINO models, as anomalib exports them:
 
     default        takes frames of any size
-    int8           the same after post-training quantisation, with the pictures of anomalib's validation set
+    int8           the same after post-training quantization, with the pictures of anomalib's validation set
     network        takes pictures of the network's size; whoever uses it makes them
-    network_int8   the same after that quantisation
+    network_int8   the same after that quantization
     unclamped      `network` without anomalib's normalisation, for an AUROC that its clamping to 0..1 takes nothing from
 
 What an export failed with stands in trained.json, under `errors`.
@@ -102,18 +102,18 @@ def _export(engine: Any, model: Any, data: Any, out: Path) -> dict[str, str]:
 
     # without this a batch of two is exported, which PatchCore's graph then insists on
     fixed = {"input_size": SIZE, "onnx_kwargs": {"dynamic_shapes": None}}
-    quantised = {"compression_type": CompressionType.INT8_PTQ, "datamodule": data}
+    quantized = {"compression_type": CompressionType.INT8_PTQ, "datamodule": data}
     ways: dict[str, dict[str, Any]] = {
         "default": {},
-        "int8": quantised,
+        "int8": quantized,
         "network": fixed,
-        "network_int8": {**fixed, **quantised},
+        "network_int8": {**fixed, **quantized},
         "unclamped": fixed,
     }
     errors = {}
     for name, options in ways.items():
         if "input_size" in options:
-            data.eval_batch_size = 1  # quantisation feeds the graph from the validation set, batch by batch
+            data.eval_batch_size = 1  # quantization feeds the graph from the validation set, batch by batch
         model.post_processor.enable_normalization = name != "unclamped"
         error = _error_of_export(engine, model, out / name, options)
         if error:

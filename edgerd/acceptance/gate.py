@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgerd.acceptance.scores import scores_of
+from edgerd.bundle.manifest import GateCheck, GateReport, ThresholdRecord
 from edgerd.evaluation.metrics import BoolArray, Float64Array, alarm_rate
 from edgerd.evaluation.summary import GOOD, Metrics, evaluate_scores
 from edgerd.evaluation.threshold import threshold_like
-from edgerd.bundle.manifest import GateCheck, GateReport, ThresholdRecord
 from edgerd.runtimes.protocol import Maps
 
 MAX_MAP_ERROR = 0.25
@@ -36,7 +36,7 @@ MAX_FALSE_ALARM_CHANGE = 0.01
 MAX_AUROC_DROP = 0.003
 MAX_PASTED_DROP = 0.05
 """Of pasted defects, the share that may be lost: of 48 two."""
-MIN_PICTURES = 8
+MIN_GOOD_PICTURES = 8
 """Good pictures that an engine is judged by, at least; with fewer a verdict more or less says nothing."""
 MIN_RANKED = 20
 """Pictures whose order says something: with fewer, rounding among good ones that score alike decides it."""
@@ -167,7 +167,7 @@ def compare(
     """
     finite = given.n_not_finite == 0
     checks = [
-        _at_least("good pictures", len(given.good), MIN_PICTURES, "fewer cannot show whether verdicts flip"),
+        _at_least("good pictures", len(given.good), MIN_GOOD_PICTURES, "fewer cannot show whether verdicts flip"),
         _at_most("weights with NaN or inf", len(broken_weights), 0, ", ".join(broken_weights[:1])),
         _at_most("maps with NaN or inf", given.n_not_finite, 0),
     ]
@@ -282,11 +282,11 @@ def _false_alarms(given: Outputs, reference: Outputs, own: float, wanted: float,
     """
     name, is_good = "false-alarm rate change", given.labels.is_good
     n = int(is_good.sum())
-    if n < MIN_PICTURES:
+    if n < MIN_GOOD_PICTURES:
         n = len(given.good)
         above = wanted * (1 + ON_THRESHOLD)
         change = alarm_rate(given.scores[:n], above) - alarm_rate(reference.scores[:n], above)
-        return _not_judged(name, change, f"at FP32's threshold; to judge, {MIN_PICTURES} labelled good pictures")
+        return _not_judged(name, change, f"at FP32's threshold; to judge, {MIN_GOOD_PICTURES} labelled good pictures")
     ours, theirs = (
         alarm_rate(graph.scores[len(graph.good) :][is_good], threshold)
         for graph, threshold in ((given, own), (reference, wanted))

@@ -15,13 +15,13 @@ from edgerd.acceptance.new_pictures import TrainedOnError, pictures_from_folder
 from edgerd.acceptance.scores import comparison_pictures, holdout_pictures
 from edgerd.acceptance.training_pictures import training_pictures, warning_of_training_pictures
 from edgerd.bundle.bundle import Bundle
+from edgerd.bundle.manifest import PreprocessSpec
 from edgerd.data.dataset import Dataset, TestPicture, read_mask_for
 from edgerd.data.pasted import Pasted, pasted_defects
 from edgerd.data.pictures import picture_sha256, read_picture
 from edgerd.data.preprocess import prepare, prepare_mask
 from edgerd.errors import DatasetError, PictureError, SpecError
 from edgerd.evaluation.metrics import BoolArray
-from edgerd.bundle.manifest import PreprocessSpec
 from edgerd.types import UInt8Array
 
 _OTHERS = "Give a folder of good pictures that training never saw: --calibration DATA"

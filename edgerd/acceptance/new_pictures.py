@@ -21,7 +21,7 @@ from edgerd.errors import CameraError, DatasetError
 from edgerd.inspection.guards import exposure_reason
 from edgerd.types import UInt8Array
 
-MIN_PICTURES = 8
+MIN_THRESHOLD_PICTURES = 8
 
 
 class TrainedOnError(DatasetError):
@@ -157,10 +157,10 @@ def pictures_from_camera(
                 say(f"{len(taken)} of {n_wanted} pictures")
     finally:
         camera.close()
-    if len(taken) < MIN_PICTURES:
+    if len(taken) < MIN_THRESHOLD_PICTURES:
         raise CameraError(
             f"{camera.uri} gave {len(taken)} different pictures that can be judged.",
-            expected=f"{MIN_PICTURES} at least",
+            expected=f"{MIN_THRESHOLD_PICTURES} at least",
             hint="Give more --minutes." if camera.live else "Choose a longer video or a folder with more pictures.",
         )
     return _new_ones(bundle, np.stack(taken), names, camera.uri, say, replace)

@@ -7,11 +7,11 @@ from pathlib import Path
 from edgerd import __version__
 from edgerd.acceptance.evaluate import Evaluation
 from edgerd.bundle.bundle import Bundle
+from edgerd.bundle.manifest import ModelRecord
 from edgerd.data.dataset import read_mask_for
 from edgerd.data.pictures import read_picture
 from edgerd.data.preprocess import tile_boxes
 from edgerd.evaluation.report import Example, ReportData, hardest_pictures, write_report
-from edgerd.bundle.manifest import ModelRecord
 from edgerd.runtimes.choose import OpenedEngine
 
 

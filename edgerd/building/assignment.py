@@ -10,9 +10,9 @@ from pathlib import Path
 
 import onnx
 
-from edgerd.building.candidates import GraphSource, Standard
 from edgerd.acceptance.gate import Budget
 from edgerd.acceptance.gate_pictures import GatePictures
+from edgerd.building.candidates import GraphSource, Standard
 from edgerd.building.search import Found, Remembered, search
 from edgerd.building.sensitivity import Measured, Sensitivity, deciding_pictures, split_labelled
 from edgerd.bundle.bundle import Bundle

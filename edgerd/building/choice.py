@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from edgerd.building.candidates import Candidate
 from edgerd.building.typed_graph import unused_variants
 from edgerd.bundle.bundle import Bundle
-from edgerd.errors import GateError
 from edgerd.bundle.manifest import EngineRecord
+from edgerd.errors import GateError
 
 
 @dataclass(frozen=True)

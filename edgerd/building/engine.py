@@ -8,6 +8,8 @@ from dataclasses import replace
 from functools import cache
 from shlex import quote
 
+from edgerd.acceptance.gate import MAX_AUROC_DROP, Budget
+from edgerd.acceptance.gate_pictures import GatePictures, gate_pictures
 from edgerd.building.assignment import Searched, search_assignments
 from edgerd.building.candidates import (
     Candidate,
@@ -20,11 +22,10 @@ from edgerd.building.candidates import (
     timed,
 )
 from edgerd.building.choice import Built, fastest, install
-from edgerd.acceptance.gate import MAX_AUROC_DROP, Budget
-from edgerd.acceptance.gate_pictures import GatePictures, gate_pictures
 from edgerd.building.sensitivity import Measured
 from edgerd.building.typed_graph import TypedGraph, bundle_ranges, typed_graph
 from edgerd.bundle.bundle import Bundle, check_can_save
+from edgerd.bundle.manifest import GRAPH_FILE, ThresholdRecord
 from edgerd.errors import (
     BundleDamagedError,
     BundleError,
@@ -34,7 +35,6 @@ from edgerd.errors import (
     InputError,
     MissingDependencyError,
 )
-from edgerd.bundle.manifest import GRAPH_FILE, ThresholdRecord
 from edgerd.precision.preset import Preset
 from edgerd.precision.ranges import Ranges
 from edgerd.runtimes import RUNTIMES, load_runtime

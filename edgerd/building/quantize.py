@@ -1,4 +1,4 @@
-"""Write typed graphs into a bundle, so that devices without a quantiser can build from them."""
+"""Write typed graphs into a bundle, so that devices without a quantizer can build from them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from shlex import quote
 
 import numpy as np
 
-from edgerd.calibration.new_ranges import engines_of_older_graphs, with_older_graphs
 from edgerd.acceptance.scores import comparison_pictures, maps_of, scores_of
 from edgerd.building.typed_graph import graphs_for_devices
 from edgerd.bundle.bundle import Bundle, check_can_save
-from edgerd.errors import BundleError, GateError
 from edgerd.bundle.manifest import GRAPH_FILE, ThresholdRecord
+from edgerd.calibration.new_ranges import engines_of_older_graphs, with_older_graphs
+from edgerd.errors import BundleError, GateError
 from edgerd.precision.preset import Preset
 from edgerd.precision.ranges import RANGES_FILE
 from edgerd.runtimes.onnxruntime.cpu import OPTIMISED_FILE, OnnxRuntime

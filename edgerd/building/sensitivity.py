@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from edgerd.building.candidates import GraphSource, Standard, outputs_of
 from edgerd.acceptance.gate import Budget, Labels, Outputs, compare
 from edgerd.acceptance.gate_pictures import GatePictures
+from edgerd.building.candidates import GraphSource, Standard, outputs_of
 from edgerd.bundle.bundle import Bundle
+from edgerd.bundle.manifest import Record, ThresholdRecord
 from edgerd.data.pictures import load_bundle_pictures
 from edgerd.errors import BundleError
 from edgerd.evaluation.metrics import image_auroc
-from edgerd.bundle.manifest import Record, ThresholdRecord
 from edgerd.runtimes import load_runtime
 from edgerd.runtimes.choose import open_engine
 from edgerd.runtimes.protocol import Engine

@@ -11,8 +11,8 @@ from pydantic import Field, ValidationError
 
 from edgerd.building.typed_graph import typed_graph
 from edgerd.bundle.bundle import Bundle
-from edgerd.errors import InputError
 from edgerd.bundle.manifest import GRAPH_FILE, Record
+from edgerd.errors import InputError
 from edgerd.paths import is_file, why_missing
 from edgerd.precision import tensorrt
 from edgerd.runtimes.tensorrt.options import (

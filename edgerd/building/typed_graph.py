@@ -13,9 +13,9 @@ import onnx
 from pydantic import ValidationError
 
 from edgerd.bundle.bundle import Bundle
+from edgerd.bundle.manifest import GRAPH_FILE, Manifest
 from edgerd.data.pictures import load_bundle_pictures
 from edgerd.errors import BundleDamagedError, BundleError
-from edgerd.bundle.manifest import GRAPH_FILE, Manifest
 from edgerd.precision import tensorrt
 from edgerd.precision.body import first_block, first_stage
 from edgerd.precision.flavours import FLAVOURS
@@ -23,8 +23,8 @@ from edgerd.precision.half import half_graph, need_modelopt
 from edgerd.precision.lint import Target, assert_clean
 from edgerd.precision.origin import Origin, origin_of, with_origin
 from edgerd.precision.preset import Preset
-from edgerd.precision.quantise import int8_graph_file, quantised_graph
-from edgerd.precision.ranges import MIN_PICTURES, RANGES_FILE, Ranges, TensorRange, collect_ranges
+from edgerd.precision.quantize import int8_graph_file, quantized_graph
+from edgerd.precision.ranges import MIN_RANGE_PICTURES, RANGES_FILE, Ranges, TensorRange, collect_ranges
 from edgerd.precision.scales import symmetric_scale
 from edgerd.runtimes.machine import usable_cores
 from edgerd.types import UInt8Array
@@ -177,7 +177,7 @@ def _written(
         content = half_graph(_tensorrt_int8(graph, ranges, preset, high_precision), _range_pictures(bundle))
         target: Target = "tensorrt"
     else:
-        content = quantised_graph(graph, ranges, flavour, preset, high_precision)
+        content = quantized_graph(graph, ranges, flavour, preset, high_precision)
         target = FLAVOURS[flavour].target
     return _checked(int8_graph_file(flavour), with_origin(content, Origin.of(preset, high_precision)), target)
 
@@ -199,10 +199,10 @@ def _checked(file: str, content: bytes, target: Target) -> bytes:
 def _range_pictures(bundle: Bundle) -> UInt8Array:
     """uint8 (n, T, H, W, 3)."""
     manifest, n_pictures = bundle.manifest, _n_range_pictures(bundle)
-    if n_pictures < MIN_PICTURES:
+    if n_pictures < MIN_RANGE_PICTURES:
         raise BundleError(
             f"{bundle.path} has {n_pictures or 'no'} pictures to find INT8 ranges from.",
-            expected=f"{MIN_PICTURES} range pictures or more, as edgerd export puts them into the bundle",
+            expected=f"{MIN_RANGE_PICTURES} range pictures or more, as edgerd export puts them into the bundle",
             hint=f"Export again without --no-pictures: edgerd export RUN -o {quote(str(bundle.path))}; or give "
             "pictures of good parts with --ranges DIR",
         )

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
-from edgerd.errors import BundleDamagedError, BundleError
-from edgerd.bundle.manifest import GRAPH_FILE, FileRecord, Manifest, PreprocessSpec
 from edgerd.bundle.file import MANIFEST_FILE, read_manifest, sealed
+from edgerd.bundle.manifest import GRAPH_FILE, FileRecord, Manifest, PreprocessSpec
+from edgerd.errors import BundleDamagedError, BundleError
 from edgerd.paths import exists, is_file, is_folder, why_missing
 from edgerd.storage import (
     IN_PLACE,

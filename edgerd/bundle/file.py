@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from edgerd.errors import BundleDamagedError, BundleError, BundleVersionError
 from edgerd.bundle.manifest import SCHEMA_VERSION, Manifest
+from edgerd.errors import BundleDamagedError, BundleError, BundleVersionError
 from edgerd.paths import exists
 
 MANIFEST_FILE = "bundle.json"

@@ -102,7 +102,7 @@ class TrainingRecord(Record):
     data_fingerprint: str
     """Hash over the names and contents of the training pictures."""
     tuning_steps: int = 0
-    """Of the quantisation-aware fine-tune that followed; 0 where there was none."""
+    """Of the quantization-aware fine-tune that followed; 0 where there was none."""
 
 
 class ThresholdRecord(Record):
@@ -283,7 +283,7 @@ class Manifest(Record):
     rough_recall: RoughRecall | None = None
     """At the current threshold; None where there was no picture to paste defects into."""
     ranges: tuple[str, ...] = ()
-    """Pictures for quantisation ranges, likewise: training pictures, until others take their place."""
+    """Pictures for quantization ranges, likewise: training pictures, until others take their place."""
     trained_on: tuple[str, ...] | None = None
     """SHA-256 of training pictures, each over its tiles, uint8 (T, H, W, 3): they are known again where thresholds are
     found. Of all of them, or of those alone that `ranges` once held; None where only those that it holds are known."""

@@ -13,16 +13,16 @@ from shlex import quote
 import numpy as np
 
 from edgerd.acceptance.gate_pictures import GatePictures
-from edgerd.acceptance.new_pictures import MIN_PICTURES, NewPictures, other_pictures
+from edgerd.acceptance.new_pictures import MIN_THRESHOLD_PICTURES, NewPictures, other_pictures
 from edgerd.acceptance.scores import maps_of, scores_of, with_range_pictures
 from edgerd.bundle.bundle import Bundle, check_can_save
+from edgerd.bundle.manifest import EngineRecord, Manifest, ThresholdRecord
 from edgerd.data.pictures import added_pictures, load_bundle_pictures
 from edgerd.errors import BundleError, EngineMismatchError, InputError, MissingDependencyError
 from edgerd.evaluation.metrics import Float64Array
 from edgerd.evaluation.outliers import far_outside
 from edgerd.evaluation.rough_recall import rough_recall
 from edgerd.evaluation.threshold import threshold_from_scores, threshold_like
-from edgerd.bundle.manifest import EngineRecord, Manifest, ThresholdRecord
 from edgerd.runtimes.choose import open_engine
 from edgerd.runtimes.protocol import Engine
 from edgerd.types import UInt8Array
@@ -186,9 +186,9 @@ def _refuse_too_few(bundle: Bundle, scores: Float64Array) -> None:
             expected="the good pictures that training held out, or that were added",
             hint=f"{other_pictures(bundle)}; or export again: edgerd export RUN -o {quote(str(bundle.path))}",
         )
-    if scores.size < MIN_PICTURES:
+    if scores.size < MIN_THRESHOLD_PICTURES:
         raise InputError(
             f"{scores.size} good pictures are too few for a threshold.",
-            expected=f"{MIN_PICTURES} at least that training never saw",
+            expected=f"{MIN_THRESHOLD_PICTURES} at least that training never saw",
             hint=other_pictures(bundle),
         )

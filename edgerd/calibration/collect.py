@@ -7,16 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgerd.calibration.range_pictures import threshold_of
 from edgerd.bundle.bundle import Bundle
+from edgerd.bundle.manifest import GRAPH_FILE, Record, ThresholdRecord
+from edgerd.calibration.range_pictures import threshold_of
 from edgerd.cameras import Camera, UnreadablePictureError, open_camera
 from edgerd.data.pictures import load_bundle_pictures, write_png
 from edgerd.data.preprocess import bgr_from_frame, prepare
 from edgerd.errors import CameraError, InputError
 from edgerd.inspection.guards import exposure_reason
-from edgerd.bundle.manifest import GRAPH_FILE, Record, ThresholdRecord
 from edgerd.precision.features import FeatureReader, MostDifferent
-from edgerd.precision.ranges import MIN_PICTURES
+from edgerd.precision.ranges import MIN_RANGE_PICTURES
 from edgerd.runtimes.machine import usable_cores
 from edgerd.storage import is_taken, storage_errors
 from edgerd.types import Frame, UInt8Array
@@ -119,12 +119,14 @@ def collect(
         say: Told how it goes, now and then.
 
     Raises:
-        InputError: The folder holds something; or fewer than `MIN_PICTURES` are wanted, or files gave fewer.
+        InputError: The folder holds something; or fewer than `MIN_RANGE_PICTURES` are wanted, or files gave fewer.
         CameraError: It does not open or was lost, or gave fewer.
         StorageError: Disk full or no permission.
     """
-    if n_pictures < MIN_PICTURES:
-        raise InputError(f"{n_pictures} pictures are too few to find ranges from.", expected=f"{MIN_PICTURES} at least")
+    if n_pictures < MIN_RANGE_PICTURES:
+        raise InputError(
+            f"{n_pictures} pictures are too few to find ranges from.", expected=f"{MIN_RANGE_PICTURES} at least"
+        )
     with storage_errors(folder):
         taken = is_taken(folder)
     if taken:
@@ -140,11 +142,11 @@ def collect(
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             (folder / COLLECTED_FILE).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    if len(record.pictures) < MIN_PICTURES:
+    if len(record.pictures) < MIN_RANGE_PICTURES:
         raise (CameraError if camera.live else InputError)(
             f"{camera.uri} gave {len(record.pictures)} different good pictures; {record.n_suspects} of "
             f"{record.n_seen} frames are above the threshold, {sum(record.left_out.values())} could not be judged.",
-            expected=f"{MIN_PICTURES} good ones at least",
+            expected=f"{MIN_RANGE_PICTURES} good ones at least",
             hint="Give more --minutes." if camera.live else "Choose a longer video or a folder with more pictures.",
         )
     return record

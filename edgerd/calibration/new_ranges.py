@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
-from edgerd.calibration.range_pictures import RangePictures
 from edgerd.bundle.bundle import Bundle, save_bundle
-from edgerd.data.pictures import bundle_pictures, load_bundle_pictures, picture_sha256
 from edgerd.bundle.manifest import FileRecord, Manifest
+from edgerd.calibration.range_pictures import RangePictures
+from edgerd.data.pictures import bundle_pictures, load_bundle_pictures, picture_sha256
 from edgerd.precision.ranges import RANGES_FILE
 
 _INT8_GRAPHS = "graph.int8."
@@ -53,7 +53,7 @@ def with_range_pictures(bundle: Bundle, found: RangePictures) -> UnsavedBundle:
 
     Args:
         bundle: As it is on disk.
-        found: At least `edgerd.precision.ranges.MIN_PICTURES`.
+        found: At least `edgerd.precision.ranges.MIN_RANGE_PICTURES`.
 
     Raises:
         BundleDamagedError: A graph of an engine, or an old picture, is missing or changed.

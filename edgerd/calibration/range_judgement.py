@@ -8,13 +8,13 @@ from enum import Enum
 import numpy as np
 import numpy.typing as npt
 
-from edgerd.calibration.range_pictures import RangePictures
 from edgerd.bundle.bundle import Bundle
-from edgerd.errors import InputError
 from edgerd.bundle.manifest import GRAPH_FILE
+from edgerd.calibration.range_pictures import RangePictures
+from edgerd.errors import InputError
 from edgerd.precision.coverage import growth, halving, picture_histograms
 from edgerd.precision.features import distances
-from edgerd.precision.ranges import MIN_PICTURES
+from edgerd.precision.ranges import MIN_RANGE_PICTURES
 from edgerd.precision.scales import RangeChoice
 from edgerd.runtimes.machine import usable_cores
 
@@ -153,10 +153,10 @@ def _without(others: RangePictures, found: RangePictures) -> RangePictures:
     """Those of the others that are not in the set."""
     known = {picture.tobytes() for picture in found.pictures}
     new = [index for index, picture in enumerate(others.pictures) if picture.tobytes() not in known]
-    if len(new) < MIN_PICTURES:
+    if len(new) < MIN_RANGE_PICTURES:
         raise InputError(
             f"Of {len(others.pictures)} other good pictures, {len(others.pictures) - len(new)} are in the set as well.",
-            expected=f"{MIN_PICTURES} at least that are not in it",
+            expected=f"{MIN_RANGE_PICTURES} at least that are not in it",
             hint="Give other good pictures: --against OTHERS",
         )
     names = tuple(others.names[index] for index in new)

@@ -11,15 +11,15 @@ from shlex import quote
 import numpy as np
 
 from edgerd.bundle.bundle import Bundle
+from edgerd.bundle.manifest import GRAPH_FILE, ThresholdRecord
 from edgerd.data.dataset import Dataset
 from edgerd.data.pictures import load_bundle_pictures, read_picture
 from edgerd.data.prepared import SkippedPicture
 from edgerd.data.preprocess import prepare
 from edgerd.errors import BundleError, DatasetError, PictureError, SpecError
 from edgerd.inspection.guards import exposure_reason
-from edgerd.bundle.manifest import GRAPH_FILE, ThresholdRecord
 from edgerd.precision.features import FeatureReader, farthest_first
-from edgerd.precision.ranges import MIN_PICTURES, USUAL_PICTURES
+from edgerd.precision.ranges import MIN_RANGE_PICTURES, USUAL_PICTURES
 from edgerd.runtimes.machine import usable_cores
 from edgerd.types import Float32Array, UInt8Array
 
@@ -113,7 +113,7 @@ def range_pictures_from_folder(
         held_out: Pictures, prepared, uint8 (T, H, W, 3), that are left out where the folder has them too.
 
     Raises:
-        DatasetError: It is empty, or fewer than `MIN_PICTURES` of its pictures can be used.
+        DatasetError: It is empty, or fewer than `MIN_RANGE_PICTURES` of its pictures can be used.
         SpecError: Region or tiles do not fit a picture.
         BundleError: The bundle has no threshold.
     """
@@ -145,7 +145,7 @@ def range_pictures_from_folder(
             suspects.append(Suspect(str(path), score))
         else:
             good.append((path, feature, score))
-    if len(good) < MIN_PICTURES:
+    if len(good) < MIN_RANGE_PICTURES:
         raise _too_few(folder, len(paths), len(good), suspects, skipped, len(kept_back))
     features = np.stack([feature for _, feature, _ in good])
     chosen = sorted(farthest_first(features, len(good) if n is None else n))
@@ -173,13 +173,13 @@ def range_pictures_of(bundle: Bundle, names: Sequence[str]) -> RangePictures:
         names: As the manifest lists them, one per tile.
 
     Raises:
-        BundleError: It has fewer than `MIN_PICTURES` of them, or no threshold.
+        BundleError: It has fewer than `MIN_RANGE_PICTURES` of them, or no threshold.
     """
     spec, threshold = bundle.manifest.preprocess, threshold_of(bundle)
-    if len(names) < MIN_PICTURES * spec.n_tiles:
+    if len(names) < MIN_RANGE_PICTURES * spec.n_tiles:
         raise BundleError(
             f"{bundle.path} holds {len(names) // spec.n_tiles} such pictures.",
-            expected=f"{MIN_PICTURES} at least, as edgerd export puts them there",
+            expected=f"{MIN_RANGE_PICTURES} at least, as edgerd export puts them there",
             hint=f"Export again without --no-pictures: edgerd export RUN -o {quote(str(bundle.path))}",
         )
     pictures = load_bundle_pictures(bundle, names, spec)
@@ -244,7 +244,7 @@ def _too_few(
     return DatasetError(
         f"{folder} holds {n_found} pictures, of which {n_good} can be used to find INT8 ranges from."
         + "".join(f" {reason}." for reason in reasons),
-        expected=f"{MIN_PICTURES} pictures of good parts at least; {USUAL_PICTURES} are usual",
+        expected=f"{MIN_RANGE_PICTURES} pictures of good parts at least; {USUAL_PICTURES} are usual",
         hint="Add pictures of good parts: python calibration/collect.py BUNDLE CAMERA -o FOLDER",
     )
 

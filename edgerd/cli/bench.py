@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from edgerd.bundle.bundle import Bundle
+from edgerd.bundle.manifest import RegionSpec
 from edgerd.cameras.memory import MemoryCamera
 from edgerd.cli.console import counted, print_latencies, speaker, warn, write_json
 from edgerd.cli.doubts import warn_of_doubts
@@ -29,7 +30,6 @@ from edgerd.inspection.gpu.step import DeviceOptions
 from edgerd.inspection.inspector import Inspector
 from edgerd.line.loop import run_loop
 from edgerd.line.summary import Ended
-from edgerd.bundle.manifest import RegionSpec
 from edgerd.types import UInt8Array
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
+from edgerd.acceptance.gate_pictures import gate_pictures
 from edgerd.building.candidates import Candidate
 from edgerd.building.engine import build_engine as build
 from edgerd.building.engine import refuse_useless_preset
-from edgerd.acceptance.gate_pictures import gate_pictures
 from edgerd.bundle.bundle import Bundle, check_can_save, find_bundle
+from edgerd.bundle.manifest import EngineRecord
 from edgerd.cli.build_preview import print_dry_run, print_target
 from edgerd.cli.build_progress import runtimes_for
 from edgerd.cli.console import say, warn
@@ -22,7 +23,6 @@ from edgerd.cli.options import PRECISIONS, FiniteRange
 from edgerd.cli.search_table import print_search, report_measured
 from edgerd.cli.tensorrt_options import TensorRtChoice, tensorrt_options
 from edgerd.errors import InputError
-from edgerd.bundle.manifest import EngineRecord
 from edgerd.precision.preset import load_preset
 from edgerd.runtimes import RUNTIMES
 

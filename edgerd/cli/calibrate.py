@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from edgerd.calibration.calibrate import Calibration
-from edgerd.calibration.calibrate import calibrate as calibrate_bundle
 from edgerd.acceptance.defect_pictures import good_scores, scored_defects
 from edgerd.acceptance.new_pictures import NewPictures, pictures_from_camera, pictures_from_folder
 from edgerd.bundle.bundle import Bundle, check_can_save
+from edgerd.calibration.calibrate import Calibration
+from edgerd.calibration.calibrate import calibrate as calibrate_bundle
 from edgerd.cli.console import counted, progress_bar, say, warn
 from edgerd.cli.doubts import warn_where_little_is_found
 from edgerd.cli.options import FiniteRange, bundle_argument, rate_for, rate_option

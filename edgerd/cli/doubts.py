@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from edgerd.bundle.bundle import Bundle
+from edgerd.bundle.manifest import EngineKey, ThresholdRecord
 from edgerd.cli.console import counted, quoted, warn
 from edgerd.evaluation.rough_recall import describe_recall, is_too_low
-from edgerd.bundle.manifest import EngineKey, ThresholdRecord
 
 
 def warn_of_doubts(bundle: Bundle, key: EngineKey | None = None) -> None:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from edgerd.calibration.calibrate import Calibration
 from edgerd.bundle.bundle import Bundle, check_can_save
+from edgerd.bundle.manifest import GRAPH_FILE
+from edgerd.calibration.calibrate import Calibration
 from edgerd.cli.calibrate import report_calibration
 from edgerd.cli.console import counted, progress_bar, quoted, say, warn
 from edgerd.cli.options import rate_for, rate_option
 from edgerd.cli.train import need_torch
 from edgerd.errors import BundleError
-from edgerd.bundle.manifest import GRAPH_FILE
 
 
 @click.command()
@@ -31,8 +31,8 @@ def export(context: click.Context, run: Path, out: Path, no_pictures: bool, fals
     another one is given.
     """
     need_torch()
-    from edgerd.calibration.calibrate import calibrate
     from edgerd.acceptance.new_pictures import NewPictures
+    from edgerd.calibration.calibrate import calibrate
     from edgerd.export.package import bundle_from_run
     from edgerd.training.run import RunFolder
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
+from edgerd.bundle.bundle import Bundle
 from edgerd.calibration.new_ranges import UnsavedBundle, engines_of_older_graphs, with_range_pictures
 from edgerd.calibration.range_pictures import range_pictures_from_folder, threshold_of
-from edgerd.bundle.bundle import Bundle
 from edgerd.cli.console import quoted, say, warn
 from edgerd.data.pictures import load_bundle_pictures
 from edgerd.precision.preset import Preset

@@ -14,6 +14,7 @@ from typing import Literal
 import click
 
 from edgerd.bundle.bundle import Bundle, find_bundle
+from edgerd.bundle.manifest import ThresholdRecord
 from edgerd.cameras import Camera, open_camera
 from edgerd.cli.console import (
     counted,
@@ -39,13 +40,12 @@ from edgerd.errors import (
     StorageError,
 )
 from edgerd.events import CameraEvent, DeviceEvent, Event, SourceState, uuid7
-from edgerd.line.decision import PartPolicy, Policy, StreamPolicy
 from edgerd.inspection.gpu.step import DeviceOptions
 from edgerd.inspection.inspector import Inspector
+from edgerd.line.decision import PartPolicy, Policy, StreamPolicy
 from edgerd.line.loop import Update, run_loop
 from edgerd.line.statistics import RECENT_FRAMES
 from edgerd.line.summary import Ended, RunSummary
-from edgerd.bundle.manifest import ThresholdRecord
 from edgerd.redaction import without_secrets
 from edgerd.sinks.jsonl import JsonlSink
 

@@ -8,12 +8,12 @@ import click
 
 from edgerd.acceptance.report import networks_text
 from edgerd.bundle.bundle import Bundle
+from edgerd.bundle.manifest import EngineRecord, GateReport, Manifest, ThresholdRecord
 from edgerd.cli.console import say
 from edgerd.cli.doubts import warn_of_doubts
 from edgerd.cli.gate_table import print_gate
 from edgerd.cli.options import bundle_argument
 from edgerd.evaluation.rough_recall import describe_recall
-from edgerd.bundle.manifest import EngineRecord, GateReport, Manifest, ThresholdRecord
 from edgerd.runtimes.tensorrt.record import BUILD_FILE, build_record
 
 

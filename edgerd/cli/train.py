@@ -13,13 +13,13 @@ from click.core import ParameterSource
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
+from edgerd.bundle.manifest import PreprocessSpec, TileSpec
 from edgerd.cli.console import counted, quoted, say, stop_on_interrupt, warn, warn_of_left_out
 from edgerd.cli.main import INTERRUPTED
 from edgerd.cli.options import FiniteRange
 from edgerd.cli.training_progress import TrainingProgress
 from edgerd.errors import DatasetError, InputError, MissingDependencyError
 from edgerd.evaluation.threshold import FEW
-from edgerd.bundle.manifest import PreprocessSpec, TileSpec
 from edgerd.paths import exists
 from edgerd.runtimes.machine import usable_cores
 
@@ -239,7 +239,7 @@ def _warn_of_suspicious(run: RunFolder) -> None:
 
 def _tune(run: RunFolder, device: DeviceName) -> None:
     from edgerd.training.device import torch_device
-    from edgerd.training.quantised import tune
+    from edgerd.training.quantized import tune
 
     say(f"Fine-tuning the student for INT8 on {torch_device(device)}; Ctrl-C keeps what was learned.")
     stop = threading.Event()

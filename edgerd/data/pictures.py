@@ -24,9 +24,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgerd.bundle.bundle import Bundle
+from edgerd.bundle.manifest import ADDED_FOLDER, PreprocessSpec
 from edgerd.data.containers import container_fault
 from edgerd.errors import BundleDamagedError, PictureError
-from edgerd.bundle.manifest import ADDED_FOLDER, PreprocessSpec
 from edgerd.storage import storage_errors
 from edgerd.types import UInt8Array
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edgerd.bundle.manifest import PictureLimits, PreprocessSpec
 from edgerd.data.pictures import read_picture
 from edgerd.data.preprocess import prepare
 from edgerd.errors import DatasetError, PictureError, SpecError
-from edgerd.bundle.manifest import PictureLimits, PreprocessSpec
 from edgerd.types import UInt8Array
 
 _READ_AHEAD = 2

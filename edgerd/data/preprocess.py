@@ -30,9 +30,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
+from edgerd.bundle.manifest import PreprocessSpec, RegionSpec, TileSpec
 from edgerd.data.area import area_average
 from edgerd.errors import SpecError
-from edgerd.bundle.manifest import PreprocessSpec, RegionSpec, TileSpec
 from edgerd.types import Box, Frame, PixelFormat, UInt8Array
 
 _LUMA_WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}

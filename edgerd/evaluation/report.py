@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edgerd.bundle.manifest import ThresholdRecord
 from edgerd.errors import InputError, StorageError
 from edgerd.evaluation.charts import roc_chart, score_chart
 from edgerd.evaluation.heatmap import colour_scale, mask_overlay, overlay
@@ -23,7 +24,6 @@ from edgerd.evaluation.metrics import BoolArray, Float64Array, roc_curve
 from edgerd.evaluation.style import html_page
 from edgerd.evaluation.summary import GOOD, DefectMetrics, Metrics
 from edgerd.evaluation.threshold import describe
-from edgerd.bundle.manifest import ThresholdRecord
 from edgerd.types import Box, Float32Array, UInt8Array
 
 _PICTURE_SIDE_PX = 420

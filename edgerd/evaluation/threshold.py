@@ -15,9 +15,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from edgerd.bundle.manifest import ThresholdRecord
 from edgerd.errors import InputError
 from edgerd.evaluation.outliers import far_outside
-from edgerd.bundle.manifest import ThresholdRecord
 
 _TAIL_SCORES = 10
 SOME = 20

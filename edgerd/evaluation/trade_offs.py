@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from edgerd.bundle.manifest import ThresholdRecord
 from edgerd.errors import InputError
 from edgerd.evaluation.threshold import threshold_from_scores
-from edgerd.bundle.manifest import ThresholdRecord
 
 RATES = (0.001, 0.005, 0.01, 0.02, 0.05)
 

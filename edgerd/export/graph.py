@@ -6,7 +6,7 @@
 `head/`, from the cosine on, stays FP32 in every precision: a sum of squares overflows FP16. The distance maps are
 tensors in it, float32 (N, h_k, w_k): `head/distance_0` to `head/distance_2` are the student's, finest first;
 `head/prototype_distance_0` and `_1` those of the prototypes; `head/position_distance` that of the positions.
-`prototypes/` is never quantised and never FP16: a distance is a difference of large numbers, and a product that
+`prototypes/` is never quantized and never FP16: a distance is a difference of large numbers, and a product that
 overflows would make a defect look like a prototype. BF16 has the range.
 """
 

@@ -10,8 +10,8 @@ import math
 import cv2
 import numpy as np
 
-from edgerd.data.prepared import grey_level_statistics
 from edgerd.bundle.manifest import PictureLimits
+from edgerd.data.prepared import grey_level_statistics
 from edgerd.types import Frame, UInt8Array
 
 BLACK_LEVEL = 8.0

@@ -12,13 +12,13 @@ from shlex import quote
 from types import TracebackType
 
 from edgerd.bundle.bundle import Bundle
+from edgerd.bundle.manifest import ThresholdRecord
 from edgerd.errors import BundleError, InputError
+from edgerd.inspection.gpu.on_device import DeviceInspection
 from edgerd.inspection.gpu.step import DeviceOptions
 from edgerd.inspection.judge import Judge, Pending
-from edgerd.inspection.gpu.on_device import DeviceInspection
 from edgerd.inspection.on_host import HostInspection
 from edgerd.inspection.slots import Buffers
-from edgerd.bundle.manifest import ThresholdRecord
 from edgerd.runtimes.choose import open_engine
 from edgerd.runtimes.device import DeviceEngine
 from edgerd.runtimes.protocol import Engine

@@ -9,10 +9,10 @@ from typing import NoReturn
 
 import numpy as np
 
+from edgerd.bundle.manifest import Manifest
 from edgerd.data.preprocess import tile_boxes
 from edgerd.inspection.guards import exposure_reason, frame_size
 from edgerd.inspection.regions import find_regions
-from edgerd.bundle.manifest import Manifest
 from edgerd.runtimes.protocol import Maps
 from edgerd.types import Frame, Inspection, UInt8Array, Verdict
 

@@ -6,10 +6,10 @@ import time
 
 import numpy as np
 
+from edgerd.bundle.manifest import PreprocessSpec
 from edgerd.data.preprocess import bgr_from_frame, prepare
 from edgerd.inspection.judge import Judge, Pending, elapsed_ms
 from edgerd.inspection.slots import Buffers
-from edgerd.bundle.manifest import PreprocessSpec
 from edgerd.runtimes.protocol import Engine
 from edgerd.types import Frame, Inspection
 

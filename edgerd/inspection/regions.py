@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import cv2
 import numpy as np
 
-from edgerd.data.preprocess import frame_box
 from edgerd.bundle.manifest import PreprocessSpec
+from edgerd.data.preprocess import frame_box
 from edgerd.types import Box, DefectRegion, Float32Array
 
 MAX_REGIONS = 20

@@ -12,12 +12,12 @@ from typing import Literal
 from edgerd.cameras.protocol import Camera, UnreadablePictureError
 from edgerd.errors import CameraError, DeviceError, EdgerdError, InputError, MissingDependencyError, StorageError
 from edgerd.events import Alert
-from edgerd.line.decision import PartPolicy, Policy, StreamPolicy
 from edgerd.inspection.guards import FrozenGuard, SizeGuard
 from edgerd.inspection.inspector import Inspector
 from edgerd.inspection.judge import Pending
+from edgerd.line.decision import PartPolicy, Policy, StreamPolicy
 from edgerd.line.mailbox import Mailbox, Sequential
-from edgerd.line.record import RunRecord
+from edgerd.line.record import RunLog
 from edgerd.line.statistics import RunStatistics
 from edgerd.line.summary import Ended, RunSummary
 from edgerd.sinks.protocol import Sink
@@ -83,7 +83,7 @@ def run_loop(
         Ctrl-C end the run, not the summary: it names them, and `RunSummary.raise_for_error` raises the error. What was
         sent to the sinks stays; frames that were under way get a line as NO_DECISION.
     """
-    record = RunRecord(
+    record = RunLog(
         camera=camera.uri,
         bundle=inspector.bundle.manifest.id,
         device=inspector.engine.key.device,
@@ -134,7 +134,7 @@ def default_policy(camera: Camera) -> Policy:
 class _Run:
     """A frame's way: taken from the source, submitted, under way, finished, recorded."""
 
-    def __init__(self, inspector: Inspector, camera: Camera, record: RunRecord, *, profile: bool) -> None:
+    def __init__(self, inspector: Inspector, camera: Camera, record: RunLog, *, profile: bool) -> None:
         self._inspector = inspector
         self._buffers = inspector.buffers
         self._camera = camera

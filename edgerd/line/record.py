@@ -14,7 +14,7 @@ from edgerd.sinks.protocol import Sink
 from edgerd.types import Frame, Inspection, Verdict
 
 
-class RunRecord:
+class RunLog:
     """The frames of one run, in the order in which they came.
 
     Events are what the run is for: where a sink does not take one, the run ends. The verdict log only observes: what it

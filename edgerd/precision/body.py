@@ -1,4 +1,4 @@
-"""What of the fused graph may be quantised: teacher, embedding and decoder; never what feeds or follows them."""
+"""What of the fused graph may be quantized: teacher, embedding and decoder; never what feeds or follows them."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ def _no_integer_bias(parsed: ParsedGraph) -> Broken:
 
 def _integer_bias(parsed: ParsedGraph) -> Broken:
     for node in parsed.of("Conv"):
-        data, weight, bias = (parsed.dequantised(name) for name in (*node.input[:3], "")[:3])
+        data, weight, bias = (parsed.dequantized(name) for name in (*node.input[:3], "")[:3])
         if data is None or weight is None or len(node.input) < 3:
             continue
         if bias is None or parsed.constants[bias.input[0]].dtype != np.int32:
@@ -157,7 +157,7 @@ def _integer_bias(parsed: ParsedGraph) -> Broken:
 
 def _weight_axis(parsed: ParsedGraph) -> Broken:
     for node in parsed.of("Conv"):
-        made = parsed.dequantised(node.input[1])
+        made = parsed.dequantized(node.input[1])
         if made is None or made.input[0] not in parsed.constants:
             continue
         weight, scale = parsed.constants[made.input[0]], parsed.constants.get(made.input[1], np.array(1.0))
@@ -174,17 +174,17 @@ def _weight_axis(parsed: ParsedGraph) -> Broken:
 
 def _both_or_neither(parsed: ParsedGraph) -> Broken:
     for node in parsed.of("Conv"):
-        data, weight = (parsed.dequantised(name) is not None for name in node.input[:2])
+        data, weight = (parsed.dequantized(name) is not None for name in node.input[:2])
         if data != weight:
-            yield node.name, f"only the {'input' if data else 'weights'} quantised", "both or neither"
+            yield node.name, f"only the {'input' if data else 'weights'} quantized", "both or neither"
 
 
 def _no_integer_transposed_convolution(parsed: ParsedGraph) -> Broken:
     for node in parsed.of("ConvTranspose"):
-        if any(parsed.dequantised(name) is not None for name in node.input[:2]):
+        if any(parsed.dequantized(name) is not None for name in node.input[:2]):
             yield (
                 node.name,
-                "a quantised ConvTranspose",
+                "a quantized ConvTranspose",
                 "a float one, or Conv and DepthToSpace: kernels lack it or err",
             )
 
@@ -199,25 +199,25 @@ def _directly(parsed: ParsedGraph) -> Broken:
 
 def _shortcut_only(parsed: ParsedGraph) -> Broken:
     for node in parsed.of("Add"):
-        if all(parsed.dequantised(name) is not None for name in node.input):
-            yield node.name, "both inputs quantised", "only the shortcut, so that it fuses with the convolution"
+        if all(parsed.dequantized(name) is not None for name in node.input):
+            yield node.name, "both inputs quantized", "only the shortcut, so that it fuses with the convolution"
 
 
 def _both_terms(parsed: ParsedGraph) -> Broken:
     for node in parsed.of("Add"):
-        quantised = [parsed.dequantised(name) is not None for name in node.input]
-        if any(quantised) and not all(quantised):
-            yield node.name, "one input quantised", "both or neither"
+        quantized = [parsed.dequantized(name) is not None for name in node.input]
+        if any(quantized) and not all(quantized):
+            yield node.name, "one input quantized", "both or neither"
 
 
 def _one_scale(parsed: ParsedGraph) -> Broken:
     for node in parsed.of("Concat"):
-        made = [parsed.dequantised(name) for name in node.input]
+        made = [parsed.dequantized(name) for name in node.input]
         scales = {float(parsed.constants[d.input[1]]) for d in made if d is not None and d.input[1] in parsed.constants}
         if any(made) and (not all(made) or len(scales) > 1):
             yield (
                 node.name,
-                f"{sum(map(bool, made))} of {len(made)} inputs quantised, {len(scales)} scales",
+                f"{sum(map(bool, made))} of {len(made)} inputs quantized, {len(scales)} scales",
                 "one scale",
             )
 
@@ -229,7 +229,7 @@ def _folded(parsed: ParsedGraph) -> Broken:
 
 def _resize(parsed: ParsedGraph) -> Broken:
     for node in parsed.of("Resize", "Upsample"):
-        if any(parsed.dequantised(name) is not None for name in node.input):
+        if any(parsed.dequantized(name) is not None for name in node.input):
             yield node.name, f"{node.op_type} that reads DequantizeLinear", "float"
 
 

@@ -38,7 +38,7 @@ class ParsedGraph:
         """The nodes of these operators."""
         return (node for node in self.nodes if node.op_type in operators)
 
-    def dequantised(self, name: str) -> onnx.NodeProto | None:
+    def dequantized(self, name: str) -> onnx.NodeProto | None:
         """The DequantizeLinear that makes a tensor, if one does."""
         made = self.made_by.get(name)
         return made if made is not None and made.op_type == "DequantizeLinear" else None
@@ -55,7 +55,7 @@ class ParsedGraph:
         return self.constants.get(node.input[2]) if len(node.input) > 2 else None
 
     def is_weight(self, node: onnx.NodeProto) -> bool:
-        """Whether a node dequantises a constant, weights or a bias."""
+        """Whether a node dequantizes a constant, weights or a bias."""
         return node.op_type == "DequantizeLinear" and node.input[0] in self.constants
 
     def types(self) -> dict[str, int]:

@@ -24,11 +24,11 @@ from typing import Any, Literal
 import onnx
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from edgerd.errors import InputError
 from edgerd.bundle.manifest import Record
+from edgerd.errors import InputError
 from edgerd.paths import is_file, is_locked
 from edgerd.precision.body import lies_in
-from edgerd.precision.ranges import MIN_PICTURES, USUAL_PICTURES
+from edgerd.precision.ranges import MIN_RANGE_PICTURES, USUAL_PICTURES
 from edgerd.precision.scales import DEFAULT_CHOICE, RANGE_METHODS, RangeChoice
 from edgerd.tables import did_you_mean
 
@@ -59,7 +59,7 @@ class Preset(Record):
     method: str = DEFAULT_CHOICE.method
     """An entry of `RANGE_METHODS`."""
     percentile: float = Field(default=DEFAULT_CHOICE.percentile, gt=50.0, le=100.0)
-    n_pictures: int = Field(default=USUAL_PICTURES, ge=MIN_PICTURES)
+    n_pictures: int = Field(default=USUAL_PICTURES, ge=MIN_RANGE_PICTURES)
     """How many pictures the ranges are found from, where there are so many."""
     parts: dict[str, PartPreset] = Field(default_factory=dict)
     """By the name that the names of their nodes begin with, as `edgerd.precision.body.lies_in` has it."""

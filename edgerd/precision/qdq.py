@@ -63,7 +63,7 @@ class QdqWriter(ABC):
             field.extend(values)
 
     def there_and_back(self, name: str, scale: Any, zero_point: Any) -> Iterator[onnx.NodeProto]:
-        """Q and DQ of an activation, which then is there as "<name>/dequantised" too.
+        """Q and DQ of an activation, which then is there as "<name>/dequantized" too.
 
         Args:
             name: The activation.
@@ -71,13 +71,13 @@ class QdqWriter(ABC):
             zero_point: int8 or uint8, which is what the activation is rounded to.
         """
         pair = [self._constant(f"{name}/scale", scale), self._constant(f"{name}/zero", zero_point)]
-        yield _node("QuantizeLinear", [name, *pair], f"{name}/quantised")
-        yield _node("DequantizeLinear", [f"{name}/quantised", *pair], f"{name}/dequantised")
+        yield _node("QuantizeLinear", [name, *pair], f"{name}/quantized")
+        yield _node("DequantizeLinear", [f"{name}/quantized", *pair], f"{name}/dequantized")
 
-    def dequantised_constant(
+    def dequantized_constant(
         self, name: str, integers: npt.NDArray[Any], scales: npt.NDArray[np.float32], axis: int
     ) -> onnx.NodeProto:
-        """A constant as integers, zero point 0, and the DQ node that gives it as "<name>/dequantised".
+        """A constant as integers, zero point 0, and the DQ node that gives it as "<name>/dequantized".
 
         Args:
             name: What it is called.
@@ -87,7 +87,7 @@ class QdqWriter(ABC):
         """
         parts = {"integers": integers, "scale": scales, "zero": np.zeros(len(scales), integers.dtype)}
         inputs = [self._constant(f"{name}/{part}", value) for part, value in parts.items()]
-        return _node("DequantizeLinear", inputs, f"{name}/dequantised", axis=axis)
+        return _node("DequantizeLinear", inputs, f"{name}/dequantized", axis=axis)
 
     def _constant(self, name: str, value: Any) -> str:
         self.constants[name] = value

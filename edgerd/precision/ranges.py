@@ -14,15 +14,15 @@ import numpy.typing as npt
 import onnx
 from onnx import helper
 
-from edgerd.errors import InputError
 from edgerd.bundle.manifest import Record
+from edgerd.errors import InputError
 from edgerd.precision.body import activations
 from edgerd.types import Float32Array, UInt8Array
 
 RANGES_FILE = "ranges.json"
 N_BINS = 1024
 USUAL_PICTURES = 32
-MIN_PICTURES = 8
+MIN_RANGE_PICTURES = 8
 """Fewer say too little of what an activation may reach: the first unusual part would saturate it."""
 
 _ERRORS_ONLY = 3
@@ -62,12 +62,12 @@ def collect_ranges(graph: bytes, pictures: UInt8Array, threads: int = 1) -> Rang
         threads: CPU threads to use.
 
     Raises:
-        InputError: Fewer than `MIN_PICTURES` pictures.
+        InputError: Fewer than `MIN_RANGE_PICTURES` pictures.
     """
-    if len(pictures) < MIN_PICTURES:
+    if len(pictures) < MIN_RANGE_PICTURES:
         raise InputError(
             f"{len(pictures)} pictures are too few to find INT8 ranges from.",
-            expected=f"{MIN_PICTURES} at least; {USUAL_PICTURES} are usual",
+            expected=f"{MIN_RANGE_PICTURES} at least; {USUAL_PICTURES} are usual",
             hint="Train on more good pictures, then export again.",
         )
     tiles = pictures.reshape(-1, *pictures.shape[2:])

@@ -63,7 +63,7 @@ def tensorrt_int8_graph(
     model = onnx.load_from_string(graph)
     _refuse_old_opset(model)
     chosen = scale_of or (lambda _, found: float(symmetric_scale(found)))
-    _Quantiser(model.graph, ranges, chosen, tuple(high_precision)).rewrite()
+    _Quantizer(model.graph, ranges, chosen, tuple(high_precision)).rewrite()
     onnx.checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString(deterministic=True)
     return content
@@ -89,7 +89,7 @@ def _range_of(ranges: Ranges, name: str) -> TensorRange:
     return ranges.tensors[name]
 
 
-class _Quantiser(QdqWriter):
+class _Quantizer(QdqWriter):
     """Convolutions and residual sums read integers."""
 
     def __init__(
@@ -119,20 +119,20 @@ class _Quantiser(QdqWriter):
         index = self.integer_inputs.get(node.name)
         if index is not None:
             if node.op_type == "Conv":
-                yield self._dequantised_weights(node)
-            node.input[index] = f"{node.input[index]}/dequantised"
+                yield self._dequantized_weights(node)
+            node.input[index] = f"{node.input[index]}/dequantized"
         yield node
         for name in node.output:
             if name in self.scales:
                 yield from self.there_and_back(name, self.scales[name], np.int8(0))
 
-    def _dequantised_weights(self, node: onnx.NodeProto) -> onnx.NodeProto:
+    def _dequantized_weights(self, node: onnx.NodeProto) -> onnx.NodeProto:
         """The weights as integers; the node is made to read what their DQ gives."""
         name = f"{node.name}/weight"
         weight = self.constants[node.input[1]].astype(np.float64)
         scales = _half(largest_by_channel(weight, _OUTPUT_AXIS) / _LARGEST)
-        node.input[1] = f"{name}/dequantised"
-        return self.dequantised_constant(name, integer_weights(weight, scales, _OUTPUT_AXIS), scales, _OUTPUT_AXIS)
+        node.input[1] = f"{name}/dequantized"
+        return self.dequantized_constant(name, integer_weights(weight, scales, _OUTPUT_AXIS), scales, _OUTPUT_AXIS)
 
 
 def _half(scale: npt.ArrayLike) -> npt.NDArray[np.float32]:

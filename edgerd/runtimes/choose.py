@@ -8,8 +8,8 @@ from shlex import quote
 from types import TracebackType
 
 from edgerd.bundle.bundle import Bundle
-from edgerd.errors import DeviceNotReadyError, EdgerdError, EngineMismatchError, InputError, MissingDependencyError
 from edgerd.bundle.manifest import GRAPH_FILE, EngineRecord, ThresholdRecord
+from edgerd.errors import DeviceNotReadyError, EdgerdError, EngineMismatchError, InputError, MissingDependencyError
 from edgerd.runtimes import load_runtime
 from edgerd.runtimes.fit import differences
 from edgerd.runtimes.protocol import Engine

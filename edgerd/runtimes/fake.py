@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from edgerd.errors import InputError
 from edgerd.bundle.manifest import EngineKey
+from edgerd.errors import InputError
 from edgerd.runtimes.interface import closed, thread_count
 from edgerd.runtimes.protocol import Maps, Probe
 from edgerd.types import UInt8Array

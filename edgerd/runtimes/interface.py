@@ -26,7 +26,7 @@ _LONGEST_REASON = 300
 """Characters of a library's message that are repeated; some hold a whole stack."""
 
 
-def frame_size(name: str, dimensions: Sequence[Any], outputs: Collection[str]) -> tuple[int, int]:
+def graph_size(name: str, dimensions: Sequence[Any], outputs: Collection[str]) -> tuple[int, int]:
     """Height and width of the frames that a graph takes, checked to be the fused graph.
 
     Args:

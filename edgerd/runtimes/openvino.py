@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from edgerd.errors import MissingDependencyError
 from edgerd.bundle.manifest import EngineKey
+from edgerd.errors import MissingDependencyError
 from edgerd.runtimes.interface import (
     ANOMALY_MAP,
     SCORE,
     check_frames,
     check_precision,
     closed,
-    frame_size,
+    graph_size,
     run_errors,
     thread_count,
     unreadable,
@@ -200,7 +200,7 @@ def _compile(core: Any, graph: bytes, precision: str, threads: int) -> list[Any]
         raise unreadable("The graph", error) from error
     name, shape = model.inputs[0].any_name, model.inputs[0].get_partial_shape()
     dimensions = [side.get_length() if side.is_static else str(side) for side in shape]
-    height, width = frame_size(name, dimensions, {output.any_name for output in model.outputs})
+    height, width = graph_size(name, dimensions, {output.any_name for output in model.outputs})
     model.reshape([1, height, width, 3])
     parts = _parts(precision)
     models = cut_before_head(model) if parts is _CUT else (model,)

@@ -21,8 +21,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from edgerd.errors import WeightsError
 from edgerd.bundle.manifest import CrossFitRecord
+from edgerd.errors import WeightsError
 from edgerd.models.fusion import RD4AD_FUSION, Fusion
 from edgerd.models.weights import check_finite, tensors_sha256
 from edgerd.paths import is_file, why_missing

@@ -24,11 +24,11 @@ import numpy as np
 from pydantic import Field
 
 from edgerd import __version__
+from edgerd.bundle.manifest import PictureLimits, PreprocessSpec, Record
 from edgerd.data.dataset import Dataset, fingerprint, split_holdout
 from edgerd.data.pictures import picture_sha256
 from edgerd.data.prepared import read_prepared
 from edgerd.errors import InputError, SpecError
-from edgerd.bundle.manifest import PictureLimits, PreprocessSpec, Record
 from edgerd.paths import exists, is_folder
 from edgerd.precision.ranges import USUAL_PICTURES
 from edgerd.storage import is_taken, only_writer_of, replaced_file, storage_errors
@@ -213,7 +213,7 @@ class RunFolder:
         return np.array(self._pictures(HOLDOUT_FILE))
 
     def range_pictures(self, n: int = USUAL_PICTURES) -> UInt8Array:
-        """Up to `n` training pictures spread evenly, uint8 (n, T, H, W, 3): what quantisation takes its ranges from.
+        """Up to `n` training pictures spread evenly, uint8 (n, T, H, W, 3): what quantization takes its ranges from.
 
         Raises:
             InputError: They are missing or damaged.

@@ -11,8 +11,8 @@ from hypothesis import given as cases
 from hypothesis import strategies as st
 
 from edgerd.acceptance.gate import Budget, Labels, Outputs, compare, own_threshold, rank_correlation
-from edgerd.evaluation.threshold import threshold_from_scores
 from edgerd.bundle.manifest import GateCheck, GateReport
+from edgerd.evaluation.threshold import threshold_from_scores
 from edgerd.runtimes.protocol import Maps
 
 RATE = 0.1

@@ -11,10 +11,10 @@ import pytest
 from edgerd.acceptance.gate_pictures import gate_pictures
 from edgerd.acceptance.new_pictures import TrainedOnError
 from edgerd.acceptance.scores import holdout_pictures
+from edgerd.bundle.manifest import RegionSpec
 from edgerd.data.pictures import added_pictures, load_bundle_pictures, write_png
 from edgerd.data.samples import write_dataset
 from edgerd.errors import BundleError, DatasetError, PictureError, SpecError
-from edgerd.bundle.manifest import RegionSpec
 
 
 @pytest.fixture

@@ -127,7 +127,7 @@ def test_a_nan_weight(bundle):
 
 @needs_int8
 @pytest.mark.parametrize("edit", [one_nan_weight, one_nan_scale])
-def test_a_nan_that_quantisation_hides(bundle, edit):
+def test_a_nan_that_quantization_hides(bundle, edit):
     """QuantizeLinear makes an integer of NaN: the maps are finite, and a channel is dead."""
     said = refusal(bundle, "int8", graph_of=edited(bundle, edit, all_int8=True))
     assert re.search(r"weights with NaN or inf: 1; at most 0 \(", said)

@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from edgerd.building.assignment import search_assignments
-from edgerd.building.engine import build_engine, graphs_of
 from edgerd.acceptance.gate import Budget, Labels
 from edgerd.acceptance.gate_pictures import GatePictures
 from edgerd.acceptance.scores import holdout_pictures
+from edgerd.building.assignment import search_assignments
+from edgerd.building.engine import build_engine, graphs_of
 from edgerd.building.sensitivity import split_labelled
 from edgerd.errors import BundleError
 from edgerd.runtimes.machine import int8_flavour

@@ -10,16 +10,16 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from edgerd.calibration.calibrate import calibrate
-from edgerd.building.engine import build_engine
 from edgerd.acceptance.evaluate import evaluate
+from edgerd.building.engine import build_engine
 from edgerd.building.quantize import maps_as_written, quantize
 from edgerd.building.typed_graph import DEVICE_FLAVOURS
 from edgerd.bundle.bundle import Bundle
+from edgerd.bundle.manifest import GRAPH_FILE
+from edgerd.calibration.calibrate import calibrate
 from edgerd.data.dataset import Dataset
 from edgerd.data.pictures import read_picture
 from edgerd.data.preprocess import prepare
-from edgerd.bundle.manifest import GRAPH_FILE
 from edgerd.precision.flavours import FLAVOURS
 from edgerd.precision.lint import lint
 from edgerd.runtimes.choose import open_engine

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgerd.building.candidates import Candidate
-from edgerd.building.engine import build_engine
 from edgerd.acceptance.gate_pictures import GatePictures, gate_pictures
 from edgerd.acceptance.scores import holdout_pictures
+from edgerd.building.candidates import Candidate
+from edgerd.building.engine import build_engine
 from edgerd.bundle.bundle import Bundle
 from edgerd.errors import BundleError, DeviceError, GateError, InputError
 from edgerd.inspection.inspector import Inspector

@@ -7,14 +7,14 @@ import shutil
 import onnx
 import pytest
 
-from edgerd.calibration.calibrate import calibrate
 from edgerd.building.engine import build_engine
 from edgerd.building.typed_graph import typed_graph
 from edgerd.bundle.bundle import Bundle
-from edgerd.errors import BundleDamagedError, BundleError, EngineMismatchError
 from edgerd.bundle.manifest import GRAPH_FILE
+from edgerd.calibration.calibrate import calibrate
+from edgerd.errors import BundleDamagedError, BundleError, EngineMismatchError
 from edgerd.precision.preset import PartPreset, Preset
-from edgerd.precision.quantise import int8_graph_file
+from edgerd.precision.quantize import int8_graph_file
 from edgerd.precision.ranges import RANGES_FILE
 from edgerd.runtimes import RUNTIMES, load_runtime
 from edgerd.runtimes.choose import open_engine

@@ -1,4 +1,4 @@
-"""Typed graphs in a bundle: written on the workstation, built from on a device that has no quantiser."""
+"""Typed graphs in a bundle: written on the workstation, built from on a device that has no quantizer."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from edgerd.acceptance.scores import holdout_pictures
 from edgerd.building.engine import build_engine
 from edgerd.building.quantize import maps_as_written, quantize
-from edgerd.acceptance.scores import holdout_pictures
 from edgerd.building.typed_graph import DEVICE_FLAVOURS, graphs_for_devices, typed_graph
 from edgerd.bundle.bundle import Bundle, bundle_id
-from edgerd.errors import BundleDamagedError, BundleError, GateError, InputError, MissingDependencyError
 from edgerd.bundle.manifest import GRAPH_FILE
+from edgerd.errors import BundleDamagedError, BundleError, GateError, InputError, MissingDependencyError
 from edgerd.precision.flavours import FLAVOURS
 from edgerd.precision.lint import lint
 from edgerd.precision.origin import origin_of
@@ -124,8 +124,8 @@ def test_a_preset_decides_on_ranges_pictures_and_parts(bundle):
     constants = {c.name: numpy_helper.to_array(c) for c in graph.initializer}
     scales = {n.input[0]: constants[n.input[1]] for n in graph.node if n.op_type == "QuantizeLinear"}
     assert "teacher_0" in scales
-    dequantised = {n.name for n in graph.node if any(name.endswith("/dequantised") for name in n.input)}
-    assert {name.split("/")[0] for name in dequantised} == {"teacher", "embedding"}
+    dequantized = {n.name for n in graph.node if any(name.endswith("/dequantized") for name in n.input)}
+    assert {name.split("/")[0] for name in dequantized} == {"teacher", "embedding"}
     found = ranges.tensors["teacher_0"]
     assert scales["teacher_0"] == pytest.approx(max(-found.low, found.high) / 127, rel=1e-3)
 

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from edgerd import storage
 from edgerd.bundle.bundle import Bundle, bundle_id, check_can_save, find_bundle, save_bundle
-from edgerd.errors import BundleDamagedError, BundleError, BundleVersionError, StorageError
 from edgerd.bundle.manifest import (
     GRAPH_FILE,
     SCHEMA_VERSION,
@@ -26,6 +25,7 @@ from edgerd.bundle.manifest import (
     TileSpec,
     TrainingRecord,
 )
+from edgerd.errors import BundleDamagedError, BundleError, BundleVersionError, StorageError
 
 PICTURES = {f"pictures/holdout/{index}.png": bytes([index]) * 40 for index in range(3)}
 FILES = {GRAPH_FILE: b"the graph", "teacher.txt": b"licence", **PICTURES}

@@ -8,17 +8,17 @@ import shutil
 import numpy as np
 import pytest
 
-from edgerd.calibration.calibrate import calibrate
-from edgerd.building.engine import build_engine
 from edgerd.acceptance.new_pictures import NewPictures, TrainedOnError, pictures_from_camera, pictures_from_folder
+from edgerd.acceptance.scores import holdout_pictures, maps_of, scores_of
+from edgerd.building.engine import build_engine
+from edgerd.bundle.bundle import Bundle
+from edgerd.bundle.manifest import CrossFitRecord
+from edgerd.calibration.calibrate import calibrate
 from edgerd.calibration.new_ranges import with_range_pictures
 from edgerd.calibration.range_pictures import range_pictures_from_folder
-from edgerd.acceptance.scores import holdout_pictures, maps_of, scores_of
-from edgerd.bundle.bundle import Bundle
 from edgerd.data.samples import write_dataset
 from edgerd.errors import BundleError, CameraError, DatasetError, InputError, StorageError
 from edgerd.evaluation.threshold import threshold_from_scores
-from edgerd.bundle.manifest import CrossFitRecord
 from edgerd.runtimes.choose import open_engine
 
 

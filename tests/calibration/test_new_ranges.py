@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgerd.calibration.new_ranges import engines_of_older_graphs, with_older_graphs, with_range_pictures
-from edgerd.calibration.range_pictures import RangePictures
 from edgerd.building.typed_graph import typed_graph
 from edgerd.bundle.bundle import Bundle
+from edgerd.bundle.manifest import GRAPH_FILE, EngineKey, EngineRecord, GateReport
+from edgerd.calibration.new_ranges import engines_of_older_graphs, with_older_graphs, with_range_pictures
+from edgerd.calibration.range_pictures import RangePictures
 from edgerd.data.pictures import load_bundle_pictures
 from edgerd.errors import BundleError
-from edgerd.bundle.manifest import GRAPH_FILE, EngineKey, EngineRecord, GateReport
 from edgerd.precision.ranges import RANGES_FILE, Ranges
 from edgerd.runtimes.choose import open_engine
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgerd.calibration.range_judgement import MAX_HALVES_RATIO, Enough, judge
-from edgerd.calibration.range_plot import judgement_plot
-from edgerd.calibration.range_pictures import RangePictures, Suspect, range_pictures_of
 from edgerd.bundle.bundle import Bundle
-from edgerd.errors import InputError
 from edgerd.bundle.manifest import GRAPH_FILE
+from edgerd.calibration.range_judgement import MAX_HALVES_RATIO, Enough, judge
+from edgerd.calibration.range_pictures import RangePictures, Suspect, range_pictures_of
+from edgerd.calibration.range_plot import judgement_plot
+from edgerd.errors import InputError
 from edgerd.precision.features import FeatureReader
 
 

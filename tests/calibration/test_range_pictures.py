@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edgerd.calibration.range_pictures import RangePictures, range_pictures_from_folder, range_pictures_of
 from edgerd.bundle.bundle import Bundle
+from edgerd.calibration.range_pictures import RangePictures, range_pictures_from_folder, range_pictures_of
 from edgerd.data.pictures import load_bundle_pictures, read_picture, write_png
 from edgerd.data.samples import write_dataset
 from edgerd.errors import BundleError, DatasetError

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from edgerd.bundle.bundle import Bundle
+from edgerd.bundle.manifest import RegionSpec
 from edgerd.cameras.memory import MemoryCamera
 from edgerd.cli.bench import frames_of
-from edgerd.bundle.manifest import RegionSpec
 
 KEYS = {
     *("engine_ms", "frame_ms", "capture_to_verdict_ms", "frames", "dropped", "no_decision", "alerts", "runtime"),

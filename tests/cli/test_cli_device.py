@@ -1,4 +1,4 @@
-"""On a device there is no torch and no quantiser: what runs there imports none of them."""
+"""On a device there is no torch and no quantizer: what runs there imports none of them."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from edgerd.bundle.bundle import Bundle
-from edgerd.data.samples import write_dataset
 from edgerd.bundle.manifest import CrossFitRecord
+from edgerd.data.samples import write_dataset
 from edgerd.training.checkpoint import Checkpoint, save_checkpoint
 
 

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edgerd.calibration.new_ranges import engines_of_older_graphs
 from edgerd.building.typed_graph import typed_graph
 from edgerd.bundle.bundle import Bundle
+from edgerd.calibration.new_ranges import engines_of_older_graphs
 from edgerd.data.pictures import load_bundle_pictures, read_picture, write_png
 from edgerd.data.samples import write_dataset
 from edgerd.precision.ranges import RANGES_FILE, Ranges

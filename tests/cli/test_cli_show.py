@@ -7,8 +7,8 @@ import json
 import pytest
 
 from edgerd.bundle.bundle import Bundle
-from edgerd.bundle.manifest import FileRecord
 from edgerd.bundle.file import sealed  # the way a hand-made manifest gets a valid seal
+from edgerd.bundle.manifest import FileRecord
 from edgerd.runtimes.tensorrt.layers import Layer, LayerReport
 from edgerd.runtimes.tensorrt.options import BuildOptions
 from edgerd.runtimes.tensorrt.record import BuildRecord

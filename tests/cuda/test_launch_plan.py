@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgerd.bundle.manifest import PreprocessSpec, RegionSpec, TileSpec
 from edgerd.cuda.kernels.plan import READ_SLACK, FrameLayout, plan_launch
 from edgerd.data.preprocess import tile_boxes
 from edgerd.errors import SpecError
-from edgerd.bundle.manifest import PreprocessSpec, RegionSpec, TileSpec
 from edgerd.types import PixelFormat
 
 CHANNELS = {PixelFormat.GREY: 1}

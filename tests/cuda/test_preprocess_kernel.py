@@ -10,11 +10,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from edgerd.bundle.manifest import PreprocessSpec, RegionSpec, TileSpec
 from edgerd.cuda.kernels import cubins
 from edgerd.cuda.kernels.plan import READ_SLACK, FrameLayout, plan_launch
 from edgerd.data.preprocess import bgr_from_frame, prepare
 from edgerd.errors import SpecError
-from edgerd.bundle.manifest import PreprocessSpec, RegionSpec, TileSpec
 from edgerd.types import Frame, PixelFormat
 
 EMULATED_NVCC = Path(__file__).parents[1] / "emulation" / "bin" / "nvcc"

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from emulation.driver import ILLEGAL_ADDRESS
 
+from edgerd.bundle.manifest import PreprocessSpec, TileSpec
 from edgerd.cuda.graphs import Step
 from edgerd.cuda.kernels import compilers
 from edgerd.cuda.kernels.cubins import cubin_file
@@ -10,7 +11,6 @@ from edgerd.cuda.kernels.preprocess import Preprocessor
 from edgerd.cuda.memory import Memory
 from edgerd.data.preprocess import bgr_from_frame, prepare
 from edgerd.errors import DeviceError, DeviceLostError, MissingDependencyError
-from edgerd.bundle.manifest import PreprocessSpec, TileSpec
 from edgerd.types import Frame, PixelFormat
 
 pytestmark = pytest.mark.emulated(once=True)

@@ -8,6 +8,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from edgerd.bundle.bundle import save_bundle
+from edgerd.bundle.manifest import (
+    GRAPH_FILE,
+    Manifest,
+    ModelRecord,
+    PictureLimits,
+    PreprocessSpec,
+    TileSpec,
+    TrainingRecord,
+)
 from edgerd.data.pictures import (
     PICTURE_SUFFIXES,
     decode_png,
@@ -18,15 +27,6 @@ from edgerd.data.pictures import (
     write_png,
 )
 from edgerd.errors import BundleDamagedError, PictureError, StorageError
-from edgerd.bundle.manifest import (
-    GRAPH_FILE,
-    Manifest,
-    ModelRecord,
-    PictureLimits,
-    PreprocessSpec,
-    TileSpec,
-    TrainingRecord,
-)
 
 
 def smooth_picture(height=60, width=80, seed=0):

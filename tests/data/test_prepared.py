@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgerd.bundle.manifest import PreprocessSpec
 from edgerd.data import prepared as module
 from edgerd.data.pictures import read_picture, write_png
 from edgerd.data.prepared import grey_level_statistics, picture_limits, read_prepared
 from edgerd.data.preprocess import parse_region, parse_tiles, prepare
 from edgerd.errors import DatasetError, PictureError, SpecError
-from edgerd.bundle.manifest import PreprocessSpec
 
 SPEC = PreprocessSpec(height=32, width=64, tiles=parse_tiles("1x2"))
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgerd.bundle.manifest import PreprocessSpec, RegionSpec, TileSpec
 from edgerd.data.area import rows_first
 from edgerd.data.preprocess import (
     bgr_from_frame,
@@ -17,7 +18,6 @@ from edgerd.data.preprocess import (
     tile_boxes,
 )
 from edgerd.errors import SpecError
-from edgerd.bundle.manifest import PreprocessSpec, RegionSpec, TileSpec
 from edgerd.types import Box, Frame, PixelFormat
 
 

@@ -148,7 +148,7 @@ class Inspector(StandIn):
             dtypes, fused = dict.fromkeys(dtypes, "N/A due to dynamic shapes"), {}
 
         def described(node: onnx.NodeProto, names: Iterable[str]) -> list[dict[str, str]]:
-            """As the builder fuses them: a convolution reads integers where the graph dequantises what it reads."""
+            """As the builder fuses them: a convolution reads integers where the graph dequantizes what it reads."""
             known = dtypes | (fused if node.op_type == "Conv" else {})
             return [{"Name": name, "Format/Datatype": known.get(name, "FLOAT")} for name in names]
 

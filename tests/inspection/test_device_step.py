@@ -11,12 +11,12 @@ from device_parts import gpu_engine, grey_graph, in_format
 from emulation.driver import CAPTURE_UNSUPPORTED, ILLEGAL_ADDRESS, OUT_OF_MEMORY
 from inspection_parts import BLACK, THRESHOLD, make_bundle, picture
 
+from edgerd.bundle.manifest import PreprocessSpec, RegionSpec, TileSpec
 from edgerd.data.preprocess import bgr_from_frame, prepare
 from edgerd.errors import DeviceError, DeviceLostError, InputError, MissingDependencyError, SpecError
-from edgerd.inspection.gpu.step import DeviceOptions, DeviceStep
 from edgerd.inspection.gpu.frame_slots import layout_of
+from edgerd.inspection.gpu.step import DeviceOptions, DeviceStep
 from edgerd.inspection.inspector import Inspector
-from edgerd.bundle.manifest import PreprocessSpec, RegionSpec, TileSpec
 from edgerd.runtimes.fake import FakeEngine
 from edgerd.types import Frame, PixelFormat, Verdict
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from inspection_parts import picture
 
+from edgerd.bundle.manifest import PictureLimits
 from edgerd.data.prepared import grey_level_statistics
 from edgerd.inspection.guards import FrozenGuard, SizeGuard, exposure_reason
-from edgerd.bundle.manifest import PictureLimits
 from edgerd.types import Frame, PixelFormat
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from inspection_parts import BLACK, DEFECTIVE, GOOD, THRESHOLD, make_bundle, picture
 
+from edgerd.bundle.manifest import PictureLimits, PreprocessSpec, RegionSpec, ThresholdRecord, TileSpec
 from edgerd.errors import BundleError, InputError, SpecError
 from edgerd.inspection import inspector as inspector_module
 from edgerd.inspection.inspector import Inspector
-from edgerd.bundle.manifest import PictureLimits, PreprocessSpec, RegionSpec, ThresholdRecord, TileSpec
 from edgerd.runtimes.fake import FakeEngine
 from edgerd.runtimes.protocol import Maps
 from edgerd.types import Frame, PixelFormat, UInt8Array, Verdict

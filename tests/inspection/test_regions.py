@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
+from edgerd.bundle.manifest import PreprocessSpec, RegionSpec, TileSpec
 from edgerd.data.preprocess import tile_boxes
 from edgerd.inspection.regions import MAX_REGIONS, find_regions
-from edgerd.bundle.manifest import PreprocessSpec, RegionSpec, TileSpec
 from edgerd.types import Box, DefectRegion, Float32Array
 
 SPEC = PreprocessSpec(height=32, width=32)

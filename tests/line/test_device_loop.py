@@ -10,11 +10,11 @@ import pytest
 from device_parts import FillingCamera, alerts, compare_with_the_cpu, gpu_engine, in_format, judged, told
 from inspection_parts import BLACK, DEFECTIVE, GOOD, THRESHOLD, make_bundle, picture
 
+from edgerd.bundle.manifest import GRAPH_FILE
 from edgerd.cameras.fake import FakeCamera
 from edgerd.inspection.inspector import Inspector
-from edgerd.line.loop import run_loop
 from edgerd.inspection.slots import address_of
-from edgerd.bundle.manifest import GRAPH_FILE
+from edgerd.line.loop import run_loop
 from edgerd.runtimes.fake import FakeEngine
 from edgerd.types import Frame, PixelFormat
 

@@ -9,11 +9,11 @@ from device_parts import FillingCamera, alerts, judged
 from emulation.driver import ILLEGAL_ADDRESS
 from inspection_parts import DEFECTIVE, GOOD, picture
 
+from edgerd.bundle.manifest import PreprocessSpec, RegionSpec
 from edgerd.cameras.fake import FakeCamera
 from edgerd.errors import CameraError, DeviceError, DeviceLostError, MissingDependencyError, SpecError
 from edgerd.line.loop import run_loop
 from edgerd.line.summary import Ended
-from edgerd.bundle.manifest import PreprocessSpec, RegionSpec
 from edgerd.sinks.fake import FakeSink
 from edgerd.types import Frame, PixelFormat
 

@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 from inspection_parts import BLACK, DEFECTIVE, GOOD, THRESHOLD, make_bundle, picture
 
+from edgerd.bundle.manifest import PreprocessSpec, RegionSpec
 from edgerd.cameras.fake import FakeCamera
 from edgerd.cameras.ffmpeg import VideoFile
 from edgerd.cameras.files import FilesCamera
 from edgerd.cameras.sample import SampleCamera
 from edgerd.errors import CameraError, SpecError, StorageError
-from edgerd.line.decision import StreamPolicy
 from edgerd.inspection.inspector import Inspector
+from edgerd.line.decision import StreamPolicy
 from edgerd.line.loop import Update, run_loop
 from edgerd.line.summary import Ended
-from edgerd.bundle.manifest import PreprocessSpec, RegionSpec
 from edgerd.runtimes.fake import FakeEngine
 from edgerd.sinks.fake import FakeSink
 from edgerd.types import Frame, UInt8Array, Verdict

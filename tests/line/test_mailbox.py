@@ -14,8 +14,8 @@ from inspection_parts import DEFECTIVE, GOOD, picture
 from edgerd.cameras.fake import FakeCamera
 from edgerd.cameras.protocol import UnreadablePictureError
 from edgerd.errors import CameraError, PictureError
-from edgerd.line.mailbox import Mailbox, Sequential
 from edgerd.inspection.slots import Slots
+from edgerd.line.mailbox import Mailbox, Sequential
 from edgerd.types import Frame, UInt8Array
 
 NEVER = threading.Event()

@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from edgerd.bundle.manifest import PreprocessSpec
 from edgerd.data.pictures import read_picture
 from edgerd.data.preprocess import prepare
 from edgerd.errors import InputError, MissingDependencyError
 from edgerd.evaluation.metrics import image_auroc
-from edgerd.bundle.manifest import PreprocessSpec
 from edgerd.models.normalise import image_from_frames
 from edgerd.models.teachers import TEACHERS, make_teacher
 from edgerd.models.weights import load_teacher

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edgerd.bundle.bundle import Bundle
-from edgerd.data.pictures import load_bundle_pictures
 from edgerd.bundle.manifest import GRAPH_FILE
+from edgerd.data.pictures import load_bundle_pictures
 from edgerd.precision.ranges import Ranges, collect_ranges
 
 

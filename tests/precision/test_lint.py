@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgerd.errors import BundleError
 from edgerd.precision.flavours import FLAVOURS
 from edgerd.precision.lint import RULES, Finding, assert_clean, lint
-from edgerd.precision.quantise import quantised_graph
+from edgerd.precision.quantize import quantized_graph
 from edgerd.precision.tensorrt import tensorrt_int8_graph
 
 
@@ -23,14 +23,14 @@ class Planted:
         self.nodes = {node.name: node for node in self.graph.node}
         self.made_by = {name: node for node in self.graph.node for name in node.output}
 
-    def first(self, operator: str, has_dequantised: int | None = None) -> onnx.NodeProto:
+    def first(self, operator: str, has_dequantized: int | None = None) -> onnx.NodeProto:
         return next(
             node
             for node in self.graph.node
-            if node.op_type == operator and (has_dequantised is None or self.is_dequantised(node, has_dequantised))
+            if node.op_type == operator and (has_dequantized is None or self.is_dequantized(node, has_dequantized))
         )
 
-    def is_dequantised(self, node: onnx.NodeProto, index: int) -> bool:
+    def is_dequantized(self, node: onnx.NodeProto, index: int) -> bool:
         made = self.made_by.get(node.input[index])
         return made is not None and made.op_type == "DequantizeLinear"
 
@@ -55,8 +55,8 @@ class Planted:
         for suffix, value in (("scale", np.float32(scale)), ("zero", np.int8(0))):
             self.graph.initializer.append(numpy_helper.from_array(np.asarray(value), f"{name}/{suffix}"))
         constants = [f"{name}/scale", f"{name}/zero"]
-        self.insert(reader, index, "QuantizeLinear", f"{name}/quantised", *constants)
-        return self.insert(reader, index, "DequantizeLinear", f"{name}/dequantised", *constants)
+        self.insert(reader, index, "QuantizeLinear", f"{name}/quantized", *constants)
+        return self.insert(reader, index, "DequantizeLinear", f"{name}/dequantized", *constants)
 
 
 def old_opset(p):
@@ -106,7 +106,7 @@ def no_zero_point(p):
 
 
 def integer_bias(p):
-    node = p.first("Conv", has_dequantised=0)
+    node = p.first("Conv", has_dequantized=0)
     bias = p.value(node.input[2])
     for suffix, value in (
         ("integers", np.zeros(len(bias), np.int32)),
@@ -114,7 +114,7 @@ def integer_bias(p):
         ("zero", np.zeros(len(bias), np.int32)),
     ):
         p.graph.initializer.append(numpy_helper.from_array(value, f"bias/{suffix}"))
-    name = p.insert(node, 2, "DequantizeLinear", "bias/dequantised", "bias/scale", "bias/zero", axis=0)
+    name = p.insert(node, 2, "DequantizeLinear", "bias/dequantized", "bias/scale", "bias/zero", axis=0)
     p.nodes[name] = next(n for n in p.graph.node if n.name == name)
     p.nodes[name].input[0] = "bias/integers"
     return name
@@ -122,7 +122,7 @@ def integer_bias(p):
 
 def axis(operator, wrong):
     def plant(p):
-        nodes = (n for n in p.graph.node if n.op_type == operator and p.is_dequantised(n, 0))
+        nodes = (n for n in p.graph.node if n.op_type == operator and p.is_dequantized(n, 0))
         made = {node.name: p.made_by[node.input[1]] for node in nodes}
         shapes = {name: p.value(m.input[0]).shape for name, m in made.items()}
         # where both axes are as long, only the axis tells
@@ -137,7 +137,7 @@ def axis(operator, wrong):
 
 
 def per_tensor_weights(p):
-    node = p.first("Conv", has_dequantised=0)
+    node = p.first("Conv", has_dequantized=0)
     made = p.made_by[node.input[1]]
     p.change(made.input[1], np.float32(0.01))
     p.change(made.input[2], np.int8(0))
@@ -145,13 +145,13 @@ def per_tensor_weights(p):
 
 
 def float_input(p):
-    node = p.first("Conv", has_dequantised=0)
+    node = p.first("Conv", has_dequantized=0)
     node.input[0] = p.made_by[p.made_by[node.input[0]].input[0]].input[0]
     return node.name
 
 
 def float_weights(p):
-    node = p.first("Conv", has_dequantised=0)
+    node = p.first("Conv", has_dequantized=0)
     made = p.made_by[node.input[1]]
     p.graph.initializer.append(numpy_helper.from_array(p.value(made.input[0]).astype(np.float32), "float"))
     node.input[1] = "float"
@@ -159,19 +159,19 @@ def float_weights(p):
 
 
 def both_residual_inputs(p):
-    node = next(n for n in p.graph.node if n.op_type == "Add" and (p.is_dequantised(n, 0) or p.is_dequantised(n, 1)))
-    p.pair(node, int(p.is_dequantised(node, 0)))
+    node = next(n for n in p.graph.node if n.op_type == "Add" and (p.is_dequantized(n, 0) or p.is_dequantized(n, 1)))
+    p.pair(node, int(p.is_dequantized(node, 0)))
     return node.name
 
 
 def one_residual_input(p):
-    node = p.first("Add", has_dequantised=0)
+    node = p.first("Add", has_dequantized=0)
     node.input[0] = p.made_by[p.made_by[node.input[0]].input[0]].input[0]
     return node.name
 
 
 def cast_between(p):
-    node = p.first("Conv", has_dequantised=0)
+    node = p.first("Conv", has_dequantized=0)
     p.insert(node, 0, "Cast", "planted/cast", to=TensorProto.FLOAT)
     return node.name
 
@@ -202,14 +202,14 @@ def batchnorm(p):
 
 
 def resize(p):
-    node = p.first("Conv", has_dequantised=0)
+    node = p.first("Conv", has_dequantized=0)
     p.graph.initializer.append(numpy_helper.from_array(np.ones(4, np.float32), "planted/sizes"))
     return p.insert(node, 0, "Resize", "planted/Resize", "", "planted/sizes")
 
 
-def quantised_head(p):
+def quantized_head(p):
     node = p.nodes["head/cosine_1"]
-    return f"{p.pair(node, 0)[: -len('dequantised')]}quantised"
+    return f"{p.pair(node, 0)[: -len('dequantized')]}quantized"
 
 
 def half_head(p):
@@ -225,7 +225,7 @@ def rounded_feature(p):
 
 
 def transposed(p):
-    node = p.first("Conv", has_dequantised=0)
+    node = p.first("Conv", has_dequantized=0)
     node.op_type = "ConvTranspose"
     return node.name
 
@@ -244,20 +244,20 @@ PLANTED = {
     "concatenation": [part_of_a_concatenation, two_scales_in_a_concatenation],
     "folded": [batchnorm],
     "resize": [resize],
-    "float head": [quantised_head, half_head],
+    "float head": [quantized_head, half_head],
     "head input": [rounded_feature],
 }
 
 
 def cpu_bias_scale(p):
-    node = p.first("Conv", has_dequantised=2)
+    node = p.first("Conv", has_dequantized=2)
     name = p.made_by[node.input[2]].input[1]
     p.change(name, p.value(name) * 2)
     return node.name
 
 
 def cpu_float_bias(p):
-    node = p.first("Conv", has_dequantised=2)
+    node = p.first("Conv", has_dequantized=2)
     size = len(p.value(p.made_by[node.input[2]].input[0]))
     p.graph.initializer.append(numpy_helper.from_array(np.zeros(size, np.float32), "float"))
     node.input[2] = "float"
@@ -271,7 +271,7 @@ def cpu_16_bit(p):
 
 
 def cpu_weight_zero_point(p):
-    node = p.made_by[p.first("Conv", has_dequantised=1).input[1]]
+    node = p.made_by[p.first("Conv", has_dequantized=1).input[1]]
     p.change(node.input[2], p.value(node.input[2]) + np.int8(1))
     return node.name
 
@@ -289,7 +289,7 @@ PLANTED_CPU = {
     "residual terms": [one_residual_input],
     "folded": [batchnorm],
     "resize": [resize],
-    "float head": [quantised_head, half_head],
+    "float head": [quantized_head, half_head],
     "head input": [rounded_feature],
 }
 
@@ -298,8 +298,8 @@ PLANTED_CPU = {
 def clean(graph, ranges):
     return {
         "tensorrt": tensorrt_int8_graph(graph, ranges),
-        "onnxruntime": quantised_graph(graph, ranges, "u8s8"),
-        "openvino": quantised_graph(graph, ranges, "u8s8-fused"),
+        "onnxruntime": quantized_graph(graph, ranges, "u8s8"),
+        "openvino": quantized_graph(graph, ranges, "u8s8-fused"),
     }
 
 
@@ -308,7 +308,7 @@ def test_what_we_write_breaks_no_rule(graph, ranges, clean):
     for target in clean:
         assert lint(graph, target) == ()
     for name, flavour in FLAVOURS.items():
-        assert lint(quantised_graph(graph, ranges, name), flavour.target) == ()
+        assert lint(quantized_graph(graph, ranges, name), flavour.target) == ()
 
 
 @pytest.mark.parametrize(
@@ -360,8 +360,8 @@ def test_many_findings_are_counted_and_the_first_are_shown(clean):
 
 
 def test_a_finding_reads_as_a_line():
-    finding = Finding("teacher/conv1/Conv", "both or neither", "only the input quantised", "both or neither")
-    assert str(finding) == ("teacher/conv1/Conv: both or neither: only the input quantised; expected both or neither")
+    finding = Finding("teacher/conv1/Conv", "both or neither", "only the input quantized", "both or neither")
+    assert str(finding) == ("teacher/conv1/Conv: both or neither: only the input quantized; expected both or neither")
 
 
 def test_the_graph_is_left_as_it_was(clean):

@@ -14,7 +14,7 @@ from onnx import helper
 
 from edgerd.errors import InputError
 from edgerd.precision.body import activations
-from edgerd.precision.ranges import MIN_PICTURES, N_BINS, Ranges, collect_ranges, histogram
+from edgerd.precision.ranges import MIN_RANGE_PICTURES, N_BINS, Ranges, collect_ranges, histogram
 
 
 @given(st.integers(0, 2**32), st.integers(1, 200), st.floats(1e-6, 1e6), st.floats(-1e6, 1e6))
@@ -54,7 +54,7 @@ def test_the_record_names_graph_and_pictures_and_survives_json(graph, pictures, 
     assert ranges.graph_sha256 == hashlib.sha256(graph).hexdigest()
     assert ranges.n_pictures == len(pictures)
     assert Ranges.model_validate_json(ranges.model_dump_json()) == ranges
-    fewer = collect_ranges(graph, pictures[:MIN_PICTURES])
+    fewer = collect_ranges(graph, pictures[:MIN_RANGE_PICTURES])
     assert fewer.pictures_sha256 != ranges.pictures_sha256
     assert fewer.tensors["teacher_0"].high <= ranges.tensors["teacher_0"].high
 

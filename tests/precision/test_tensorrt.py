@@ -29,7 +29,7 @@ class Parsed:
     def of(self, *operators: str) -> list[onnx.NodeProto]:
         return [node for node in self.nodes if node.op_type in operators]
 
-    def quantised(self, node: onnx.NodeProto) -> list[bool]:
+    def quantized(self, node: onnx.NodeProto) -> list[bool]:
         made = [self.made_by.get(name) for name in node.input]
         return [node is not None and node.op_type == "DequantizeLinear" for node in made]
 
@@ -59,14 +59,14 @@ def test_every_convolution_of_the_networks_reads_integers_and_a_float_bias(parse
     convolutions = [node for node in parsed.of("Conv") if is_body(node)]
     for node in convolutions:
         reads_picture = node is convolutions[0]
-        assert parsed.quantised(node)[:2] == [not reads_picture] * 2, node.name
+        assert parsed.quantized(node)[:2] == [not reads_picture] * 2, node.name
         assert all(parsed.constants[name].dtype == np.float32 for name in node.input[2:])
 
 
 def test_transposed_convolutions_stay_in_floating_point(parsed):
     found = parsed.of("ConvTranspose")
     assert found
-    assert not any(any(parsed.quantised(node)) for node in found)
+    assert not any(any(parsed.quantized(node)) for node in found)
 
 
 def test_weights_are_int8_symmetric_per_output_channel(parsed):
@@ -83,19 +83,19 @@ def test_weights_are_int8_symmetric_per_output_channel(parsed):
         assert (scales > 2.0**-20).mean() > 0.8
 
 
-def test_of_a_residual_sum_only_the_shortcut_is_quantised(parsed):
+def test_of_a_residual_sum_only_the_shortcut_is_quantized(parsed):
     sums = [node for node in parsed.of("Add") if is_body(node)]
     assert sums
     for node in sums:
-        assert sorted(parsed.quantised(node)) == [False, True], node.name
-        raw = parsed.made_by[node.input[parsed.quantised(node).index(False)]]
+        assert sorted(parsed.quantized(node)) == [False, True], node.name
+        raw = parsed.made_by[node.input[parsed.quantized(node).index(False)]]
         assert raw.name.rpartition("/")[0].endswith(("conv2", "project")), node.name  # the block's last convolution
 
 
 def test_nothing_else_reads_integers(parsed):
     for node in parsed.nodes:
         if node.op_type not in ("Conv", "Add", "DequantizeLinear"):
-            assert not any(parsed.quantised(node)), node.name
+            assert not any(parsed.quantized(node)), node.name
 
 
 def test_every_scale_is_one_that_fp16_has(parsed):
@@ -119,7 +119,7 @@ def test_nodes_of_high_precision_stay_as_they_are(graph, ranges, pictures):
     some = Parsed(tensorrt_int8_graph(graph, ranges, high_precision=(STAGE,)))
     for node in some.of("Conv", "Add"):
         if is_body(node):
-            assert any(some.quantised(node)) is not node.name.startswith((STAGE, "teacher/stem")), node.name
+            assert any(some.quantized(node)) is not node.name.startswith((STAGE, "teacher/stem")), node.name
     everything = tensorrt_int8_graph(graph, ranges, high_precision=("teacher", "embedding", "decoder"))
     assert not Parsed(everything).of("QuantizeLinear", "DequantizeLinear")
     np.testing.assert_array_equal(maps(everything, pictures[:2, 0])[1], maps(graph, pictures[:2, 0])[1])
@@ -133,9 +133,9 @@ def test_a_block_whose_number_begins_alike_is_another(graph, ranges):
     own = ranges.model_copy(update={"graph_sha256": sha256(renamed).hexdigest()})
     some = Parsed(tensorrt_int8_graph(renamed, own, high_precision=("teacher/stage2.0",)))
     convolutions = [node for node in some.of("Conv") if node.name.startswith("teacher/stage2.0")]
-    quantised = {node.name: any(some.quantised(node)) for node in convolutions}
-    assert quantised == {name: name.startswith("teacher/stage2.01.") for name in quantised}
-    assert set(quantised.values()) == {True, False}
+    quantized = {node.name: any(some.quantized(node)) for node in convolutions}
+    assert quantized == {name: name.startswith("teacher/stage2.01.") for name in quantized}
+    assert set(quantized.values()) == {True, False}
 
 
 def test_scales_come_from_the_function_given(graph, ranges):

@@ -7,14 +7,6 @@ import numpy as np
 import pytest
 
 from edgerd.bundle.bundle import Bundle, bundle_id, save_bundle
-from edgerd.errors import (
-    BundleDamagedError,
-    DeviceNotReadyError,
-    EdgerdError,
-    EngineMismatchError,
-    InputError,
-    MissingDependencyError,
-)
 from edgerd.bundle.manifest import (
     GRAPH_FILE,
     EngineRecord,
@@ -25,6 +17,14 @@ from edgerd.bundle.manifest import (
     PreprocessSpec,
     ThresholdRecord,
     TrainingRecord,
+)
+from edgerd.errors import (
+    BundleDamagedError,
+    DeviceNotReadyError,
+    EdgerdError,
+    EngineMismatchError,
+    InputError,
+    MissingDependencyError,
 )
 from edgerd.runtimes import RUNTIMES, load_runtime
 from edgerd.runtimes.choose import open_engine

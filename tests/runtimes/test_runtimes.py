@@ -13,7 +13,7 @@ from runtime_graphs import HEIGHT, WIDTH, small_fused_graph
 
 from edgerd.errors import BundleDamagedError, EdgerdError, InputError, MissingDependencyError
 from edgerd.precision.flavours import FLAVOURS
-from edgerd.precision.quantise import quantised_graph
+from edgerd.precision.quantize import quantized_graph
 from edgerd.precision.ranges import collect_ranges
 from edgerd.precision.tensorrt import FLAVOUR, tensorrt_int8_graph
 from edgerd.runtimes import RUNTIMES, load_runtime
@@ -65,11 +65,11 @@ def graph_for(graph: bytes, frames: np.ndarray):
     ranges = collect_ranges(graph, np.concatenate([frames] * 3)[:, None])
 
     @cache
-    def quantised(flavour: str) -> bytes:
-        return tensorrt_int8_graph(graph, ranges) if flavour == FLAVOUR else quantised_graph(graph, ranges, flavour)
+    def quantized(flavour: str) -> bytes:
+        return tensorrt_int8_graph(graph, ranges) if flavour == FLAVOUR else quantized_graph(graph, ranges, flavour)
 
     def graph_for(name: str, precision: str) -> bytes:
-        return quantised(load_runtime(name).probe().int8_flavour) if precision == "int8" else graph
+        return quantized(load_runtime(name).probe().int8_flavour) if precision == "int8" else graph
 
     return graph_for
 

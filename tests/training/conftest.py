@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from edgerd.data.pictures import write_png
 from edgerd.bundle.manifest import PreprocessSpec
+from edgerd.data.pictures import write_png
 from edgerd.models.teachers import TEACHERS
 from edgerd.training.run import RunFolder, TrainingConfig
 

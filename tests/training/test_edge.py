@@ -9,11 +9,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgerd.bundle.manifest import PreprocessSpec
 from edgerd.data.preprocess import parse_tiles
 from edgerd.errors import StorageError, WeightsError
 from edgerd.evaluation.outliers import far_outside
 from edgerd.export.check import reference_maps
-from edgerd.bundle.manifest import PreprocessSpec
 from edgerd.models.fusion import Fusion, fused, scores_of_maps
 from edgerd.models.teachers import make_teacher
 from edgerd.models.weights import load_teacher

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+from edgerd.bundle.manifest import PreprocessSpec
 from edgerd.data.dataset import Dataset
 from edgerd.data.pictures import read_picture, write_png
 from edgerd.data.preprocess import parse_region, parse_tiles, prepare
 from edgerd.errors import DatasetError, InputError, PictureError, SpecError, StorageError
-from edgerd.bundle.manifest import PreprocessSpec
 from edgerd.models.teachers import make_teacher
 from edgerd.training.loop import train
 from edgerd.training.run import RunFolder, TrainingConfig

@@ -11,9 +11,9 @@ from math import gcd, prod
 import numpy as np
 import numpy.typing as npt
 
+from edgerd.bundle.manifest import PreprocessSpec
 from edgerd.data.preprocess import tile_boxes, yuv_to_bgr
 from edgerd.errors import SpecError
-from edgerd.bundle.manifest import PreprocessSpec
 from edgerd.types import PixelFormat
 
 READ_SLACK = 32

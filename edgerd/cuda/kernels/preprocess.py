@@ -7,13 +7,13 @@ from collections.abc import Callable
 from ctypes import c_void_p
 from typing import Any
 
+from edgerd.bundle.manifest import PreprocessSpec
 from edgerd.cuda.context import Context
 from edgerd.cuda.kernels.compilers import INSTALL
 from edgerd.cuda.kernels.cubins import cubins
 from edgerd.cuda.kernels.plan import FrameLayout, plan_launch
 from edgerd.cuda.memory import Memory
 from edgerd.errors import DeviceError
-from edgerd.bundle.manifest import PreprocessSpec
 
 
 class Preprocessor:

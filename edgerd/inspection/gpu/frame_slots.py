@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgerd.bundle.manifest import PreprocessSpec
 from edgerd.cuda.context import Context
 from edgerd.cuda.kernels.plan import FrameLayout
 from edgerd.cuda.kernels.preprocess import Preprocessor
 from edgerd.cuda.memory import Memory
 from edgerd.data.preprocess import check_layout
-from edgerd.inspection.guards import frame_size
 from edgerd.inspection.gpu.lanes import FrameWork, Lane
+from edgerd.inspection.guards import frame_size
 from edgerd.inspection.slots import Slots
-from edgerd.bundle.manifest import PreprocessSpec
 from edgerd.types import Frame
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from edgerd.bundle.manifest import PreprocessSpec
 from edgerd.cuda.context import Context
 from edgerd.cuda.graphs import Step
 from edgerd.cuda.memory import Memory, PinnedBuffer
-from edgerd.bundle.manifest import PreprocessSpec
 from edgerd.runtimes.device import DeviceEngine
 from edgerd.types import Float32Array, UInt8Array
 

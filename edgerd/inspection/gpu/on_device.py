@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections import deque
 
-from edgerd.inspection.gpu.step import DeviceOptions, DeviceStep, Ticket
+from edgerd.bundle.manifest import PreprocessSpec
 from edgerd.inspection.gpu.frame_slots import layout_of
+from edgerd.inspection.gpu.step import DeviceOptions, DeviceStep, Ticket
 from edgerd.inspection.judge import Judge, Pending
 from edgerd.inspection.slots import Buffers
-from edgerd.bundle.manifest import PreprocessSpec
 from edgerd.runtimes.device import DeviceEngine
 from edgerd.runtimes.protocol import Maps
 from edgerd.types import Frame, Inspection

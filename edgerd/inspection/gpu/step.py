@@ -15,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 
+from edgerd.bundle.manifest import PreprocessSpec
 from edgerd.cuda.context import Wait
 from edgerd.cuda.kernels.plan import FrameLayout, plan_launch
 from edgerd.cuda.kernels.preprocess import make_kernels
@@ -22,7 +23,6 @@ from edgerd.cuda.memory import Memory
 from edgerd.errors import DeviceLostError, InputError
 from edgerd.inspection.gpu.frame_slots import FrameSlots
 from edgerd.inspection.gpu.lanes import Lane
-from edgerd.bundle.manifest import PreprocessSpec
 from edgerd.runtimes.device import DeviceEngine
 from edgerd.types import UInt8Array
 

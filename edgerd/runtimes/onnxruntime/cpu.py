@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edgerd.errors import MissingDependencyError
 from edgerd.bundle.manifest import EngineKey
+from edgerd.errors import MissingDependencyError
 from edgerd.paths import temporary_folder
 from edgerd.runtimes.interface import (
     ANOMALY_MAP,
@@ -15,7 +15,7 @@ from edgerd.runtimes.interface import (
     check_frames,
     check_precision,
     closed,
-    frame_size,
+    graph_size,
     run_errors,
     thread_count,
     unreadable,
@@ -100,7 +100,7 @@ class OnnxRuntimeEngine:
         self._refusals = refusals(import_onnxruntime())
         frame = session.get_inputs()[0]
         outputs = {output.name for output in session.get_outputs()}
-        self._height, self._width = frame_size(frame.name, frame.shape, outputs)
+        self._height, self._width = graph_size(frame.name, frame.shape, outputs)
 
     def infer(self, frames: UInt8Array) -> Maps:
         """See `Engine.infer`."""

@@ -12,10 +12,10 @@ from typing import Any
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+from edgerd.bundle.manifest import EngineKey
 from edgerd.cuda.context import Context
 from edgerd.cuda.properties import gpu_properties
 from edgerd.errors import EdgerdError, MissingDependencyError
-from edgerd.bundle.manifest import EngineKey
 from edgerd.runtimes.interface import check_precision, thread_count, unreadable
 from edgerd.runtimes.onnxruntime.cpu import import_onnxruntime
 from edgerd.runtimes.onnxruntime.cuda_engine import PROVIDER, OnnxRuntimeCudaEngine

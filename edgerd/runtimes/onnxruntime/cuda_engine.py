@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from edgerd.bundle.manifest import EngineKey
 from edgerd.cuda.context import Context
 from edgerd.errors import DeviceError, DeviceLostError
-from edgerd.bundle.manifest import EngineKey
 from edgerd.runtimes.device import Enqueue
-from edgerd.runtimes.interface import ANOMALY_MAP, FRAME, SCORE, check_frames, closed, frame_size
+from edgerd.runtimes.interface import ANOMALY_MAP, FRAME, SCORE, check_frames, closed, graph_size
 from edgerd.runtimes.onnxruntime.cpu import session_options
 from edgerd.runtimes.onnxruntime.cuda_errors import device_errors, failures, refused
 from edgerd.runtimes.protocol import Maps
@@ -56,7 +56,7 @@ class OnnxRuntimeCudaEngine:
         self._runs: list[_StreamRun] = []
         frame = self._session.get_inputs()[0]
         outputs = {output.name for output in self._session.get_outputs()}
-        self.height, self.width = frame_size(frame.name, frame.shape, outputs)
+        self.height, self.width = graph_size(frame.name, frame.shape, outputs)
 
     def infer(self, frames: UInt8Array) -> Maps:
         """See `Engine.infer`.

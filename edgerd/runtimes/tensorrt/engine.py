@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import tensorrt as trt
 
+from edgerd.bundle.manifest import EngineKey
 from edgerd.cuda.context import Context
 from edgerd.cuda.memory import Memory
 from edgerd.errors import BundleDamagedError, InputError
-from edgerd.bundle.manifest import EngineKey
 from edgerd.runtimes.device import Enqueue
-from edgerd.runtimes.interface import ANOMALY_MAP, FRAME, SCORE, check_frames, closed, frame_size
+from edgerd.runtimes.interface import ANOMALY_MAP, FRAME, SCORE, check_frames, closed, graph_size
 from edgerd.runtimes.protocol import Maps
 from edgerd.runtimes.tensorrt.log import Log, made, refusal
 from edgerd.runtimes.tensorrt.values import extents
@@ -244,7 +244,7 @@ def _checked_interface(engine: trt.ICudaEngine) -> tuple[int, int]:
     first = inputs[0] if inputs else ""
     # the batch is free in the graph; a profile of one size makes it fixed in some versions' engines
     tile = extents(engine.get_tensor_shape(first))[1:] if inputs else ()
-    size = frame_size(first, ("N", *tile), set(names) - set(inputs))
+    size = graph_size(first, ("N", *tile), set(names) - set(inputs))
     expected: Mapping[str, trt.DataType] = {
         FRAME: trt.DataType.UINT8,
         SCORE: trt.DataType.FLOAT,

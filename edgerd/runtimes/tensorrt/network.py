@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import tensorrt as trt
 
 from edgerd.errors import BundleDamagedError
-from edgerd.runtimes.interface import frame_size
+from edgerd.runtimes.interface import graph_size
 from edgerd.runtimes.tensorrt.log import Log, made, started
 from edgerd.runtimes.tensorrt.values import extents
 
@@ -42,7 +42,7 @@ def parsed(graph: bytes, log: Log) -> Parsed:
     log.take()
     inputs = [network.get_input(index) for index in range(network.num_inputs)]
     outputs = {network.get_output(index).name for index in range(network.num_outputs)}
-    frame_size(inputs[0].name if inputs else "", _dimensions(inputs[0]) if inputs else (), outputs)
+    graph_size(inputs[0].name if inputs else "", _dimensions(inputs[0]) if inputs else (), outputs)
     return Parsed(builder, network, parser, graph)
 
 

@@ -6,8 +6,8 @@ import re
 
 from pydantic import Field, field_validator
 
-from edgerd.errors import InputError
 from edgerd.bundle.manifest import Record
+from edgerd.errors import InputError
 
 PRECISIONS = ("fp32", "fp16", "int8")
 """Slowest first."""

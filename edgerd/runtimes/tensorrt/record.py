@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
-from edgerd.errors import BundleDamagedError
 from edgerd.bundle.manifest import Record
+from edgerd.errors import BundleDamagedError
 from edgerd.runtimes.interface import unreadable
 from edgerd.runtimes.tensorrt.layers import LayerReport
 from edgerd.runtimes.tensorrt.options import BuildOptions

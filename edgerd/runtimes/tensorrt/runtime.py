@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgerd import __version__
+from edgerd.bundle.manifest import EngineKey
 from edgerd.cuda.context import Context
 from edgerd.cuda.properties import gpu_properties
 from edgerd.errors import BundleError, EngineMismatchError, InputError, MissingDependencyError
-from edgerd.bundle.manifest import EngineKey
 from edgerd.runtimes.fit import ANY_DEVICE, LATER, differences
 from edgerd.runtimes.interface import check_precision, thread_count
 from edgerd.runtimes.protocol import Probe

@@ -1,4 +1,4 @@
-"""Teacher and student as INT8 computes them, in float and with gradients: fake quantisation.
+"""Teacher and student as INT8 computes them, in float and with gradients: fake quantization.
 
 Each activation and weight that the deployed graph keeps in 8 bits is rounded to the levels it has there; the gradient
 passes the rounding as if it were not there, and is zero where a value was cut off (Jacob et al., "Quantization and
@@ -39,7 +39,7 @@ class Traced:
     """Teacher and student as one list of operations, whose values and weights can be rounded on the way.
 
     Nothing is copied: the networks keep their parameters and the names of those, and gradients arrive at them. What is
-    rounded is what ONNX Runtime's graph rounds (`edgerd.precision.quantise`); runtimes that fuse residual sums round
+    rounded is what ONNX Runtime's graph rounds (`edgerd.precision.quantize`); runtimes that fuse residual sums round
     less. As deployed, the first convolution and the teacher's first block compute in float, and features are given as
     they were before they were rounded for the next convolution.
 

@@ -32,7 +32,7 @@ def int8_graph_file(flavour: str) -> str:
     return f"graph.int8.{flavour}.onnx"
 
 
-def quantised_graph(
+def quantized_graph(
     graph: bytes, ranges: Ranges, flavour: str, preset: Preset | None = None, high_precision: Collection[str] = ()
 ) -> bytes:
     """Write INT8 into the fused graph.
@@ -62,13 +62,13 @@ def quantised_graph(
     def scale_of(name: str) -> Scale:
         return activation_scale(ranges.tensors[name], FLAVOURS[flavour], choices[name])
 
-    _Quantiser(model.graph, scale_of, FLAVOURS[flavour], kept).rewrite()
+    _Quantizer(model.graph, scale_of, FLAVOURS[flavour], kept).rewrite()
     onnx.checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString(deterministic=True)
     return content
 
 
-class _Quantiser(QdqWriter):
+class _Quantizer(QdqWriter):
     """Every activation between two INT8 nodes is rounded to integers."""
 
     def __init__(
@@ -102,16 +102,16 @@ class _Quantiser(QdqWriter):
         """What stands in a node's place: its weights' DQ, itself, Q and DQ of what it gives."""
         integer_inputs = self.integer_inputs[node.name]
         if node.op_type == "Conv" and integer_inputs:
-            yield from self._dequantised_weights(node)
+            yield from self._dequantized_weights(node)
         for index in integer_inputs:
-            node.input[index] = f"{node.input[index]}/dequantised"
+            node.input[index] = f"{node.input[index]}/dequantized"
         yield node
         for name in node.output:
             if name in self.scales:
                 scale = self.scales[name]
                 yield from self.there_and_back(name, scale.scale, scale.zero_point)
 
-    def _dequantised_weights(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
+    def _dequantized_weights(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
         """Weights and bias as integers; the node is made to read what their DQ nodes give."""
         weight = self.constants[node.input[1]].astype(np.float64)
         bias = self.constants[node.input[2]].astype(np.float64) if len(node.input) > 2 else np.zeros(len(weight))
@@ -122,10 +122,10 @@ class _Quantiser(QdqWriter):
         )
         scales = np.maximum(scales, _SMALLEST_SCALE).astype(np.float32)
         integers = integer_weights(weight, scales, 0)
-        yield self.dequantised_constant(_redirected(node, 1), integers, scales, 0)
+        yield self.dequantized_constant(_redirected(node, 1), integers, scales, 0)
         if len(node.input) > 2:
             steps = (scales * np.float32(step)).astype(np.float32)
-            yield self.dequantised_constant(_redirected(node, 2), np.rint(bias / steps).astype(np.int32), steps, 0)
+            yield self.dequantized_constant(_redirected(node, 2), np.rint(bias / steps).astype(np.int32), steps, 0)
 
 
 def _scales(graph: onnx.GraphProto, names: Collection[str], scale_of: Callable[[str], Scale]) -> dict[str, Scale]:
@@ -139,7 +139,7 @@ def _scales(graph: onnx.GraphProto, names: Collection[str], scale_of: Callable[[
 
 
 def _redirected(node: onnx.NodeProto, index: int) -> str:
-    """The name of an input, instead of which the node is made to read its dequantised one."""
+    """The name of an input, instead of which the node is made to read its dequantized one."""
     name: str = node.input[index]
-    node.input[index] = f"{name}/dequantised"
+    node.input[index] = f"{name}/dequantized"
     return name

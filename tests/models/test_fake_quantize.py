@@ -1,4 +1,4 @@
-"""Fake quantisation: the levels of 8 bits, gradients that pass, and networks that stay what they are."""
+"""Fake quantization: the levels of 8 bits, gradients that pass, and networks that stay what they are."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from edgerd.errors import InputError
-from edgerd.models.fake_quantise import N_LEVELS, WEIGHT_LIMIT, Traced, rounded_weight
+from edgerd.models.fake_quantize import N_LEVELS, WEIGHT_LIMIT, Traced, rounded_weight
 from edgerd.models.student import make_student
 from edgerd.models.teachers.resnet import ResNet
 from edgerd.models.teachers.teacher import TeacherInfo

@@ -1,8 +1,8 @@
-"""Quantisation-aware fine-tune: a trained student learns to live with 8 bits; the teacher stays as it is.
+"""Quantization-aware fine-tune: a trained student learns to live with 8 bits; the teacher stays as it is.
 
-Teacher and student compute as they will in INT8 (`edgerd.models.fake_quantise`), and the student goes on with its
+Teacher and student compute as they will in INT8 (`edgerd.models.fake_quantize`), and the student goes on with its
 method's loss, at a low learning rate that falls to nothing. The result is a student with FP32 weights as before, which
-exports as before, and which loses less when it is quantised. The checkpoint it began from is left as it is.
+exports as before, and which loses less when it is quantized. The checkpoint it began from is left as it is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from edgerd.errors import InputError, WeightsError
-from edgerd.models.fake_quantise import Traced
+from edgerd.models.fake_quantize import Traced
 from edgerd.models.normalise import image_from_frames
 from edgerd.models.teachers import TeacherInfo
 from edgerd.precision.flavours import FLAVOURS

@@ -1,4 +1,4 @@
-"""The quantisation-aware fine-tune: it computes what INT8 will compute, lowers that loss, and can be interrupted."""
+"""The quantization-aware fine-tune: it computes what INT8 will compute, lowers that loss, and can be interrupted."""
 
 import shutil
 
@@ -11,15 +11,15 @@ from onnx import load_from_string, numpy_helper
 from edgerd.errors import InputError, StorageError, WeightsError
 from edgerd.export.graph import graph_from_networks
 from edgerd.export.package import bundle_from_run
-from edgerd.models.fake_quantise import Traced
+from edgerd.models.fake_quantize import Traced
 from edgerd.models.normalise import image_from_frames
 from edgerd.models.teachers import make_teacher
 from edgerd.precision.body import first_block
-from edgerd.precision.quantise import quantised_graph
+from edgerd.precision.quantize import quantized_graph
 from edgerd.precision.ranges import collect_ranges
 from edgerd.training.checkpoint import Checkpoint, Progress
 from edgerd.training.loop import global_cosine_loss, train
-from edgerd.training.quantised import activation_scales, tune
+from edgerd.training.quantized import activation_scales, tune
 from edgerd.training.restore import networks_of
 from edgerd.training.run import RunFolder
 
@@ -42,15 +42,15 @@ def int8_graph(small_run):
     run, _, _ = small_run
     graph = graph_from_networks(networks_of(run)[0], 64, 64)
     ranges = collect_ranges(graph, run.range_pictures(N_PICTURES))
-    return quantised_graph(graph, ranges, "u8s8", high_precision=first_block(load_from_string(graph).graph))
+    return quantized_graph(graph, ranges, "u8s8", high_precision=first_block(load_from_string(graph).graph))
 
 
 def test_the_scales_are_those_that_will_be_deployed(small_run, int8_graph):
     _, traced, scales = small_run
     graph = load_from_string(int8_graph).graph
     constants = {constant.name: numpy_helper.to_array(constant) for constant in graph.initializer}
-    quantise = [node for node in graph.node if node.op_type == "QuantizeLinear"]
-    deployed = np.array([[constants[node.input[1]], constants[node.input[2]]] for node in quantise], np.float64)
+    quantize = [node for node in graph.node if node.op_type == "QuantizeLinear"]
+    deployed = np.array([[constants[node.input[1]], constants[node.input[2]]] for node in quantize], np.float64)
     assert len(scales) == len(traced.activations)
     for scale, zero_point in scales.numpy():
         nearest = deployed[np.abs(deployed[:, 0] / scale - 1).argmin()]
