@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
 from typing import Final
 
 HIDDEN: Final = "***"
@@ -20,10 +21,10 @@ _PARAMETER = re.compile(r"(?P<name>[A-Za-z][\w.\-]*)\s*(?:=|%3[dD])\s*(?:\(\w+\)
 """A name and what joins it to its value; GStreamer allows blanks and a type: `user-pw = (string)...`."""
 _NEXT_PARAMETER = re.compile(r"(?:&|%26)[A-Za-z][\w.\-]*=")
 _SECRET_WORD = re.compile(
-    r"pass(?!through)\w*|\w*(?:pass|passwd|password|pwd|secret|token|key|loginpas|loginuse)|pw|psw|psk|pin|jwt|sid"
+    r"pass(?!through)\w*|(?!by)\w*pass|\w*(?:passwd|password|pwd|secret|token)|loginpas|loginuse|pw|psw|psk|pin|jwt|sid"
     r"|session(?:id)?|sig|signature|auth|authorization|credentials?"
 )
-_SECRET_NAMES = frozenset({"user-id", "user_id", "userid"})
+_SECRET_NAME = re.compile(r"user[_\-]?id|(?:.*[_.\-])?\w*key")
 
 
 def without_secrets(text: str) -> str:
@@ -38,7 +39,8 @@ def without_secrets(text: str) -> str:
     scheme, separator, pipeline = text.partition("://")
     if separator and scheme.lower() == "gst":
         return f"{scheme}{separator}{pipeline_without_secrets(pipeline)}"
-    return _without_parameters(_without_user_information(text))
+    # Both are looked for in the text as it is: what one of them hides may hold the mark that the other goes by.
+    return _hide(text, [*_before_hosts(text), *_parameter_values(text)])
 
 
 def pipeline_without_secrets(pipeline: str) -> str:
@@ -60,46 +62,53 @@ def pipeline_without_secrets(pipeline: str) -> str:
     return " ".join(word if word == "!" else shlex.quote(word) for word in shown)
 
 
-def _without_user_information(text: str) -> str:
-    """Hide what stands before the host; from the last address to the first, one may be a parameter of another."""
-    for match in reversed(list(_SCHEME.finditer(text))):
-        text = text[: match.end()] + _hide_before_host(text[match.end() :])
+def _hide(text: str, places: list[tuple[int, int]]) -> str:
+    """Put `***` in the places, each its begin and end; one for those that overlap."""
+    shown, position = "", 0
+    for begin, end in sorted(places):
+        if begin >= position:
+            shown += text[position:begin] + HIDDEN
+        position = max(position, end)
+    return shown + text[position:]
+
+
+def _before_hosts(text: str) -> Iterator[tuple[int, int]]:
+    """Where the passwords of `user:password@host` are; one address may be a parameter of another."""
+    for match in _SCHEME.finditer(text):
+        yield from _before_host(text, match.end())
     if "://" not in text and re.match(r"[^\s/:@=]+:[^@]*@", text):  # a scheme that was forgotten
-        return _hide_before_host(text)
-    return text
+        yield from _before_host(text, 0)
 
 
-def _hide_before_host(rest: str) -> str:
-    """Hide the password of `user:password@host/path`, or the whole of `token@host`.
+def _before_host(text: str, begin: int) -> Iterator[tuple[int, int]]:
+    """Where the password of `user:password@host/path` is, or the whole of `token@host`.
 
     A password should have its `/`, `?`, `#` and `@` written as `%2F` and so on. Where it has not, it reaches to the
     last `@`, unless an address of host and port has ended before.
     """
-    before, at, host = rest.rpartition("@")
-    if not at:
-        return rest
-    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    end = text.rfind("@", begin)
+    if end < 0:
+        return
+    authority = re.split(r"[/?#]", text[begin:], maxsplit=1)[0]
     if "@" not in authority and (":" not in authority or _HOST_AND_PORT.fullmatch(authority)):
-        return rest
-    user, colon, _ = before.partition(":")
-    return f"{user}:{HIDDEN}@{host}" if colon else f"{HIDDEN}@{host}"
+        return
+    colon = text.find(":", begin, end)
+    yield (begin if colon < 0 else colon + 1), end
 
 
-def _without_parameters(text: str) -> str:
-    """Hide the values of parameters whose names say that they are secret, each up to the next parameter."""
-    shown, position = "", 0
+def _parameter_values(text: str) -> Iterator[tuple[int, int]]:
+    """Where the values of parameters are whose names say that they are secret, each up to the next parameter."""
+    position = 0
     while match := _PARAMETER.search(text, position):
-        shown += text[position : match.end()]
         position = match.end()
-        if not _is_secret(match["name"]):
-            continue
-        following = _NEXT_PARAMETER.search(text, position)
-        end = following.start() if following else len(text)
-        shown += HIDDEN if end > position else ""
-        position = end
-    return shown + text[position:]
+        if _is_secret(match["name"]):
+            following = _NEXT_PARAMETER.search(text, position)
+            end = following.start() if following else len(text)
+            if end > position:
+                yield position, end
+            position = end
 
 
 def _is_secret(name: str) -> bool:
-    name = name.lower()
-    return name in _SECRET_NAMES or any(_SECRET_WORD.fullmatch(word) for word in re.split(r"[_.\-]", name))
+    words = re.split(r"[_.\-]", name.lower())
+    return bool(_SECRET_NAME.fullmatch(name.lower())) or any(_SECRET_WORD.fullmatch(word) for word in words)

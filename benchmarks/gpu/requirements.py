@@ -6,11 +6,13 @@ import importlib.util
 import sys
 
 MODULES = {
+    "av": "av",
     "click": "click",
     "cv2": "opencv-python",
     "numpy": "numpy",
     "onnx": "onnx",
     "onnxruntime": "onnxruntime",
+    "platformdirs": "platformdirs",
     "pydantic": "pydantic",
     "rich": "rich",
 } | ({"tomli": "tomli"} if sys.version_info < (3, 11) else {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
 
@@ -12,7 +12,8 @@ import numpy as np
 
 from edgerd.acceptance.training_pictures import training_pictures
 from edgerd.bundle.bundle import Bundle
-from edgerd.cameras import UnreadablePictureError, open_camera
+from edgerd.cameras import Camera, UnreadablePictureError, open_camera
+from edgerd.cameras.protocol import early_end
 from edgerd.data.dataset import Dataset, fingerprint
 from edgerd.data.pictures import load_bundle_pictures, picture_sha256
 from edgerd.data.prepared import read_prepared
@@ -22,6 +23,9 @@ from edgerd.inspection.guards import exposure_reason
 from edgerd.types import UInt8Array
 
 MIN_THRESHOLD_PICTURES = 8
+
+_NAMED_FRAMES = 3
+"""So many that arrived damaged are named one by one; all are counted."""
 
 
 class TrainedOnError(DatasetError):
@@ -126,44 +130,87 @@ def pictures_from_camera(
         CameraError: It does not open, or gave too few pictures.
         TrainedOnError: It is a folder with pictures the student was trained on.
     """
-    spec = bundle.manifest.preprocess
     camera = open_camera(uri)
-    taken: list[UInt8Array] = []
-    names: list[str] = []
-    seen: set[str] = set()
-    start = time.monotonic()
-    thinning = Thinning(minutes * 60.0 / n_wanted if camera.live else 0.0, start)
+    found = _Found()
     try:
-        while len(taken) < n_wanted and (not camera.live or time.monotonic() - start < minutes * 60.0):
+        found.collect(camera, bundle, minutes, n_wanted, say)
+    finally:
+        camera.close()
+    found.say_what_is_left_out(camera, say)
+    if len(found.taken) < MIN_THRESHOLD_PICTURES:
+        raise CameraError(
+            f"{camera.uri} gave {len(found.taken)} different pictures that can be judged.",
+            expected=f"{MIN_THRESHOLD_PICTURES} at least",
+            hint="Give more --minutes." if camera.live else "Choose a longer video or a folder with more pictures.",
+        )
+    return _new_ones(bundle, np.stack(found.taken), found.names, camera.uri, say, replace)
+
+
+@dataclass
+class _Found:
+    """What a camera gave so far.
+
+    Attributes:
+        taken: Pictures at graph size, uint8 (T, H, W, 3), BGR, no two alike.
+        names: Where each came from, for people.
+    """
+
+    taken: list[UInt8Array] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    _seen: set[str] = field(default_factory=set)
+    _n_read: int = 0
+    _n_damaged: int = 0
+    _n_badly_exposed: int = 0
+    _has_ended: bool = False
+
+    def collect(
+        self, camera: Camera, bundle: Bundle, minutes: float, n_wanted: int, say: Callable[[str], None]
+    ) -> None:
+        """Read the camera until there are enough pictures, the time is over, or it ends."""
+        spec = bundle.manifest.preprocess
+        start = time.monotonic()
+        thinning = Thinning(minutes * 60.0 / n_wanted if camera.live else 0.0, start)
+        while len(self.taken) < n_wanted and (not camera.live or time.monotonic() - start < minutes * 60.0):
             try:
                 frame = camera.read()
             except UnreadablePictureError as error:
-                say(f"left out: {error.what}")
+                self._leave_out_damaged(error, say)
                 continue
             if frame is None:
+                self._has_ended = True
                 break
+            self._n_read += 1
             now = time.monotonic()
             if not thinning.is_due(now):
                 continue
             tiles = prepare(bgr_from_frame(frame, spec), spec)
-            digest = picture_sha256(tiles)
-            if digest in seen or exposure_reason(tiles, bundle.manifest.limits):
-                continue
-            seen.add(digest)
-            taken.append(tiles)
-            names.append(frame.source if frame.source != camera.uri else f"frame {frame.number} of {camera.uri}")
-            thinning.took(now)
-            if len(taken) % 10 == 0:
-                say(f"{len(taken)} of {n_wanted} pictures")
-    finally:
-        camera.close()
-    if len(taken) < MIN_THRESHOLD_PICTURES:
-        raise CameraError(
-            f"{camera.uri} gave {len(taken)} different pictures that can be judged.",
-            expected=f"{MIN_THRESHOLD_PICTURES} at least",
-            hint="Give more --minutes." if camera.live else "Choose a longer video or a folder with more pictures.",
-        )
-    return _new_ones(bundle, np.stack(taken), names, camera.uri, say, replace)
+            if exposure_reason(tiles, bundle.manifest.limits):
+                self._n_badly_exposed += 1
+            elif (digest := picture_sha256(tiles)) not in self._seen:
+                self._seen.add(digest)
+                self.taken.append(tiles)
+                is_file = frame.source != camera.uri
+                self.names.append(frame.source if is_file else f"frame {frame.number} of {camera.uri}")
+                thinning.took(now)
+                if len(self.taken) % 10 == 0:
+                    say(f"{len(self.taken)} of {n_wanted} pictures")
+
+    def say_what_is_left_out(self, camera: Camera, say: Callable[[str], None]) -> None:
+        """A line for each reason, with its count."""
+        for n_left_out, why in (
+            (self._n_damaged, "could not be read, or arrived damaged"),
+            (self._n_badly_exposed, "were black or badly exposed"),
+        ):
+            if n_left_out:
+                say(f"left out: {n_left_out} of {self._n_read} frames {why}.")
+        if self._has_ended and (warning := early_end(camera, self._n_read)):
+            say(f"left out: {warning}")
+
+    def _leave_out_damaged(self, error: UnreadablePictureError, say: Callable[[str], None]) -> None:
+        self._n_read += 1
+        self._n_damaged += 1
+        if self._n_damaged <= _NAMED_FRAMES:
+            say(f"left out: {error.what}")
 
 
 def _new_ones(

@@ -7,7 +7,7 @@ half of a part then looks like the part before it. With `err_detect=explode` FFm
 
 from __future__ import annotations
 
-from collections import deque
+import math
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -19,8 +19,9 @@ from edgerd.data.containers import container_fault
 from edgerd.types import UInt8Array
 
 _STRICT = {"err_detect": "explode"}
-_HELD_PICTURES = 64
+_HELD_PICTURES = 32
 """More than any decoder keeps to itself."""
+_BUILDS_ON_DAMAGE = "it builds on a damaged frame"
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,9 @@ class StrictDecoder:
         self._is_jpeg = context.name == "mjpeg"
         self._all_stand_alone = context.codec.intra_only
         self._follows_damage = False
-        self._key_packets: deque[int | None] = deque(maxlen=_HELD_PICTURES)
-        self._reported: deque[int] = deque(maxlen=_HELD_PICTURES)
+        self._key_packets: set[int | None] = set()
+        # Time stamp of each packet whose picture has not come out yet, and what is known to be wrong with it.
+        self._expected: dict[int, str] = {}
 
     def decode(self, packet: av.Packet[Any] | None) -> list[Decoded]:
         """The pictures that a packet brings to light, in the order in which they are shown.
@@ -68,14 +70,19 @@ class StrictDecoder:
         fault = self._fault(packet) if packet is not None else ""
         if fault and self._all_stand_alone:
             return [Damage(fault)]
-        damaged: list[Decoded] = [self._damaged(fault, packet)] if fault else []
+        frames = []
         try:
             frames = self._context.decode(packet)
         except av.FFmpegError as error:
-            return damaged or [self._damaged(what_is_wrong(error), packet)]
-        if packet is not None and packet.is_keyframe and not fault:
-            self._key_packets.append(packet.pts)
-        return [*damaged, *(self._checked(frame) for frame in frames if frame.pts not in self._reported)]
+            fault = fault or what_is_wrong(error)
+        if self._all_stand_alone:
+            return [Damage(fault)] if fault else [self._checked(frame) for frame in frames]
+        decoded: list[Decoded] = self._expect(packet, fault) if packet is not None else []
+        for frame in frames:
+            if frame.pts is not None:
+                decoded += self._missing_before(frame.pts)
+            decoded.append(self._checked(frame))
+        return decoded if packet is not None else decoded + self._missing_before(math.inf)
 
     def _fault(self, packet: av.Packet[Any]) -> str:
         """What can be seen of a packet before it is decoded."""
@@ -83,22 +90,39 @@ class StrictDecoder:
             return "its data arrived incomplete"
         return container_fault(bytes(packet)) if self._is_jpeg else ""
 
-    def _checked(self, frame: av.VideoFrame) -> Decoded:
-        if frame.is_corrupt:
-            return self._damaged("parts of it are missing", frame)
-        # A key frame may leave the decoder after a later packet was found to be damaged; that one it does not mend.
-        if self._follows_damage and frame.key_frame and frame.pts in self._key_packets:
-            self._follows_damage = False
-        return Damage("it builds on a damaged frame") if self._follows_damage else frame
-
-    def _damaged(self, reason: str, source: av.Packet[Any] | av.VideoFrame | None) -> Damage:
-        if not self._all_stand_alone:
+    def _expect(self, packet: av.Packet[Any], fault: str) -> list[Decoded]:
+        """Note that the picture of a packet is to come, and whether it is damaged; what has to be given up by now."""
+        if fault:
             self._follows_damage = True
             self._key_packets.clear()
-            # The decoder may still make a picture of it, which must not count twice.
-            if source is not None and source.pts is not None:
-                self._reported.append(source.pts)
-        return Damage(reason)
+        elif packet.is_keyframe:
+            self._key_packets.add(packet.pts)
+        if packet.pts is None:
+            return [Damage(fault)] if fault else []
+        self._expected[packet.pts] = fault
+        return self._missing_before(min(self._expected) + 1) if len(self._expected) > _HELD_PICTURES else []
+
+    def _missing_before(self, pts: float) -> list[Decoded]:
+        """Pictures that should have come out before this time, in order: an error takes others along.
+
+        Without an error before, there is nothing to miss: some codecs have packets that show no picture.
+        """
+        missing = sorted(one for one in self._expected if one < pts)
+        faults = [self._expected.pop(one) for one in missing]
+        return [Damage(fault or _BUILDS_ON_DAMAGE) for fault in faults] if self._follows_damage else []
+
+    def _checked(self, frame: av.VideoFrame) -> Decoded:
+        fault = self._expected.pop(frame.pts, "") if frame.pts is not None else ""
+        if frame.is_corrupt and not fault:
+            fault = "parts of it are missing"
+            self._follows_damage = not self._all_stand_alone
+        elif self._follows_damage and frame.key_frame and frame.pts in self._key_packets:
+            # Only of a packet that came after the damage: a key frame may leave the decoder later than it entered.
+            self._follows_damage = False
+            self._key_packets.clear()
+        if self._follows_damage:
+            fault = fault or _BUILDS_ON_DAMAGE
+        return Damage(fault) if fault else frame
 
 
 class JpegDecoder:

@@ -8,6 +8,7 @@ import select
 import stat
 import threading
 
+from edgerd.cameras.protocol import LIVE_TIMEOUT_S
 from edgerd.errors import CameraError
 from edgerd.redaction import without_secrets
 
@@ -20,21 +21,28 @@ class Pipe:
     FFmpeg's own read of a pipe does not return before something comes, not even on Ctrl-C.
 
     Args:
-        path: Of the pipe. Opening waits until somebody opens its other end.
+        path: Of the pipe.
 
     Raises:
         OSError: It may not be read.
     """
 
     def __init__(self, path: str) -> None:
-        self._file = open(path, "rb", buffering=0)  # noqa: SIM115, PTH123 -- `close` closes it
+        # Without waiting for the other end, which may never be opened.
+        self._file = open(path, "rb", buffering=0, opener=_open_at_once)  # noqa: SIM115 -- `close` closes it
         self._ended = threading.Event()
+
+    def has_begun(self, timeout_s: float) -> bool:
+        """Wait for the first bytes, or an end without any."""
+        return bool(select.select([self._file], [], [], timeout_s)[0])
 
     def read(self, n: int) -> bytes:
         """At most `n` bytes, as soon as there are some; none at the end."""
         while not self._ended.is_set():
             if select.select([self._file], [], [], _POLL_S)[0]:
-                return self._file.read(n)
+                content = self._file.read(n)
+                if content is not None:
+                    return content
         return b""
 
     def end(self) -> None:
@@ -54,8 +62,21 @@ def opened_pipe(uri: str, path: str) -> Pipe | None:
         path: The path in it.
 
     Raises:
-        CameraError: There is nothing, it may not be read, or it is a folder.
+        CameraError: There is nothing, it may not be read, it is a folder, or nothing comes through the pipe
+            for `LIVE_TIMEOUT_S`.
     """
+    pipe = _pipe_at(uri, path)
+    if pipe is not None and not pipe.has_begun(LIVE_TIMEOUT_S):
+        pipe.close()
+        raise CameraError(
+            f"Nothing has come through the pipe {uri} for {LIVE_TIMEOUT_S:g} s.",
+            expected="a video",
+            hint="Start the program that writes to it first.",
+        )
+    return pipe
+
+
+def _pipe_at(uri: str, path: str) -> Pipe | None:
     try:
         mode = os.stat(path).st_mode  # noqa: PTH116 -- nothing here may be a Path: the text may be anything
         if stat.S_ISDIR(mode):
@@ -74,3 +95,7 @@ def opened_pipe(uri: str, path: str) -> Pipe | None:
             "glob of pictures, or sample://",
             hint="A pipeline begins with gst://" if " ! " in uri else "Check the spelling and the working directory.",
         ) from error
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)

@@ -114,3 +114,17 @@ def damaged_frame(frame: Frame, reason: str) -> UnreadablePictureError:
         hint="Check the camera's cable and network, or copy the file again.",
     )
     return UnreadablePictureError(error, frame)
+
+
+def early_end(camera: Camera, n_frames: int) -> str:
+    """A sentence for people about a source that ended before it should have; empty where it did not.
+
+    Some containers announce one frame too many; more than that is a video cut short.
+
+    Args:
+        camera: The source, at its end.
+        n_frames: Frames that it gave, damaged ones among them.
+    """
+    if camera.n_frames is None or camera.n_frames - n_frames <= 1:
+        return ""
+    return f"{camera.uri} ended after {n_frames} of the {camera.n_frames} frames it announces."

@@ -13,6 +13,7 @@ import zlib
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 """In the scan data of a JPEG: not a stuffed zero, a restart, or a fill byte."""
+_START_OF_IMAGE = 0xD8
 _END_OF_IMAGE = 0xD9
 _BMP_UNCOMPRESSED = 0
 
@@ -43,6 +44,8 @@ def _jpeg_ends(content: bytes) -> bool:
         marker, position = content[found.start() + 1], found.end()
         if marker == _END_OF_IMAGE:
             return True
+        if marker == _START_OF_IMAGE:  # the rest of this one is missing, another follows
+            return False
         if position + 2 > len(content):
             return False
         # The scan header is a segment as well; the scan data behind it is skipped by the next search.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from edgerd.cameras.protocol import Camera, UnreadablePictureError
+from edgerd.cameras.protocol import Camera, UnreadablePictureError, early_end
 from edgerd.errors import CameraError, DeviceError, EdgerdError, InputError, MissingDependencyError, StorageError
 from edgerd.events import Alert
 from edgerd.inspection.guards import FrozenGuard, SizeGuard
@@ -60,9 +60,9 @@ def run_loop(
 ) -> RunSummary:
     """Inspect the frames of a camera until it ends, is lost, or the run is stopped.
 
-    A frame that cannot be judged is NO_DECISION, with the reason in its verdict line, and the run goes on: a picture
-    that cannot be read, does not fit the region, is black or badly exposed; from a live camera a frozen one; from a
-    camera or video one of another size than the first. A lost camera is the last such line.
+    A frame that cannot be judged is NO_DECISION, with the reason in its verdict line, and the run goes on: a frame that
+    arrived damaged, a picture that cannot be read, does not fit the region, is black or badly exposed; from a live
+    camera a frozen one; from a camera or video one of another size than the first. A lost camera is the last such line.
 
     Args:
         inspector: Judges; stays open.
@@ -263,8 +263,4 @@ class _Run:
 
 
 def _early_end(camera: Camera, statistics: RunStatistics) -> tuple[str, ...]:
-    """Some containers announce one frame too many; more than that is a video cut short."""
-    seen = statistics.frames + statistics.dropped
-    if camera.n_frames is None or camera.n_frames - seen <= 1:
-        return ()
-    return (f"{camera.uri} ended after {seen} of the {camera.n_frames} frames it announces.",)
+    return tuple(filter(None, [early_end(camera, statistics.frames + statistics.dropped)]))

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import http.server
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -67,14 +68,40 @@ class _Server(http.server.ThreadingHTTPServer):
         pass
 
 
-@pytest.fixture
-def network_camera() -> Iterator[str]:
-    _StallingCamera.release.clear()
-    server = _Server(("127.0.0.1", 0), _StallingCamera)
+@contextlib.contextmanager
+def _serving(handler: type[http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
+    server = _Server(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}/video.mjpg"
-    _StallingCamera.release.set()
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture
+def network_camera() -> Iterator[str]:
+    _StallingCamera.release.clear()
+    with _serving(_StallingCamera) as uri:
+        yield uri
+        _StallingCamera.release.set()
+
+
+@pytest.fixture
+def served() -> Iterator[Callable[[list[bytes]], str]]:
+    """`served(bodies)` is the URI of a network camera that sends these bytes as JPEG pictures, and hangs up."""
+    with contextlib.ExitStack() as stack:
+
+        def serve(bodies: list[bytes]) -> str:
+            class Camera(_StallingCamera):
+                def do_GET(self) -> None:
+                    self.send_response(200)
+                    self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+                    self.end_headers()
+                    for body in bodies:
+                        head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(body)}\r\n\r\n"
+                        self.wfile.write(head.encode() + body + b"\r\n")
+
+            return stack.enter_context(_serving(Camera))
+
+        yield serve

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -87,6 +88,8 @@ def test_every_camera_can_be_closed_from_another_thread_while_it_is_read(camera:
         ("RTSP://10.0.0.3/live", "rtsp"),
         ("http://10.0.0.3/video.mjpg", "http"),
         ("line.mp4", "video"),
+        ("HTTP://10.0.0.3/video.mjpg", "http"),
+        ("/dev/v4l/by-id/usb-Acme-video-index0", "device"),
         ("video://0", "video"),
         ("parts/*.png", "files"),
         ("parts/**/*", "files"),
@@ -108,6 +111,40 @@ def test_folder_is_files_whatever_its_name(tmp_path: Path) -> None:
 def test_video_whose_name_looks_like_a_glob_is_a_video(tmp_path: Path) -> None:
     (tmp_path / "line[1].mp4").touch()
     assert camera_kind(str(tmp_path / "line[1].mp4")) == "video"
+
+
+def test_a_link_to_a_device_is_a_device_and_a_pipe_is_a_video_whatever_their_names(tmp_path: Path) -> None:
+    device, pipe = tmp_path / "usb-Acme.png", tmp_path / "line.png"
+    device.symlink_to("/dev/null")
+    os.mkfifo(pipe)
+    assert camera_kind(str(device)) == "device"
+    assert camera_kind(str(pipe)) == "video"
+
+
+def test_a_scheme_in_capitals_opens_what_it_names(video: Path, picture_folder: Path, network_camera: str) -> None:
+    for uri in (f"VIDEO://{video}", f"Files://{picture_folder}", network_camera.replace("http", "HTTP")):
+        camera = open_camera(uri)
+        assert camera.read() is not None
+        camera.close()
+
+
+@pytest.mark.parametrize("name", ["line.mp4", "line.png", "x" * 300, "a\0b", "v4l2src ! " * 500])
+def test_a_name_that_cannot_be_a_file_or_may_not_be_looked_at_is_no_internal_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def locked(path: object, **_: object) -> os.stat_result:
+        raise PermissionError(13, "Permission denied", path)
+
+    with pytest.raises((CameraError, InputError)):
+        open_camera(f"{tmp_path}/{name}")
+    monkeypatch.setattr(os, "stat", locked)
+    with pytest.raises((CameraError, InputError)):
+        open_camera(f"{tmp_path}/{name}")
+
+
+def test_a_forgotten_gst_is_said() -> None:
+    with pytest.raises(CameraError, match="A pipeline begins with gst://"):
+        open_camera("v4l2src ! video/x-raw")
 
 
 def test_unknown_scheme_names_the_nearest() -> None:

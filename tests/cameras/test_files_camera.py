@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import cv2
@@ -40,6 +41,27 @@ def test_glob(picture_folder: Path) -> None:
 
 def test_glob_through_folders(picture_folder: Path) -> None:
     assert levels(FilesCamera(str(picture_folder.parent / "**" / "part2.*"))) == [20]
+
+
+@pytest.mark.parametrize("name", ["parts[neu]", "teile *", "a?", "[!x]"])
+def test_brackets_in_the_name_of_a_folder_mean_themselves(picture_folder: Path, name: str) -> None:
+    folder = picture_folder.rename(picture_folder.parent / name)
+    assert levels(FilesCamera(str(folder / "part1?.png"))) == [100, 110, 120]
+    assert levels(FilesCamera(str(folder.parent / "**" / "part2.*"))) == [20]
+    with pytest.raises(DatasetError) as caught:
+        FilesCamera(str(folder.parent))
+    advised = shlex.split(str(caught.value.hint).partition("--camera ")[2])
+    assert len(levels(FilesCamera(*advised))) == 12
+
+
+def test_a_link_that_leads_nowhere_is_an_unreadable_picture(picture_folder: Path) -> None:
+    (picture_folder / "part13.png").symlink_to("/nas/gone/13.png")
+    camera = FilesCamera(str(picture_folder))
+    assert camera.n_frames == 13
+    for _ in range(12):
+        assert camera.read() is not None
+    with pytest.raises(UnreadablePictureError, match=r"part13\.png"):
+        camera.read()
 
 
 def test_one_picture(picture_folder: Path) -> None:
