@@ -210,7 +210,11 @@ def test_a_camera_that_is_lost_later_has_the_time_of_its_last_frame(run, monkeyp
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGHUP")
 def test_a_terminal_that_is_closed_ends_the_run_with_summary_and_a_whole_video(start, tmp_path):
     video = tmp_path / "o.mp4"
-    process = start(LIVE, "--verdicts", "-", "--save-video", video, "--json", tmp_path / "summary.json")
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may themselves run under nohup
+    try:
+        process = start(LIVE, "--verdicts", "-", "--save-video", video, "--json", tmp_path / "summary.json")
+    finally:
+        signal.signal(signal.SIGHUP, before)
     for _ in range(3):
         process.stdout.readline()
     process.send_signal(signal.SIGHUP)
