@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -107,3 +108,11 @@ def temporary_folder() -> Iterator[Path]:
                     hint=_OTHER_TEMPORARY,
                 ) from error
             raise
+
+
+def natural_key(path: Path) -> tuple[list[str | int], str]:
+    """Sorts `part2.png` before `part10.png`; what differs only in case or leading zeros, by its characters."""
+    name = path.as_posix()
+    # Splitting at a group alternates text and digits, so that text is only ever compared with text.
+    parts = [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name.casefold())]
+    return parts, name

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 import shlex
 import stat
 import time
@@ -16,6 +15,7 @@ import numpy as np
 from edgerd.cameras.protocol import UnreadablePictureError
 from edgerd.data.pictures import PICTURE_SUFFIXES, read_picture
 from edgerd.errors import DatasetError, PictureError
+from edgerd.paths import natural_key
 from edgerd.types import Frame
 
 
@@ -65,14 +65,6 @@ class FilesCamera:
     def close(self) -> None:
         """End here; the next `read` gives None."""
         self._number = len(self._paths)
-
-
-def natural_key(path: Path) -> tuple[list[str | int], str]:
-    """Sorts `part2.png` before `part10.png`; what differs only in case or leading zeros, by its characters."""
-    name = path.as_posix()
-    # Splitting at a group alternates text and digits, so that text is only ever compared with text.
-    parts = [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name.casefold())]
-    return parts, name
 
 
 def _entries(folder: Path) -> list[Path]:

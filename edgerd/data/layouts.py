@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from edgerd.data.pictures import PICTURE_SUFFIXES
 from edgerd.errors import DatasetError
-from edgerd.paths import exists, is_file, is_folder, why_missing
+from edgerd.paths import exists, is_file, is_folder, natural_key, why_missing
 
 GOOD = "good"
 GOOD_NAMES = frozenset({GOOD, "ok", "normal"})
@@ -39,7 +38,7 @@ def entries(folder: Path) -> list[Path]:
     if not is_folder(folder):
         return []
     try:
-        return sorted((entry for entry in folder.iterdir() if not entry.name.startswith(".")), key=_natural)
+        return sorted((entry for entry in folder.iterdir() if not entry.name.startswith(".")), key=natural_key)
     except OSError as error:
         raise DatasetError(
             f"{folder} cannot be read: {error.strerror}.", expected="a readable folder", hint="Check its permissions."
@@ -211,9 +210,3 @@ def _walk(root: Path) -> Iterator[tuple[Path, list[Path]]]:
         inside = entries(folder)
         yield folder, inside
         todo += [entry for entry in reversed(inside) if is_folder(entry)]
-
-
-def _natural(path: Path) -> tuple[list[str | int], str]:
-    """Sort key; the name itself decides between 1.png and 01.png."""
-    pieces = re.split(r"([0-9]+)", path.name)
-    return [int(piece) if index % 2 else piece for index, piece in enumerate(pieces)], path.name

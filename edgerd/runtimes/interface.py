@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from edgerd.bundle.manifest import EngineKey
 from edgerd.errors import BundleDamagedError, DeviceError, EdgerdError, InputError, MissingDependencyError
-from edgerd.runtimes.machine import usable_cores
+from edgerd.runtimes.machine import cpu_features, cpu_name, usable_cores
 from edgerd.runtimes.protocol import Probe
 from edgerd.types import UInt8Array
 
@@ -24,6 +25,18 @@ HEAD_PREFIX = "head/"
 
 _LONGEST_REASON = 300
 """Characters of a library's message that are repeated; some hold a whole stack."""
+
+
+def cpu_engine_key(runtime: str, version: str, precision: str, graph_sha256: str) -> EngineKey:
+    """The key of an engine for this machine's CPU."""
+    return EngineKey(
+        runtime=runtime,
+        runtime_version=version,
+        precision=precision,
+        device=cpu_name(),
+        features=cpu_features(),
+        graph_sha256=graph_sha256,
+    )
 
 
 def graph_size(name: str, dimensions: Sequence[Any], outputs: Collection[str]) -> tuple[int, int]:

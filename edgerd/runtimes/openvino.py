@@ -19,12 +19,13 @@ from edgerd.runtimes.interface import (
     check_frames,
     check_precision,
     closed,
+    cpu_engine_key,
     graph_size,
     run_errors,
     thread_count,
     unreadable,
 )
-from edgerd.runtimes.machine import cpu_features, cpu_name, int8_flavour
+from edgerd.runtimes.machine import cpu_features, int8_flavour
 from edgerd.runtimes.openvino_cut import cut_before_head
 from edgerd.runtimes.protocol import Maps, Probe
 from edgerd.types import UInt8Array
@@ -74,14 +75,7 @@ class OpenVino:
 
     def key(self, precision: str, graph_sha256: str) -> EngineKey:
         """See `Runtime.key`."""
-        return EngineKey(
-            runtime=self.name,
-            runtime_version=_version(_import()),
-            precision=precision,
-            device=cpu_name(),
-            features=cpu_features(),
-            graph_sha256=graph_sha256,
-        )
+        return cpu_engine_key(self.name, _version(_import()), precision, graph_sha256)
 
     def build(self, graph: bytes, precision: str) -> dict[str, bytes]:
         """See `Runtime.build`; gives one compiled model, or two where the head has a precision of its own."""

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgerd.cameras.files import FilesCamera, natural_key
+from edgerd.cameras.files import FilesCamera
 from edgerd.cameras.protocol import UnreadablePictureError
 from edgerd.errors import DatasetError
+from edgerd.paths import natural_key
 
 
 def levels(camera: FilesCamera) -> list[int]:

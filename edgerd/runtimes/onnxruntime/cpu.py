@@ -15,12 +15,13 @@ from edgerd.runtimes.interface import (
     check_frames,
     check_precision,
     closed,
+    cpu_engine_key,
     graph_size,
     run_errors,
     thread_count,
     unreadable,
 )
-from edgerd.runtimes.machine import cpu_features, cpu_name, int8_flavour
+from edgerd.runtimes.machine import int8_flavour
 from edgerd.runtimes.protocol import Maps, Probe
 from edgerd.types import UInt8Array
 
@@ -53,14 +54,7 @@ class OnnxRuntime:
 
     def key(self, precision: str, graph_sha256: str) -> EngineKey:
         """See `Runtime.key`."""
-        return EngineKey(
-            runtime=self.name,
-            runtime_version=import_onnxruntime().__version__,
-            precision=precision,
-            device=cpu_name(),
-            features=cpu_features(),
-            graph_sha256=graph_sha256,
-        )
+        return cpu_engine_key(self.name, import_onnxruntime().__version__, precision, graph_sha256)
 
     def build(self, graph: bytes, precision: str) -> dict[str, bytes]:
         """See `Runtime.build`; gives the optimised graph, ONNX with ONNX Runtime's own operators in it."""
