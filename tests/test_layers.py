@@ -53,7 +53,7 @@ LIBRARY_ONLY_IN = {
     "pycuda": {"cuda"},
     "tensorrt": {"runtimes"},
     "openvino": {"runtimes"},
-    "av": {"cameras"},
+    "av": {"cameras", "data"},
     # for tests only
     "scipy": set(),
     "sklearn": set(),

@@ -65,7 +65,7 @@ def test_torch_comes_with_an_extra_only(metadata):
     requirements = metadata.get_all("Requires-Dist")
     base = {line.partition(">")[0].strip() for line in requirements if "extra ==" not in line}
     assert all("python_version" in line for line in requirements if line.startswith("tomli"))  # in Python since 3.11
-    assert base - {"tomli"} == {"click", "numpy", "onnx", "onnxruntime", "opencv-python", "pydantic", "rich"}
+    assert base - {"tomli"} == {"av", "click", "numpy", "onnx", "onnxruntime", "opencv-python", "pydantic", "rich"}
     assert any(line.startswith("torch") and "extra == 'train'" in line.replace('"', "'") for line in requirements)
 
 
