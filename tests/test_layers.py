@@ -56,7 +56,7 @@ LIBRARY_ONLY_IN = {
     "pycuda": {"cuda"},
     "tensorrt": {"runtimes"},
     "openvino": {"runtimes"},
-    "av": {"cameras", "cli"},
+    "av": {"cameras", "cli", "data"},
     # for tests only
     "scipy": set(),
     "sklearn": set(),

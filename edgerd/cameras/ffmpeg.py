@@ -106,12 +106,13 @@ class _FFmpegCamera:
             packet = next(self._packets)
         except StopIteration:
             return False
-        except av.error.ExitError as error:  # what PyAV raises when the time is over
-            raise silent_camera(self.uri, self._timeout_s) from error
+        # From None: PyAV's errors repeat the address, secrets included, and `--debug` would show them.
+        except av.error.ExitError:  # the time is over
+            raise silent_camera(self.uri, self._timeout_s) from None
         except av.error.InvalidDataError as error:
             self._count_error(error)
         except av.FFmpegError as error:
-            raise lost_camera(self.uri, what_is_wrong(error), self._number) from error
+            raise lost_camera(self.uri, what_is_wrong(error), self._number) from None
         else:
             self._n_errors = 0
             self._captured_at, self._captured_monotonic_s = time.time(), time.monotonic()
@@ -123,7 +124,7 @@ class _FFmpegCamera:
         if self._n_errors == 1:
             self._decoded.append(Damage("what came is no packet of the stream"))
         elif self._n_errors > _MAX_ERRORS:
-            raise lost_camera(self.uri, what_is_wrong(error), self._number) from error
+            raise lost_camera(self.uri, what_is_wrong(error), self._number) from None
         self._packets = self._container.demux(video=0)  # an iterator that raised has ended
 
     def _take(self, packet: av.Packet[Any]) -> None:
@@ -165,7 +166,7 @@ class StreamCamera(_FFmpegCamera):
         try:
             container = av.open(uri, "r", options=options, timeout=(timeout_s, timeout_s))
         except av.FFmpegError as error:
-            raise _does_not_open(uri, _why(error), timeout_s) from error
+            raise _does_not_open(uri, _why(error), timeout_s) from None  # its text holds the address, with secrets
         if not container.streams.video:
             container.close()
             raise _does_not_open(uri, "it has no video", timeout_s)

@@ -9,7 +9,7 @@ Whatever a file holds becomes uint8 (h, w, 3), BGR:
 - of several pages or animation frames the first counts.
 
 A file that was cut short is an error. Decoders fill what is missing with grey without a word, which would train on
-half a part, so the container is checked to its end first.
+half a part, so the container is checked to its end first, and the picture data of a JPEG.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import numpy.typing as npt
 from edgerd.bundle.bundle import Bundle
 from edgerd.bundle.manifest import ADDED_FOLDER, PreprocessSpec
 from edgerd.data.containers import container_fault
+from edgerd.data.jpeg import picture_data_fault
 from edgerd.errors import BundleDamagedError, PictureError
 from edgerd.storage import storage_errors
 from edgerd.types import UInt8Array
@@ -206,7 +207,7 @@ def _file_content(path: Path) -> bytes:
 
 def _decode(content: bytes, name: str, colour: int) -> UInt8Array:
     """Decode to 8 bits; `colour` is IMREAD_COLOR (which drops alpha and applies EXIF) or IMREAD_GRAYSCALE."""
-    fault = container_fault(content)
+    fault = container_fault(content) or picture_data_fault(content)
     if fault:
         raise PictureError(
             f"{name} is damaged or was cut short: {fault}.",
