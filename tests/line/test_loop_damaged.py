@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import cv2
 import pytest
-from edgerd.inspection.summary import Ended
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from inspection_parts import DEFECTIVE, GOOD
@@ -19,6 +18,7 @@ from edgerd.cameras.protocol import damaged_frame, lost_camera
 from edgerd.errors import CameraError
 from edgerd.inspection.inspector import Inspector
 from edgerd.line.loop import run_loop
+from edgerd.line.summary import Ended
 from edgerd.sinks.fake import FakeSink
 from edgerd.types import Frame
 
