@@ -35,7 +35,7 @@ MAX_FLIPPED = 0.01
 MAX_FALSE_ALARM_CHANGE = 0.01
 MAX_AUROC_DROP = 0.003
 MAX_PASTED_DROP = 0.05
-"""Of pasted defects, the share that may be lost: of 48 two."""
+"""Share of the pasted defects that may be lost: two of 48."""
 MIN_GOOD_PICTURES = 8
 """Good pictures that an engine is judged by, at least; with fewer a verdict more or less says nothing."""
 MIN_RANKED = 20
@@ -50,11 +50,12 @@ class Budget:
 
     Attributes:
         max_map_error: Largest absolute difference of the maps, in units of the map.
-        max_mean_map_error: Likewise the mean; None for `MEAN_OF_LARGEST` of it.
-        max_auroc_drop: Of image AUROC, pixel AUROC and AUPRO, each.
+        max_mean_map_error: Mean absolute difference of the maps, in the same units; None for `MEAN_OF_LARGEST` times
+            the largest.
+        max_auroc_drop: How far image AUROC, pixel AUROC and AUPRO may each fall.
         max_flipped: Largest share of pictures whose verdict changes.
-        max_false_alarm_change: Of the false-alarm rate, up or down; one picture may always change.
-        max_pasted_drop: Of the share of pasted defects that are found; one may always change.
+        max_false_alarm_change: How far the false-alarm rate may move, up or down; one picture may always change.
+        max_pasted_drop: How far the share of pasted defects that are found may fall; one may always be lost.
         min_rank_correlation: Least Spearman correlation of the scores of pictures that training never saw, and least
             Pearson correlation where pasted defects take part.
     """

@@ -45,11 +45,11 @@ class Target(Record):
     name: str = Field(min_length=1)
     """For people: "line 3, Orin NX"."""
     compute_capability: str = Field(pattern=r"^\d+\.\d$")
-    """Of its GPU: "8.7"."""
+    """What NVIDIA says its GPU can do, as in "8.7"."""
     tensorrt: str = Field(pattern=r"^\d+\.\d+(\.\d+)*$")
     """Version that is installed there: "10.3.0"."""
     memory_gb: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    """Of the GPU; on a Jetson all of it."""
+    """The GPU's memory; on a Jetson all that it has, which CPU and GPU share."""
     dla_cores: int = Field(default=0, ge=0)
 
 

@@ -102,7 +102,7 @@ class TrainingRecord(Record):
     data_fingerprint: str
     """Hash over the names and contents of the training pictures."""
     tuning_steps: int = 0
-    """Of the quantization-aware fine-tune that followed; 0 where there was none."""
+    """Steps of the fine-tune for INT8 that followed; 0 where there was none."""
 
 
 class ThresholdRecord(Record):
@@ -123,7 +123,7 @@ class ThresholdRecord(Record):
     extrapolated: bool
     """True where n is too small for the rate asked for and a tail was fitted."""
     n_left_out: int = Field(default=0, ge=0)
-    """Of n_good, where those are few, the ones that stand far outside the others and do not count."""
+    """How many of the `n_good` scores stand far outside the others and do not count; 0 unless there are few."""
     largest_score: float
     """The largest score of a good picture that counts."""
     realised_rate_90: tuple[float, float] | None
@@ -145,7 +145,7 @@ class CrossFitRecord(Record):
 
 
 class PastedRecall(Record):
-    """Of pasted defects of one kind, how many are found."""
+    """How many pasted defects of one kind are found."""
 
     n: int = Field(ge=1)
     found: int = Field(ge=0)
@@ -190,7 +190,7 @@ class EngineKey(Record):
     features: tuple[str, ...] = ()
     """CPU features or compute capability that the compiled code may use, sorted."""
     graph_sha256: str
-    """Of the graph it was compiled from."""
+    """Hash of the graph that it was compiled from."""
 
 
 class GateCheck(Record):
@@ -222,7 +222,7 @@ class GateReport(Record):
     max_map_error: float
     """Largest absolute difference of the maps over all pictures and pixels; -1 where they are not finite."""
     mean_map_error: float
-    """Likewise the mean."""
+    """Mean absolute difference of the maps over all pictures and pixels; -1 where they are not finite."""
     score_rank_correlation: float | None
     """Spearman's; None with fewer than 3 pictures."""
     verdicts_flipped: int

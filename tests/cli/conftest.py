@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from edgerd.bundle.bundle import Bundle
 from edgerd.cli.main import main
 
 MAIN = "import sys; sys.modules.update(dict.fromkeys({blocked!r})); from edgerd.cli.main import main; main()"
@@ -36,6 +37,16 @@ def edgerd(capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
         return Result(int(ended.value.code or 0), out, err)
 
     return run
+
+
+@pytest.fixture
+def run(edgerd: Callable[..., Result], bundle: Bundle) -> Callable[..., Result]:
+    """`edgerd run` over a bundle: `run(camera, *options)`."""
+
+    def start(camera: object, *options: object) -> Result:
+        return edgerd("run", "--camera", camera, "--bundle", bundle.path, *options)
+
+    return start
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from json_lines import lines_of
 
 from edgerd.cameras.fake import FakeCamera
 from edgerd.data.samples import line_parts, write_video
@@ -26,18 +27,6 @@ SUMMARY_KEYS = {
     *("precision", "device", "threads", "ok", "ng", "held_back", "ended", "warnings", "error"),
 }
 """Contracts, all three."""
-
-
-def lines_of(file):
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-
-
-@pytest.fixture
-def run(edgerd, bundle):
-    def start(camera, *options):
-        return edgerd("run", "--camera", camera, "--bundle", bundle.path, *options)
-
-    return start
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+from json_lines import lines_of
 
 from edgerd.cameras.fake import FakeCamera
 from edgerd.data.samples import line_parts
@@ -22,18 +23,6 @@ LIVE = "sample://ring?live=1&pool=2&size=96"
 ALL_NG = ("--threshold", 0.001)
 
 needs_dev_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which is always full")
-
-
-def lines_of(file):
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-
-
-@pytest.fixture
-def run(edgerd, bundle):
-    def start(camera, *options):
-        return edgerd("run", "--camera", camera, "--bundle", bundle.path, *options)
-
-    return start
 
 
 @pytest.fixture

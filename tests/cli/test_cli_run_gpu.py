@@ -6,15 +6,12 @@ import json
 
 import pytest
 from emulation.driver import CAPTURE_UNSUPPORTED, ILLEGAL_ADDRESS
+from json_lines import lines_of
 
 pytestmark = [pytest.mark.emulated(once=True), pytest.mark.usefixtures("shared_cache")]
 
 LINE = "sample://ring?n=12&defective=0.5&size=96"
 TENSORRT = ("--runtime", "tensorrt", "--precision", "fp32")
-
-
-def lines_of(file):
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 @pytest.fixture

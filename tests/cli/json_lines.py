@@ -1,0 +1,7 @@
+"""What `--events` and `--verdicts` write."""
+
+import json
+
+
+def lines_of(file):
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
