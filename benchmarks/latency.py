@@ -19,7 +19,7 @@ from machine import print_results
 
 from edgerd.bundle.bundle import Bundle
 from edgerd.cli.bench import frames_of
-from edgerd.inspection.gpu.step import DeviceOptions
+from edgerd.inspection.gpu.options import DeviceOptions
 from edgerd.inspection.inspector import Inspector
 
 _WARM_UP = 5
@@ -44,9 +44,9 @@ def measure(inspectors: list[Inspector], bundle: Bundle, size: tuple[int, int], 
     for index in range(_WARM_UP + n):
         for inspector, taken in zip(inspectors, times, strict=True):
             inspection = inspector.inspect(frames[index % len(frames)])
-            if inspector.last_engine_ms is None:
+            if inspection.engine_ms is None:
                 raise SystemExit(f"a frame was not judged: {inspection.reason}")
-            taken.append((inspector.last_engine_ms, inspection.frame_ms))
+            taken.append((inspection.engine_ms, inspection.frame_ms))
     figures = [np.array(taken[_WARM_UP:]) for taken in times]
     return [
         {

@@ -16,7 +16,8 @@ from machine import print_results
 
 from edgerd.cameras import open_camera
 from edgerd.inspection.inspector import Inspector
-from edgerd.line.loop import Update, run_loop
+from edgerd.line.feed import Feed, Update
+from edgerd.line.line import Line
 from edgerd.sinks.jsonl import JsonlSink
 
 _SETTLED = 1000
@@ -46,14 +47,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, Inspector.open(arguments.bundle, threads=1) as inspector:
         events, verdicts = JsonlSink(Path(folder) / "events.jsonl"), JsonlSink(Path(folder) / "verdicts.jsonl")
         camera = open_camera(arguments.camera)
-        summary = run_loop(
-            inspector,
-            camera,
-            event_sinks=[events],
-            verdict_sinks=[verdicts],
-            max_frames=arguments.frames,
-            on_update=look,
-        )
+        feed = Feed(inspector, camera, max_frames=arguments.frames)
+        (summary,) = Line([feed], event_sinks=[events], verdict_sinks=[verdicts], on_update=look).run()
         camera.close()
         key = inspector.engine.key
     summary.raise_for_error()

@@ -105,6 +105,8 @@ class Inspection:
         anomaly_map: float32 (tiles, H, W) at graph size, or None without a decision.
         reason: Why there is no decision ("black frame", "frozen", ...); empty otherwise.
         frame_ms: Frame in memory to verdict, milliseconds.
+        engine_ms: Of that the engine, milliseconds; None where it was not asked, and on a GPU where it is not measured
+            (`DeviceOptions.profile`).
     """
 
     verdict: Verdict
@@ -114,3 +116,4 @@ class Inspection:
     anomaly_map: Float32Array | None = None
     reason: str = ""
     frame_ms: float = 0.0
+    engine_ms: float | None = None

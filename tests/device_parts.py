@@ -9,14 +9,14 @@ import itertools
 import cv2
 import numpy as np
 import onnx
+from line_parts import run_camera
 from onnx import TensorProto, helper, numpy_helper
 
 from edgerd.cameras.fake import FakeCamera
 from edgerd.data.samples import line_parts
-from edgerd.inspection.gpu.step import DeviceOptions
+from edgerd.inspection.gpu.options import DeviceOptions
 from edgerd.inspection.inspector import Inspector
 from edgerd.line.decision import StreamPolicy
-from edgerd.line.loop import run_loop
 from edgerd.sinks.fake import FakeSink
 from edgerd.types import Frame, PixelFormat, UInt8Array
 
@@ -121,7 +121,7 @@ class FillingCamera:
 def judged(inspector, camera, **options):
     """Verdict lines, events and the summary of a run."""
     verdicts, events = FakeSink(), FakeSink()
-    summary = run_loop(inspector, camera, verdict_sinks=[verdicts], event_sinks=[events], **options)
+    summary = run_camera(inspector, camera, verdict_sinks=[verdicts], event_sinks=[events], **options)
     return verdicts.events, events.events, summary
 
 

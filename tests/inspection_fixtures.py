@@ -9,7 +9,7 @@ from device_parts import gpu_engine, grey_graph
 from inspection_parts import THRESHOLD, make_bundle
 
 from edgerd.bundle.manifest import PictureLimits, PreprocessSpec
-from edgerd.inspection.gpu.step import DeviceOptions
+from edgerd.inspection.gpu.options import DeviceOptions
 from edgerd.inspection.inspector import Inspector
 from edgerd.runtimes.fake import FakeEngine
 

@@ -130,7 +130,7 @@ def test_no_import_goes_back():
         ("data/pictures.py", "from ..bundle import Bundle", True),
         ("data/pictures.py", "from .preprocess import prepare", True),
         ("data/pictures.py", "from ..cli import main", False),
-        ("data/pictures.py", "def f():\n    from edgerd.line.loop import run", False),
+        ("data/pictures.py", "def f():\n    from edgerd.line.line import Line", False),
         ("cameras/a.py", "from edgerd.sinks.jsonl import JsonlSink", False),
         ("runtimes/a.py", "from edgerd.cuda.context import Context", True),
         ("runtimes/a.py", "TABLE = {'x': 'edgerd.cameras.opencv:OpenCvCamera'}", False),

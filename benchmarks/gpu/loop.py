@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from edgerd.cli.bench import frames_of
 from edgerd.cuda.graphs import Step
-from edgerd.inspection.gpu.step import DeviceOptions
+from edgerd.inspection.gpu.options import DeviceOptions
 from edgerd.inspection.inspector import MAX_SCORE, Inspector
 from edgerd.inspection.judge import Pending
 from edgerd.runtimes.device import DeviceEngine

@@ -26,9 +26,10 @@ from edgerd.cli.options import (
 )
 from edgerd.data.pictures import load_bundle_pictures
 from edgerd.errors import InputError
-from edgerd.inspection.gpu.step import DeviceOptions
+from edgerd.inspection.gpu.options import DeviceOptions
 from edgerd.inspection.inspector import Inspector
-from edgerd.line.loop import run_loop
+from edgerd.line.feed import Feed
+from edgerd.line.line import Line
 from edgerd.line.summary import Ended
 from edgerd.types import UInt8Array
 
@@ -68,7 +69,7 @@ def bench(
         frames = frames_of(opened, *size)
         inspector.warm_up()
         inspector.inspect(frames[0])  # slots and graphs are made for the first frame
-        summary = run_loop(inspector, MemoryCamera(frames, max_frames), profile=True)
+        (summary,) = Line([Feed(inspector, MemoryCamera(frames, max_frames))], profile=True).run()
     summary.raise_for_error()
     say(f"{counted(summary.frames, 'frame')} of {frame_size}, {counted(summary.threads, 'thread')}, {summary.device}")
     print_latencies(say, summary, with_capture=False)

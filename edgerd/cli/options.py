@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from edgerd.bundle.bundle import Bundle
-from edgerd.inspection.gpu.step import DeviceOptions
+from edgerd.inspection.gpu.options import DeviceOptions
 from edgerd.runtimes import RUNTIMES
 
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")

@@ -40,7 +40,7 @@ from edgerd.errors import (
     StorageError,
 )
 from edgerd.events import CameraEvent, DeviceEvent, Event, SourceState, uuid7
-from edgerd.inspection.gpu.step import DeviceOptions
+from edgerd.inspection.gpu.options import DeviceOptions
 from edgerd.inspection.inspector import Inspector
 from edgerd.line.decision import PartPolicy, Policy, StreamPolicy
 from edgerd.line.loop import Update, run_loop

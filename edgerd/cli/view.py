@@ -21,7 +21,7 @@ from edgerd.data.preprocess import bgr_from_frame, tile_boxes
 from edgerd.errors import InputError, MissingDependencyError
 from edgerd.evaluation.heatmap import overlay
 from edgerd.inspection.inspector import Inspector
-from edgerd.line.loop import Update
+from edgerd.line.feed import Update
 from edgerd.storage import storage_errors
 from edgerd.types import UInt8Array, Verdict
 

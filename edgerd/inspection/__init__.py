@@ -8,7 +8,7 @@ regions       where a map is above the threshold
 slots         who holds which buffer: nobody, the camera, the run
 gpu/          the same on an NVIDIA GPU:
     on_device     submit and wait; several frames under way at once where the mode allows it
-    step          slots over lanes, made again for frames of another size or format
-    frame_slots   pinned buffers for such frames, their kernel and graphs
-    lanes         a stream, the engine's memory on it, and its results
+    lanes         a stream, the engine's memory on it, and its results; all cameras of an engine share them
+    pools         a camera's buffers in pinned memory, and the captured work for the frame in each
+    options       how the loop uses a GPU
 """

@@ -6,6 +6,7 @@ with Inspector.open("bundle") as inspector:
 
 from __future__ import annotations
 
+import copy
 import math
 from pathlib import Path
 from shlex import quote
@@ -15,7 +16,7 @@ from edgerd.bundle.bundle import Bundle
 from edgerd.bundle.manifest import ThresholdRecord
 from edgerd.errors import BundleError, InputError
 from edgerd.inspection.gpu.on_device import DeviceInspection
-from edgerd.inspection.gpu.step import DeviceOptions
+from edgerd.inspection.gpu.options import DeviceOptions
 from edgerd.inspection.judge import Judge, Pending
 from edgerd.inspection.on_host import HostInspection
 from edgerd.inspection.slots import Buffers
@@ -41,10 +42,7 @@ class Inspector:
     Attributes:
         bundle: As given.
         engine: As given; closed by `close`.
-        threshold: As given.
         why: As given, one line.
-        last_engine_ms: Milliseconds in the engine for the last frame; None where it was not asked, and on a GPU where
-            it is not measured (`DeviceOptions.profile`).
     """
 
     def __init__(
@@ -58,15 +56,14 @@ class Inspector:
             )
         self.bundle = bundle
         self.engine = engine
-        self.threshold = float(threshold)
         self.why = why
-        self.last_engine_ms: float | None = None
-        judge, spec = Judge(bundle.manifest, self.threshold), bundle.manifest.preprocess
+        self._owns_engine = True
+        self._judge, spec = Judge(bundle.manifest, float(threshold)), bundle.manifest.preprocess
         self._way: HostInspection | DeviceInspection
         if isinstance(engine, DeviceEngine):
-            self._way = DeviceInspection(engine, judge, spec, device)
+            self._way = DeviceInspection(engine, self._judge, spec, device)
         else:
-            self._way = HostInspection(engine, judge, spec)
+            self._way = HostInspection(engine, self._judge, spec)
 
     @classmethod
     def open(
@@ -122,10 +119,7 @@ class Inspector:
             SpecError: The frame is laid out differently, or region and tiles do not fit it.
             DeviceError: The GPU failed, or is lost.
         """
-        pending = self.submit(frame)
-        inspection = pending.result()
-        self.last_engine_ms = pending.engine_ms
-        return inspection
+        return self.submit(frame).result()
 
     def submit(self, frame: UInt8Array | Frame) -> Pending:
         """Begin to judge a frame: on a GPU it is under way then, elsewhere it is judged.
@@ -140,9 +134,42 @@ class Inspector:
         """
         return self._way.submit(_as_frame(frame))
 
+    def no_decision(self, reason: str) -> Inspection:
+        """What is said of a frame that never got to the engine, or got lost there.
+
+        Args:
+            reason: Why nothing can be said of it.
+        """
+        return self._judge.no_decision(reason)
+
+    def beside(self, threshold: float | None = None) -> Inspector:
+        """Another inspector with the same engine, for another camera: with buffers, and a threshold, of its own.
+
+        On a GPU cameras with frames of different sizes each keep their buffers and graphs. Both are for the one thread
+        that judges; this one is to be closed last.
+
+        Args:
+            threshold: NG is a score above it; None for the same.
+
+        Raises:
+            InputError: The threshold is none that a score can have.
+        """
+        if threshold is not None:
+            _check_reachable(threshold)
+        other = copy.copy(self)
+        other._judge = Judge(self.bundle.manifest, self.threshold if threshold is None else float(threshold))
+        other._way = self._way.beside(other._judge)
+        other._owns_engine = False
+        return other
+
+    @property
+    def threshold(self) -> float:
+        """NG is a score above it, strictly."""
+        return self._judge.threshold
+
     @property
     def depth(self) -> int:
-        """Frames that may be under way at once."""
+        """Frames that may be under way at once, over all inspectors with this engine."""
         return self._way.depth
 
     @property
@@ -173,9 +200,10 @@ class Inspector:
         self._way.keep_warm()
 
     def close(self) -> None:
-        """Free what slots and engine hold; safe to call twice."""
+        """Free what buffers and engine hold; safe to call twice. The engine stays open where it is another's."""
         self._way.close()
-        self.engine.close()
+        if self._owns_engine:
+            self.engine.close()
 
     def __enter__(self) -> Inspector:
         return self

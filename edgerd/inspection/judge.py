@@ -23,20 +23,18 @@ class Pending:
     Args:
         judge: Waits for the answer. It is called once, whatever comes of it: its results lie in memory that the next
             frame may have by then.
-
-    Attributes:
-        engine_ms: Milliseconds in the engine, once there is a result; None where it was not asked, or not measured.
     """
 
-    def __init__(self, judge: Callable[[], tuple[Inspection, float | None]]) -> None:
-        self.engine_ms: float | None = None
+    def __init__(self, judge: Callable[[], Inspection]) -> None:
         self._judge = judge
         self._outcome: Inspection | BaseException | None = None
 
     @classmethod
     def done(cls, inspection: Inspection) -> Pending:
-        """One that was not sent to the engine."""
-        return cls(lambda: (inspection, None))
+        """One that is judged already."""
+        pending = cls(_never)
+        pending._outcome = inspection
+        return pending
 
     @classmethod
     def failed(cls, error: BaseException) -> Pending:
@@ -44,11 +42,6 @@ class Pending:
         pending = cls(_never)
         pending._outcome = error
         return pending
-
-    @property
-    def is_done(self) -> bool:
-        """True where `result` does not wait."""
-        return self._outcome is not None
 
     def settle(self) -> Inspection | BaseException:
         """Wait for what was found, or for the failure that `result` raises.
@@ -58,7 +51,7 @@ class Pending:
         """
         if self._outcome is None:
             try:
-                self._outcome, self.engine_ms = self._judge()
+                self._outcome = self._judge()
             except BaseException as error:
                 self._outcome = error
                 if not isinstance(error, Exception):
@@ -78,7 +71,7 @@ class Pending:
 
 
 def _never() -> NoReturn:
-    raise AssertionError("a failed frame has no judge")
+    raise AssertionError("a frame whose outcome is known has no judge")
 
 
 class Judge:
@@ -104,17 +97,18 @@ class Judge:
         reason = exposure_reason(tiles, self._limits)
         return self.no_decision(reason, started_s) if reason else None
 
-    def decide(self, maps: Maps, frame: Frame, started_s: float) -> Inspection:
+    def decide(self, maps: Maps, frame: Frame, started_s: float, engine_ms: float | None) -> Inspection:
         """OK or NG; NO_DECISION where the engine gave values that are not finite.
 
         Args:
             maps: Of the frame's tiles; the inspection keeps the map.
-            frame: For its size.
-            started_s: As for `exposure`.
+            frame: The frame as the camera gave it; its size says where the regions are.
+            started_s: When the frame was in memory, on `time.perf_counter`'s clock.
+            engine_ms: Milliseconds that the engine took; None where that was not measured.
         """
         scores: list[float] = maps.score.tolist()
         if not (all(map(math.isfinite, scores)) and np.isfinite(maps.anomaly_map).all()):
-            return self.no_decision("score is not finite", started_s)
+            return self.no_decision("score is not finite", started_s, engine_ms)
         score = max(scores)
         ng = score > self.threshold
         width, height = frame_size(frame)
@@ -126,16 +120,24 @@ class Judge:
             regions=find_regions(maps.anomaly_map, self.threshold, boxes, self._spec) if ng else (),
             anomaly_map=maps.anomaly_map,
             frame_ms=elapsed_ms(started_s),
+            engine_ms=engine_ms,
         )
 
-    def no_decision(self, reason: str, started_s: float) -> Inspection:
-        """Nothing can be said, and why."""
+    def no_decision(self, reason: str, started_s: float | None = None, engine_ms: float | None = None) -> Inspection:
+        """Nothing can be said of a frame.
+
+        Args:
+            reason: Why.
+            started_s: When the frame was in memory, on `time.perf_counter`'s clock; None where it never got so far.
+            engine_ms: Milliseconds that the engine took; None where it was not asked, or that was not measured.
+        """
         return Inspection(
             verdict=Verdict.NO_DECISION,
             score=None,
             threshold=self.threshold,
             reason=reason,
-            frame_ms=elapsed_ms(started_s),
+            frame_ms=0.0 if started_s is None else elapsed_ms(started_s),
+            engine_ms=engine_ms,
         )
 
 

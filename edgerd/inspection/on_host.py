@@ -15,7 +15,7 @@ from edgerd.types import Frame, Inspection
 
 
 class HostInspection:
-    """The way of a frame over the CPU; the same members as `DeviceInspection`.
+    """The way of a camera's frames over the CPU; the same members as `DeviceInspection`.
 
     Args:
         engine: Open; stays open.
@@ -38,12 +38,15 @@ class HostInspection:
         self._spec = spec
 
     def submit(self, frame: Frame) -> Pending:
-        """See `Inspector.submit`."""
-        outcome = self._inspect(frame)
-        return Pending(lambda: outcome)
+        """Judge a frame; it is done when this returns."""
+        return Pending.done(self._inspect(frame))
+
+    def beside(self, judge: Judge) -> HostInspection:
+        """The way of another camera's frames to the same engine."""
+        return HostInspection(self._engine, judge, self._spec)
 
     def warm_up(self, n: int) -> None:
-        """See `Inspector.warm_up`."""
+        """Run a grey picture through the engine n times."""
         tiles = np.full((self._spec.n_tiles, self._spec.height, self._spec.width, 3), 128, np.uint8)
         for _ in range(n):
             self._engine.infer(tiles)
@@ -54,13 +57,13 @@ class HostInspection:
     def close(self) -> None:
         """There is nothing to free."""
 
-    def _inspect(self, frame: Frame) -> tuple[Inspection, float | None]:
+    def _inspect(self, frame: Frame) -> Inspection:
         started_s = time.perf_counter()
         tiles = prepare(bgr_from_frame(frame, self._spec), self._spec)
         badly_exposed = self._judge.exposure(tiles, started_s)
         if badly_exposed:
-            return badly_exposed, None
+            return badly_exposed
         asked_s = time.perf_counter()
         maps = self._engine.infer(tiles)
         engine_ms = elapsed_ms(asked_s)
-        return self._judge.decide(maps, frame, started_s), engine_ms
+        return self._judge.decide(maps, frame, started_s, engine_ms)

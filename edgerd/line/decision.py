@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
 from edgerd.errors import InputError
+from edgerd.events import uuid7
 from edgerd.types import Inspection, Verdict
 
 
@@ -15,6 +17,19 @@ class AlertState(str, Enum):
 
     RAISED = "raised"
     CLEARED = "cleared"
+
+
+@dataclass(frozen=True, slots=True)
+class AlertChange:
+    """An alert was raised, or cleared.
+
+    Attributes:
+        id: Identity of the alert, a UUIDv7: the same for its raise and its clear.
+        state: What happened to it.
+    """
+
+    id: str
+    state: AlertState
 
 
 class Policy(Protocol):
@@ -26,15 +41,15 @@ class Policy(Protocol):
 
     held_back: int
 
-    def update(self, inspection: Inspection, now_s: float) -> AlertState | None:
+    def update(self, inspection: Inspection, now_s: float) -> AlertChange | None:
         """Take one inspection.
 
         Args:
-            inspection: Of the next frame. One without a decision neither raises nor clears.
+            inspection: What was found in the next frame. One without a decision neither raises nor clears.
             now_s: When that frame was captured, seconds on a monotonic clock.
 
         Returns:
-            What happens to the alert, None for nothing.
+            The alert that it raises or clears; None for nothing.
         """
         ...
 
@@ -47,10 +62,10 @@ class PartPolicy:
 
     held_back = 0
 
-    def update(self, inspection: Inspection, now_s: float) -> AlertState | None:
-        """RAISED for NG, whenever."""
+    def update(self, inspection: Inspection, now_s: float) -> AlertChange | None:
+        """Raise an alert for every NG."""
         del now_s
-        return AlertState.RAISED if inspection.verdict is Verdict.NG else None
+        return AlertChange(uuid7(), AlertState.RAISED) if inspection.verdict is Verdict.NG else None
 
 
 class StreamPolicy:
@@ -87,15 +102,16 @@ class StreamPolicy:
         self.clear_ratio = clear_ratio
         self.cooldown_s = cooldown_s
         self._ng: deque[bool] = deque(maxlen=n)
-        self._raised = False
+        self._open: str | None = None  # id of the alert that is raised and not cleared
         self._cleared_s: float | None = None
 
-    def update(self, inspection: Inspection, now_s: float) -> AlertState | None:
-        """RAISED or CLEARED when the incident begins or ends."""
+    def update(self, inspection: Inspection, now_s: float) -> AlertChange | None:
+        """Raise an alert when an incident begins, clear it when it ends."""
         if inspection.verdict is Verdict.NO_DECISION or inspection.score is None:
             return None
-        if self._raised:
-            return self._clear(now_s) if inspection.score < self.clear_ratio * inspection.threshold else None
+        if self._open is not None:
+            ends = inspection.score < self.clear_ratio * inspection.threshold
+            return self._clear(self._open, now_s) if ends else None
         ng = inspection.verdict is Verdict.NG
         self._ng.append(ng)
         if ng and sum(self._ng) >= self.k and not self._cooling_down(now_s):
@@ -106,13 +122,13 @@ class StreamPolicy:
     def _cooling_down(self, now_s: float) -> bool:
         return self._cleared_s is not None and now_s - self._cleared_s < self.cooldown_s
 
-    def _raise(self) -> AlertState:
-        self._raised = True
+    def _raise(self) -> AlertChange:
+        self._open = uuid7()
         self.held_back -= sum(self._ng) - 1  # the others that confirmed it belong to this alert too
-        return AlertState.RAISED
+        return AlertChange(self._open, AlertState.RAISED)
 
-    def _clear(self, now_s: float) -> AlertState:
-        self._raised = False
+    def _clear(self, alert: str, now_s: float) -> AlertChange:
+        self._open = None
         self._cleared_s = now_s
         self._ng.clear()
-        return AlertState.CLEARED
+        return AlertChange(alert, AlertState.CLEARED)

@@ -1,4 +1,4 @@
-"""Where the loop takes its frames from: a one-slot mailbox that keeps the newest, or one after the other.
+"""Where a line takes a camera's frames from: a one-slot mailbox, or, for files, one after the other.
 
 A live camera goes on while a frame is being judged. In a queue the old frames would pile up, and every verdict would
 speak of a part that is long gone; so a thread reads the camera all the time and keeps the newest frame only.
@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -21,31 +21,98 @@ from edgerd.cameras.protocol import LIVE_TIMEOUT_S, Camera, FillingCamera, Unrea
 from edgerd.inspection.slots import Buffers
 from edgerd.types import Frame
 
-STOP_POLL_S = 0.1
 JOIN_S = 1.0
 
 
-class Mailbox:
-    """The newest frame of a camera, read by a thread of its own.
+class Bell:
+    """Rings when a frame has come, from whichever camera of a line: so one thread can wait for all of them."""
 
-    Used as a context manager, which starts and ends the thread.
+    def __init__(self) -> None:
+        self._rung = threading.Event()
 
-    Args:
-        camera: Closed on leaving.
-        silence_s: How long to wait for a frame, whatever the driver thinks of it.
-        buffers: Where frames are to lie; None for arrays of the camera's own.
+    def ring(self) -> None:
+        """Wake who waits, or who is about to."""
+        self._rung.set()
+
+    def wait(self, timeout_s: float) -> None:
+        """Return at the next ring; at once where it has rung since the last wait.
+
+        Look for frames after this, never before: those that come in between ring again.
+        """
+        self._rung.wait(timeout_s)
+        self._rung.clear()
+
+
+class Source(Protocol):
+    """A camera as a line sees it; a context manager, which closes the camera.
 
     Attributes:
         dropped: Frames that nobody took: a newer one has replaced them, or they came when the run had ended.
     """
 
-    def __init__(self, camera: Camera, silence_s: float = LIVE_TIMEOUT_S, buffers: Buffers | None = None) -> None:
+    dropped: int
+
+    def __enter__(self) -> Source:
+        """Begin to read."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the camera."""
+        ...
+
+    def waits_since(self) -> float | None:
+        """Since when something waits to be taken, on `time.monotonic`'s clock; None where nothing does."""
+        ...
+
+    def take(self) -> Frame | None:
+        """What waits. To be called only where something does: nobody waits here.
+
+        Returns:
+            The frame; None at the end of the source.
+
+        Raises:
+            CameraError: The camera was lost, or is silent.
+            UnreadablePictureError: One picture cannot be read; take again.
+            Exception: Whatever else the camera raised, once the frames before it are taken.
+        """
+        ...
+
+
+class Mailbox:
+    """A camera's frames, read by a thread of its own.
+
+    Args:
+        camera: Closed on leaving.
+        bell: Rung whenever there is something to take.
+        keep: "newest": a frame that was not taken is replaced by the next. "every": the camera waits until it is taken.
+        silence_s: How long there may be no frame, whatever the driver thinks of it.
+        buffers: Where frames are to lie; None for arrays of the camera's own.
+
+    Attributes:
+        dropped: See `Source`.
+    """
+
+    def __init__(
+        self,
+        camera: Camera,
+        bell: Bell,
+        *,
+        keep: Literal["newest", "every"] = "newest",
+        silence_s: float = LIVE_TIMEOUT_S,
+        buffers: Buffers | None = None,
+    ) -> None:
         self.dropped = 0
         self._camera = camera
-        self._reader = _Reader(camera, buffers)
+        self._bell = bell
+        self._keep = keep
         self._silence_s = silence_s
+        self._reader = _Reader(camera, buffers)
         self._changed = threading.Condition()
         self._slot: Frame | UnreadablePictureError | None = None
+        self._waits_since_s: float | None = None
+        self._heard_s = time.monotonic()
         self._ended = False
         self._error: Exception | None = None
         self._leaving = threading.Event()
@@ -53,62 +120,49 @@ class Mailbox:
         self._thread = threading.Thread(target=self._capture, name=f"capture {camera.uri}", daemon=True)
 
     def __enter__(self) -> Mailbox:
+        self._heard_s = time.monotonic()
         self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._leaving.set()
+        with self._changed:
+            self._leaving.set()
+            self._changed.notify_all()
         self._camera.close()
         self._thread.join(JOIN_S)
         self._drop()
 
-    def is_ready(self) -> bool:
-        """True where `take` would not wait."""
-        with self._changed:
-            return self._slot is not None or self._ended
+    def waits_since(self) -> float | None:
+        """See `Source.waits_since`; the end of the source and its silence wait too.
 
-    def take(self, stop: threading.Event, idle: Callable[[], None] | None = None) -> Frame | None:
-        """Wait for a frame that was not taken yet.
-
-        Args:
-            stop: Set to end the wait.
-            idle: Called each `STOP_POLL_S` of the wait.
-
-        Returns:
-            The newest frame; None at the end of the source, or when stopped.
-
-        Raises:
-            CameraError: The camera was lost, or is silent.
-            UnreadablePictureError: In place of one picture; take again.
-            Exception: Whatever else the camera raised, once the frames before it are taken.
+        A frame that replaces another has waited as long as that one: else a fast camera would always come last.
         """
-        deadline = time.monotonic() + self._silence_s
-        while not self._arrived(stop, min(deadline - time.monotonic(), STOP_POLL_S)):
-            if time.monotonic() >= deadline:
-                raise silent_camera(self._camera.uri, self._silence_s)
-            if idle:
-                idle()
-        if stop.is_set():  # although there may be a frame: behind a fast camera there always is
-            return None
+        with self._changed:
+            if self._waits_since_s is not None:
+                return self._waits_since_s
+            silent_since_s = self._heard_s + self._silence_s
+            return silent_since_s if time.monotonic() >= silent_since_s else None
+
+    def take(self) -> Frame | None:
+        """See `Source.take`."""
         with self._changed:
             taken, self._slot = self._slot, None
+            if taken is None and not self._ended:
+                raise silent_camera(self._camera.uri, self._silence_s)
+            self._heard_s = time.monotonic()
+            self._waits_since_s = self._heard_s if self._ended else None
+            self._changed.notify_all()
         if isinstance(taken, UnreadablePictureError):
             raise taken
         if taken is None and self._error is not None:
             raise self._error
         return taken
 
-    def _arrived(self, stop: threading.Event, wait_s: float) -> bool:
-        with self._changed:
-            if not (self._slot or self._ended or stop.is_set()):
-                self._changed.wait(max(0.0, wait_s))
-            return bool(self._slot or self._ended or stop.is_set())
-
     def _capture(self) -> None:
         try:
-            while not self._leaving.is_set():
+            while self._has_room():
                 try:
                     item: Frame | UnreadablePictureError | None = self._reader.read()
                 except UnreadablePictureError as unreadable:
@@ -120,7 +174,15 @@ class Mailbox:
             self._error = error
         with self._changed:
             self._ended = True
-            self._changed.notify()
+            self._note_arrival()
+        self._bell.ring()
+
+    def _has_room(self) -> bool:
+        """Wait until the next frame may be read; False when the run has ended."""
+        with self._changed:
+            while self._keep == "every" and self._slot is not None and not self._leaving.is_set():
+                self._changed.wait()
+            return not self._leaving.is_set()
 
     def _put(self, item: Frame | UnreadablePictureError) -> None:
         if isinstance(item, Frame) and self._reader.must_copy(item):
@@ -130,9 +192,15 @@ class Mailbox:
         with self._changed:
             self._drop()
             self._slot = item
-            self._changed.notify()
+            self._note_arrival()
             if self._leaving.is_set():  # nobody will take it, nor empty the slot again
                 self._drop()
+        self._bell.ring()
+
+    def _note_arrival(self) -> None:
+        self._heard_s = time.monotonic()
+        if self._waits_since_s is None:
+            self._waits_since_s = self._heard_s
 
     def _drop(self) -> None:
         with self._changed:
@@ -143,18 +211,21 @@ class Mailbox:
 
 
 class Sequential:
-    """Every frame of a camera, one after the other, read when it is wanted; the same methods as `Mailbox`.
+    """Every frame of a file, one after the other, read when it is wanted: reading is work there, not waiting.
 
     Args:
         camera: Closed on leaving.
-        buffers: As for `Mailbox`.
+        buffers: Where frames are to lie; None for arrays of the camera's own.
+
+    Attributes:
+        dropped: Always 0.
     """
 
-    dropped = 0
-
     def __init__(self, camera: Camera, buffers: Buffers | None = None) -> None:
+        self.dropped = 0
         self._camera = camera
         self._reader = _Reader(camera, buffers)
+        self._since_s = time.monotonic()
 
     def __enter__(self) -> Sequential:
         return self
@@ -164,15 +235,17 @@ class Sequential:
     ) -> None:
         self._camera.close()
 
-    def is_ready(self) -> bool:
-        """True for files: reading is work there, not waiting."""
-        return not self._camera.live
+    def waits_since(self) -> float | None:
+        """Since when the next frame could have been read."""
+        return self._since_s
 
-    def take(self, stop: threading.Event, idle: Callable[[], None] | None = None) -> Frame | None:
-        """Read the next frame; as `Mailbox.take`, but never idle."""
-        del idle
-        frame = None if stop.is_set() else self._reader.read()
-        return self._reader.buffered(frame) if frame and self._reader.must_copy(frame) else frame
+    def take(self) -> Frame | None:
+        """Read the next frame; see `Source.take`."""
+        try:
+            frame = self._reader.read()
+            return self._reader.buffered(frame) if frame and self._reader.must_copy(frame) else frame
+        finally:
+            self._since_s = time.monotonic()
 
 
 class _Reader:

@@ -1,134 +1,158 @@
-"""What a run says of its frames: counted, turned into alerts, written to the sinks."""
+"""What a line says of its frames: counted, turned into alerts, sent to the sinks and to those who watch."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import Literal
 
-from edgerd.errors import CameraError, DeviceLostError, EdgerdError, StorageError
+from edgerd.errors import CameraError, DeviceLostError, EdgerdError
 from edgerd.events import Alert, CameraEvent, DeviceEvent, DiskEvent, Event, FrameVerdict, SourceState, uuid7
+from edgerd.inspection.inspector import Inspector
 from edgerd.line.decision import AlertState, Policy
+from edgerd.line.observer import Observer
 from edgerd.line.statistics import RunStatistics
 from edgerd.sinks.protocol import Sink
-from edgerd.types import Frame, Inspection, Verdict
+from edgerd.types import Frame, Inspection
+
+_LINES_THAT_WAIT = 1000
 
 
-class RunLog:
-    """The frames of one run, in the order in which they came.
+class Outlets:
+    """Where the cameras of a line send what they have to say.
 
-    Events are what the run is for: where a sink does not take one, the run ends. The verdict log only observes: what it
-    does not take is dropped and counted, an event says so, and the run goes on.
+    Events are what a run is for: where a sink does not take one, the run ends. Verdict logs only observe: what one does
+    not take is dropped and counted, and an event says so.
 
     Args:
-        camera: URI.
-        bundle: Id.
-        device: Name of the device that judges.
-        threshold: NG is a score above it.
-        policy: Turns verdicts into alerts.
-        event_sinks: Get the alerts, and what happened to camera, device and disk.
-        verdict_sinks: Get a line per frame.
-
-    Attributes:
-        statistics: Of all that was recorded.
+        event_sinks: Get the alerts, and what happened to cameras, device and disk; stay open.
+        verdict_sinks: Get a line per frame, each from a thread of its own; stay open.
     """
 
-    def __init__(
-        self,
-        *,
-        camera: str,
-        bundle: str,
-        device: str,
-        threshold: float,
-        policy: Policy,
-        event_sinks: Iterable[Sink],
-        verdict_sinks: Iterable[Sink],
-    ) -> None:
-        self.statistics = RunStatistics()
-        self._camera = camera
-        self._bundle = bundle
-        self._device = device
-        self._threshold = threshold
-        self._policy = policy
+    def __init__(self, event_sinks: Iterable[Sink] = (), verdict_sinks: Iterable[Sink] = ()) -> None:
         self._event_sinks = tuple(event_sinks)
-        self._verdict_logs = [_VerdictLog(sink) for sink in verdict_sinks]
-        self._alert_id = ""
-        self._last_captured_at: float | None = None
+        self._logs = [
+            Observer(f"verdict log {sink.name}", sink.send, noun="line", capacity=_LINES_THAT_WAIT)
+            for sink in verdict_sinks
+        ]
 
     @property
-    def warnings(self) -> tuple[str, ...]:
-        """What the verdict logs could not take, a sentence each."""
-        return tuple(log.loss for log in self._verdict_logs if log.n_dropped)
+    def losses(self) -> tuple[str, ...]:
+        """What the verdict logs did not take, a sentence each."""
+        return tuple(log.loss for log in self._logs if log.loss)
 
-    def add(self, frame: Frame, inspection: Inspection, engine_ms: float | None = None) -> Alert | None:
+    def send(self, event: Event) -> None:
+        """Send an event; returns when it is safe with every sink.
+
+        Raises:
+            StorageError: The disk of a sink is full.
+        """
+        for sink in self._event_sinks:
+            sink.send(event)
+
+    def log(self, line: FrameVerdict, *, may_wait: bool) -> None:
+        """Hand a line to the verdict logs, and say in an event where one has begun to fail, or ceased to.
+
+        Args:
+            line: What was found in a frame.
+            may_wait: Wait for a log that is slow, because the frames wait too; else it loses the line.
+
+        Raises:
+            StorageError: The disk of an event sink is full.
+        """
+        for log in self._logs:
+            log.put(line, may_wait=may_wait)
+        self._tell_changes(line.camera, line.bundle)
+
+    def close(self, camera: str, bundle: str) -> None:
+        """Let the verdict logs take what waits.
+
+        Args:
+            camera: Name of the camera that stands in an event about a log that fails at the end.
+            bundle: Id of the bundle that stands there.
+
+        Raises:
+            StorageError: The disk of an event sink is full.
+        """
+        for log in self._logs:
+            log.close()
+        self._tell_changes(camera, bundle)
+
+    def _tell_changes(self, camera: str, bundle: str) -> None:
+        for log in self._logs:
+            for state, reason in log.changes():
+                self.send(DiskEvent(uuid7(), state, camera, reason, time.time(), bundle))
+
+
+class CameraLog:
+    """The frames of one camera, in the order in which they came.
+
+    Args:
+        name: The camera's.
+        live: Whether its frames come whether they are wanted or not.
+        inspector: What judges them.
+        policy: Turns verdicts into alerts.
+        outlets: Where all goes.
+
+    Attributes:
+        statistics: The counts so far.
+    """
+
+    def __init__(self, name: str, live: bool, inspector: Inspector, policy: Policy, outlets: Outlets) -> None:
+        self.statistics = RunStatistics()
+        self._name = name
+        self._live = live
+        self._inspector = inspector
+        self._policy = policy
+        self._outlets = outlets
+        self._last_captured_at: float | None = None
+
+    def add(self, frame: Frame, inspection: Inspection) -> Alert | None:
         """Take the next frame: its alert is sent first, then its line.
 
         Args:
             frame: From the camera.
             inspection: What was found in it.
-            engine_ms: Where that is to be counted.
 
         Returns:
-            What it raised or cleared.
+            The alert that it raised or cleared.
 
         Raises:
             StorageError: The disk of an event sink is full.
         """
         decided_at = time.time()
         self._last_captured_at = frame.captured_at
-        capture_to_verdict_ms = (time.monotonic() - frame.captured_monotonic_s) * 1000
-        self.statistics.count(inspection, capture_to_verdict_ms, engine_ms)
+        self.statistics.count(inspection, (time.monotonic() - frame.captured_monotonic_s) * 1000)
         alert = self._alert(frame, inspection, decided_at)
         try:
             if alert:
-                self._send(alert)
+                self._outlets.send(alert)
         finally:  # a frame whose alert could not be written still has its line
-            self._log(
-                FrameVerdict(
-                    inspection,
-                    camera=self._camera,
-                    frame=frame.number,
-                    source=frame.source,
-                    captured_at=frame.captured_at,
-                    decided_at=decided_at,
-                    bundle=self._bundle,
-                )
-            )
+            self._log(inspection, frame, decided_at)
         return alert
 
     def camera_lost(self, error: CameraError) -> None:
-        """A lost camera is neither good nor bad: an event says so, and a line.
+        """Say that the camera is gone, in an event and in a line: neither a good part nor a defective one.
 
         Raises:
             StorageError: The disk of an event sink is full.
         """
         try:
-            self.camera_event("lost", error)
+            self.camera_event("lost", error.what)
         finally:
-            self._log(
-                FrameVerdict(
-                    self.no_decision(f"camera lost: {error.what}"),
-                    camera=self._camera,
-                    frame=None,
-                    source=self._camera,
-                    captured_at=None,
-                    decided_at=time.time(),
-                    bundle=self._bundle,
-                )
-            )
+            self._log(self._inspector.no_decision(f"camera lost: {error.what}"), None, time.time())
 
-    def camera_event(self, state: SourceState, error: EdgerdError) -> None:
+    def camera_event(self, state: SourceState, reason: str) -> None:
         """Say what happened to the camera.
 
         Raises:
             StorageError: The disk of an event sink is full.
         """
-        self._send(
+        self._outlets.send(
             CameraEvent(
                 id=uuid7(),
                 state=state,
-                camera=self._camera,
-                reason=error.what,
+                camera=self._name,
+                reason=reason,
                 decided_at=time.time(),
                 bundle=self._bundle,
                 captured_at=self._last_captured_at,
@@ -145,12 +169,12 @@ class RunLog:
         Raises:
             StorageError: The disk of an event sink is full.
         """
-        self._send(
+        self._outlets.send(
             DeviceEvent(
                 id=uuid7(),
                 state="lost" if isinstance(error, DeviceLostError) else "error",
-                camera=self._camera,
-                device=self._device,
+                camera=self._name,
+                device=self._inspector.engine.key.device,
                 reason=error.what,
                 decided_at=time.time(),
                 bundle=self._bundle,
@@ -159,22 +183,20 @@ class RunLog:
             )
         )
 
-    def no_decision(self, reason: str) -> Inspection:
-        """For a frame that never got to the engine, or got lost there."""
-        return Inspection(Verdict.NO_DECISION, score=None, threshold=self._threshold, reason=reason)
+    @property
+    def _bundle(self) -> str:
+        return self._inspector.bundle.manifest.id
 
     def _alert(self, frame: Frame, inspection: Inspection, decided_at: float) -> Alert | None:
-        state = self._policy.update(inspection, frame.captured_monotonic_s)
+        change = self._policy.update(inspection, frame.captured_monotonic_s)
         self.statistics.held_back = self._policy.held_back
-        if state is None or inspection.score is None:
+        if change is None or inspection.score is None:
             return None
-        if state is AlertState.RAISED:
-            self._alert_id = uuid7()
-            self.statistics.alerts += 1
+        self.statistics.alerts += change.state is AlertState.RAISED
         return Alert(
-            id=self._alert_id,
-            state=state.value,
-            camera=self._camera,
+            id=change.id,
+            state=change.state.value,
+            camera=self._name,
             frame=frame.number,
             source=frame.source,
             captured_at=frame.captured_at,
@@ -185,46 +207,14 @@ class RunLog:
             bundle=self._bundle,
         )
 
-    def _send(self, event: Event) -> None:
-        for sink in self._event_sinks:
-            sink.send(event)
-
-    def _log(self, line: FrameVerdict) -> None:
-        for log in self._verdict_logs:
-            change = log.take(line)
-            if change is None:
-                continue
-            state, reason = change
-            self._send(DiskEvent(uuid7(), state, self._camera, reason, time.time(), self._bundle))
-
-
-class _VerdictLog:
-    """A sink for verdict lines that may fail: what it does not take is dropped and counted, and tried again each time.
-
-    Attributes:
-        n_dropped: Lines that it did not take.
-    """
-
-    def __init__(self, sink: Sink) -> None:
-        self.n_dropped = 0
-        self._sink = sink
-        self._reason = ""
-        self._fails = False
-
-    @property
-    def loss(self) -> str:
-        """What was lost and why, one sentence."""
-        lines = "1 line" if self.n_dropped == 1 else f"{self.n_dropped} lines"
-        return f"{lines} for the verdict log {self._sink.name} were dropped. {self._reason}"
-
-    def take(self, line: FrameVerdict) -> tuple[Literal["error", "back"], str] | None:
-        """Write a line; gives what has changed where writing begins or ceases to fail, and a sentence about it."""
-        try:
-            self._sink.send(line)
-        except StorageError as error:
-            self.n_dropped += 1
-            self._reason = error.what
-            was_failing, self._fails = self._fails, True
-            return None if was_failing else ("error", f"The verdict log drops lines. {error.what}")
-        was_failing, self._fails = self._fails, False
-        return ("back", f"The verdict log is written again. So far {self.loss}") if was_failing else None
+    def _log(self, inspection: Inspection, frame: Frame | None, decided_at: float) -> None:
+        line = FrameVerdict(
+            inspection,
+            camera=self._name,
+            frame=frame.number if frame else None,
+            source=frame.source if frame else self._name,
+            captured_at=frame.captured_at if frame else None,
+            decided_at=decided_at,
+            bundle=self._bundle,
+        )
+        self._outlets.log(line, may_wait=not self._live)

@@ -66,15 +66,16 @@ class RunStatistics:
 
     Attributes:
         frames: Frames that were looked at; the sum of the next three.
-        ok: Good ones.
-        ng: Defective ones.
-        no_decision: Those that could not be judged.
+        ok: Good frames.
+        ng: Defective frames.
+        no_decision: Frames that could not be judged.
         dropped: Frames that came and went while another was being judged.
         alerts: Alerts raised.
-        held_back: Defective ones that belong to no alert, because the alert policy asks for more of them.
-        engine_ms: The graph, fusion included; counted only where the run is profiled.
+        held_back: Defective frames that belong to no alert, because the alert policy asks for more of them.
+        engine_ms: The graph, fusion included, over the frames that were judged; on a GPU only where it is measured.
         frame_ms: Frame in memory to verdict, over the frames that were judged.
-        capture_to_verdict_ms: Likewise.
+        capture_to_verdict_ms: Capture to verdict, over the frames that were judged.
+        started_s: When the run began, on `time.monotonic`'s clock.
     """
 
     frames: int = 0
@@ -90,7 +91,7 @@ class RunStatistics:
     started_s: float = field(default_factory=time.monotonic)
     _recent_s: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT_FRAMES))
 
-    def count(self, inspection: Inspection, capture_to_verdict_ms: float, engine_ms: float | None = None) -> None:
+    def count(self, inspection: Inspection, capture_to_verdict_ms: float) -> None:
         """Take one inspected frame."""
         self.frames += 1
         self._recent_s.append(time.monotonic())
@@ -101,8 +102,8 @@ class RunStatistics:
         self.ng += inspection.verdict is Verdict.NG
         self.frame_ms.add(inspection.frame_ms)
         self.capture_to_verdict_ms.add(capture_to_verdict_ms)
-        if engine_ms is not None:
-            self.engine_ms.add(engine_ms)
+        if inspection.engine_ms is not None:
+            self.engine_ms.add(inspection.engine_ms)
 
     @property
     def elapsed_s(self) -> float:

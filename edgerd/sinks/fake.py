@@ -14,6 +14,9 @@ class FakeSink:
 
     Args:
         capacity: From then on it is full and raises StorageError; None for never. May be changed at any time.
+
+    Attributes:
+        n_refused: Messages that it did not take.
     """
 
     name = "the fake sink"
@@ -22,10 +25,12 @@ class FakeSink:
         self.events: list[Mapping[str, Any]] = []
         self.closed = False
         self.capacity = capacity
+        self.n_refused = 0
 
     def send(self, message: Message) -> None:
         """Keep one message."""
         if self.capacity is not None and len(self.events) >= self.capacity:
+            self.n_refused += 1
             raise StorageError("The fake sink is full.")
         self.events.append(message.to_json())
 

@@ -7,15 +7,13 @@ import itertools
 
 import numpy as np
 import pytest
-from device_parts import gpu_engine, grey_graph, in_format
+from device_parts import in_format
 from emulation.driver import CAPTURE_UNSUPPORTED, ILLEGAL_ADDRESS, OUT_OF_MEMORY
 from inspection_parts import BLACK, THRESHOLD, make_bundle, picture
 
 from edgerd.bundle.manifest import PreprocessSpec, RegionSpec, TileSpec
-from edgerd.data.preprocess import bgr_from_frame, prepare
 from edgerd.errors import DeviceError, DeviceLostError, InputError, MissingDependencyError, SpecError
-from edgerd.inspection.gpu.frame_slots import layout_of
-from edgerd.inspection.gpu.step import DeviceOptions, DeviceStep
+from edgerd.inspection.gpu.options import DeviceOptions
 from edgerd.inspection.inspector import Inspector
 from edgerd.runtimes.fake import FakeEngine
 from edgerd.types import Frame, PixelFormat, Verdict
@@ -153,8 +151,7 @@ def test_profile_measures_the_engine_with_events_that_are_made_once(emulation, o
     inspector.inspect(noise())
     before = live(emulation)
     emulation.driver.clear()
-    inspector.inspect(noise())
-    assert inspector.last_engine_ms is not None
+    assert inspector.inspect(noise()).engine_ms is not None
     counts = emulation.driver.counts()
     assert (counts["cuGraphLaunch"], counts["cuEventRecord"], counts["cuStreamSynchronize"]) == (3, 2, 1)
     assert live(emulation) == before
@@ -163,9 +160,8 @@ def test_profile_measures_the_engine_with_events_that_are_made_once(emulation, o
 
 def test_without_profile_there_are_no_events(emulation, on_gpu):
     inspector = on_gpu()
-    inspector.inspect(noise())
+    assert inspector.inspect(noise()).engine_ms is None
     assert live(emulation)["event"] == 0
-    assert inspector.last_engine_ms is None
 
 
 @pytest.mark.parametrize("mode", ["latency", "throughput"])
@@ -215,22 +211,48 @@ def test_keeping_warm_runs_the_engine_alone_and_once(emulation, on_gpu, mode):
     assert inspector.inspect(noise(seed=5)).score is not None
 
 
-def test_two_cameras_are_one_batch(on_gpu):
-    engine = gpu_engine(grey_graph(32, 32), batch=4)
-    spec = PreprocessSpec(height=32, width=32, tiles=TileSpec(rows=2, columns=1))
-    step = DeviceStep(engine, spec, cameras=2)
-    frames = [noise(PixelFormat.NV12, seed=seed) for seed in range(2)]
-    step.prepare_for(layout_of(frames[0]))
-    ticket = step.launch(np.stack([frame.data for frame in frames]))
-    ticket.wait()
-    expected = np.concatenate([prepare(bgr_from_frame(frame, spec), spec) for frame in frames])
-    assert np.abs(ticket.lane.tiles.astype(int) - expected).max() <= 1
-    maps = FakeEngine().infer(ticket.lane.tiles)
-    np.testing.assert_allclose(ticket.lane.score, maps.score, rtol=1e-5)
-    np.testing.assert_allclose(ticket.lane.anomaly_map, maps.anomaly_map, atol=1e-5)
-    ticket.release()
-    step.close()
-    engine.close()
+@pytest.mark.parametrize("mode", ["latency", "throughput"])
+@pytest.mark.parametrize("profile", [False, True])
+def test_cameras_with_frames_of_other_sizes_share_an_engine_and_nothing_is_captured_again(
+    emulation, on_gpu, mode, profile
+):
+    first = on_gpu(mode=mode, profile=profile)
+    alone = on_gpu(mode=mode)
+    sizes = (64, 96, 128)
+    cameras = [first, *(first.beside() for _ in sizes[1:])]
+    rounds = [[noise(height=height, seed=seed) for height in sizes] for seed in range(4)]
+    expected = [[alone.inspect(frame).score for frame in frames] for frames in rounds]
+    for camera, frame in zip(cameras, rounds[0], strict=True):
+        camera.inspect(frame)
+    before = live(emulation)
+    emulation.driver.clear()
+    for frames, scores in zip(rounds, expected, strict=True):
+        pending = [camera.submit(frame) for camera, frame in zip(cameras, frames, strict=True)]
+        assert [each.result().score for each in reversed(pending)] == scores[::-1]
+    assert live(emulation) == before
+    n_frames = len(sizes) * len(rounds)
+    counts = emulation.driver.counts()
+    assert (counts["cuGraphLaunch"], counts["cuStreamSynchronize"]) == (n_frames * (3 if profile else 1), n_frames)
+    assert set(counts) == set(GRAPH) | ({"cuEventRecord", "cuEventElapsedTime"} if profile else set())
+    for camera in reversed(cameras):
+        camera.close()
+
+
+def test_a_camera_beside_has_its_own_threshold_and_is_closed_alone(emulation, on_gpu):
+    first = on_gpu()
+    first.inspect(noise())
+    before = live(emulation)
+    frame = picture(0.5, height=64, width=96)
+    strict = first.beside(threshold=0.6)
+    assert [each.inspect(frame).verdict for each in (first, strict)] == [Verdict.NG, Verdict.OK]
+    with pytest.raises(InputError, match="find no part"):
+        first.beside(threshold=61)
+    under_way = first.submit(frame)
+    strict.close()
+    strict.close()
+    assert under_way.result().verdict is Verdict.NG
+    assert live(emulation) == before
+    assert first.inspect(frame).verdict is Verdict.NG
 
 
 def test_closing_frees_everything_and_is_safe_twice(emulation, on_gpu):

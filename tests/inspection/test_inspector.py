@@ -47,10 +47,22 @@ def test_score_at_the_threshold_is_good() -> None:
     assert Inspector(make_bundle(), FakeEngine(), threshold=0.5).inspect(DEFECTIVE).verdict is Verdict.OK
 
 
+def test_cameras_beside_one_another_have_thresholds_of_their_own_and_one_engine(inspector: Inspector) -> None:
+    strict = inspector.beside(threshold=0.6)
+    assert [each.inspect(DEFECTIVE).verdict for each in (inspector, strict)] == [Verdict.NG, Verdict.OK]
+    assert strict.inspect(DEFECTIVE).threshold == strict.threshold == 0.6
+    assert strict.no_decision("lost").threshold == 0.6
+    assert inspector.beside().threshold == THRESHOLD
+    with pytest.raises(InputError, match="find every part"):
+        inspector.beside(threshold=-1)
+    strict.close()
+    assert inspector.inspect(DEFECTIVE).verdict is Verdict.NG
+
+
 def test_frame_time_covers_the_engine(inspector: Inspector) -> None:
     inspection = inspector.inspect(GOOD)
-    assert inspector.last_engine_ms is not None
-    assert 0 < inspector.last_engine_ms < inspection.frame_ms
+    assert inspection.engine_ms is not None
+    assert 0 < inspection.engine_ms < inspection.frame_ms
 
 
 @pytest.mark.parametrize(
@@ -70,7 +82,7 @@ def test_frame_unlike_any_good_one_is_not_judged(frame: UInt8Array, reason: str)
     assert inspection.reason == reason
     assert inspection.score is None
     assert inspection.anomaly_map is None
-    assert inspector.last_engine_ms is None
+    assert inspection.engine_ms is None
 
 
 def test_dark_part_on_a_line_of_dark_parts_is_judged() -> None:

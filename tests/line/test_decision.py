@@ -22,7 +22,8 @@ def inspection(score: float | None, threshold: float = 1.0) -> Inspection:
 
 
 def states(policy: StreamPolicy | PartPolicy, scores: list[float | None], fps: float = 1.0) -> list[AlertState | None]:
-    return [policy.update(inspection(score), number / fps) for number, score in enumerate(scores)]
+    changes = [policy.update(inspection(score), number / fps) for number, score in enumerate(scores)]
+    return [change and change.state for change in changes]
 
 
 scores = st.lists(st.one_of(st.none(), st.sampled_from([0.2, 0.89, 0.9, 0.95, 1.0, 1.01, 2.0])), max_size=60)
@@ -32,6 +33,16 @@ scores = st.lists(st.one_of(st.none(), st.sampled_from([0.2, 0.89, 0.9, 0.95, 1.
 def test_part_policy_alerts_for_every_defective_part_and_for_nothing_else(scores: list[float | None]) -> None:
     alerts = [state is RAISED for state in states(PartPolicy(), scores)]
     assert alerts == [score is not None and score > 1.0 for score in scores]
+
+
+@given(scores)
+def test_what_is_cleared_is_what_was_raised_and_no_two_alerts_have_one_name(scores: list[float | None]) -> None:
+    policy = StreamPolicy()
+    changes = [change for score in scores if (change := policy.update(inspection(score), 0.0))]
+    raised = [change.id for change in changes if change.state is RAISED]
+    cleared = [change.id for change in changes if change.state is CLEARED]
+    assert raised[: len(cleared)] == cleared
+    assert sorted(set(raised)) == raised
 
 
 @given(scores, st.integers(1, 5), st.integers(0, 3), st.floats(0, 10))

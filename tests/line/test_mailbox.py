@@ -12,13 +12,11 @@ from device_parts import FillingCamera
 from inspection_parts import DEFECTIVE, GOOD, picture
 
 from edgerd.cameras.fake import FakeCamera
-from edgerd.cameras.protocol import UnreadablePictureError
+from edgerd.cameras.protocol import Camera, UnreadablePictureError
 from edgerd.errors import CameraError, PictureError
 from edgerd.inspection.slots import Slots
-from edgerd.line.mailbox import Mailbox, Sequential
+from edgerd.line.mailbox import Bell, Mailbox, Sequential, Source
 from edgerd.types import Frame, UInt8Array
-
-NEVER = threading.Event()
 
 
 class SteppedCamera:
@@ -49,14 +47,27 @@ class SteppedCamera:
             self.idle.acquire()
 
 
-def take_number(mailbox: Mailbox | Sequential) -> int | None:
-    frame = mailbox.take(NEVER)
+def mailbox_of(camera: Camera, bell: Bell | None = None, **options) -> Mailbox:
+    return Mailbox(camera, bell or Bell(), **options)
+
+
+def take(source: Source) -> Frame | None:
+    """What comes next, as a line takes it."""
+    deadline_s = time.monotonic() + 10
+    while source.waits_since() is None:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.001)
+    return source.take()
+
+
+def take_number(source: Source) -> int | None:
+    frame = take(source)
     return frame.number if frame else None
 
 
 def test_a_slow_taker_gets_the_newest_and_the_rest_is_counted() -> None:
     stepped = SteppedCamera(n_frames=7)
-    with Mailbox(FakeCamera(stepped.script(), live=True)) as mailbox:
+    with mailbox_of(FakeCamera(stepped.script(), live=True)) as mailbox:
         stepped.idle.acquire()
         stepped.step(1)
         assert take_number(mailbox) == 0
@@ -73,48 +84,27 @@ def test_a_slow_taker_gets_the_newest_and_the_rest_is_counted() -> None:
 
 def test_the_last_frame_comes_before_the_error_that_followed_it() -> None:
     stepped = SteppedCamera(n_frames=1, error=CameraError("The camera was unplugged."))
-    with Mailbox(FakeCamera(stepped.script(), live=True)) as mailbox:
+    with mailbox_of(FakeCamera(stepped.script(), live=True)) as mailbox:
         stepped.idle.acquire()
         stepped.step(1)
         stepped.may_read.release()
         assert take_number(mailbox) == 0
         with pytest.raises(CameraError, match="unplugged"):
-            mailbox.take(NEVER)
+            take(mailbox)
 
 
 def test_a_bug_in_a_camera_reaches_the_taker() -> None:
-    with Mailbox(FakeCamera([ZeroDivisionError("bug")], live=True)) as mailbox, pytest.raises(ZeroDivisionError):
-        mailbox.take(NEVER)
+    with mailbox_of(FakeCamera([ZeroDivisionError("bug")], live=True)) as mailbox, pytest.raises(ZeroDivisionError):
+        take(mailbox)
 
 
 def test_silence_is_a_lost_camera_even_where_the_driver_blocks() -> None:
     camera = FakeCamera([GOOD], live=True, stall=True)
-    with Mailbox(camera, silence_s=0.05) as mailbox:
+    with mailbox_of(camera, silence_s=0.05) as mailbox:
         assert take_number(mailbox) == 0
         with pytest.raises(CameraError, match=r"fake:// has delivered no frame for 0\.05 s"):
-            mailbox.take(NEVER)
+            take(mailbox)
     assert camera.closed.is_set()
-
-
-def test_stop_ends_the_wait() -> None:
-    stop = threading.Event()
-    with Mailbox(FakeCamera([], live=True, stall=True)) as mailbox:
-        timer = threading.Timer(0.05, stop.set)
-        timer.start()
-        assert mailbox.take(stop) is None
-        timer.join()
-
-
-def test_stop_ends_it_although_a_frame_is_there() -> None:
-    """Else a camera that is faster than the engine would never let a run end."""
-    stop = threading.Event()
-    stepped = SteppedCamera(n_frames=1)
-    with Mailbox(FakeCamera(stepped.script(), live=True)) as mailbox:
-        stepped.idle.acquire()
-        stepped.step(1)
-        stop.set()
-        assert mailbox.take(stop) is None
-        stepped.may_read.release()
 
 
 class _StuckCamera:
@@ -135,8 +125,8 @@ class _StuckCamera:
 
 def test_leaving_does_not_wait_for_a_driver_that_never_returns() -> None:
     camera = _StuckCamera()
-    with Mailbox(camera, silence_s=0.05) as mailbox, pytest.raises(CameraError):
-        mailbox.take(NEVER)
+    with mailbox_of(camera, silence_s=0.05) as mailbox, pytest.raises(CameraError):
+        take(mailbox)
     (thread,) = [thread for thread in threading.enumerate() if thread.name == "capture stuck://"]
     assert thread.daemon
     camera.release.set()
@@ -149,8 +139,8 @@ def test_leaving_ends_the_thread() -> None:
             time.sleep(0.001)
             yield GOOD
 
-    with Mailbox(FakeCamera(endless(), live=True, uri="endless://")) as mailbox:
-        mailbox.take(NEVER)
+    with mailbox_of(FakeCamera(endless(), live=True, uri="endless://")) as mailbox:
+        take(mailbox)
     assert "capture endless://" not in [thread.name for thread in threading.enumerate()]
 
 
@@ -162,12 +152,12 @@ def test_an_unreadable_picture_takes_the_place_of_a_frame() -> None:
         yield unreadable
         yield from stepped.script()
 
-    with Mailbox(FakeCamera(script())) as mailbox:
+    with mailbox_of(FakeCamera(script())) as mailbox:
         with pytest.raises(UnreadablePictureError, match=r"part2\.png"):
-            mailbox.take(NEVER)
+            take(mailbox)
         stepped.may_read.release(2)
-        assert mailbox.take(NEVER) is not None
-        assert mailbox.take(NEVER) is None
+        assert take(mailbox) is not None
+        assert take(mailbox) is None
 
 
 def test_sequential_gives_every_frame_and_closes_the_camera() -> None:
@@ -178,13 +168,6 @@ def test_sequential_gives_every_frame_and_closes_the_camera() -> None:
     assert camera.closed.is_set()
 
 
-def test_sequential_reads_nothing_after_a_stop() -> None:
-    stop = threading.Event()
-    stop.set()
-    with Sequential(FakeCamera([GOOD])) as source:
-        assert source.take(stop) is None
-
-
 def buffers() -> Slots:
     return Slots([np.zeros(GOOD.shape, np.uint8) for _ in range(3)])
 
@@ -193,25 +176,25 @@ def is_buffered(frame: Frame | None, held: Slots) -> bool:
     return frame is not None and held.holds(frame.data)
 
 
-@pytest.mark.parametrize("source", [Mailbox, Sequential])
+@pytest.mark.parametrize("source", [mailbox_of, Sequential])
 def test_a_camera_that_can_writes_to_a_buffer_and_the_frames_of_others_are_copied_there(source: type) -> None:
     for camera in (FillingCamera([GOOD, DEFECTIVE]), FakeCamera([GOOD, DEFECTIVE])):
         held = buffers()
         with source(camera, buffers=held) as opened:
-            frame = opened.take(NEVER)
+            frame = take(opened)
             assert is_buffered(frame, held)
             assert np.array_equal(frame.data, GOOD if frame.number == 0 else DEFECTIVE)
             held.give_back(frame.data)
         assert not held.is_lent
 
 
-@pytest.mark.parametrize("source", [Mailbox, Sequential])
+@pytest.mark.parametrize("source", [mailbox_of, Sequential])
 def test_a_frame_of_another_shape_stays_where_it_is_and_keeps_no_buffer(source: type) -> None:
     larger = picture(height=96, width=128)
     for camera in (FillingCamera([larger]), FakeCamera([larger])):
         held = buffers()
         with source(camera, buffers=held) as opened:
-            frame = opened.take(NEVER)
+            frame = take(opened)
             assert not is_buffered(frame, held)
             assert frame.data is larger
         assert not held.is_lent
@@ -219,14 +202,14 @@ def test_a_frame_of_another_shape_stays_where_it_is_and_keeps_no_buffer(source: 
 
 def test_frames_that_nobody_took_give_their_buffers_back() -> None:
     held, stepped = buffers(), SteppedCamera(n_frames=9)
-    with Mailbox(FakeCamera(stepped.script(), live=True), buffers=held) as mailbox:
+    with mailbox_of(FakeCamera(stepped.script(), live=True), buffers=held) as mailbox:
         stepped.idle.acquire()
         stepped.step(1)
-        taken = mailbox.take(NEVER)
+        taken = take(mailbox)
         stepped.step(8)
-        assert is_buffered(mailbox.take(NEVER), held)
+        assert is_buffered(take(mailbox), held)
         stepped.may_read.release()
-        assert mailbox.take(NEVER) is None
+        assert take(mailbox) is None
         assert mailbox.dropped == 7
     assert is_buffered(taken, held)
     assert np.array_equal(taken.data, GOOD)
@@ -236,8 +219,8 @@ def test_a_frame_that_comes_after_all_left_gives_its_buffer_back() -> None:
     """The driver is stuck for longer than anybody waits for it, and then gives the frame after all."""
     held, comes = buffers(), threading.Event()
     camera = FillingCamera([GOOD], before=lambda _: comes.wait(10))
-    with Mailbox(camera, silence_s=0.05, buffers=held) as mailbox, pytest.raises(CameraError):
-        mailbox.take(NEVER)
+    with mailbox_of(camera, silence_s=0.05, buffers=held) as mailbox, pytest.raises(CameraError):
+        take(mailbox)
     assert held.is_lent
     (thread,) = [thread for thread in threading.enumerate() if thread.name == "capture filling://"]
     comes.set()
@@ -252,34 +235,61 @@ def test_a_camera_that_fails_gives_its_buffer_back() -> None:
 
     held = buffers()
     with Sequential(FillingCamera([GOOD] * 2, before=unplugged), buffers=held) as source:
-        held.give_back(source.take(NEVER).data)
+        held.give_back(take(source).data)
         with pytest.raises(CameraError, match="unplugged"):
-            source.take(NEVER)
+            take(source)
     assert not held.is_lent
 
 
-def test_who_waits_may_do_something_meanwhile() -> None:
-    calls: list[float] = []
-    with Mailbox(FakeCamera([], live=True, stall=True), silence_s=0.35) as mailbox, pytest.raises(CameraError):
-        mailbox.take(NEVER, idle=lambda: calls.append(time.monotonic()))
-    assert len(calls) == 3
-
-
-def test_a_live_camera_that_is_read_frame_by_frame_is_never_ready() -> None:
-    """Its read waits for the camera; a file's does not."""
-    assert not Sequential(FakeCamera([GOOD], live=True)).is_ready()
-    assert Sequential(FakeCamera([GOOD])).is_ready()
-
-
-def test_ready_is_whoever_has_a_frame_or_none_any_more() -> None:
-    stepped = SteppedCamera(n_frames=1)
-    with Mailbox(FakeCamera(stepped.script(), live=True)) as mailbox:
+def test_the_bell_rings_for_a_frame_and_for_the_end() -> None:
+    bell, stepped = Bell(), SteppedCamera(n_frames=1)
+    with mailbox_of(FakeCamera(stepped.script(), live=True), bell) as mailbox:
         stepped.idle.acquire()
-        assert not mailbox.is_ready()
+        assert mailbox.waits_since() is None
+        for number in (0, None):
+            before_s = time.monotonic()
+            stepped.may_read.release()
+            bell.wait(10)
+            since_s = mailbox.waits_since()
+            assert since_s is not None
+            assert before_s <= since_s <= time.monotonic()
+            assert take_number(mailbox) == number
+
+
+def test_a_frame_that_replaced_another_has_waited_as_long() -> None:
+    """Else the camera that is always newest would always come last."""
+    stepped = SteppedCamera(n_frames=9)
+    with mailbox_of(FakeCamera(stepped.script(), live=True)) as mailbox:
+        stepped.idle.acquire()
         stepped.step(1)
-        assert mailbox.is_ready()
-        mailbox.take(NEVER)
-        assert not mailbox.is_ready()
+        since_s = mailbox.waits_since()
+        stepped.step(3)
+        assert mailbox.waits_since() == since_s
+        assert take_number(mailbox) == 3
+        assert mailbox.waits_since() is None
         stepped.may_read.release()
-        assert mailbox.take(NEVER) is None
-        assert mailbox.is_ready()
+
+
+def test_where_every_frame_counts_the_camera_waits_for_the_taker() -> None:
+    given_: list[int] = []
+
+    def script() -> Iterator[UInt8Array]:
+        for number in range(5):
+            given_.append(number)
+            yield GOOD
+
+    with mailbox_of(FakeCamera(script(), live=True), keep="every") as mailbox:
+        for number in range(5):
+            assert take_number(mailbox) == number
+            assert len(given_) <= number + 2  # the one that waits now, and none ahead of it
+        assert take_number(mailbox) is None
+        assert mailbox.dropped == 0
+
+
+def test_a_camera_that_waits_for_the_taker_is_not_silent_and_lets_it_leave() -> None:
+    with mailbox_of(FakeCamera([GOOD] * 3, live=True), keep="every", silence_s=0.05) as mailbox:
+        while mailbox.waits_since() is None:
+            time.sleep(0.001)
+        time.sleep(0.1)
+        assert take_number(mailbox) == 0
+    assert mailbox.dropped <= 1

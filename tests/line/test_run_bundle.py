@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from line_parts import run_camera
 
 from edgerd import Inspector
 from edgerd.bundle.bundle import Bundle
 from edgerd.cameras import open_camera
 from edgerd.errors import BundleError
-from edgerd.line.loop import run_loop
 from edgerd.line.summary import Ended
 from edgerd.sinks import open_sink
 from edgerd.types import Verdict
@@ -23,7 +23,7 @@ def test_sample_parts_through_a_bundle(bundle: Bundle, tmp_path: Path) -> None:
         assert inspector.threshold == bundle.manifest.threshold.value
         assert "onnxruntime fp32" in inspector.why
         camera = open_camera("sample://ring?n=12&defective=0.5&size=96&seed=5")
-        summary = run_loop(inspector, camera, event_sinks=[events], verdict_sinks=[verdicts], profile=True)
+        summary = run_camera(inspector, camera, event_sinks=[events], verdict_sinks=[verdicts], profile=True)
     lines = [json.loads(line) for line in (tmp_path / "verdicts.jsonl").read_text().splitlines()]
     alerts = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
     assert summary.ended is Ended.END_OF_SOURCE
@@ -38,7 +38,7 @@ def test_sample_parts_through_a_bundle(bundle: Bundle, tmp_path: Path) -> None:
 def test_good_parts_of_the_data_set_are_good(bundle: Bundle, parts: Path) -> None:
     with Inspector.open(bundle, threads=1) as inspector:
         camera = open_camera(str(parts / "train" / "good" / "00*.png"))
-        summary = run_loop(inspector, camera)
+        summary = run_camera(inspector, camera)
     assert (summary.frames, summary.no_decision) == (10, 0)
     assert summary.ng <= 1
 

@@ -38,11 +38,11 @@ def test_nothing_measured_is_null() -> None:
 
 def test_memory_does_not_grow_with_the_number_of_frames() -> None:
     statistics = RunStatistics()
-    inspection = Inspection(Verdict.OK, 0.5, 1.0, frame_ms=12.3)
+    inspection = Inspection(Verdict.OK, 0.5, 1.0, frame_ms=12.3, engine_ms=5.0)
 
     def run(n_frames: int) -> int:
         for number in range(n_frames):
-            statistics.count(inspection, 10 + number % 100, 5.0)
+            statistics.count(inspection, 10 + number % 100)
         return tracemalloc.get_traced_memory()[0]
 
     tracemalloc.start()

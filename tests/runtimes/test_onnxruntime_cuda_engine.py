@@ -377,10 +377,11 @@ def on_cpu(bundle):
 
 @pytest.mark.parametrize("mode", ["latency", "throughput"])
 def test_the_loop_runs_on_it_call_by_call(on_cpu, ort, bundle, mode):
+    from line_parts import run_camera
+
     from edgerd.cameras.memory import MemoryCamera
-    from edgerd.inspection.gpu.step import DeviceOptions
+    from edgerd.inspection.gpu.options import DeviceOptions
     from edgerd.inspection.inspector import Inspector
-    from edgerd.line.loop import run_loop
     from edgerd.sinks.fake import FakeSink
 
     frames, scores = on_cpu
@@ -391,7 +392,7 @@ def test_the_loop_runs_on_it_call_by_call(on_cpu, ort, bundle, mode):
     with Inspector(bundle, engine, bundle.manifest.threshold.value, device=options) as inspector:
         inspector.inspect(frames[0])
         ort.emulation.driver.clear()
-        summary = run_loop(inspector, MemoryCamera(frames, n), verdict_sinks=[sink])
+        summary = run_camera(inspector, MemoryCamera(frames, n), verdict_sinks=[sink])
         counts, done = ort.emulation.driver.counts(), ort.emulation.driver.counts(device=True)
     assert (summary.frames, summary.no_decision) == (n, 0)
     assert ["cannot be captured" in note for note in summary.warnings] == [True]

@@ -1,21 +1,23 @@
-"""What a frame passes through on the GPU: a lane (stream, engine, results), and the work from its buffer through it."""
+"""Where an engine runs on a GPU: lanes, each with a stream, memory for the engine, and the results of one frame."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import contextlib
+from collections.abc import Iterator
 
 import numpy as np
 
 from edgerd.bundle.manifest import PreprocessSpec
-from edgerd.cuda.context import Context
-from edgerd.cuda.graphs import Step
-from edgerd.cuda.memory import Memory, PinnedBuffer
+from edgerd.cuda.kernels.preprocess import make_kernels
+from edgerd.cuda.memory import Memory
+from edgerd.errors import DeviceLostError
+from edgerd.inspection.gpu.options import DeviceOptions
+from edgerd.inspection.judge import Pending
 from edgerd.runtimes.device import DeviceEngine
 from edgerd.types import Float32Array, UInt8Array
 
 _ALIGNMENT = 256
-"""Bytes; of addresses that TensorRT takes."""
+"""TensorRT takes addresses that are multiples of so many bytes."""
 
 
 class Lane:
@@ -27,32 +29,38 @@ class Lane:
     Attributes:
         stream: A `pycuda.driver.Stream`.
         tiles_address: Where the preprocessing kernel writes.
-        tiles: uint8 (batch, H, W, 3), BGR, on the host; valid after `wait`, until the next run.
-        score: float32 (batch,), likewise.
-        anomaly_map: float32 (batch, H, W), likewise.
-        engine_ms: Of the last run, milliseconds on the GPU; None without `profile`.
+        tiles: uint8 (tiles, H, W, 3), BGR, on the host; valid after `wait`, until the next run.
+        score: float32 (tiles,), on the host; valid as long as `tiles`.
+        anomaly_map: float32 (tiles, H, W), on the host; valid as long as `tiles`.
+        under_way: The frame that was launched here last; its results are to be read before the next launch.
     """
 
-    def __init__(
-        self, engine: DeviceEngine, memory: Memory, spec: PreprocessSpec, batch: int, *, profile: bool = False
-    ) -> None:
+    def __init__(self, engine: DeviceEngine, memory: Memory, spec: PreprocessSpec, *, profile: bool = False) -> None:
         """Allocate, and bind the engine.
+
+        Args:
+            engine: Open; stays open.
+            memory: Holds tiles and results.
+            spec: The preprocessing, which says how many tiles a frame has.
+            profile: Measure the engine with two events.
 
         Raises:
             InputError: The engine does not take so many tiles.
             DeviceError: The GPU does not have enough memory.
         """
+        self.under_way: Pending | None = None
         self._gpu = engine.gpu
         self.stream = self._gpu.stream()
-        shape = (batch, spec.height, spec.width)
-        tiles_at = -(-4 * batch // _ALIGNMENT) * _ALIGNMENT
+        n_tiles = spec.n_tiles
+        shape = (n_tiles, spec.height, spec.width)
+        tiles_at = -(-4 * n_tiles // _ALIGNMENT) * _ALIGNMENT
         self._head = memory.result((tiles_at + 3 * int(np.prod(shape)),), np.uint8)
         self._map = memory.result(shape, np.float32)
         self.tiles_address = self._head.address + tiles_at
         self.tiles: UInt8Array = self._head.host[tiles_at:].reshape(*shape, 3)
-        self.score: Float32Array = self._head.host[: 4 * batch].view(np.float32)
+        self.score: Float32Array = self._head.host[: 4 * n_tiles].view(np.float32)
         self.anomaly_map: Float32Array = self._map.host
-        self._enqueue = engine.bind(self.tiles_address, self._head.address, self._map.address, batch)
+        self._enqueue = engine.bind(self.tiles_address, self._head.address, self._map.address, n_tiles)
         with self._gpu.errors():
             self._events = [self._gpu.cuda.Event() for _ in range(2 if profile else 0)]
 
@@ -72,7 +80,7 @@ class Lane:
 
     @property
     def engine_ms(self) -> float | None:
-        """See the class."""
+        """Milliseconds that the last run of the engine took on the GPU; None without `profile`."""
         if not self._events:
             return None
         with self._gpu.errors():
@@ -86,77 +94,109 @@ class Lane:
         """
         self._gpu.synchronise(self.stream)
 
+    def settle(self) -> None:
+        """Read the results of the frame that was launched here last; where it failed, its `Pending` says so.
 
-class FrameWork:
-    """Everything for one frame: upload, preprocessing, engine, download; captured once, replayed per frame.
+        Raises:
+            KeyboardInterrupt: The wait was interrupted.
+        """
+        if self.under_way is not None:
+            self.under_way.settle()
+            self.under_way = None
 
-    Where the lane is profiled it is three graphs with an event between two of them.
+    def run_engine(self) -> None:
+        """Run the engine on what lies in the tiles, and wait; no frame may be under way here.
+
+        Raises:
+            DeviceError: It fails, or the GPU is lost.
+        """
+        with self._gpu.errors():
+            self.infer()
+        self.wait()
+
+
+class Lanes:
+    """The lanes of an engine, which all its cameras share: one in mode `latency`, `depth` of them in `throughput`.
+
+    Frames take them in turn, so that the next lane is always that of the oldest frame under way.
 
     Attributes:
-        reason: Why it is not a graph; empty where it is one.
+        options: How the GPU is used.
+        gpu: Where the engine runs.
+        notes: What is worth knowing, a sentence each.
     """
 
-    def __init__(
-        self,
-        gpu: Context,
-        lane: Lane,
-        frame: PinnedBuffer,
-        kernel: Callable[[Any], None],
-        *,
-        capture: bool,
-        profile: bool,
-    ) -> None:
-        """Run it once, and capture it.
-
-        Args:
-            gpu: The lane's.
-            lane: Nothing may be under way on it.
-            frame: Where the frame lies.
-            kernel: Enqueues the preprocessing from that frame to the lane's tiles.
-            capture: False to enqueue each time.
-            profile: Let the lane measure the engine.
+    def __init__(self, engine: DeviceEngine, spec: PreprocessSpec, options: DeviceOptions) -> None:
+        """Allocate what does not depend on the frames.
 
         Raises:
-            DeviceError: The work fails.
+            InputError: The engine does not take as many tiles as a frame has.
+            DeviceError: The GPU does not have enough memory.
         """
-        self._lane = lane
-
-        def prepare() -> None:
-            frame.upload(lane.stream)
-            kernel(lane.stream)
-
-        def everything() -> None:
-            prepare()
-            lane.infer()
-            lane.download()
-
-        parts: Sequence[Callable[[], None]] = (prepare, lane.infer, lane.download) if profile else (everything,)
-        self._steps: list[Step] = []
+        self.options = options
+        self.gpu = engine.gpu
+        self.notes: list[str] = []
+        self._memory = Memory(self.gpu)
+        self._turn = 0
+        self.gpu.wait_by(options.wait)
         try:
-            for part in parts:
-                self._steps.append(Step(gpu, lane.stream, part, capture=capture))
+            self._lanes = [Lane(engine, self._memory, spec, profile=options.profile) for _ in range(options.depth)]
         except BaseException:
-            self.close()
+            self._memory.free()
             raise
-        self.reason = next((step.reason for step in self._steps if not step.is_graph), "")
+        self._memory.seal()
 
-    def launch(self) -> None:
-        """Enqueue it.
+    def __iter__(self) -> Iterator[Lane]:
+        return iter(self._lanes)
+
+    def __getitem__(self, number: int) -> Lane:
+        return self._lanes[number]
+
+    def next(self) -> int:
+        """The number of the lane whose turn it is. The frame that was under way there is settled."""
+        number = self._turn
+        self._lanes[number].settle()
+        self._turn = (number + 1) % len(self._lanes)
+        return number
+
+    def settle(self) -> None:
+        """Wait for all frames under way and read their results."""
+        for lane in self._lanes:
+            lane.settle()
+
+    def warm_up(self, n: int) -> None:
+        """Make the kernels, and run the engine n times on each lane; no frame may be under way.
 
         Raises:
-            DeviceError: The GPU refuses, or is lost.
+            MissingDependencyError: No compiler for this GPU.
+            DeviceError: It fails.
         """
-        if len(self._steps) == 1:
-            self._steps[0].launch()
-            return
-        before, engine, after = self._steps
-        before.launch()
-        self._lane.mark(0)
-        engine.launch()
-        self._lane.mark(1)
-        after.launch()
+        make_kernels(self.gpu)
+        for _ in range(n):
+            for lane in self._lanes:
+                lane.run_engine()
+
+    def keep_warm(self) -> None:
+        """Run the engine once, if that is wanted; no frame may be under way.
+
+        A frame that comes meanwhile waits for it: once, whatever the number of lanes.
+
+        Raises:
+            DeviceError: The GPU is lost.
+        """
+        if self.options.keep_warm:
+            self._lanes[0].run_engine()
+
+    def drop(self) -> None:
+        """Wait until nothing is under way; the results of frames that were are not read."""
+        for lane in self._lanes:
+            lane.under_way = None
+        if not self.gpu.is_lost:
+            with contextlib.suppress(DeviceLostError):
+                for lane in self._lanes:
+                    lane.wait()
 
     def close(self) -> None:
-        """Free the graphs; safe to call twice. Nothing may be under way on the lane."""
-        for step in self._steps:
-            step.close()
+        """Free the lanes; safe to call twice. Nothing may be under way, and no graph may be left that uses them."""
+        self._lanes = []
+        self._memory.free()

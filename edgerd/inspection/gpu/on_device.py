@@ -1,31 +1,35 @@
-"""Frames judged by an engine on a GPU: submitted in order, several under way at once where the mode allows it."""
+"""Frames judged by an engine on a GPU: submitted in order, several under way at once where the mode allows it.
+
+Lanes are for work: each has a stream, an execution of the engine and its results; all cameras of an engine share them.
+Slots are for frames: each has a buffer in pinned memory and its counterpart on the device, and per slot and lane
+everything from the frame's upload to the results' download is captured as one graph. In mode `latency` there is one
+lane, and one frame is under way at a time: it has the GPU to itself. In mode `throughput` there are several, and the
+upload of a frame overlaps the inference of the one before.
+"""
 
 from __future__ import annotations
 
 import time
-from collections import deque
 
 from edgerd.bundle.manifest import PreprocessSpec
-from edgerd.inspection.gpu.frame_slots import layout_of
-from edgerd.inspection.gpu.step import DeviceOptions, DeviceStep, Ticket
+from edgerd.inspection.gpu.lanes import Lane, Lanes
+from edgerd.inspection.gpu.options import DeviceOptions
+from edgerd.inspection.gpu.pools import CameraPools, FramePool
 from edgerd.inspection.judge import Judge, Pending
-from edgerd.inspection.slots import Buffers
 from edgerd.runtimes.device import DeviceEngine
 from edgerd.runtimes.protocol import Maps
 from edgerd.types import Frame, Inspection
 
 
 class DeviceInspection:
-    """The way of a frame over the GPU.
+    """The way of one camera's frames over the GPU.
 
     Args:
         engine: Open; stays open.
         judge: Says what the engine's answers mean.
         spec: The preprocessing.
         options: How to use the GPU; the defaults where None.
-
-    Attributes:
-        step: Its slots are where frames lie best.
+        lanes: Those of another camera with the same engine, to share; new ones where None.
 
     Raises:
         InputError: The engine does not take as many tiles as a frame has.
@@ -33,72 +37,86 @@ class DeviceInspection:
     """
 
     def __init__(
-        self, engine: DeviceEngine, judge: Judge, spec: PreprocessSpec, options: DeviceOptions | None = None
+        self,
+        engine: DeviceEngine,
+        judge: Judge,
+        spec: PreprocessSpec,
+        options: DeviceOptions | None = None,
+        lanes: Lanes | None = None,
     ) -> None:
-        self.step = DeviceStep(engine, spec, options)
         self._engine = engine
         self._judge = judge
-        self._under_way: deque[Pending] = deque()
+        self._spec = spec
+        self._shares = lanes is not None
+        self._lanes = lanes or Lanes(engine, spec, options or DeviceOptions())
+        self._pools = CameraPools(self._lanes, spec)
+
+    def beside(self, judge: Judge) -> DeviceInspection:
+        """The way of another camera's frames over the same lanes; to be closed before this one."""
+        return DeviceInspection(self._engine, judge, self._spec, lanes=self._lanes)
 
     @property
     def depth(self) -> int:
-        """See `Inspector.depth`."""
-        return self.step.options.depth
+        """Frames that may be under way at once, over all cameras of the engine."""
+        return self._lanes.options.depth
 
     @property
-    def buffers(self) -> Buffers:
-        """See `Inspector.buffers`."""
-        return self.step
+    def buffers(self) -> CameraPools:
+        """Where the frames of this camera lie best."""
+        return self._pools
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """See `Inspector.notes`."""
-        return (*self.step.notes, *self._engine.notes)
+        """What is worth knowing about the way frames take, a sentence each."""
+        return (*self._lanes.notes, *self._engine.notes)
 
     def submit(self, frame: Frame) -> Pending:
-        """See `Inspector.submit`."""
+        """Launch the work for a frame, as `Inspector.submit` describes."""
         started_s = time.perf_counter()
-        layout = layout_of(frame)
-        fits = self.step.fits(layout)
-        self._settle(self.depth - 1 if fits else 0)
-        if not fits:
-            self.step.prepare_for(layout)
-        ticket = self.step.launch(frame.data)
-        pending = Pending(lambda: self._finish(frame, ticket, started_s))
-        self._under_way.append(pending)
-        return pending
+        pool = self._pools.pool_for(frame)
+        number = self._lanes.next()
+        lane = self._lanes[number]
+        slot, is_copy = pool.claim(frame.data)
+        try:
+            pool.works[slot][number].launch()
+        except BaseException:
+            if is_copy:
+                pool.release(slot)
+            raise
+        lane.under_way = Pending(lambda: self._finish(frame, pool, slot if is_copy else None, lane, started_s))
+        return lane.under_way
 
     def warm_up(self, n: int) -> None:
-        """See `Inspector.warm_up`."""
-        self.step.warm_up(n)
+        """Make the kernels and run the engine n times, so that the first frames are not slow."""
+        self._lanes.warm_up(n)
 
     def keep_warm(self) -> None:
-        """See `Inspector.keep_warm`."""
-        self.step.keep_warm()
+        """Let a GPU that waits for frames work a little, so that it keeps its clocks up."""
+        self._lanes.keep_warm()
 
     def close(self) -> None:
-        """Free the step; safe to call twice. Frames that are under way are dropped."""
-        self._under_way.clear()
-        self.step.close()
+        """Free the buffers, and the lanes unless they are another camera's; safe to call twice.
 
-    def _settle(self, n_left: int) -> None:
-        """Judge the oldest until so many are under way: results lie in the lane only until the next frame's come.
-
-        Whoever asks for them finds them, and what failed fails there.
+        Frames that are under way are dropped; on lanes that are shared they are judged first.
         """
-        while self._under_way and (self._under_way[0].is_done or len(self._under_way) > n_left):
-            self._under_way[0].settle()
-            self._under_way.popleft()
+        if self._shares:
+            self._lanes.settle()
+            self._pools.free()
+        else:
+            self._lanes.drop()
+            self._pools.free()
+            self._lanes.close()
 
-    def _finish(self, frame: Frame, ticket: Ticket, started_s: float) -> tuple[Inspection, float | None]:
+    def _finish(self, frame: Frame, pool: FramePool, copied_to: int | None, lane: Lane, started_s: float) -> Inspection:
+        """Wait for the results and judge them; the slot that the frame was copied to is free then."""
         try:
-            ticket.wait()
-            lane = ticket.lane
+            lane.wait()
             # on the CPU such a frame does not reach the engine; here it has been through it, which is not counted
             badly_exposed = self._judge.exposure(lane.tiles, started_s)
             if badly_exposed:
-                return badly_exposed, None
+                return badly_exposed
             maps = Maps(lane.score, lane.anomaly_map.copy())
-            return self._judge.decide(maps, frame, started_s), lane.engine_ms
+            return self._judge.decide(maps, frame, started_s, lane.engine_ms)
         finally:
-            ticket.release()
+            if copied_to is not None:
+                pool.release(copied_to)

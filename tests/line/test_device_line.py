@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from device_parts import FillingCamera, alerts, compare_with_the_cpu, gpu_engine, in_format, judged, told
 from inspection_parts import BLACK, DEFECTIVE, GOOD, THRESHOLD, make_bundle, picture
+from line_parts import run_camera
 
 from edgerd.bundle.manifest import GRAPH_FILE
 from edgerd.cameras.fake import FakeCamera
 from edgerd.inspection.inspector import Inspector
 from edgerd.inspection.slots import address_of
-from edgerd.line.loop import run_loop
 from edgerd.runtimes.fake import FakeEngine
 from edgerd.types import Frame, PixelFormat
 
@@ -63,7 +63,9 @@ def test_frozen_camera_is_not_judged_although_its_frames_share_a_few_buffers(on_
     lines, _, summary = judged(on_gpu(mode=mode), camera, frames="every")
     assert (summary.ok, summary.no_decision) == (64, 21)
     assert "frozen" in lines[-1]["reason"]
-    assert camera.filled == 84  # all but the first, whose size was not known yet
+    # Latency: all but the first, whose size was not known yet, and the one that was read meanwhile. Throughput: two frames
+    # under way and one that waits have all three buffers now and then.
+    assert camera.filled >= (83 if mode == "latency" else 40)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -105,7 +107,7 @@ def test_a_camera_that_is_faster_drops_frames_and_every_verdict_is_of_its_own_fr
         inspector = on_gpu(mode=mode)
         inspector.inspect(GOOD)  # the slots are there when the camera begins
         camera = FillingCamera(pictures, live=True, before=lambda _: time.sleep(0.0005))
-        summary = run_loop(inspector, camera, on_update=slow)
+        summary = run_camera(inspector, camera, on_update=slow)
         assert summary.frames + summary.dropped == 150
         assert summary.dropped > 0
         assert [score for _, score in seen] == [abs(60 + number - 128) / 128 for number, _ in seen]
@@ -119,7 +121,7 @@ def test_a_gpu_that_waits_for_frames_is_kept_warm(emulation, on_gpu):
         inspector.inspect(GOOD)
         emulation.driver.clear()
         camera = FillingCamera([GOOD, DEFECTIVE], live=True, before=lambda number: time.sleep(0.35 * number))
-        run_loop(inspector, camera)
+        run_camera(inspector, camera)
         assert (emulation.driver.counts(device=True)["engine"] > 2) is keep_warm
 
 
@@ -138,7 +140,7 @@ def test_no_verdict_waits_for_the_next_frame_of_a_camera(on_gpu):
 
     inspector = on_gpu(mode="throughput")
     inspector.inspect(GOOD)
-    run_loop(inspector, FakeCamera(slow(), live=True), frames="every", on_update=note)
+    run_camera(inspector, FakeCamera(slow(), live=True), frames="every", on_update=note)
     assert max(judged_after) < 0.4
 
 

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from inspection_parts import DEFECTIVE, GOOD
+from line_parts import run_camera
 
 from edgerd.cameras import open_camera
 from edgerd.cameras.fake import FakeCamera
 from edgerd.cameras.protocol import damaged_frame, lost_camera
 from edgerd.errors import CameraError
 from edgerd.inspection.inspector import Inspector
-from edgerd.line.loop import run_loop
 from edgerd.line.summary import Ended
 from edgerd.sinks.fake import FakeSink
 from edgerd.types import Frame
@@ -40,7 +40,7 @@ def test_each_damaged_frame_is_no_decision_and_no_other_frame_is(
     verdicts = FakeSink()
     script = [frame(kind, number) for number, kind in enumerate(kinds)]
     end = [lost_camera("camera", "the other side ended the stream", len(kinds))] if is_lost else []
-    summary = run_loop(inspector, FakeCamera([*script, *end], live=live), verdict_sinks=[verdicts], frames="every")
+    summary = run_camera(inspector, FakeCamera([*script, *end], live=live), verdict_sinks=[verdicts], frames="every")
     lines = verdicts.events[: len(kinds)]
     assert [line["verdict"] for line in lines] == [VERDICTS[kind] for kind in kinds]
     assert [line["frame"] for line in lines] == list(range(len(kinds)))
@@ -53,14 +53,14 @@ def test_each_damaged_frame_is_no_decision_and_no_other_frame_is(
 
 def test_the_reason_is_in_the_verdict_line(inspector: Inspector) -> None:
     verdicts = FakeSink()
-    run_loop(inspector, FakeCamera([frame("damaged", 0)], live=True), verdict_sinks=[verdicts])
+    run_camera(inspector, FakeCamera([frame("damaged", 0)], live=True), verdict_sinks=[verdicts])
     assert verdicts.events[0]["reason"] == "Frame 0 of camera is damaged: the JPEG has no end marker."
 
 
 def test_a_secret_is_in_no_line_and_no_summary(inspector: Inspector, served_pairs: str) -> None:
     verdicts, events = FakeSink(), FakeSink()
     camera = open_camera(served_pairs)
-    summary = run_loop(inspector, camera, verdict_sinks=[verdicts], event_sinks=[events], frames="every")
+    summary = run_camera(inspector, camera, verdict_sinks=[verdicts], event_sinks=[events], frames="every")
     assert summary.frames == 2 * N_PAIRS
     assert events.events[-1]["state"] == "lost"
     assert "Sekret1" not in f"{verdicts.events}{events.events}{summary.to_json()}"

@@ -8,11 +8,11 @@ import pytest
 from device_parts import FillingCamera, alerts, judged
 from emulation.driver import ILLEGAL_ADDRESS
 from inspection_parts import DEFECTIVE, GOOD, picture
+from line_parts import run_camera
 
 from edgerd.bundle.manifest import PreprocessSpec, RegionSpec
 from edgerd.cameras.fake import FakeCamera
 from edgerd.errors import CameraError, DeviceError, DeviceLostError, MissingDependencyError, SpecError
-from edgerd.line.loop import run_loop
 from edgerd.line.summary import Ended
 from edgerd.sinks.fake import FakeSink
 from edgerd.types import Frame, PixelFormat
@@ -117,7 +117,7 @@ def test_frames_before_a_camera_with_a_bug_are_judged_first(on_gpu, mode):
     verdicts, events = FakeSink(), FakeSink()
     camera = FakeCamera([GOOD, DEFECTIVE, ZeroDivisionError("bug")])
     with pytest.raises(ZeroDivisionError):
-        run_loop(on_gpu(mode=mode), camera, verdict_sinks=[verdicts], event_sinks=[events])
+        run_camera(on_gpu(mode=mode), camera, verdict_sinks=[verdicts], event_sinks=[events])
     assert [line["verdict"] for line in verdicts.events] == ["OK", "NG"]
     assert alerts(events.events) == [("alert", "raised", 1)]
 
@@ -142,12 +142,12 @@ def test_ctrl_c_and_stop_leave_all_buffers_free(on_gpu, mode):
         raise KeyboardInterrupt
 
     camera = FillingCamera([GOOD] * 10, live=False)
-    assert run_loop(inspector, camera, on_update=interrupt).ended is Ended.INTERRUPTED
+    assert run_camera(inspector, camera, on_update=interrupt).ended is Ended.INTERRUPTED
     stop = threading.Event()
-    summary = run_loop(inspector, FillingCamera([GOOD] * 10), on_update=lambda _: stop.set(), stop=stop)
+    summary = run_camera(inspector, FillingCamera([GOOD] * 10), on_update=lambda _: stop.set(), stop=stop)
     assert summary.ended is Ended.STOPPED
     assert summary.frames <= 2  # what was under way is finished
-    summary = run_loop(inspector, FillingCamera([GOOD, DEFECTIVE] * 5), max_frames=5)
+    summary = run_camera(inspector, FillingCamera([GOOD, DEFECTIVE] * 5), max_frames=5)
     assert (summary.frames, summary.ok, summary.ng) == (5, 3, 2)
     lent = [inspector.buffers.lend() for _ in range(2)]
     assert all(buffer is not None for buffer in lent)

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 from inspection_parts import BLACK, DEFECTIVE, GOOD, THRESHOLD, make_bundle, picture
+from line_parts import run_camera
 
 from edgerd.bundle.manifest import PreprocessSpec, RegionSpec
 from edgerd.cameras.fake import FakeCamera
@@ -23,7 +24,7 @@ from edgerd.cameras.sample import SampleCamera
 from edgerd.errors import CameraError, SpecError, StorageError
 from edgerd.inspection.inspector import Inspector
 from edgerd.line.decision import StreamPolicy
-from edgerd.line.loop import Update, run_loop
+from edgerd.line.feed import Update
 from edgerd.line.summary import Ended
 from edgerd.runtimes.fake import FakeEngine
 from edgerd.sinks.fake import FakeSink
@@ -47,7 +48,7 @@ def living(*pictures: UInt8Array, fps: float = 30.0) -> list[Frame]:
 def test_parts_one_after_the_other(inspector: Inspector) -> None:
     events, verdicts = FakeSink(), FakeSink()
     camera = FakeCamera([GOOD, DEFECTIVE, BLACK, DEFECTIVE, GOOD], n_frames=5)
-    summary = run_loop(inspector, camera, event_sinks=[events], verdict_sinks=[verdicts])
+    summary = run_camera(inspector, camera, event_sinks=[events], verdict_sinks=[verdicts])
 
     assert (summary.frames, summary.ok, summary.ng, summary.no_decision) == (5, 2, 2, 1)
     assert (summary.alerts, summary.dropped, summary.ended) == (2, 0, Ended.END_OF_SOURCE)
@@ -67,7 +68,7 @@ def test_parts_one_after_the_other(inspector: Inspector) -> None:
 
 
 def test_summary_has_the_keys_of_the_contract(inspector: Inspector) -> None:
-    summary = run_loop(inspector, FakeCamera([GOOD, BLACK])).to_json()
+    summary = run_camera(inspector, FakeCamera([GOOD, BLACK])).to_json()
     assert set(summary) == SUMMARY_KEYS
     assert json.loads(json.dumps(summary)) == summary
     assert summary["engine_ms"] is None
@@ -77,7 +78,7 @@ def test_summary_has_the_keys_of_the_contract(inspector: Inspector) -> None:
 
 
 def test_profile_counts_the_engine(inspector: Inspector) -> None:
-    summary = run_loop(inspector, FakeCamera([GOOD, GOOD, BLACK]), profile=True)
+    summary = run_camera(inspector, FakeCamera([GOOD, GOOD, BLACK]), profile=True)
     assert summary.engine_ms is not None
     assert summary.engine_ms["n"] == 2
     assert summary.engine_ms["max"] <= summary.frame_ms["max"]
@@ -86,7 +87,7 @@ def test_profile_counts_the_engine(inspector: Inspector) -> None:
 def test_live_camera_gets_the_stream_policy_and_a_clear_has_the_id_of_its_raise(inspector: Inspector) -> None:
     events = FakeSink()
     frames = living(GOOD, DEFECTIVE, DEFECTIVE, DEFECTIVE, GOOD, GOOD, DEFECTIVE, DEFECTIVE)
-    summary = run_loop(inspector, FakeCamera(frames, live=True), event_sinks=[events], frames="every")
+    summary = run_camera(inspector, FakeCamera(frames, live=True), event_sinks=[events], frames="every")
     assert [(event["state"], event["frame"]) for event in events.events] == [
         ("raised", 1),
         ("cleared", 4),
@@ -98,7 +99,7 @@ def test_live_camera_gets_the_stream_policy_and_a_clear_has_the_id_of_its_raise(
 
 
 def test_policy_may_be_chosen(inspector: Inspector) -> None:
-    summary = run_loop(inspector, FakeCamera([DEFECTIVE] * 5), StreamPolicy(k=5, n=5))
+    summary = run_camera(inspector, FakeCamera([DEFECTIVE] * 5), StreamPolicy(k=5, n=5))
     assert summary.alerts == 1
 
 
@@ -118,7 +119,7 @@ def test_slow_inspection_of_a_live_camera_drops_old_frames_and_judges_the_newest
         taken.set()
         time.sleep(0.2)
 
-    summary = run_loop(inspector, FakeCamera(script(), live=True), on_update=slow)
+    summary = run_camera(inspector, FakeCamera(script(), live=True), on_update=slow)
     assert seen[0] == 0
     assert seen[-1] == 49
     assert summary.frames + summary.dropped == 50
@@ -127,7 +128,7 @@ def test_slow_inspection_of_a_live_camera_drops_old_frames_and_judges_the_newest
 
 def test_max_frames_reads_not_one_more(inspector: Inspector) -> None:
     endless = itertools.repeat(GOOD)
-    summary = run_loop(inspector, FakeCamera(endless), max_frames=7)
+    summary = run_camera(inspector, FakeCamera(endless), max_frames=7)
     assert (summary.frames, summary.ended) == (7, Ended.MAX_FRAMES)
 
 
@@ -138,7 +139,7 @@ def test_stop_ends_the_run_with_its_summary(inspector: Inspector) -> None:
         if update.statistics.frames == 3:
             stop.set()
 
-    summary = run_loop(inspector, FakeCamera(itertools.repeat(GOOD)), stop=stop, on_update=at_three)
+    summary = run_camera(inspector, FakeCamera(itertools.repeat(GOOD)), stop=stop, on_update=at_three)
     assert (summary.frames, summary.ended) == (3, Ended.STOPPED)
     summary.raise_for_error()
 
@@ -157,7 +158,7 @@ def test_stop_ends_the_run_of_a_camera_that_is_faster_than_the_engine(inspector:
             time.sleep(0.001)
             yield GOOD
 
-    summary = run_loop(inspector, FakeCamera(fast(), live=True), stop=stop, on_update=slow)
+    summary = run_camera(inspector, FakeCamera(fast(), live=True), stop=stop, on_update=slow)
     assert (len(seen), summary.ended) == (3, Ended.STOPPED)
 
 
@@ -167,7 +168,7 @@ def test_ctrl_c_ends_the_run_with_its_summary(inspector: Inspector, live: bool) 
         raise KeyboardInterrupt
 
     camera = FakeCamera(itertools.repeat(GOOD), live=live)
-    summary = run_loop(inspector, camera, on_update=interrupt)
+    summary = run_camera(inspector, camera, on_update=interrupt)
     assert (summary.frames, summary.ended) == (1, Ended.INTERRUPTED)
     assert camera.closed.is_set()
 
@@ -175,7 +176,7 @@ def test_ctrl_c_ends_the_run_with_its_summary(inspector: Inspector, live: bool) 
 def test_lost_camera_ends_the_run_with_a_summary_and_is_neither_good_nor_bad(inspector: Inspector) -> None:
     events, verdicts = FakeSink(), FakeSink()
     script = [*living(GOOD), CameraError("The camera was unplugged.")]
-    summary = run_loop(inspector, FakeCamera(script, live=True), event_sinks=[events], verdict_sinks=[verdicts])
+    summary = run_camera(inspector, FakeCamera(script, live=True), event_sinks=[events], verdict_sinks=[verdicts])
     assert (summary.frames, summary.ok, summary.ended) == (1, 1, Ended.ERROR)
     assert summary.to_json()["error"] == "The camera was unplugged."
     with pytest.raises(CameraError, match="unplugged"):
@@ -191,15 +192,15 @@ def test_frozen_live_camera_is_not_judged(inspector: Inspector) -> None:
         for number in range(40):
             yield Frame(GOOD, number=number, captured_monotonic_s=number / 10)
 
-    live = run_loop(inspector, FakeCamera(frozen(), live=True), frames="every")
+    live = run_camera(inspector, FakeCamera(frozen(), live=True), frames="every")
     assert (live.ok, live.no_decision) == (20, 20)
-    assert run_loop(inspector, FakeCamera(frozen())).ok == 40
+    assert run_camera(inspector, FakeCamera(frozen())).ok == 40
 
 
 def test_frame_of_another_size_in_mid_stream_is_not_judged_and_the_run_goes_on(inspector: Inspector) -> None:
     verdicts = FakeSink()
     larger = picture(0.5, height=96, width=128)
-    run_loop(inspector, FakeCamera([GOOD, larger, DEFECTIVE]), verdict_sinks=[verdicts])
+    run_camera(inspector, FakeCamera([GOOD, larger, DEFECTIVE]), verdict_sinks=[verdicts])
     assert [line["verdict"] for line in verdicts.events] == ["OK", "NO_DECISION", "NG"]
     assert verdicts.events[1]["reason"] == "frame size changed: 128x96, the run began with 64x48"
 
@@ -212,7 +213,7 @@ def test_pictures_of_a_folder_may_differ_in_size_and_a_broken_one_stops_nothing(
         cv2.imwrite(str(tmp_path / f"{number}.png"), data)
     (tmp_path / "2.png").write_bytes(b"not a picture")
     verdicts, updates = FakeSink(), []
-    summary = run_loop(inspector, FilesCamera(str(tmp_path)), verdict_sinks=[verdicts], on_update=updates.append)
+    summary = run_camera(inspector, FilesCamera(str(tmp_path)), verdict_sinks=[verdicts], on_update=updates.append)
     assert [line["verdict"] for line in verdicts.events] == ["OK", "NG", "NO_DECISION", "NG"]
     assert "2.png" in verdicts.events[2]["reason"]
     assert verdicts.events[2]["source"] == str(tmp_path / "2.png")
@@ -224,9 +225,9 @@ def test_region_that_leaves_a_picture_is_that_pictures_problem_but_a_cameras_end
     spec = PreprocessSpec(height=32, width=32, region=RegionSpec(x=0, y=0, width=64, height=48))
     inspector = Inspector(make_bundle(spec), FakeEngine(), THRESHOLD)
     small = picture(height=20, width=20)
-    pictures = run_loop(inspector, FakeCamera([GOOD, small, GOOD], fixed_size=False))
+    pictures = run_camera(inspector, FakeCamera([GOOD, small, GOOD], fixed_size=False))
     assert (pictures.ok, pictures.no_decision) == (2, 1)
-    video = run_loop(inspector, FakeCamera([small, small]))
+    video = run_camera(inspector, FakeCamera([small, small]))
     assert (video.frames, video.no_decision) == (1, 1)
     with pytest.raises(SpecError, match="leaves the frame"):
         video.raise_for_error()
@@ -238,7 +239,7 @@ def test_a_live_camera_that_was_switched_to_another_size_is_the_cameras_error(tm
     inspector = Inspector(make_bundle(spec), FakeEngine(), THRESHOLD)
     events, verdicts = FakeSink(), FakeSink()
     camera = FakeCamera([picture(height=20, width=20)] * 2, live=True)
-    summary = run_loop(inspector, camera, event_sinks=[events], verdict_sinks=[verdicts], frames="every")
+    summary = run_camera(inspector, camera, event_sinks=[events], verdict_sinks=[verdicts], frames="every")
     with pytest.raises(CameraError, match="leaves the frame"):
         summary.raise_for_error()
     assert [(line["verdict"], line["frame"]) for line in verdicts.events] == [("NO_DECISION", 0)]
@@ -248,7 +249,7 @@ def test_a_live_camera_that_was_switched_to_another_size_is_the_cameras_error(tm
 def test_events_that_cannot_be_written_end_the_run_with_its_summary(inspector: Inspector) -> None:
     verdicts = FakeSink()
     camera = FakeCamera([DEFECTIVE] * 5)
-    summary = run_loop(inspector, camera, event_sinks=[FakeSink(capacity=2)], verdict_sinks=[verdicts])
+    summary = run_camera(inspector, camera, event_sinks=[FakeSink(capacity=2)], verdict_sinks=[verdicts])
     assert (summary.frames, summary.ended) == (3, Ended.ERROR)
     with pytest.raises(StorageError):
         summary.raise_for_error()
@@ -262,17 +263,17 @@ def test_video_that_ends_early_is_said_in_the_summary(inspector: Inspector, tmp_
     for _ in range(40):
         writer.write(noise.integers(100, 156, (48, 64, 3), dtype=np.uint8))
     writer.release()
-    whole = run_loop(inspector, VideoFile(str(path)))
+    whole = run_camera(inspector, VideoFile(str(path)))
     assert (whole.frames, whole.warnings) == (40, ())
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    cut = run_loop(inspector, VideoFile(str(path)))
+    cut = run_camera(inspector, VideoFile(str(path)))
     assert cut.ended is Ended.END_OF_SOURCE
     assert cut.warnings == (f"{path} ended after {cut.frames} of the 40 frames it announces.",)
 
 
 def test_update_tells_what_happened(inspector: Inspector) -> None:
     updates: list[Update] = []
-    run_loop(inspector, FakeCamera([GOOD, DEFECTIVE]), on_update=updates.append)
+    run_camera(inspector, FakeCamera([GOOD, DEFECTIVE]), on_update=updates.append)
     good, defective = updates
     assert good.alert is None
     assert good.inspection.verdict is Verdict.OK
@@ -291,7 +292,7 @@ def test_memory_stays_flat(inspector: Inspector) -> None:
             used.append(tracemalloc.get_traced_memory()[0])
 
     tracemalloc.start()
-    run_loop(inspector, SampleCamera(uri), max_frames=1200, on_update=measure)
+    run_camera(inspector, SampleCamera(uri), max_frames=1200, on_update=measure)
     tracemalloc.stop()
     assert used[1] - used[0] < 20_000
 
@@ -309,5 +310,5 @@ def test_memory_stays_flat_over_20_000_frames(inspector: Inspector, tmp_path: Pa
 
     camera = SampleCamera("sample://ring?size=256&pool=32&defective=0.3")
     sinks = [JsonlSink(tmp_path / "verdicts.jsonl")]
-    run_loop(inspector, camera, verdict_sinks=sinks, event_sinks=sinks, max_frames=20_000, on_update=measure)
+    run_camera(inspector, camera, verdict_sinks=sinks, event_sinks=sinks, max_frames=20_000, on_update=measure)
     assert resident_kib[1] <= 1.02 * resident_kib[0]
