@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,20 +14,17 @@ from typing import Literal
 import click
 
 from edgerd.bundle.bundle import Bundle, find_bundle
-from edgerd.bundle.manifest import ThresholdRecord
 from edgerd.cameras import Camera, open_camera
 from edgerd.cli.console import (
-    counted,
     make_room_for,
-    print_latencies,
     speaker,
     stop_on_interrupt,
-    warn,
     write_json,
 )
 from edgerd.cli.doubts import false_alarms_text, threshold_record, warn_of_doubts
 from edgerd.cli.main import INTERRUPTED
 from edgerd.cli.options import device_options, json_option, precision_option, runtime_option, threads_option
+from edgerd.cli.run_report import report, summaries_json
 from edgerd.cli.status import StatusLine
 from edgerd.cli.view import Recorder, View, Window
 from edgerd.errors import (
@@ -43,7 +40,8 @@ from edgerd.events import CameraEvent, DeviceEvent, Event, SourceState, uuid7
 from edgerd.inspection.gpu.options import DeviceOptions
 from edgerd.inspection.inspector import Inspector
 from edgerd.line.decision import PartPolicy, Policy, StreamPolicy
-from edgerd.line.loop import Update, run_loop
+from edgerd.line.feed import Feed, Update
+from edgerd.line.line import Line
 from edgerd.line.statistics import RECENT_FRAMES
 from edgerd.line.summary import Ended, RunSummary
 from edgerd.redaction import without_secrets
@@ -52,7 +50,12 @@ from edgerd.sinks.jsonl import JsonlSink
 
 @click.command()
 @click.option(
-    "--camera", "uri", metavar="URI", required=True, help="0, /dev/video0, csi://0, rtsp://..., a video, a folder, ..."
+    "--camera",
+    "uris",
+    metavar="URI",
+    required=True,
+    multiple=True,
+    help="0, /dev/video0, csi://0, rtsp://..., a video, a folder, ...; once for each camera of the line.",
 )
 @click.option("--bundle", "path", type=click.Path(path_type=Path), help="The newest bundle in this folder by default.")
 @runtime_option
@@ -82,7 +85,7 @@ from edgerd.sinks.jsonl import JsonlSink
     help="Append alerts, and what happens to the camera and the device, here; - for stdout.",
 )
 @click.option("--verdicts", type=click.Path(), metavar="FILE.jsonl", help="Append a line per frame here; - for stdout.")
-@click.option("--max-frames", type=click.IntRange(1), help="End after this many frames.")
+@click.option("--max-frames", type=click.IntRange(1), help="End after this many frames of each camera.")
 @json_option
 @click.option("--show", is_flag=True, help="Show the frames with the heatmap in a window; q ends the run.")
 @click.option(
@@ -91,10 +94,10 @@ from edgerd.sinks.jsonl import JsonlSink
     metavar="FILE",
     help="Write the frames with the heatmap to a video (.mp4, .avi).",
 )
-@click.option("--check", is_flag=True, help="Check the bundle and the camera on one frame, then end.")
+@click.option("--check", is_flag=True, help="Check the bundle and each camera on one frame, then end.")
 @click.option("--profile", is_flag=True, help="Measure the engine separately.")
 def run(
-    uri: str,
+    uris: tuple[str, ...],
     path: Path | None,
     runtime: str | None,
     precision: str | None,
@@ -114,7 +117,7 @@ def run(
     check: bool,
     profile: bool,
 ) -> None:
-    """Inspect the frames of a camera and raise an alert for each defect.
+    """Inspect the frames of a camera, or of several, and raise an alert for each defect.
 
     Ctrl-C ends the run with a summary; so do SIGTERM and SIGHUP. The exit code is then 0 for a live camera, which never
     ends by itself, and 130 for files that were not finished. If one of the files is "-", the lines for people go to
@@ -122,6 +125,7 @@ def run(
     is left out, counted and named at the end.
     """
     say = speaker(events, verdicts, json_file)
+    _check_views(uris, show, save_video)
     if path is None:
         path = find_bundle()
         say(f"Bundle: {path}, the newest here.")
@@ -136,7 +140,7 @@ def run(
         verdict_sinks = _sinks(stack, verdicts)
         views = _views(stack, stop, show, save_video)
         device = replace(device, keep_warm=keep_warm, profile=profile)
-        with _device_failures_told(event_sinks, uri, bundle):
+        with _device_failures_told(event_sinks, uris, bundle):
             inspector = stack.enter_context(
                 Inspector.open(
                     bundle, runtime=runtime, precision=precision, threshold=threshold, threads=threads, device=device
@@ -147,75 +151,99 @@ def run(
             if threshold is None:
                 warn_of_doubts(bundle, inspector.engine.key)
             inspector.warm_up()
-        with _camera_failures_told(event_sinks, uri, bundle):
-            camera = open_camera(uri)
-        stack.callback(camera.close)
-        alert_policy = _policy(policy, confirm, camera)
-        record = threshold_record(bundle, inspector.engine.key) if threshold is None and camera.live else None
+        cameras = [_opened(stack, uri, event_sinks, bundle) for uri in uris]
+        inspectors = [inspector, *(stack.enter_context(inspector.beside()) for _ in cameras[1:])]
+        policies = [_policy(policy, confirm, camera) for camera in cameras]
+        n = 1 if check else max_frames
+        feeds = [
+            Feed(*judged_by, frames=frames, max_frames=n)
+            for judged_by in zip(inspectors, cameras, policies, strict=True)
+        ]
+        record = threshold_record(bundle, inspector.engine.key) if threshold is None else None
         stack.enter_context(stop_on_interrupt(stop))
-        status = stack.enter_context(StatusLine())
+        status = stack.enter_context(StatusLine(name_cameras=len(feeds) > 1))
 
         def on_update(update: Update) -> None:
             status.update(update)
-            if record and update.statistics.frames == RECENT_FRAMES:  # from here on the frame rate is known
+            if record and update.live and update.statistics.frames == RECENT_FRAMES:  # now the frame rate is known
                 status.say(false_alarms_text(record, update.statistics.frames_per_s))
             for view in views:
                 view.update(update, inspector)
 
-        summary = run_loop(
-            inspector,
-            camera,
-            alert_policy,
+        summaries = Line(
+            feeds,
             event_sinks=event_sinks,
             verdict_sinks=verdict_sinks,
-            frames=frames,
-            max_frames=1 if check else max_frames,
             on_update=on_update,
             stop=stop,
             profile=profile,
-        )
-    summary = replace(summary, warnings=(*summary.warnings, *(view.loss for view in views if view.loss)))
-    _report(summary, say, record)
-    try:
-        if json_file:
-            write_json(json_file, summary.to_json())
-    finally:  # a lost camera is what matters, even if the file cannot be written
-        summary.raise_for_error()
-    if summary.ended is Ended.INTERRUPTED or (summary.ended is Ended.STOPPED and not camera.live):
+        ).run()
+    losses = tuple(view.loss for view in views if view.loss)
+    summaries[0] = replace(summaries[0], warnings=(*summaries[0].warnings, *losses))
+    records = [record if camera.live else None for camera in cameras]
+    report(summaries, say, records)
+    _write(json_file, summaries)
+    if any(_is_unfinished(summary, camera) for summary, camera in zip(summaries, cameras, strict=True)):
         raise click.exceptions.Exit(INTERRUPTED)
     if check:
-        _check_judged(summary)
+        _check_judged(summaries)
         say("The check passed: bundle, engine and camera work.")
 
 
-def _check_judged(summary: RunSummary) -> None:
-    if summary.no_decision == summary.frames:
-        raise CameraError(
-            f"{summary.camera} gave no frame that can be judged.",
-            expected="a frame with about the light and contrast of the good pictures",
-            hint="Check the light, the lens and the frame size; --verdicts - prints the reason.",
+def _write(json_file: Path | None, summaries: list[RunSummary]) -> None:
+    """Write the figures, then raise what broke a camera's run off: that matters, even if they cannot be written."""
+    try:
+        if json_file:
+            write_json(json_file, summaries_json(summaries))
+    finally:
+        for summary in summaries:
+            summary.raise_for_error()
+
+
+def _is_unfinished(summary: RunSummary, camera: Camera) -> bool:
+    """Whether there would have been more to inspect: a live camera that was told to stop has done its work."""
+    return summary.ended is Ended.INTERRUPTED or (summary.ended is Ended.STOPPED and not camera.live)
+
+
+def _check_judged(summaries: list[RunSummary]) -> None:
+    for summary in summaries:
+        if summary.no_decision == summary.frames:
+            raise CameraError(
+                f"{summary.camera} gave no frame that can be judged.",
+                expected="a frame with about the light and contrast of the good pictures",
+                hint="Check the light, the lens and the frame size; --verdicts - prints the reason.",
+            )
+
+
+def _check_views(uris: tuple[str, ...], show: bool, save_video: Path | None) -> None:
+    if len(uris) > 1 and (show or save_video):
+        raise InputError(
+            f"{'--show' if show else '--save-video'} shows one camera, and there are {len(uris)}.",
+            expected="one --camera with it",
+            hint="Leave it out, or run that camera alone.",
         )
 
 
+def _opened(stack: ExitStack, uri: str, sinks: list[JsonlSink], bundle: Bundle) -> Camera:
+    """Open a camera; it is closed with the stack. Where it cannot be opened an event says so."""
+    try:
+        camera = open_camera(uri)
+    except EdgerdError as error:
+        _tell(sinks, CameraEvent(uuid7(), "error", without_secrets(uri), error.what, time.time(), bundle.manifest.id))
+        raise
+    stack.callback(camera.close)
+    return camera
+
+
 @contextmanager
-def _device_failures_told(sinks: list[JsonlSink], uri: str, bundle: Bundle) -> Iterator[None]:
-    """Leave an event where the device cannot be used; the error goes on its way."""
+def _device_failures_told(sinks: list[JsonlSink], uris: tuple[str, ...], bundle: Bundle) -> Iterator[None]:
+    """Leave an event for each camera where the device cannot be used; the error goes on its way."""
     try:
         yield
     except (DeviceError, MissingDependencyError) as error:
         state: SourceState = "lost" if isinstance(error, DeviceLostError) else "error"
-        camera, now = without_secrets(uri), time.time()
-        _tell(sinks, DeviceEvent(uuid7(), state, camera, "", error.what, now, bundle.manifest.id))
-        raise
-
-
-@contextmanager
-def _camera_failures_told(sinks: list[JsonlSink], uri: str, bundle: Bundle) -> Iterator[None]:
-    """Leave an event where the camera cannot be opened; the error goes on its way."""
-    try:
-        yield
-    except EdgerdError as error:
-        _tell(sinks, CameraEvent(uuid7(), "error", without_secrets(uri), error.what, time.time(), bundle.manifest.id))
+        for camera in map(without_secrets, uris):
+            _tell(sinks, DeviceEvent(uuid7(), state, camera, "", error.what, time.time(), bundle.manifest.id))
         raise
 
 
@@ -266,24 +294,3 @@ def _sinks(stack: ExitStack, target: str | None) -> list[JsonlSink]:
     sink = JsonlSink(target)
     stack.callback(sink.close)
     return [sink]
-
-
-def _report(summary: RunSummary, say: Callable[[str], None], record: ThresholdRecord | None) -> None:
-    """The lines at the end.
-
-    Args:
-        summary: Of the run.
-        say: Takes the lines.
-        record: How the threshold was found, where a camera is live and its false alarms come by the minute.
-    """
-    for line in summary.warnings:
-        warn(line)
-    held_back = f" ({summary.held_back} NG held back by --confirm)" if summary.held_back else ""
-    say(
-        f"{counted(summary.frames, 'frame')} in {summary.elapsed_s:.1f} s: {summary.ok} OK, {summary.ng} NG, "
-        f"{summary.no_decision} without a decision; {counted(summary.alerts, 'alert')}{held_back}, "
-        f"{summary.dropped} dropped"
-    )
-    if record and summary.frames and summary.elapsed_s:
-        say(false_alarms_text(record, summary.frames / summary.elapsed_s))
-    print_latencies(say, summary, with_capture=True)

@@ -26,9 +26,13 @@ class StatusLine:
     On a terminal one line that renews itself, with a line above it per alert; elsewhere (a log file, systemd's journal,
     a terminal that cannot move its cursor) a line per alert and one every ten seconds. It has no colours where NO_COLOR
     is set. A reader that stops reading holds nothing up.
+
+    Args:
+        name_cameras: Say which camera a line speaks of.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, name_cameras: bool = False) -> None:
+        self._name_cameras = name_cameras
         console = Console(stderr=True)
         self._terminal = sys.stderr.isatty() and not console.is_dumb_terminal
         self._live = Live(console=console, auto_refresh=False, transient=True)
@@ -46,7 +50,8 @@ class StatusLine:
     def update(self, update: Update) -> None:
         """Take in what became of a frame."""
         if update.alert:
-            self.say(alert_line(update.alert), style="bold red")
+            camera = f"{update.camera}: " if self._name_cameras else ""
+            self.say(camera + alert_line(update.alert), style="bold red")
         now_s = time.monotonic()
         if now_s < self._due_s:
             return
@@ -54,6 +59,8 @@ class StatusLine:
         if would_block(sys.stderr):
             return
         line = status_text(update)
+        if self._name_cameras:
+            line = Text.assemble(f"{update.camera}: ", line, no_wrap=True, overflow="ellipsis")
         if self._terminal:
             self._live.update(line, refresh=True)
         elif update.statistics.frames > 1:

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -22,11 +23,13 @@ from edgerd.errors import InputError, MissingDependencyError
 from edgerd.evaluation.heatmap import overlay
 from edgerd.inspection.inspector import Inspector
 from edgerd.line.feed import Update
+from edgerd.line.observer import Observer
 from edgerd.storage import storage_errors
 from edgerd.types import UInt8Array, Verdict
 
 _BGR = {Verdict.OK: (80, 170, 60), Verdict.NG: (40, 40, 220), Verdict.NO_DECISION: (0, 190, 240)}
 _SAVED_FPS = 10
+_FRAMES_THAT_WAIT = 8
 _CODECS: dict[str, tuple[Literal["mpeg4", "mjpeg"], str]] = {
     ".mp4": ("mpeg4", "yuv420p"),
     ".avi": ("mjpeg", "yuvj420p"),
@@ -87,8 +90,9 @@ class Window:
 class Recorder:
     """A video of the annotated frames; a context manager. Its size is the first frame's.
 
-    Every write is checked: OpenCV's writer believes them all. Where one fails, the frames from then on are counted and
-    left out, a warning says so, and the run goes on.
+    It is drawn and written in a thread of its own: a disk that hangs loses frames of a live camera, which are counted,
+    and holds no verdict up. Every write is checked: OpenCV's writer believes them all. Where one fails, the frames from
+    then on are counted and left out, a warning says so, and the run goes on.
 
     Raises:
         InputError: The file's name ends in neither .mp4 nor .avi.
@@ -108,12 +112,13 @@ class Recorder:
         self._n_frames = 0
         self._n_lost = 0
         self._reason = ""
+        self._frames = Observer(f"video {file}", self._draw, noun="frame", capacity=_FRAMES_THAT_WAIT)
 
     @property
     def loss(self) -> str:
-        """See `View`."""
+        """What it could not take and why, one sentence; empty where it took everything."""
         if not self._reason:
-            return ""
+            return self._frames.loss
         left = (
             f"{self._n_lost} of {self._n_frames} frames are not in it, and those before may be unreadable"
             if self._n_lost < self._n_frames
@@ -125,8 +130,8 @@ class Recorder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Write what the encoder holds back, and the index without which an MP4 cannot be read."""
-        if self._video is None:
+        """Write what waits, what the encoder holds back, and the index without which an MP4 cannot be read."""
+        if not self._frames.close() or self._video is None:
             return
         container, stream = self._video
         with self._checked():
@@ -136,8 +141,13 @@ class Recorder:
             container.close()
 
     def update(self, update: Update, inspector: Inspector) -> None:
-        """Append a frame."""
-        picture = annotated(update, inspector)
+        """Take in a frame; it is drawn and written later."""
+        if update.frame.data.size:
+            frame = replace(update.frame, data=update.frame.data.copy())
+            self._frames.put((replace(update, frame=frame), inspector), may_wait=not update.live)
+
+    def _draw(self, shown: tuple[Update, Inspector]) -> None:
+        picture = annotated(*shown)
         if picture is None:
             return
         self._n_frames += 1

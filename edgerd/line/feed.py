@@ -35,6 +35,7 @@ class Update:
         inspection: What was found in it.
         alert: The alert that it raised or cleared.
         statistics: The counts of this camera so far; they change with its next frame.
+        live: Whether the camera goes on meanwhile, so that whoever is slow loses frames.
     """
 
     camera: str
@@ -42,6 +43,7 @@ class Update:
     inspection: Inspection
     alert: Alert | None
     statistics: RunStatistics
+    live: bool = False
 
 
 class Feed:
@@ -169,7 +171,7 @@ class Feed:
         """
         self._log.statistics.dropped = self._source.dropped
         alert = self._log.add(frame, inspection)
-        return Update(self.name, frame, inspection, alert, self._log.statistics)
+        return Update(self.name, frame, inspection, alert, self._log.statistics, self._camera.live)
 
     def leave_undecided(self, frame: Frame, reason: str) -> None:
         """Give a frame that was under way when the feed broke off its line: it is neither good nor bad.

@@ -85,8 +85,12 @@ class Observer(Generic[Item]):
             self._changes.clear()
             return changes
 
-    def close(self) -> None:
-        """Let it take what waits; where it does nothing for `PATIENCE_S`, that is dropped. Safe to call twice."""
+    def close(self) -> bool:
+        """Let the other take what waits; where it does nothing for `PATIENCE_S`, that is dropped. Safe to call twice.
+
+        Returns:
+            Whether the other has come to its end; else its thread still hangs in `take`.
+        """
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -94,9 +98,10 @@ class Observer(Generic[Item]):
                 if not self._is_patient or time.monotonic() - self._progress_s >= PATIENCE_S:
                     self._drop(len(self._queue) + self._is_busy, "It does not keep up.")
                     self._queue.clear()
-                    return
+                    return False
                 self._changed.wait(_POLL_S)
         self._thread.join()
+        return True
 
     @property
     def _is_full(self) -> bool:

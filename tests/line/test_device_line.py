@@ -63,8 +63,8 @@ def test_frozen_camera_is_not_judged_although_its_frames_share_a_few_buffers(on_
     lines, _, summary = judged(on_gpu(mode=mode), camera, frames="every")
     assert (summary.ok, summary.no_decision) == (64, 21)
     assert "frozen" in lines[-1]["reason"]
-    # Latency: all but the first, whose size was not known yet, and the one that was read meanwhile. Throughput: two frames
-    # under way and one that waits have all three buffers now and then.
+    # Latency: all but the first, whose size was not known yet, and the one that was read meanwhile. Throughput: two
+    # frames under way and one that waits have all three buffers now and then.
     assert camera.filled >= (83 if mode == "latency" else 40)
 
 
