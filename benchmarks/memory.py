@@ -18,6 +18,7 @@ from edgerd.cameras import open_camera
 from edgerd.inspection.inspector import Inspector
 from edgerd.line.feed import Feed, Update
 from edgerd.line.line import Line
+from edgerd.line.record import Outlets
 from edgerd.sinks.jsonl import JsonlSink
 
 _SETTLED = 1000
@@ -48,7 +49,7 @@ def main() -> None:
         events, verdicts = JsonlSink(Path(folder) / "events.jsonl"), JsonlSink(Path(folder) / "verdicts.jsonl")
         camera = open_camera(arguments.camera)
         feed = Feed(inspector, camera, max_frames=arguments.frames)
-        (summary,) = Line([feed], event_sinks=[events], verdict_sinks=[verdicts], on_update=look).run()
+        (summary,) = Line([feed], Outlets([events], [verdicts]), on_update=look).run()
         camera.close()
         key = inspector.engine.key
     summary.raise_for_error()

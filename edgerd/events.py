@@ -26,7 +26,7 @@ class Alert:
     Attributes:
         id: UUIDv7; the same for the raise and the clear of one alert, and for every delivery of it.
         state: "raised" or "cleared".
-        camera: URI of the source.
+        camera: Name of the camera.
         frame: Number of the frame that decided.
         source: Path of that frame where it came from a file, else the camera's URI.
         captured_at: Unix seconds, UTC: when that frame was captured.
@@ -35,6 +35,10 @@ class Alert:
         threshold: Threshold it was compared with.
         regions: Where, highest peak first.
         bundle: Id of the bundle that judged.
+        trigger: Id of the trigger that asked for the frame; None where nothing did.
+        product: Name of the product that the part was taken for; None where the camera has one only.
+        recipe: SHA-256 of the recipe that the line had; None where it had none.
+        reason: Why the alert was cleared, where no frame cleared it; empty otherwise.
     """
 
     id: str
@@ -48,6 +52,10 @@ class Alert:
     threshold: float
     regions: tuple[DefectRegion, ...] = ()
     bundle: str = ""
+    trigger: str | None = None
+    product: str | None = None
+    recipe: str | None = None
+    reason: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """An events line: `kind` "alert" and the attributes, regions as `region_record` has them."""
@@ -64,6 +72,10 @@ class Alert:
             "threshold": self.threshold,
             "regions": [region_record(region) for region in self.regions],
             "bundle": self.bundle,
+            "trigger": self.trigger,
+            "product": self.product,
+            "recipe": self.recipe,
+            "reason": self.reason,
         }
 
 
@@ -75,7 +87,7 @@ class CameraEvent:
         id: UUIDv7.
         state: "lost": it gave frames and does so no more. "error": it could not be opened. "back": it gives frames
             again.
-        camera: Its URI.
+        camera: Its name.
         reason: What happened, one sentence.
         decided_at: Unix seconds, UTC: when that was noticed.
         bundle: Id of the bundle that was inspecting.
@@ -111,7 +123,7 @@ class DeviceEvent:
     Attributes:
         id: UUIDv7.
         state: "lost": it no longer answers. "error": it refused what was asked of it. "back": it works again.
-        camera: URI of the source whose frames were being judged.
+        camera: Name of the camera whose frames were being judged.
         device: Name of the device; empty where it could not even be opened.
         reason: What happened, one sentence.
         decided_at: Unix seconds, UTC: when that was noticed.
@@ -153,7 +165,7 @@ class DiskEvent:
     Attributes:
         id: UUIDv7.
         state: "error" when writing began to fail, "back" when it succeeded again.
-        camera: URI of the source whose frames are being judged.
+        camera: Name of the camera whose frames are being judged.
         reason: What happened, one sentence; for "back" how much was dropped meanwhile.
         decided_at: Unix seconds, UTC: when that was noticed.
         bundle: Id of the bundle that is inspecting.
@@ -185,12 +197,14 @@ class FrameVerdict:
 
     Attributes:
         inspection: What was found.
-        camera: URI of the source.
-        frame: Its number; None where there was no frame, because the camera was lost.
+        camera: Name of the camera.
+        frame: Number of the frame; None where there was none: the camera was lost, or a trigger got no frame.
         source: Path of the frame where it came from a file, else the camera's URI.
         captured_at: Unix seconds, UTC; None where there was no frame.
         decided_at: Unix seconds, UTC.
         bundle: Id of the bundle.
+        trigger: Id of the trigger that asked for the frame; None where nothing did.
+        product: Name of the product that the part was taken for; None where the camera has one only.
     """
 
     inspection: Inspection
@@ -200,6 +214,8 @@ class FrameVerdict:
     captured_at: float | None
     decided_at: float
     bundle: str
+    trigger: str | None = None
+    product: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A verdicts line."""
@@ -217,6 +233,8 @@ class FrameVerdict:
             "regions": [region_record(region) for region in inspection.regions],
             "frame_ms": round(inspection.frame_ms, 3),
             "bundle": self.bundle,
+            "trigger": self.trigger,
+            "product": self.product,
         }
 
 

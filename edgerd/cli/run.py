@@ -42,6 +42,7 @@ from edgerd.inspection.inspector import Inspector
 from edgerd.line.decision import PartPolicy, Policy, StreamPolicy
 from edgerd.line.feed import Feed, Update
 from edgerd.line.line import Line
+from edgerd.line.record import Outlets
 from edgerd.line.statistics import RECENT_FRAMES
 from edgerd.line.summary import Ended, RunSummary
 from edgerd.redaction import without_secrets
@@ -170,14 +171,8 @@ def run(
             for view in views:
                 view.update(update, inspector)
 
-        summaries = Line(
-            feeds,
-            event_sinks=event_sinks,
-            verdict_sinks=verdict_sinks,
-            on_update=on_update,
-            stop=stop,
-            profile=profile,
-        ).run()
+        outlets = Outlets(event_sinks, verdict_sinks)
+        summaries = Line(feeds, outlets, on_update=on_update, stop=stop, profile=profile).run()
     losses = tuple(view.loss for view in views if view.loss)
     summaries[0] = replace(summaries[0], warnings=(*summaries[0].warnings, *losses))
     records = [record if camera.live else None for camera in cameras]

@@ -41,6 +41,19 @@ class Policy(Protocol):
 
     held_back: int
 
+    @property
+    def is_open(self) -> bool:
+        """Whether an alert was raised that is not cleared yet."""
+        ...
+
+    def resume(self, alert: str) -> None:
+        """Go on with an alert that was open when the process before this one ended.
+
+        Args:
+            alert: Its id.
+        """
+        ...
+
     def update(self, inspection: Inspection, now_s: float) -> AlertChange | None:
         """Take one inspection.
 
@@ -61,6 +74,10 @@ class PartPolicy:
     """
 
     held_back = 0
+    is_open = False
+
+    def resume(self, alert: str) -> None:
+        """Nothing: such an alert is over when it is raised."""
 
     def update(self, inspection: Inspection, now_s: float) -> AlertChange | None:
         """Raise an alert for every NG."""
@@ -104,6 +121,15 @@ class StreamPolicy:
         self._ng: deque[bool] = deque(maxlen=n)
         self._open: str | None = None  # id of the alert that is raised and not cleared
         self._cleared_s: float | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether an incident lasts."""
+        return self._open is not None
+
+    def resume(self, alert: str) -> None:
+        """Go on with the incident of an alert that was raised before."""
+        self._open = alert
 
     def update(self, inspection: Inspection, now_s: float) -> AlertChange | None:
         """Raise an alert when an incident begins, clear it when it ends."""

@@ -1,13 +1,16 @@
-"""One camera of a line: where its frames come from, what is asked of them, and what is said of them."""
+"""One camera of a line: where its frames come from, which are judged and by what, and what is said of them."""
 
 from __future__ import annotations
 
 import contextlib
+import time
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal
 
-from edgerd.cameras.protocol import Camera, early_end
+import numpy as np
+
+from edgerd.cameras.protocol import Camera, ReturningCamera, UnreadablePictureError, early_end
 from edgerd.errors import CameraError, DeviceError, EdgerdError, InputError, MissingDependencyError, StorageError
 from edgerd.events import Alert
 from edgerd.inspection.guards import FrozenGuard, SizeGuard
@@ -15,11 +18,17 @@ from edgerd.inspection.inspector import Inspector
 from edgerd.inspection.judge import Pending
 from edgerd.line.decision import PartPolicy, Policy, StreamPolicy
 from edgerd.line.mailbox import Bell, Mailbox, Sequential, Source
+from edgerd.line.pick import EveryFrame, Picked, Picker
+from edgerd.line.products import Products
 from edgerd.line.record import CameraLog, Outlets
 from edgerd.line.statistics import RunStatistics
 from edgerd.line.summary import Ended, RunSummary
+from edgerd.triggers import Trigger
 from edgerd.types import Frame, Inspection
 
+_ONE = "part"
+"""What the product of a camera is called that has one; it is said nowhere."""
+_NO_FRAME = Frame(np.empty((0, 0, 3), np.uint8), number=-1)
 _UNABLE = (DeviceError, MissingDependencyError)
 """A device that failed, or whose kernels cannot be made."""
 
@@ -30,8 +39,8 @@ class Update:
 
     Attributes:
         camera: Name of the camera.
-        frame: The frame; where a picture could not be read its data is empty, uint8 (0, 0, 3). It may lie in memory
-            that the camera writes to again: copy what is to be kept.
+        frame: The frame; where there was none, or a picture could not be read, its data is empty, uint8 (0, 0, 3). It
+            may lie in memory that the camera writes to again: copy what is to be kept.
         inspection: What was found in it.
         alert: The alert that it raised or cleared.
         statistics: The counts of this camera so far; they change with its next frame.
@@ -46,49 +55,96 @@ class Update:
     live: bool = False
 
 
+@dataclass(eq=False)
+class Job:
+    """A frame on its way to its verdict.
+
+    Attributes:
+        feed: Where it comes from.
+        frame: What is judged; None where a trigger got no frame.
+        trigger: What asked for it; None where nothing did.
+        product: What it shows; None where it is the only product.
+        inspector: What judges it.
+        pending: Its verdict, once it was submitted.
+    """
+
+    feed: Feed
+    frame: Frame | None
+    trigger: Trigger | None
+    product: str | None
+    inspector: Inspector
+    pending: Pending | None = None
+
+
 class Feed:
     """A camera, what judges its frames, and what makes alerts of the verdicts.
 
     Args:
         inspector: Judges; stays open. Of feeds whose inspectors share an engine, each has its own (`Inspector.beside`).
+            `Products` where the camera sees several.
         camera: Gives the frames; closed at the end.
         policy: Turns verdicts into alerts; None for `StreamPolicy` on live cameras, else `PartPolicy`.
         name: The camera's in events, verdicts and summary; None for its URI.
         frames: "newest" drops what came while a frame was being judged; None for that on live cameras, else "every".
-        max_frames: End after so many.
+        max_frames: End after so many were judged.
+        picker: Says which frames are judged; None for all.
+        deadline_ms: A verdict that comes later than this after the capture is NO_DECISION; None for no limit.
 
     Attributes:
         name: As given.
-        inspector: As given.
+        products: What the camera can be told to inspect.
+        picker: As given.
+        policy: As given.
+        deadline_ms: As given; may be changed by the thread that judges.
         ended: Why no more frames are taken; None while they are.
     """
 
     def __init__(
         self,
-        inspector: Inspector,
+        inspector: Inspector | Products,
         camera: Camera,
         policy: Policy | None = None,
         *,
         name: str | None = None,
         frames: Literal["newest", "every"] | None = None,
         max_frames: int | None = None,
+        picker: Picker | None = None,
+        deadline_ms: float | None = None,
     ) -> None:
         self.name = name or camera.uri
-        self.inspector = inspector
+        self.products = inspector if isinstance(inspector, Products) else Products({_ONE: inspector}, _ONE)
+        self.policy = policy or default_policy(camera)
+        self.picker = picker or EveryFrame()
+        self.deadline_ms = deadline_ms
         self.ended: Ended | None = None
         self._camera = camera
-        self._policy = policy or default_policy(camera)
         self._frames = frames or ("newest" if camera.live else "every")
         self._n_left = max_frames
         self._error: EdgerdError | None = None
-        self._buffers = inspector.buffers
+        self._buffers = self.products.buffers
         self._guards: list[SizeGuard | FrozenGuard] = []
         if camera.fixed_size:
             self._guards.append(SizeGuard())
         if camera.live:
             self._guards.append(FrozenGuard())
+        self._lost_s: float | None = None
         self._source: Source
         self._log: CameraLog
+
+    @property
+    def inspector(self) -> Inspector:
+        """What judges the product of now."""
+        return self.products[self.products.current]
+
+    @property
+    def statistics(self) -> RunStatistics:
+        """The counts so far; they change with the next frame."""
+        return self._log.statistics
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the camera gives no frames at the moment, but may come back."""
+        return self._lost_s is not None
 
     def begin(self, bell: Bell, outlets: Outlets) -> None:
         """Make ready for a run, which `with` begins and ends.
@@ -97,7 +153,7 @@ class Feed:
             bell: To be rung when a frame has come.
             outlets: Where what is said of the frames goes.
         """
-        self._log = CameraLog(self.name, self._camera.live, self.inspector, self._policy, outlets)
+        self._log = CameraLog(self.name, self._camera.live, self.policy, outlets)
         if self._camera.live or self._frames == "newest":
             self._source = Mailbox(self._camera, bell, keep=self._frames, buffers=self._buffers)
         else:
@@ -111,75 +167,109 @@ class Feed:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._source.__exit__(kind, error, traceback)
-        self._log.statistics.dropped = self._source.dropped  # with those that came during the last frame
+        self.statistics.dropped = self._source.dropped  # with those that came during the last frame
 
     # frames in
 
     def waits_since(self) -> float | None:
-        """Since when a frame, or the end, waits to be taken; None where nothing does, and where the feed has ended."""
-        return None if self.ended else self._source.waits_since()
+        """Since when something waits to be taken; None where nothing does, and where the feed has ended."""
+        if self.ended:
+            return None
+        due_s = self.picker.due_s()
+        if due_s is not None and due_s <= time.monotonic():
+            return due_s
+        return self._source.waits_since()
 
-    def take(self) -> Frame | None:
-        """The frame that waits; None at the end of the source, which ends the feed.
+    def take(self) -> Job | None:
+        """What is to be judged next; None where what waited is not, and at the end of the source, which ends the feed.
 
         Raises:
             CameraError: The camera was lost, or is silent.
-            UnreadablePictureError: One picture cannot be read; take again.
         """
-        try:
-            frame = self._source.take()
-        finally:
-            self._n_left = None if self._n_left is None else self._n_left - 1
+        picked = self.picker.overdue() or self._picked()
+        if picked is None:
+            return None
+        if self._n_left is not None:
+            self._n_left -= 1
             if self._n_left == 0:
                 self.ended = Ended.MAX_FRAMES
-        if frame is None:
-            self.ended = Ended.END_OF_SOURCE
-        return frame
+        return self._job(picked)
 
     def has_room(self, frame: Frame) -> bool:
         """Whether a frame can be judged now, or must wait until those before it are finished."""
         return self._buffers is None or self._buffers.has_room(frame.data)
 
-    def submit(self, frame: Frame) -> Pending:
+    def submit(self, job: Job) -> None:
         """Begin to judge a frame. An error is raised when its turn comes: the frames before it count."""
-        for reason in [guard.reason(frame) for guard in self._guards]:
-            if reason:
-                return self.undecided(reason)
+        assert job.frame is not None  # noqa: S101
+        reasons = [guard.reason(job.frame) for guard in self._guards]
+        reason = next(filter(None, reasons), "") or self._lateness(job.frame)
+        if reason:
+            job.pending = Pending.done(job.inspector.no_decision(reason))
+            return
         try:
-            return self.inspector.submit(frame)
+            job.pending = job.inspector.submit(job.frame)
         except Exception as error:  # noqa: BLE001  raised by `Pending.result`
             if isinstance(error, InputError) and not self._camera.fixed_size:  # the next one may fit
-                return self.undecided(error.what)
-            return Pending.failed(error)
+                job.pending = Pending.done(job.inspector.no_decision(error.what))
+            else:
+                job.pending = Pending.failed(error)
 
-    def undecided(self, reason: str) -> Pending:
-        """A frame that is not sent to the engine."""
-        return Pending.done(self.inspector.no_decision(reason))
-
-    def give_back(self, frame: Frame) -> None:
+    def give_back(self, frame: Frame | None) -> None:
         """Free the buffer in which a frame lies."""
-        if self._buffers:
+        if self._buffers and frame is not None:
             self._buffers.give_back(frame.data)
 
     # verdicts out
 
-    def conclude(self, frame: Frame, inspection: Inspection) -> Update:
+    def conclude(self, job: Job, inspection: Inspection) -> Update:
         """Say what was found in a frame.
 
         Raises:
             StorageError: The disk of an event sink is full.
         """
-        self._log.statistics.dropped = self._source.dropped
-        alert = self._log.add(frame, inspection)
-        return Update(self.name, frame, inspection, alert, self._log.statistics, self._camera.live)
+        if inspection.score is not None and job.frame is not None:
+            late = self._lateness(job.frame)
+            inspection = job.inspector.no_decision(late) if late else inspection
+        self.statistics.dropped = self._source.dropped
+        alert = self._log.add(job.frame, inspection, job.inspector, job.trigger, job.product)
+        return Update(self.name, job.frame or _NO_FRAME, inspection, alert, self.statistics, self._camera.live)
 
-    def leave_undecided(self, frame: Frame, reason: str) -> None:
+    def leave_undecided(self, job: Job, reason: str) -> None:
         """Give a frame that was under way when the feed broke off its line: it is neither good nor bad.
 
         A full disk must not hide what came before it: an event that cannot be written is left out.
         """
         with contextlib.suppress(StorageError):
-            self._log.add(frame, self.inspector.no_decision(reason))
+            inspection = job.inspector.no_decision(reason)
+            self._log.add(job.frame, inspection, job.inspector, job.trigger, job.product)
+
+    def lose(self, error: CameraError) -> bool:
+        """Say that the camera is lost, where it may come back; whether it may.
+
+        Raises:
+            StorageError: The disk of an event sink is full.
+        """
+        if not isinstance(self._camera, ReturningCamera):
+            return False
+        if self._lost_s is None:
+            self._lost_s = time.monotonic()
+            self._log.camera_lost(error, self.inspector)
+        else:
+            self._log.camera_event("error", error.what, self.inspector)
+        return True
+
+    def resume(self, alert: Alert) -> None:
+        """Go on with an alert that was open when the process before this one ended; after `begin`."""
+        self._log.resume(alert)
+
+    def close_alert(self, reason: str) -> None:
+        """Clear the alert that is open at the end of a run which nobody continues.
+
+        Raises:
+            StorageError: The disk of an event sink is full.
+        """
+        self._log.close_alert(reason)
 
     def fail(self, error: EdgerdError, undecided: Frame | None) -> None:
         """End for an error, and say in an event what happened to camera or device.
@@ -193,13 +283,13 @@ class Feed:
             # Not the user's input: a camera was switched to another size. It may be switched back, so try again.
             error = CameraError(error.what, expected=error.expected, hint=error.hint)
             with contextlib.suppress(StorageError):
-                self._log.camera_event("error", error.what)
+                self._log.camera_event("error", error.what, self.inspector)
         elif isinstance(error, CameraError):
             with contextlib.suppress(StorageError):
-                self._log.camera_lost(error)
+                self._log.camera_lost(error, self.inspector)
         elif isinstance(error, _UNABLE):
             with contextlib.suppress(StorageError):
-                self._log.device_failed(error, undecided)
+                self._log.device_failed(error, undecided, self.inspector)
         self._error = error
 
     def summary(self, *, profiled: bool, warnings: tuple[str, ...]) -> RunSummary:
@@ -209,21 +299,72 @@ class Feed:
             profiled: Report the engine's time.
             warnings: What is worth knowing beside, a sentence each.
         """
-        statistics = self._log.statistics
-        early = early_end(self._camera, statistics.frames + statistics.dropped)
+        statistics = self.statistics
+        early = early_end(self._camera, statistics.frames + statistics.dropped + statistics.skipped)
+        notes = dict.fromkeys(note for inspector in self.products.inspectors for note in inspector.notes)
         return RunSummary.of(
             statistics,
             self.inspector,
             camera=self.name,
             profiled=profiled,
             ended=self.ended or Ended.ERROR,
-            warnings=(
-                *self.inspector.notes,
-                *warnings,
-                *([early] if early and self.ended is Ended.END_OF_SOURCE else []),
-            ),
+            warnings=(*notes, *warnings, *([early] if early and self.ended is Ended.END_OF_SOURCE else [])),
             error=self._error,
         )
+
+    def _picked(self) -> Picked | None:
+        """Take what the camera has, and see whether it is to be judged."""
+        damage = ""
+        try:
+            frame = self._source.take()
+        except UnreadablePictureError as unreadable:
+            frame, damage = unreadable.frame, unreadable.what
+        if frame is None:
+            picked = self.picker.finish()
+            if picked is None:
+                self.ended = Ended.END_OF_SOURCE
+            elif picked.frame is not None:
+                self.statistics.skipped -= 1  # it came earlier
+            return picked
+        self._tell_that_it_is_back()
+        picked = self.picker.pick(frame, damage)
+        if picked is None or picked.frame is not frame:
+            self.statistics.skipped += picked is None  # else it takes the place of one that came earlier
+            self.give_back(frame)
+        return picked
+
+    def _tell_that_it_is_back(self) -> None:
+        if self._lost_s is None:
+            return
+        away_s = time.monotonic() - self._lost_s
+        self._lost_s = None
+        self._log.camera_event("back", f"It gives frames again after {away_s:.1f} s.", self.inspector)
+
+    def _job(self, picked: Picked) -> Job:
+        """Choose what judges a frame."""
+        trigger, reason = picked.trigger, picked.reason
+        captured_s = picked.frame.captured_monotonic_s if picked.frame else time.monotonic()
+        product = self.products.at(captured_s)
+        if trigger is not None and trigger.product is not None:
+            asked_for = self.products.name_of(trigger.product)
+            if asked_for is None:
+                reason = reason or f"no product has the number {trigger.product}"
+            product = asked_for or product
+        inspector = self.products[product]
+        name = product if len(self.products.names) > 1 else None
+        job = Job(self, picked.frame, trigger, name, inspector)
+        if reason:
+            job.pending = Pending.done(inspector.no_decision(reason))
+        return job
+
+    def _lateness(self, frame: Frame) -> str:
+        """Why a verdict about a frame would come too late; empty where it would not."""
+        if self.deadline_ms is None:
+            return ""
+        age_ms = 1000 * (time.monotonic() - frame.captured_monotonic_s)
+        if age_ms <= self.deadline_ms:
+            return ""
+        return f"deadline missed: {age_ms:.0f} ms after the capture, allowed are {self.deadline_ms:g}"
 
 
 def default_policy(camera: Camera) -> Policy:

@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 
-from edgerd.cameras.protocol import UnreadablePictureError
-from edgerd.errors import CameraError, EdgerdError, InputError
-from edgerd.inspection.judge import Pending
-from edgerd.line.feed import Feed, Update
+from edgerd.errors import CameraError, EdgerdError, InputError, StorageError
+from edgerd.line.feed import Feed, Job, Update
 from edgerd.line.mailbox import Bell
 from edgerd.line.record import Outlets
 from edgerd.line.summary import Ended, RunSummary
-from edgerd.sinks.protocol import Sink
-from edgerd.types import Frame
 
 STOP_POLL_S = 0.1
 """While nothing comes: so often it is looked whether to stop, and a GPU is kept warm."""
-
-
-@dataclass(eq=False)
-class _UnderWay:
-    """A frame that was taken and has no verdict yet; `pending` is None until it was submitted."""
-
-    feed: Feed
-    frame: Frame
-    pending: Pending | None = None
 
 
 class Line:
@@ -41,13 +28,14 @@ class Line:
 
     Args:
         feeds: The cameras, each with its inspector.
-        event_sinks: Get the alerts, and what happened to cameras, device and disk; stay open. Where one does not take
-            an event the run ends.
-        verdict_sinks: Get a line per frame; stay open. Lines that one does not take are dropped and counted.
+        outlets: Where events and verdicts go; closed at the end. Nowhere where None.
         on_update: Called after every frame, in this thread.
         stop: Set, from any thread or a signal handler, to end the run after the frames under way, their alerts
             delivered; KeyboardInterrupt ends it where it is.
         profile: Report `engine_ms`.
+
+    Attributes:
+        turned_s: When the loop last went round, on `time.monotonic`'s clock: a line that is stuck does not.
 
     Raises:
         InputError: Two feeds have one name.
@@ -56,22 +44,37 @@ class Line:
     def __init__(
         self,
         feeds: Sequence[Feed],
+        outlets: Outlets | None = None,
         *,
-        event_sinks: Iterable[Sink] = (),
-        verdict_sinks: Iterable[Sink] = (),
         on_update: Callable[[Update], None] | None = None,
         stop: threading.Event | None = None,
         profile: bool = False,
     ) -> None:
         _check_names(feeds)
         self._feeds = tuple(feeds)
-        self._event_sinks = tuple(event_sinks)
-        self._verdict_sinks = tuple(verdict_sinks)
+        self._outlets = outlets or Outlets()
         self._on_update = on_update
         self._stop = stop or threading.Event()
         self._profile = profile
         self._bell = Bell()
-        self._under_way: deque[_UnderWay] = deque()
+        self._under_way: deque[Job] = deque()
+        self._errands: deque[Callable[[], None]] = deque()
+        self.turned_s = time.monotonic()
+        for feed in self._feeds:
+            feed.begin(self._bell, self._outlets)
+
+    def ring(self) -> None:
+        """Wake the thread that judges, because something has come that is no frame. For any thread."""
+        self._bell.ring()
+
+    def post(self, errand: Callable[[], None]) -> None:
+        """Have something done between two frames, by the thread that judges: a threshold changed, say.
+
+        Args:
+            errand: Called once, soon, or not at all where the run has ended; returns at once and does not raise.
+        """
+        self._errands.append(errand)
+        self._bell.ring()
 
     def run(self) -> list[RunSummary]:
         """Inspect until all cameras have ended or are lost, or the run is stopped; once.
@@ -81,9 +84,6 @@ class Line:
             the camera's frame) and Ctrl-C end the run, not the summary: it names them, and `RunSummary.raise_for_error`
             raises the error. What was sent to the sinks stays; frames that were under way get a line as NO_DECISION.
         """
-        outlets = Outlets(self._event_sinks, self._verdict_sinks)
-        for feed in self._feeds:
-            feed.begin(self._bell, outlets)
         try:
             with ExitStack() as stack:
                 for feed in self._feeds:
@@ -99,8 +99,8 @@ class Line:
             self._leave_undecided(f"internal error: {type(bug).__name__}")
             raise
         finally:
-            self._close(outlets)
-        return [feed.summary(profiled=self._profile, warnings=outlets.losses) for feed in self._feeds]
+            self._close()
+        return [feed.summary(profiled=self._profile, warnings=self._outlets.losses) for feed in self._feeds]
 
     def _follow(self) -> None:
         """Frame after frame, until no feed gives any; as many under way at once as the inspector may have.
@@ -108,6 +108,9 @@ class Line:
         A frame is begun before those under way are finished only if it is there: no verdict waits for a camera.
         """
         while self._under_way or any(feed.ended is None for feed in self._feeds):
+            self.turned_s = time.monotonic()
+            while self._errands:
+                self._errands.popleft()()
             if self._stop.is_set():
                 self._end_all(Ended.STOPPED)
             feed = self._next()
@@ -135,26 +138,25 @@ class Line:
                 inspector.keep_warm()
 
     def _take_from(self, feed: Feed) -> None:
-        """Take a frame and submit it."""
+        """Take what waits, and submit it where it is to be judged."""
         try:
-            frame = feed.take()
-        except UnreadablePictureError as unreadable:
-            self._under_way.append(_UnderWay(feed, unreadable.frame, feed.undecided(unreadable.what)))
-            return
+            job = feed.take()
         except Exception as error:  # of the camera: the frames before it count
             self._finish_all()
             if not isinstance(error, EdgerdError):
                 raise
-            feed.fail(error, None)
+            if not (isinstance(error, CameraError) and feed.lose(error)):
+                feed.fail(error, None)
             return
-        if frame is None:
+        if job is None:
             return
-        entry = _UnderWay(feed, frame)
-        self._under_way.append(entry)
-        while len(self._under_way) > 1 and not feed.has_room(frame):
+        self._under_way.append(job)
+        if job.frame is None or job.pending is not None:
+            return
+        while len(self._under_way) > 1 and not feed.has_room(job.frame):
             self._finish_oldest()
-        if entry in self._under_way:  # else a frame before it has ended the feed
-            entry.pending = feed.submit(frame)
+        if job in self._under_way:  # else a frame before it has ended the feed
+            feed.submit(job)
 
     def _finish_all(self) -> None:
         while self._under_way:
@@ -171,7 +173,7 @@ class Line:
             return
         self._under_way.popleft()
         try:
-            update = oldest.feed.conclude(oldest.frame, inspection)
+            update = oldest.feed.conclude(oldest, inspection)
             if self._on_update:
                 self._on_update(update)
         finally:
@@ -179,18 +181,18 @@ class Line:
 
     def _fail(self, feed: Feed, error: EdgerdError) -> None:
         """End a feed; its frames under way get a line without a decision."""
-        its = [entry for entry in self._under_way if entry.feed is feed]
+        its = [job for job in self._under_way if job.feed is feed]
         feed.fail(error, its[0].frame if its else None)
-        for entry in its:
-            if entry.pending is not None:
-                entry.pending.settle()  # until then the GPU may read the buffer
-            self._under_way.remove(entry)
-            feed.leave_undecided(entry.frame, error.what)
-            feed.give_back(entry.frame)
+        for job in its:
+            if job.pending is not None:
+                job.pending.settle()  # until then the GPU may read the buffer
+            self._under_way.remove(job)
+            feed.leave_undecided(job, error.what)
+            feed.give_back(job.frame)
 
     def _fail_all(self, error: EdgerdError) -> None:
         for feed in self._unfinished():
-            its = next((entry.frame for entry in self._under_way if entry.feed is feed), None)
+            its = next((job.frame for job in self._under_way if job.feed is feed), None)
             feed.fail(error, its)
         self._leave_undecided(error.what)
 
@@ -200,21 +202,24 @@ class Line:
 
     def _unfinished(self) -> list[Feed]:
         """Feeds that would have given more frames, or have some under way."""
-        busy = {id(entry.feed) for entry in self._under_way}
+        busy = {id(job.feed) for job in self._under_way}
         return [feed for feed in self._feeds if feed.ended is None or id(feed) in busy]
 
     def _leave_undecided(self, reason: str) -> None:
-        for entry in self._under_way:
-            entry.feed.leave_undecided(entry.frame, reason)
+        for job in self._under_way:
+            job.feed.leave_undecided(job, reason)
 
-    def _close(self, outlets: Outlets) -> None:
-        """Give back the buffers of frames that were left under way, and let those who watch take what waits."""
-        for entry in self._under_way:
-            entry.feed.give_back(entry.frame)
+    def _close(self) -> None:
+        """Give back the buffers of frames that were left under way, and say the last things."""
+        for job in self._under_way:
+            job.feed.give_back(job.frame)
         first = self._feeds[0]
         try:
-            outlets.close(first.name, first.inspector.bundle.manifest.id)
-        except EdgerdError as error:  # an event about such a loss cannot be written
+            if not self._outlets.outlasts_the_run:
+                for feed in self._feeds:
+                    feed.close_alert(f"the run has ended: {(feed.ended or Ended.ERROR).value}")
+            self._outlets.close(first.name, first.inspector.bundle.manifest.id)
+        except StorageError as error:  # an event that comes so late cannot be written
             first.fail(error, None)
 
 

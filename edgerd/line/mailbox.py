@@ -9,6 +9,7 @@ frames of others are copied, by the thread that reads the camera.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from dataclasses import replace
@@ -17,7 +18,15 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from edgerd.cameras.protocol import LIVE_TIMEOUT_S, Camera, FillingCamera, UnreadablePictureError, silent_camera
+from edgerd.cameras.protocol import (
+    LIVE_TIMEOUT_S,
+    Camera,
+    FillingCamera,
+    ReturningCamera,
+    UnreadablePictureError,
+    silent_camera,
+)
+from edgerd.errors import CameraError
 from edgerd.inspection.slots import Buffers
 from edgerd.types import Frame
 
@@ -87,7 +96,8 @@ class Mailbox:
         camera: Closed on leaving.
         bell: Rung whenever there is something to take.
         keep: "newest": a frame that was not taken is replaced by the next. "every": the camera waits until it is taken.
-        silence_s: How long there may be no frame, whatever the driver thinks of it.
+        silence_s: How long there may be no frame, whatever the driver thinks of it. A camera that comes back says
+            itself when it is lost.
         buffers: Where frames are to lie; None for arrays of the camera's own.
 
     Attributes:
@@ -107,12 +117,15 @@ class Mailbox:
         self._camera = camera
         self._bell = bell
         self._keep = keep
-        self._silence_s = silence_s
+        self._comes_back = isinstance(camera, ReturningCamera)
+        self._silence_s = math.inf if self._comes_back else silence_s
         self._reader = _Reader(camera, buffers)
         self._changed = threading.Condition()
         self._slot: Frame | UnreadablePictureError | None = None
         self._waits_since_s: float | None = None
         self._heard_s = time.monotonic()
+        self._before_loss: Frame | UnreadablePictureError | None = None
+        self._loss: CameraError | None = None
         self._ended = False
         self._error: Exception | None = None
         self._leaving = threading.Event()
@@ -132,7 +145,10 @@ class Mailbox:
             self._changed.notify_all()
         self._camera.close()
         self._thread.join(JOIN_S)
-        self._drop()
+        with self._changed:
+            self._drop()
+            self._slot, self._before_loss = self._before_loss, None
+            self._drop()
 
     def waits_since(self) -> float | None:
         """See `Source.waits_since`; the end of the source and its silence wait too.
@@ -146,18 +162,30 @@ class Mailbox:
             return silent_since_s if time.monotonic() >= silent_since_s else None
 
     def take(self) -> Frame | None:
-        """See `Source.take`."""
+        """See `Source.take`. A camera that comes back raises CameraError when it is lost, and goes on."""
         with self._changed:
-            taken, self._slot = self._slot, None
+            taken = self._next()
             if taken is None and not self._ended:
                 raise silent_camera(self._camera.uri, self._silence_s)
             self._heard_s = time.monotonic()
-            self._waits_since_s = self._heard_s if self._ended else None
+            has_more = self._ended or self._loss is not None or self._slot is not None
+            self._waits_since_s = self._heard_s if has_more else None
             self._changed.notify_all()
-        if isinstance(taken, UnreadablePictureError):
+        if isinstance(taken, Exception):
             raise taken
         if taken is None and self._error is not None:
             raise self._error
+        return taken
+
+    def _next(self) -> Frame | UnreadablePictureError | CameraError | None:
+        """The oldest of what waits: a frame, the loss of the camera after it, and a frame since it is back."""
+        taken: Frame | UnreadablePictureError | CameraError | None
+        if self._before_loss is not None:
+            taken, self._before_loss = self._before_loss, None
+        elif self._loss is not None:
+            taken, self._loss = self._loss, None
+        else:
+            taken, self._slot = self._slot, None
         return taken
 
     def _capture(self) -> None:
@@ -167,6 +195,11 @@ class Mailbox:
                     item: Frame | UnreadablePictureError | None = self._reader.read()
                 except UnreadablePictureError as unreadable:
                     item = unreadable
+                except CameraError as loss:
+                    if not self._comes_back:
+                        raise
+                    self._put_loss(loss)
+                    continue
                 if item is None:
                     break
                 self._put(item)
@@ -195,6 +228,15 @@ class Mailbox:
             self._note_arrival()
             if self._leaving.is_set():  # nobody will take it, nor empty the slot again
                 self._drop()
+        self._bell.ring()
+
+    def _put_loss(self, loss: CameraError) -> None:
+        """Keep the loss of a camera, and the frame before it. A loss that nobody has heard of yet stays the one."""
+        with self._changed:
+            if self._loss is None:
+                self._before_loss, self._slot = self._slot, None
+                self._loss = loss
+            self._note_arrival()
         self._bell.ring()
 
     def _note_arrival(self) -> None:

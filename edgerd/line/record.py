@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal, Protocol
 
 from edgerd.errors import CameraError, DeviceLostError, EdgerdError
 from edgerd.events import Alert, CameraEvent, DeviceEvent, DiskEvent, Event, FrameVerdict, SourceState, uuid7
@@ -12,9 +14,36 @@ from edgerd.line.decision import AlertState, Policy
 from edgerd.line.observer import Observer
 from edgerd.line.statistics import RunStatistics
 from edgerd.sinks.protocol import Sink
+from edgerd.triggers import Trigger
 from edgerd.types import Frame, Inspection
 
 _LINES_THAT_WAIT = 1000
+
+
+class EventLog(Protocol):
+    """What makes events durable before anybody is told of them; the outbox is one."""
+
+    def append(self, events: Sequence[Event], open_alerts: Mapping[str, Mapping[str, Any] | None]) -> None:
+        """Take events, and what is open after them.
+
+        Args:
+            events: In the order in which they happened.
+            open_alerts: By camera, its alert that was raised and not cleared, as JSON has it; None where it is over.
+        """
+        ...
+
+
+class ResultLink(Protocol):
+    """Somebody who asked for a verdict and waits for it, such as a PLC."""
+
+    def publish(self, verdict: FrameVerdict, trigger: Trigger | None) -> None:
+        """Hand over what was found in one frame; returns at once and never raises.
+
+        Args:
+            verdict: What was found.
+            trigger: What asked for it; None where nothing did.
+        """
+        ...
 
 
 class Outlets:
@@ -26,10 +55,25 @@ class Outlets:
     Args:
         event_sinks: Get the alerts, and what happened to cameras, device and disk; stay open.
         verdict_sinks: Get a line per frame, each from a thread of its own; stay open.
+        event_log: Gets the events too, with the alerts that are open; None where nothing outlasts the run, so that what
+            is open at its end is cleared.
+        links: Get each verdict at once.
+        recipe: SHA-256 of the recipe, for alerts; None where there is none.
     """
 
-    def __init__(self, event_sinks: Iterable[Sink] = (), verdict_sinks: Iterable[Sink] = ()) -> None:
+    def __init__(
+        self,
+        event_sinks: Iterable[Sink] = (),
+        verdict_sinks: Iterable[Sink] = (),
+        event_log: EventLog | None = None,
+        links: Iterable[ResultLink] = (),
+        recipe: str | None = None,
+    ) -> None:
+        self.recipe = recipe
+        self.outlasts_the_run = event_log is not None
         self._event_sinks = tuple(event_sinks)
+        self._event_log = event_log
+        self._links = tuple(links)
         self._logs = [
             Observer(f"verdict log {sink.name}", sink.send, noun="line", capacity=_LINES_THAT_WAIT)
             for sink in verdict_sinks
@@ -40,25 +84,35 @@ class Outlets:
         """What the verdict logs did not take, a sentence each."""
         return tuple(log.loss for log in self._logs if log.loss)
 
-    def send(self, event: Event) -> None:
+    def send(self, event: Event, open_alert: Alert | None | Literal["same"] = "same") -> None:
         """Send an event; returns when it is safe with every sink.
+
+        Args:
+            event: What happened.
+            open_alert: The camera's alert that is open after it, None where none is; "same" where that has not changed.
 
         Raises:
             StorageError: The disk of a sink is full.
         """
+        if self._event_log is not None:
+            state = {} if open_alert == "same" else {event.camera: open_alert and open_alert.to_json()}
+            self._event_log.append([event], state)
         for sink in self._event_sinks:
             sink.send(event)
 
-    def log(self, line: FrameVerdict, *, may_wait: bool) -> None:
-        """Hand a line to the verdict logs, and say in an event where one has begun to fail, or ceased to.
+    def log(self, line: FrameVerdict, trigger: Trigger | None, *, may_wait: bool) -> None:
+        """Hand a verdict to those who wait for it and to the logs; an event says where one begins or ceases to fail.
 
         Args:
             line: What was found in a frame.
+            trigger: What asked for it; None where nothing did.
             may_wait: Wait for a log that is slow, because the frames wait too; else it loses the line.
 
         Raises:
             StorageError: The disk of an event sink is full.
         """
+        for link in self._links:
+            link.publish(line, trigger)
         for log in self._logs:
             log.put(line, may_wait=may_wait)
         self._tell_changes(line.camera, line.bundle)
@@ -89,7 +143,6 @@ class CameraLog:
     Args:
         name: The camera's.
         live: Whether its frames come whether they are wanted or not.
-        inspector: What judges them.
         policy: Turns verdicts into alerts.
         outlets: Where all goes.
 
@@ -97,21 +150,36 @@ class CameraLog:
         statistics: The counts so far.
     """
 
-    def __init__(self, name: str, live: bool, inspector: Inspector, policy: Policy, outlets: Outlets) -> None:
+    def __init__(self, name: str, live: bool, policy: Policy, outlets: Outlets) -> None:
         self.statistics = RunStatistics()
         self._name = name
         self._live = live
-        self._inspector = inspector
         self._policy = policy
         self._outlets = outlets
+        self._open: Alert | None = None
         self._last_captured_at: float | None = None
 
-    def add(self, frame: Frame, inspection: Inspection) -> Alert | None:
+    def resume(self, alert: Alert) -> None:
+        """Go on with an alert that was open when the process before this one ended."""
+        self._open = alert
+        self._policy.resume(alert.id)
+
+    def add(
+        self,
+        frame: Frame | None,
+        inspection: Inspection,
+        inspector: Inspector,
+        trigger: Trigger | None = None,
+        product: str | None = None,
+    ) -> Alert | None:
         """Take the next frame: its alert is sent first, then its line.
 
         Args:
-            frame: From the camera.
+            frame: From the camera; None where a trigger got none.
             inspection: What was found in it.
+            inspector: What judged it.
+            trigger: What asked for it; None where nothing did.
+            product: What it shows; None where the camera sees one product only.
 
         Returns:
             The alert that it raised or cleared.
@@ -119,29 +187,63 @@ class CameraLog:
         Raises:
             StorageError: The disk of an event sink is full.
         """
-        decided_at = time.time()
+        line = FrameVerdict(
+            inspection,
+            camera=self._name,
+            frame=frame.number if frame else None,
+            source=frame.source if frame else self._name,
+            captured_at=frame.captured_at if frame else None,
+            decided_at=time.time(),
+            bundle=inspector.bundle.manifest.id,
+            trigger=trigger.id if trigger else None,
+            product=product,
+        )
+        if frame is None:
+            self.statistics.count(inspection, 0.0)
+            self._log(line, trigger)
+            return None
         self._last_captured_at = frame.captured_at
         self.statistics.count(inspection, (time.monotonic() - frame.captured_monotonic_s) * 1000)
-        alert = self._alert(frame, inspection, decided_at)
+        alert = self._alert(line, frame)
         try:
             if alert:
-                self._outlets.send(alert)
+                self._send_alert(alert)
         finally:  # a frame whose alert could not be written still has its line
-            self._log(inspection, frame, decided_at)
+            self._log(line, trigger)
         return alert
 
-    def camera_lost(self, error: CameraError) -> None:
+    def close_alert(self, reason: str) -> None:
+        """Clear the alert that is open, though no frame cleared it.
+
+        Raises:
+            StorageError: The disk of an event sink is full.
+        """
+        if self._open is not None:
+            self._send_alert(
+                replace(self._open, state=AlertState.CLEARED.value, decided_at=time.time(), reason=reason)
+            )
+
+    def camera_lost(self, error: CameraError, inspector: Inspector) -> None:
         """Say that the camera is gone, in an event and in a line: neither a good part nor a defective one.
 
         Raises:
             StorageError: The disk of an event sink is full.
         """
         try:
-            self.camera_event("lost", error.what)
+            self.camera_event("lost", error.what, inspector)
         finally:
-            self._log(self._inspector.no_decision(f"camera lost: {error.what}"), None, time.time())
+            line = FrameVerdict(
+                inspector.no_decision(f"camera lost: {error.what}"),
+                camera=self._name,
+                frame=None,
+                source=self._name,
+                captured_at=None,
+                decided_at=time.time(),
+                bundle=inspector.bundle.manifest.id,
+            )
+            self._log(line, None)
 
-    def camera_event(self, state: SourceState, reason: str) -> None:
+    def camera_event(self, state: SourceState, reason: str, inspector: Inspector) -> None:
         """Say what happened to the camera.
 
         Raises:
@@ -154,17 +256,18 @@ class CameraLog:
                 camera=self._name,
                 reason=reason,
                 decided_at=time.time(),
-                bundle=self._bundle,
+                bundle=inspector.bundle.manifest.id,
                 captured_at=self._last_captured_at,
             )
         )
 
-    def device_failed(self, error: EdgerdError, undecided: Frame | None) -> None:
+    def device_failed(self, error: EdgerdError, undecided: Frame | None, inspector: Inspector) -> None:
         """Say that the device no longer judges.
 
         Args:
             error: What it did.
             undecided: The first frame that gets no decision because of it, where there is one.
+            inspector: What judged.
 
         Raises:
             StorageError: The disk of an event sink is full.
@@ -174,20 +277,17 @@ class CameraLog:
                 id=uuid7(),
                 state="lost" if isinstance(error, DeviceLostError) else "error",
                 camera=self._name,
-                device=self._inspector.engine.key.device,
+                device=inspector.engine.key.device,
                 reason=error.what,
                 decided_at=time.time(),
-                bundle=self._bundle,
+                bundle=inspector.bundle.manifest.id,
                 frame=undecided.number if undecided else None,
                 captured_at=undecided.captured_at if undecided else None,
             )
         )
 
-    @property
-    def _bundle(self) -> str:
-        return self._inspector.bundle.manifest.id
-
-    def _alert(self, frame: Frame, inspection: Inspection, decided_at: float) -> Alert | None:
+    def _alert(self, line: FrameVerdict, frame: Frame) -> Alert | None:
+        inspection = line.inspection
         change = self._policy.update(inspection, frame.captured_monotonic_s)
         self.statistics.held_back = self._policy.held_back
         if change is None or inspection.score is None:
@@ -196,25 +296,24 @@ class CameraLog:
         return Alert(
             id=change.id,
             state=change.state.value,
-            camera=self._name,
+            camera=line.camera,
             frame=frame.number,
-            source=frame.source,
+            source=line.source,
             captured_at=frame.captured_at,
-            decided_at=decided_at,
+            decided_at=line.decided_at,
             score=inspection.score,
             threshold=inspection.threshold,
             regions=inspection.regions,
-            bundle=self._bundle,
+            bundle=line.bundle,
+            trigger=line.trigger,
+            product=line.product,
+            recipe=self._outlets.recipe,
         )
 
-    def _log(self, inspection: Inspection, frame: Frame | None, decided_at: float) -> None:
-        line = FrameVerdict(
-            inspection,
-            camera=self._name,
-            frame=frame.number if frame else None,
-            source=frame.source if frame else self._name,
-            captured_at=frame.captured_at if frame else None,
-            decided_at=decided_at,
-            bundle=self._bundle,
-        )
-        self._outlets.log(line, may_wait=not self._live)
+    def _send_alert(self, alert: Alert) -> None:
+        lasts = alert.state == AlertState.RAISED.value and self._policy.is_open
+        self._open = alert if lasts else None
+        self._outlets.send(alert, self._open)
+
+    def _log(self, line: FrameVerdict, trigger: Trigger | None) -> None:
+        self._outlets.log(line, trigger, may_wait=not self._live)

@@ -70,6 +70,7 @@ class RunStatistics:
         ng: Defective frames.
         no_decision: Frames that could not be judged.
         dropped: Frames that came and went while another was being judged.
+        skipped: Frames that nobody asked for: between triggers, or parts.
         alerts: Alerts raised.
         held_back: Defective frames that belong to no alert, because the alert policy asks for more of them.
         engine_ms: The graph, fusion included, over the frames that were judged; on a GPU only where it is measured.
@@ -83,6 +84,7 @@ class RunStatistics:
     ng: int = 0
     no_decision: int = 0
     dropped: int = 0
+    skipped: int = 0
     alerts: int = 0
     held_back: int = 0
     engine_ms: LatencyHistogram = field(default_factory=LatencyHistogram)

@@ -28,22 +28,23 @@ class RunSummary:
     Attributes:
         engine_ms: The graph, fusion included; None unless the run was profiled.
         frame_ms: Frame in memory to verdict: copies, preprocessing, engine, decision. Only frames that were judged.
-        capture_to_verdict_ms: From the capture of the frame; likewise.
+        capture_to_verdict_ms: Capture of the frame to verdict. Only frames that were judged.
         frames: Frames that were looked at: ok + ng + no_decision.
         ok: Good frames.
         ng: Defective frames.
         no_decision: Frames that could not be judged.
         dropped: Frames that came but were not looked at: a newer one replaced them, or the run ended. Together with
-            `frames` they are all that the camera gave.
+            `frames` and `skipped` they are all that the camera gave.
+        skipped: Frames that nobody asked for: between triggers, or parts.
         alerts: Alerts raised.
         held_back: NG frames that belong to no alert, because the alert policy asks for more of them.
         elapsed_s: Seconds from the first wait for a frame to the end.
         threshold: NG is a score above it.
-        camera: Its URI.
+        camera: Name of the camera.
         bundle: Id of the bundle.
-        runtime: Of the engine.
-        precision: Of the engine.
-        device: Of the engine.
+        runtime: The engine's runtime.
+        precision: The engine's precision.
+        device: What the engine runs on.
         threads: CPU threads of the engine.
         ended: Why the run ended.
         warnings: What else is worth knowing, a sentence each.
@@ -58,6 +59,7 @@ class RunSummary:
     ng: int
     no_decision: int
     dropped: int
+    skipped: int
     alerts: int
     held_back: int
     elapsed_s: float
@@ -95,6 +97,7 @@ class RunSummary:
             ng=statistics.ng,
             no_decision=statistics.no_decision,
             dropped=statistics.dropped,
+            skipped=statistics.skipped,
             alerts=statistics.alerts,
             held_back=statistics.held_back,
             elapsed_s=round(statistics.elapsed_s, 3),

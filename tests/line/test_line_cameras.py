@@ -16,6 +16,7 @@ from edgerd.errors import CameraError, DeviceError, InputError
 from edgerd.inspection.inspector import Inspector
 from edgerd.line.feed import Feed, Update
 from edgerd.line.line import Line
+from edgerd.line.record import Outlets
 from edgerd.line.summary import Ended
 from edgerd.runtimes.fake import FakeEngine
 from edgerd.sinks.fake import FakeSink
@@ -38,7 +39,7 @@ def told(lines: list, camera: str) -> list[tuple]:
 def test_verdicts_and_alerts_are_those_of_two_runs_of_one_camera_each(inspector: Inspector) -> None:
     verdicts, events = FakeSink(), FakeSink()
     feeds = [Feed(inspector, small()), Feed(inspector.beside(), large())]
-    summaries = Line(feeds, verdict_sinks=[verdicts], event_sinks=[events]).run()
+    summaries = Line(feeds, Outlets([events], [verdicts])).run()
     for camera, summary in zip((small(), large()), summaries, strict=True):
         lines, alerts = FakeSink(), FakeSink()
         alone = run_camera(inspector, camera, verdict_sinks=[lines], event_sinks=[alerts])
@@ -84,7 +85,7 @@ def test_a_lost_camera_ends_alone_and_its_events_say_which(inspector: Inspector,
     verdicts, events = FakeSink(), FakeSink()
     broken = FakeCamera([GOOD, CameraError("It was unplugged.")], live=live, uri="broken://")
     feeds = [Feed(inspector, broken, frames="every"), Feed(inspector.beside(), small())]
-    lost, whole = Line(feeds, verdict_sinks=[verdicts], event_sinks=[events]).run()
+    lost, whole = Line(feeds, Outlets([events], [verdicts])).run()
     assert (lost.ended, lost.frames) == (Ended.ERROR, 1)
     with pytest.raises(CameraError, match="unplugged"):
         lost.raise_for_error()
@@ -110,7 +111,7 @@ def test_a_device_that_fails_ends_all_and_says_so_for_each(inspector: Inspector)
     verdicts, events = FakeSink(), FakeSink()
     first = Inspector(make_bundle(), _Breaking(4), THRESHOLD)
     feeds = [Feed(first, small()), Feed(first.beside(), large())]
-    summaries = Line(feeds, verdict_sinks=[verdicts], event_sinks=[events]).run()
+    summaries = Line(feeds, Outlets([events], [verdicts])).run()
     assert [summary.ended for summary in summaries] == [Ended.ERROR] * 2
     devices = [event for event in events.events if event["kind"] == "device"]
     assert [(event["camera"], event["frame"]) for event in devices] == [("small://", 2), ("large://", None)]
@@ -124,7 +125,7 @@ def test_alerts_of_cameras_are_their_own(inspector: Inspector) -> None:
         Feed(inspector.beside(), FakeCamera(script, live=True, uri=uri), frames="every")
         for uri, script in (("a://", [DEFECTIVE, DEFECTIVE, GOOD]), ("b://", [GOOD, DEFECTIVE, DEFECTIVE]))
     ]
-    Line(feeds, event_sinks=[events]).run()
+    Line(feeds, Outlets([events])).run()
     by_camera = {uri: [e for e in events.events if e["camera"] == uri] for uri in ("a://", "b://")}
     assert [event["state"] for event in by_camera["a://"]] == ["raised", "cleared"]
     assert [event["state"] for event in by_camera["b://"]] == ["raised"]
@@ -136,7 +137,7 @@ def test_cameras_are_told_apart_by_their_names(inspector: Inspector) -> None:
         Line([Feed(inspector, small()), Feed(inspector.beside(), small())])
     verdicts = FakeSink()
     feeds = [Feed(inspector.beside(), small(1), name=name) for name in ("left", "right")]
-    summaries = Line(feeds, verdict_sinks=[verdicts]).run()
+    summaries = Line(feeds, Outlets(verdict_sinks=[verdicts])).run()
     assert [summary.camera for summary in summaries] == ["left", "right"]
     assert {(line["camera"], line["source"]) for line in verdicts.events} == {
         ("left", "small://"),
@@ -155,7 +156,7 @@ def test_cameras_of_two_sizes_on_a_gpu_capture_nothing_again(emulation, on_gpu, 
     inspector.inspect(picture())
     other.inspect(picture(height=96, width=128))
     emulation.driver.clear()
-    summaries = Line([Feed(inspector, small()), Feed(other, large())], verdict_sinks=[verdicts]).run()
+    summaries = Line([Feed(inspector, small()), Feed(other, large())], Outlets(verdict_sinks=[verdicts])).run()
     assert [summary.frames for summary in summaries] == [12, 8]
     assert emulation.driver.counts() == {"cuGraphLaunch": 20, "cuStreamSynchronize": 20}
     for camera in (small(), large()):

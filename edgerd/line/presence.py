@@ -1,0 +1,150 @@
+"""Parts that pass without a trigger: a part is there when the picture leaves what the empty belt looks like.
+
+A light test, on a small grey picture: it says when a part came and went, and which frame showed it most sharply. What
+the part is like is for the engine to say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from edgerd.data.preprocess import bgr_from_frame
+from edgerd.bundle.manifest import PreprocessSpec
+from edgerd.line.pick import Picked
+from edgerd.types import Float32Array, Frame, UInt8Array
+
+_SIDE = 64
+"""Pixels of the small picture's longer side."""
+_LEARN_FRAMES = 15
+"""So many frames show the belt before the first part can be seen; their median is its first picture."""
+_LEVELS = 12.0
+"""Grey levels beyond its noise by which a pixel leaves the belt."""
+_SHARE = 0.02
+"""Share of the pixels that a part covers at least."""
+_ADAPT = 0.05
+"""Weight of a new picture of the empty belt: light changes slowly."""
+_GONE_FRAMES = 2
+"""So many empty frames end a part: one alone may be a reflex."""
+
+
+class OnMotion:
+    """One verdict per part that passes: its best frame, judged when the part has gone.
+
+    The camera has to see the empty belt when it begins, for half a second or so, and between two parts. A part that
+    stands still is judged after `longest_s`, once; frames in which a damaged one hides the part are NO_DECISION only
+    where no whole one shows it.
+
+    Args:
+        spec: The preprocessing, which says how frames become BGR.
+        longest_s: A part that is in view for so long is judged without waiting for it to go.
+    """
+
+    def __init__(self, spec: PreprocessSpec, longest_s: float = 2.0) -> None:
+        self._spec = spec
+        self._longest_s = longest_s
+        self._first: list[Float32Array] = []
+        self._belt: Float32Array | None = None
+        self._noise: Float32Array | None = None
+        self._best: Frame | None = None
+        self._best_quality = -1.0
+        self._damage: Picked | None = None
+        self._since_s: float | None = None
+        self._is_told = False
+        self._n_empty = 0
+
+    def pick(self, frame: Frame, damage: str = "") -> Picked | None:
+        """The sharpest frame of a part that has gone, or has stayed for too long; None while there is none."""
+        if damage:
+            if self._since_s is not None and not self._is_told:
+                self._damage = Picked(frame, reason=damage)
+            return None
+        small = self._small(frame)
+        if self._belt is None or self._belt.shape != small.shape:
+            self._learn(small)
+            return None
+        share = self._share_of_a_part(small)
+        if share >= _SHARE:
+            return self._follow(frame, share)
+        self._adapt(small)
+        if self._since_s is None:
+            return None
+        self._n_empty += 1
+        return self._end() if self._n_empty >= _GONE_FRAMES else None
+
+    def due_s(self) -> float | None:
+        """Never: a part is judged by what is seen."""
+        return None
+
+    def overdue(self) -> Picked | None:
+        """Nothing."""
+        return None
+
+    def finish(self) -> Picked | None:
+        """The part that was in view when the camera ended."""
+        return self._end() if self._since_s is not None else None
+
+    def _small(self, frame: Frame) -> Float32Array:
+        bgr = bgr_from_frame(frame, self._spec)
+        scale = _SIDE / max(bgr.shape[:2])
+        size = (max(1, round(bgr.shape[1] * scale)), max(1, round(bgr.shape[0] * scale)))
+        return cv2.cvtColor(cv2.resize(bgr, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY).astype(np.float32)
+
+    def _learn(self, small: Float32Array) -> None:
+        if self._first and self._first[0].shape != small.shape:
+            self._first.clear()
+        self._first.append(small)
+        if len(self._first) == _LEARN_FRAMES:
+            stack = np.stack(self._first)
+            self._belt = np.median(stack, axis=0)
+            self._noise = np.abs(stack - self._belt).mean(axis=0)
+            self._first.clear()
+
+    def _share_of_a_part(self, small: Float32Array) -> float:
+        """Share of the pixels that leave the belt's picture."""
+        leaves = np.abs(small - self._belt) > _LEVELS + 3 * self._noise
+        return float(leaves.mean())
+
+    def _adapt(self, small: Float32Array) -> None:
+        assert self._belt is not None  # noqa: S101
+        assert self._noise is not None  # noqa: S101
+        self._noise += _ADAPT * (np.abs(small - self._belt) - self._noise)
+        self._belt += _ADAPT * (small - self._belt)
+
+    def _follow(self, frame: Frame, share: float) -> Picked | None:
+        """Take a frame with a part in it; gives the part's best where it has been there for too long.
+
+        The best is sharp and shows much of the part: one that is half in view has a share of half.
+        """
+        self._n_empty = 0
+        if self._since_s is None:
+            self._since_s = frame.captured_monotonic_s
+        if self._is_told:
+            return None
+        quality = share * _sharpness(bgr_from_frame(frame, self._spec))
+        if quality > self._best_quality:
+            self._best_quality = quality
+            self._best = replace(frame, data=frame.data.copy())
+        if frame.captured_monotonic_s - self._since_s < self._longest_s:
+            return None
+        self._is_told = True
+        return self._taken()
+
+    def _end(self) -> Picked | None:
+        """The part has gone."""
+        self._since_s, self._n_empty = None, 0
+        was_told, self._is_told = self._is_told, False
+        return None if was_told else self._taken()
+
+    def _taken(self) -> Picked | None:
+        best, damage = self._best, self._damage
+        self._best, self._damage, self._best_quality = None, None, -1.0
+        return Picked(best) if best is not None else damage
+
+
+def _sharpness(bgr: UInt8Array) -> float:
+    """How sharp a picture is: the variance of its Laplacian (Pech-Pacheco et al., ICPR 2000), of every second pixel."""
+    grey = cv2.cvtColor(bgr[::2, ::2], cv2.COLOR_BGR2GRAY)
+    return float(cv2.Laplacian(grey, cv2.CV_32F).var())

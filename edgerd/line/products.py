@@ -1,0 +1,115 @@
+"""What a camera can be told to inspect: an inspector per product, all of them ready, one of them at a time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from edgerd.errors import InputError
+from edgerd.inspection.inspector import Inspector
+from edgerd.inspection.slots import Buffers
+from edgerd.tables import did_you_mean
+from edgerd.types import UInt8Array
+
+
+class Products:
+    """The products of a camera, by name.
+
+    A change-over holds for the frames that were captured after it, so that no frame is judged as what it is not:
+    neither one that waits to be judged, nor one that is under way.
+
+    Args:
+        inspectors: What judges each product; they stay open.
+        first: The product to begin with.
+        numbers: By which number a PLC calls a product.
+
+    Attributes:
+        names: The products.
+    """
+
+    def __init__(
+        self, inspectors: Mapping[str, Inspector], first: str, numbers: Mapping[int, str] = MappingProxyType({})
+    ) -> None:
+        self.names = tuple(inspectors)
+        self._inspectors = dict(inspectors)
+        self._numbers = dict(numbers)
+        self._current = first
+        self._changes: deque[tuple[float, str]] = deque()
+        self._lock = threading.Lock()
+
+    def change_to(self, name: str) -> None:
+        """Inspect another product from now on. For any thread; returns at once.
+
+        Raises:
+            InputError: There is no such product.
+        """
+        if name not in self._inspectors:
+            raise InputError(
+                f"There is no product {name!r}.",
+                expected=f"one of {', '.join(self.names)}",
+                hint=did_you_mean(name, self._inspectors) or "The recipe names the products of a camera.",
+            )
+        with self._lock:
+            self._changes.append((time.monotonic(), name))
+
+    def name_of(self, number: int) -> str | None:
+        """The product that a PLC calls by this number; None where there is none."""
+        return self._numbers.get(number)
+
+    def at(self, captured_monotonic_s: float) -> str:
+        """What a frame shows that was captured then; frames in the order of their capture."""
+        with self._lock:
+            while self._changes and self._changes[0][0] <= captured_monotonic_s:
+                self._current = self._changes.popleft()[1]
+            return self._current
+
+    def __getitem__(self, name: str) -> Inspector:
+        return self._inspectors[name]
+
+    @property
+    def current(self) -> str:
+        """The product of the frame that was taken last."""
+        return self._current
+
+    @property
+    def inspectors(self) -> tuple[Inspector, ...]:
+        """The inspectors of all products."""
+        return tuple(self._inspectors.values())
+
+    @property
+    def buffers(self) -> Buffers | None:
+        """Where the camera's frames lie best; None where that does not matter."""
+        its = {name: each.buffers for name, each in self._inspectors.items()}
+        if len(its) == 1 or not any(its.values()):
+            return next(iter(its.values()))
+        return _BuffersOfProducts(self, its)
+
+
+class _BuffersOfProducts:
+    """Lends what suits the product of now. A frame that lies in another product's buffer is copied when it is judged."""
+
+    def __init__(self, products: Products, its: Mapping[str, Buffers | None]) -> None:
+        self._products = products
+        self._its = its
+        self._all = tuple(buffers for buffers in its.values() if buffers)
+
+    def lend(self) -> UInt8Array | None:
+        """See `Buffers.lend`."""
+        current = self._its[self._products.current]
+        return current.lend() if current else None
+
+    def holds(self, data: UInt8Array) -> bool:
+        """See `Buffers.holds`."""
+        return any(buffers.holds(data) for buffers in self._all)
+
+    def has_room(self, data: UInt8Array) -> bool:
+        """See `Buffers.has_room`."""
+        return all(buffers.has_room(data) for buffers in self._all)
+
+    def give_back(self, data: UInt8Array) -> None:
+        """See `Buffers.give_back`."""
+        for buffers in self._all:
+            buffers.give_back(data)
