@@ -40,7 +40,10 @@ CAMERAS: Final = {
 }
 """Name, which is also the scheme of the URI, to "module:Class"; the class is called with the URI."""
 
-__all__ = ["CAMERAS", "Camera", "UnreadablePictureError", "camera_kind", "open_camera"]
+_ENDLESS: Final = frozenset({"device", "rtsp", "rtsps", "http", "https", "csi", "gst"})
+"""Kinds whose frames come until the camera is switched off."""
+
+__all__ = ["CAMERAS", "Camera", "UnreadablePictureError", "camera_kind", "comes_back", "open_camera"]
 
 
 def open_camera(uri: str) -> Camera:
@@ -74,6 +77,11 @@ def camera_kind(uri: str) -> str:
         return "device"
     is_picture = not stat.S_ISFIFO(mode) and _is_named_as_picture(uri)
     return "files" if stat.S_ISDIR(mode) or is_picture else "video"
+
+
+def comes_back(uri: str) -> bool:
+    """Whether a URI names a camera that may be lost and come back; False for files and sample parts. Opens nothing."""
+    return camera_kind(uri) in _ENDLESS
 
 
 def _mode(path: str) -> int | None:

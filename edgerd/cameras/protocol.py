@@ -14,13 +14,25 @@ LIVE_TIMEOUT_S = 5.0
 class UnreadablePictureError(PictureError):
     """One picture among others that cannot be read, or a frame that arrived damaged; the camera can be read on.
 
+    Args:
+        error: Says what is wrong.
+        frame: What is known of the frame.
+        damage: What is wrong with a frame that arrived damaged, for people, without a full stop; empty for a picture
+            that cannot be read.
+
     Attributes:
-        frame: What is known of it: number, source and times. Its data is empty: uint8 (0, 0, 3).
+        frame: What is known of the frame: number, source and times. Its data is empty: uint8 (0, 0, 3).
+        damage: As given.
     """
 
-    def __init__(self, error: PictureError, frame: Frame) -> None:
+    def __init__(self, error: PictureError, frame: Frame, damage: str = "") -> None:
         super().__init__(error.what, expected=error.expected, hint=error.hint)
         self.frame = frame
+        self.damage = damage
+
+    def with_frame(self, frame: Frame) -> UnreadablePictureError:
+        """The same error for a frame that got another number, which its sentence then names."""
+        return damaged_frame(frame, self.damage) if self.damage else UnreadablePictureError(self, frame)
 
 
 class Camera(Protocol):
@@ -77,6 +89,43 @@ class FillingCamera(Camera, Protocol):
         ...
 
 
+@runtime_checkable
+class ReturningCamera(Camera, Protocol):
+    """A camera that never ends: after it was lost, its `read` opens it again until there is a frame.
+
+    A CameraError of its `read` begins an outage; it is raised once. The next call waits for the camera, and a frame, or
+    a damaged one, ends the outage. Another CameraError before that says that reopening fails for another reason now.
+
+    Attributes:
+        comes_back: True.
+        last_error: Why the camera gives no frames, the latest reason; None while it gives some.
+    """
+
+    comes_back: bool
+    last_error: CameraError | None
+
+
+@runtime_checkable
+class TriggeredCamera(Camera, Protocol):
+    """A camera that can take its pictures when it is told to.
+
+    Attributes:
+        triggered: True where it takes none before it is told to. Its `read` then waits without end, because silence is
+            no loss; a camera that is lost still raises CameraError.
+    """
+
+    @property
+    def triggered(self) -> bool: ...  # noqa: D102 -- above
+
+    def trigger(self) -> None:
+        """Take a picture now, which the next `read` gives.
+
+        Raises:
+            CameraError: The camera takes its pictures on a signal at one of its lines, or all the time; or it was lost.
+        """
+        ...
+
+
 def silent_camera(uri: str, silence_s: float) -> CameraError:
     """The error of a live camera that gives nothing any more."""
     return CameraError(
@@ -113,7 +162,7 @@ def damaged_frame(frame: Frame, reason: str) -> UnreadablePictureError:
         expected="a whole frame",
         hint="Check the camera's cable and network, or copy the file again.",
     )
-    return UnreadablePictureError(error, frame)
+    return UnreadablePictureError(error, frame, reason)
 
 
 def early_end(camera: Camera, n_frames: int) -> str:
