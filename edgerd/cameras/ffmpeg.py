@@ -18,6 +18,7 @@ from edgerd.cameras.closing import Handle
 from edgerd.cameras.ffmpeg_decoder import BgrConverter, Damage, Decoded, StrictDecoder, what_is_wrong
 from edgerd.cameras.pipe import opened_pipe
 from edgerd.cameras.protocol import LIVE_TIMEOUT_S, damaged_frame, lost_camera, silent_camera
+from edgerd.cameras.times import CaptureClock, Moment
 from edgerd.errors import CameraError
 from edgerd.redaction import without_secrets
 from edgerd.types import Frame, UInt8Array
@@ -25,6 +26,8 @@ from edgerd.types import Frame, UInt8Array
 _NO_PIXELS = np.empty((0, 0, 3), np.uint8)
 _MAX_ERRORS = 50
 """So many in a row, of a demuxer that looks for the next whole packet, and the source is lost."""
+_MAX_KEY_FRAME_INTERVAL_S = 15.0
+"""A stream that is joined between two key frames gives no frame before the next; so long it is waited for."""
 
 
 class _FFmpegCamera:
@@ -45,7 +48,8 @@ class _FFmpegCamera:
         self._number = 0
         self._n_errors = 0
         self._handle = Handle(self._release)
-        self._captured_at, self._captured_monotonic_s = time.time(), time.monotonic()
+        self._clock = CaptureClock()
+        self._arrived = Moment.now()
 
     def read(self) -> Frame | None:
         """The next frame; None once closed, and at the end of a file.
@@ -76,29 +80,40 @@ class _FFmpegCamera:
             return None if decoded is None else self._frame(decoded, buffer)
 
     def _next(self) -> Decoded | None:
-        deadline = time.monotonic() + self._timeout_s
+        began_s = time.monotonic()
         while not self._handle.closed.is_set():
             if self._decoded:
                 return self._decoded.popleft()
             if not self._decode_next():
                 self._at_end()
                 break
-            if not self._decoded and time.monotonic() > deadline:
-                raise silent_camera(self.uri, self._timeout_s)
+            patience_s = self._patience_s
+            if not self._decoded and time.monotonic() - began_s > patience_s:
+                raise silent_camera(self.uri, patience_s)
         return None
 
     def _frame(self, decoded: Decoded, buffer: UInt8Array | None) -> Frame:
+        captured = self._clock.captured(self._arrived, self._age_s(decoded))
         frame = Frame(
             data=_NO_PIXELS if isinstance(decoded, Damage) else self._converter.convert(decoded, buffer),
             number=self._number,
-            captured_at=self._captured_at,
-            captured_monotonic_s=self._captured_monotonic_s,
+            captured_at=captured.at,
+            captured_monotonic_s=captured.monotonic_s,
             source=self.uri,
         )
         self._number += 1
         if isinstance(decoded, Damage):
             raise damaged_frame(frame, decoded.reason)
         return frame
+
+    @property
+    def _patience_s(self) -> float:
+        """How long packets may come that bring no frame to light."""
+        return self._timeout_s
+
+    def _age_s(self, decoded: Decoded) -> float | None:  # noqa: ARG002 -- of a stream more is known
+        """How old a frame was when it arrived; None where nothing says so."""
+        return None
 
     def _decode_next(self) -> bool:
         """Read and decode a packet; False where there is none any more."""
@@ -115,7 +130,7 @@ class _FFmpegCamera:
             raise lost_camera(self.uri, what_is_wrong(error), self._number) from None
         else:
             self._n_errors = 0
-            self._captured_at, self._captured_monotonic_s = time.time(), time.monotonic()
+            self._arrived = Moment.now()
             self._take(packet)
         return True
 
@@ -177,6 +192,18 @@ class StreamCamera(_FFmpegCamera):
         self._has_begun = self._has_begun or packet.is_keyframe
         if self._has_begun:
             super()._take(packet)
+
+    @property
+    def _patience_s(self) -> float:
+        return self._timeout_s if self._has_begun else max(self._timeout_s, _MAX_KEY_FRAME_INTERVAL_S)
+
+    def _age_s(self, decoded: Decoded) -> float | None:
+        # An RTSP server says now and then what time it was, on its own clock, when the stream began. The clocks of many
+        # cameras are wrong: `CaptureClock` believes none that says the impossible.
+        began_us = self._container.start_time_realtime
+        if began_us is None or isinstance(decoded, Damage) or decoded.time is None:
+            return None
+        return self._arrived.at - (began_us / 1e6 + decoded.time)
 
     def _at_end(self) -> None:
         raise lost_camera(self.uri, "the other side ended the stream", self._number)

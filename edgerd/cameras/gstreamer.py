@@ -11,13 +11,14 @@ import os
 import select
 import shlex
 import time
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from edgerd.cameras.closing import Handle
 from edgerd.cameras.gstreamer_process import FORMATS, PROGRAM, PipelineProcess, VideoCaps
+from edgerd.cameras.options import options_in
 from edgerd.cameras.protocol import LIVE_TIMEOUT_S, silent_camera
 from edgerd.errors import CameraError, InputError
 from edgerd.redaction import pipeline_without_secrets, without_secrets
@@ -201,7 +202,7 @@ class CsiCamera(GStreamerCamera):
 
     def _elements(self, uri: str) -> list[str]:
         address = urlsplit(uri)
-        options = _csi_options(uri, address.query)
+        options = options_in(uri, CsiOptions, "csi://0?width=1280&height=720&fps=60")
         if not address.netloc.isdecimal():
             raise InputError(f"{uri} names no camera.", expected="its number", hint="--camera csi://0")
         sensor = f"video/x-raw(memory:NVMM),format=NV12,width={options.width},height={options.height}"
@@ -210,15 +211,3 @@ class CsiCamera(GStreamerCamera):
             *("nvvidconv", f"flip-method={options.flip}", "!", "video/x-raw,format=NV12", "!"),
             *("queue", "leaky=downstream", "max-size-buffers=1"),
         ]
-
-
-def _csi_options(uri: str, query: str) -> CsiOptions:
-    try:
-        return CsiOptions.model_validate(dict(parse_qsl(query, keep_blank_values=True)))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(
-            f"{uri} cannot be used: {'.'.join(map(str, first['loc']))}: {first['msg']}.",
-            expected=f"options of {', '.join(CsiOptions.model_fields)}",
-            hint="For example: 'csi://0?width=1280&height=720&fps=60'",
-        ) from error
