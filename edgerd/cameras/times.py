@@ -37,15 +37,16 @@ class CaptureClock:
     def __init__(self) -> None:
         self._latest = Moment(0.0, 0.0)
 
-    def captured(self, arrived: Moment, age_s: float | None = None) -> Moment:
+    def captured(self, arrived: Moment, *ages_s: float | None) -> Moment:
         """When a frame was captured.
 
         Args:
             arrived: When its first bytes were there.
-            age_s: How old it was then, as its driver or stream says; None where they say nothing. What cannot be true
-                (negative, not finite, more than `MAX_AGE_S`) does not count: then it is the time of arrival.
+            ages_s: How old it was then, as its driver or stream says, the most exact first; None where one says
+                nothing. What cannot be true (negative, not finite, more than `MAX_AGE_S`) does not count. Without any
+                that counts it is the time of arrival.
         """
-        age_s = age_s if age_s is not None and 0 <= age_s <= MAX_AGE_S else 0.0
+        age_s = next((age_s for age_s in ages_s if age_s is not None and 0 <= age_s <= MAX_AGE_S), 0.0)
         monotonic_s = min(max(arrived.monotonic_s - age_s, self._latest.monotonic_s), arrived.monotonic_s)
         at = min(max(arrived.at - (arrived.monotonic_s - monotonic_s), self._latest.at), arrived.at)
         self._latest = Moment(at, monotonic_s)
