@@ -177,6 +177,7 @@ class StreamCamera(_FFmpegCamera):
             "rtsp_transport": "tcp",  # over UDP parts of frames get lost
             # What FFmpeg may look at to learn about the stream; by default as long as may pass before it gives up.
             "analyzeduration": f"{round(timeout_s * 0.5e6)}",
+            "fpsprobesize": "0",  # else it collects a second of frames to guess how many there are in one
         }
         try:
             container = av.open(uri, "r", options=options, timeout=(timeout_s, timeout_s))

@@ -17,8 +17,11 @@ from edgerd.cameras import CAMERAS, camera_kind, comes_back, open_camera
 from edgerd.cameras.protocol import Camera
 from edgerd.errors import CameraError, DatasetError, InputError
 
+SERVED = ("rtsp", "genicam")
+"""Those that need a program which is not a part of edgerd's environment."""
 
-@pytest.fixture(params=CAMERAS)
+
+@pytest.fixture(params=[pytest.param(name, marks=[pytest.mark.service] if name in SERVED else []) for name in CAMERAS])
 def camera(request: pytest.FixtureRequest, video: Path, picture_folder: Path) -> Camera:
     uris = {
         "video": str(video),
@@ -27,6 +30,8 @@ def camera(request: pytest.FixtureRequest, video: Path, picture_folder: Path) ->
     }
     if request.param == "http":
         uris["http"] = request.getfixturevalue("network_camera")
+    if request.param in SERVED:
+        uris[request.param] = request.getfixturevalue(f"{request.param}_camera")
     if request.param == "device":
         if not Path("/dev/video0").exists():
             pytest.skip("no /dev/video0 on this machine")
