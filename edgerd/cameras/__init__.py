@@ -54,7 +54,7 @@ def open_camera(uri: str) -> Camera:
     """Open what a URI names.
 
     Args:
-        uri: See the module's docstring.
+        uri: One of the forms that the docstring of this module lists.
 
     Raises:
         InputError: The URI means nothing, or names a folder or glob without pictures.

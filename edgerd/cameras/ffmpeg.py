@@ -25,13 +25,13 @@ from edgerd.types import Frame, UInt8Array
 
 _NO_PIXELS = np.empty((0, 0, 3), np.uint8)
 _MAX_ERRORS = 50
-"""So many in a row, of a demuxer that looks for the next whole packet, and the source is lost."""
+"""After an error the demuxer looks for the next whole packet; after so many in a row the source is lost."""
 _MAX_KEY_FRAME_INTERVAL_S = 15.0
 """A stream that is joined between two key frames gives no frame before the next; so long it is waited for."""
 
 
 class _FFmpegCamera:
-    """What both have in common: packets are read and decoded, one frame or damaged frame comes out after the other."""
+    """Reads the packets of a stream or file and decodes them: what network cameras and video files have in common."""
 
     live: bool
     fixed_size = True
@@ -55,14 +55,14 @@ class _FFmpegCamera:
         """The next frame; None once closed, and at the end of a file.
 
         Raises:
-            CameraError: The source was lost: the error says how many frames came before. Of a live one that is its end
-                as well, and its silence. Of a file it is also that not one frame is whole.
+            CameraError: The source was lost; the error says how many frames came before. A live source is also lost
+                when it ends or falls silent, and a file when not one of its frames is whole.
             UnreadablePictureError: This frame arrived damaged; the next call goes on with the one after it.
         """
         return self._read(None)
 
     def read_into(self, buffer: UInt8Array) -> Frame | None:
-        """See `FillingCamera.read_into`."""
+        """Read the next frame into memory that fits it, as `FillingCamera.read_into` describes."""
         return self._read(buffer)
 
     def close(self) -> None:
@@ -227,7 +227,7 @@ class VideoFile(_FFmpegCamera):
         self._n_whole = 0
         self._pipe = opened_pipe(uri, path)
         try:
-            # With its protocol, so that a colon in a file's name is no protocol's end.
+            # With the protocol's name, because FFmpeg takes what stands before a colon in a file's name for one.
             container = av.open(self._pipe or f"file:{path}", "r")
         except av.FFmpegError as error:
             if self._pipe:

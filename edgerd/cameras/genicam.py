@@ -103,7 +103,11 @@ class GenicamCamera:
         return self._trigger is not None
 
     def trigger(self) -> None:
-        """See `TriggeredCamera.trigger`."""
+        """Have a picture taken, which the next `read` gives.
+
+        Raises:
+            CameraError: The camera runs freely, or waits for a signal at one of its lines.
+        """
         if self._trigger is None or self._trigger.lower() != "software":
             raise CameraError(
                 f"Camera {self.uri} takes no software trigger.",
@@ -122,7 +126,7 @@ class GenicamCamera:
         return self._read(None)
 
     def read_into(self, buffer: UInt8Array) -> Frame | None:
-        """See `FillingCamera.read_into`."""
+        """Read the next frame into memory that fits it, as `FillingCamera.read_into` describes."""
         return self._read(buffer)
 
     def close(self) -> None:

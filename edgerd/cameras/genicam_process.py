@@ -30,9 +30,9 @@ class Record:
 
     Attributes:
         kind: One of the kinds of `genicam_helper`.
-        n_bytes: Of the payload, which has not been read yet.
-        height: Of the frame, in pixels.
-        width: Of the frame, in pixels.
+        n_bytes: Size of the payload, which has not been read yet.
+        height: Height of the frame in pixels.
+        width: Width of the frame in pixels.
         camera_at: When it was captured, by the camera's clock, which may count from any time; seconds.
         system_at: When its first bytes came, by this machine's clock; Unix seconds.
     """

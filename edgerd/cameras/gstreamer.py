@@ -70,7 +70,7 @@ class GStreamerCamera:
         return self.read_into(np.empty(self._caps.shape, np.uint8))
 
     def read_into(self, buffer: UInt8Array) -> Frame | None:
-        """See `FillingCamera.read_into`."""
+        """Read the next frame into memory that fits it, as `FillingCamera.read_into` describes."""
         if buffer.shape != self._caps.shape:
             return self.read()
         with self._handle.reading():
@@ -174,7 +174,7 @@ class CsiOptions(BaseModel):
     width: int = Field(default=1920, ge=16, multiple_of=4)
     height: int = Field(default=1080, ge=16, multiple_of=2)
     fps: int = Field(default=30, ge=1)
-    """Of a mode that the sensor has; `v4l2-ctl --list-formats-ext` prints them."""
+    """Frames per second, of a mode that the sensor has; `v4l2-ctl --list-formats-ext` prints these."""
     flip: int = Field(default=0, ge=0, le=7)
     """`flip-method` of nvvidconv; 2 turns by 180 degrees."""
 
@@ -184,12 +184,12 @@ class CsiCamera(GStreamerCamera):
 
     Args:
         uri: `csi://NUMBER?OPTION=VALUE&...`; see `CsiOptions`.
-        timeout_s: As for `GStreamerCamera`.
+        timeout_s: How long it may take to start, and stay silent.
 
     Raises:
-        InputError: No such number or option.
-        MissingDependencyError: As `GStreamerCamera`.
-        CameraError: As `GStreamerCamera`.
+        InputError: The URI names no camera, or there is no such option.
+        MissingDependencyError: GStreamer's tools are not installed.
+        CameraError: The camera does not open.
     """
 
     def _is_settled(self, elements: list[str]) -> bool:  # noqa: ARG002 -- they are ours, and state the sensor's mode

@@ -27,7 +27,7 @@ _JPEG_FORMATS = ("MJPG", "JPEG")
 _MANUAL_EXPOSURE = 1
 """V4L2_EXPOSURE_MANUAL (linux/v4l2-controls.h)."""
 _EXPOSURE_UNIT_US = 100
-"""Of V4L2_CID_EXPOSURE_ABSOLUTE."""
+"""The unit of V4L2_CID_EXPOSURE_ABSOLUTE, in microseconds."""
 _PROPERTIES = {
     "width": cv2.CAP_PROP_FRAME_WIDTH,
     "height": cv2.CAP_PROP_FRAME_HEIGHT,
@@ -107,7 +107,7 @@ class DeviceCamera:
         return self._read(None)
 
     def read_into(self, buffer: UInt8Array) -> Frame | None:
-        """See `FillingCamera.read_into`."""
+        """Read the next frame into memory that fits it, as `FillingCamera.read_into` describes."""
         return self._read(buffer)
 
     def close(self) -> None:

@@ -22,7 +22,7 @@ class UnreadablePictureError(PictureError):
 
     Attributes:
         frame: What is known of the frame: number, source and times. Its data is empty: uint8 (0, 0, 3).
-        damage: As given.
+        damage: What is wrong with a frame that arrived damaged; else empty.
     """
 
     def __init__(self, error: PictureError, frame: Frame, damage: str = "") -> None:
@@ -43,7 +43,7 @@ class Camera(Protocol):
     (None), which only files and other finite sources have. A live camera that ends is lost.
 
     Attributes:
-        uri: As it was asked for; secrets in it are replaced by `***` (`edgerd.redaction`).
+        uri: The address that was asked for; secrets in it are replaced by `***` (`edgerd.redaction`).
         live: True where frames come whether they are wanted or not: the newest one counts, old ones may be dropped.
             False for files: every frame counts.
         fixed_size: True where all frames have one size (a device, a stream, a video), so that another size means that
@@ -78,13 +78,18 @@ class FillingCamera(Camera, Protocol):
     """A camera whose driver can write its frames to memory that it is given: pinned memory, which a GPU reads."""
 
     def read_into(self, buffer: UInt8Array) -> Frame | None:
-        """As `read`.
+        """The next frame, in memory that is given.
 
         Args:
-            buffer: uint8, of the shape of a frame; not read, and written to until the call returns.
+            buffer: uint8, of the shape of a frame; it is written to until the call returns, and not read.
 
         Returns:
-            A frame whose data is the buffer, or an array of its own where the frame has another shape.
+            A frame whose data is the buffer, or an array of its own where the frame has another shape; None where
+            `read` returns None.
+
+        Raises:
+            CameraError: The source was lost, or nothing came in time.
+            UnreadablePictureError: This one picture cannot be read, or arrived damaged.
         """
         ...
 
@@ -139,7 +144,7 @@ def lost_camera(uri: str, why: str, n_frames: int) -> CameraError:
     """The error of a source that cannot be read on.
 
     Args:
-        uri: As it may be shown.
+        uri: The address, without secrets.
         why: What the driver says.
         n_frames: Frames that came before.
     """

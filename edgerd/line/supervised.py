@@ -33,13 +33,13 @@ def open_supervised(uri: str, silence_s: float = LIVE_TIMEOUT_S) -> Camera:
     """The camera of a URI, under supervision where its source may go and come back.
 
     Args:
-        uri: As for `open_camera`.
-        silence_s: As for `SupervisedCamera`.
+        uri: One of the forms that the docstring of `edgerd.cameras` lists.
+        silence_s: A supervised camera that gives nothing for so long is lost.
 
     Raises:
-        InputError: As `open_camera`, for a camera that is not supervised. A supervised one is opened by its first
-            `read`, which raises what opening raises.
-        CameraError: As `open_camera`, for a camera that is not supervised.
+        InputError: The URI means nothing, or names a folder or glob without pictures. A supervised camera is opened by
+            its first `read`, which then raises what opening raises.
+        CameraError: A video does not open.
     """
     if not comes_back(uri):
         return open_camera(uri)
@@ -61,7 +61,7 @@ class SupervisedCamera:
 
     Args:
         open_camera: Opens the camera; called from other threads, by one at a time unless it hangs.
-        uri: Of the camera, with or without secrets.
+        uri: The address of the camera, with or without secrets.
         silence_s: A camera that gives nothing for so long is lost. A camera that waits for a trigger may be silent.
         open_timeout_s: How long opening may take, and then the first frame.
 
