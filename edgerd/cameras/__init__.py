@@ -3,9 +3,11 @@
 A URI is one of
 
     0, /dev/video0, device://0      a camera of this machine, or a link to one              live
+    '/dev/video0?width=1280&height=720&fps=30&format=MJPG&exposure_us=500'    the same, and how it is to be set
     rtsp://..., http://...          a network camera                                        live
     csi://0?width=1280&height=720   a camera at a CSI connector of a Jetson                 live
     'gst://SOURCE ! ...'            a GStreamer pipeline that ends in raw video             live
+    genicam://SERIAL?exposure_us=500   an industrial camera (GigE Vision, USB3 Vision)      live
     part.mp4, /dev/stdin            a video file, or a pipe with a video
     pictures/, 'pictures/*.png'     a folder or a glob of pictures, or one picture
     sample://ring?seed=3            sample parts, made as they are needed (`edgerd.cameras.sample`)
@@ -34,20 +36,25 @@ CAMERAS: Final = {
     "https": "edgerd.cameras.ffmpeg:StreamCamera",
     "csi": "edgerd.cameras.gstreamer:CsiCamera",
     "gst": "edgerd.cameras.gstreamer:GStreamerCamera",
+    "genicam": "edgerd.cameras.genicam:GenicamCamera",
     "video": "edgerd.cameras.ffmpeg:VideoFile",
     "files": "edgerd.cameras.files:FilesCamera",
     "sample": "edgerd.cameras.sample:SampleCamera",
 }
 """Name, which is also the scheme of the URI, to "module:Class"; the class is called with the URI."""
 
-__all__ = ["CAMERAS", "Camera", "UnreadablePictureError", "camera_kind", "open_camera"]
+_DEVICE: Final = re.compile(r"/dev/(video\d+|v4l/.*)")
+_ENDLESS: Final = frozenset({"device", "rtsp", "rtsps", "http", "https", "csi", "gst", "genicam"})
+"""Kinds whose frames come until the camera is switched off."""
+
+__all__ = ["CAMERAS", "Camera", "UnreadablePictureError", "camera_kind", "comes_back", "open_camera"]
 
 
 def open_camera(uri: str) -> Camera:
     """Open what a URI names.
 
     Args:
-        uri: See the module's docstring.
+        uri: One of the forms that the docstring of this module lists.
 
     Raises:
         InputError: The URI means nothing, or names a folder or glob without pictures.
@@ -69,11 +76,16 @@ def camera_kind(uri: str) -> str:
         return "device"
     mode = _mode(uri)
     if mode is None:
-        return _kind_of_missing(uri)
+        return "device" if _is_device_with_options(uri) else _kind_of_missing(uri)
     if stat.S_ISCHR(mode):
         return "device"
     is_picture = not stat.S_ISFIFO(mode) and _is_named_as_picture(uri)
     return "files" if stat.S_ISDIR(mode) or is_picture else "video"
+
+
+def comes_back(uri: str) -> bool:
+    """Whether a URI names a camera that may be lost and come back; False for files and sample parts. Opens nothing."""
+    return camera_kind(uri) in _ENDLESS
 
 
 def _mode(path: str) -> int | None:
@@ -84,8 +96,15 @@ def _mode(path: str) -> int | None:
         return None
 
 
+def _is_device_with_options(uri: str) -> bool:
+    """Whether a URI is a device's and options behind a `?`, which may also stand in the name of a file or in a glob."""
+    path, mark, _ = uri.partition("?")
+    mode = _mode(path) if mark else None
+    return bool(mark) and (path.isdecimal() or _DEVICE.fullmatch(path) is not None or stat.S_ISCHR(mode or 0))
+
+
 def _kind_of_missing(uri: str) -> str:
-    if re.fullmatch(r"/dev/(video\d+|v4l/.*)", uri):
+    if _DEVICE.fullmatch(uri):
         return "device"
     return "files" if _is_named_as_picture(uri) or glob.has_magic(uri) else "video"
 

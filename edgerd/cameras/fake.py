@@ -10,15 +10,16 @@ from edgerd.types import Frame, UInt8Array
 
 
 class FakeCamera:
-    """Gives what it was given: arrays become frames, frames stay as they are, errors are raised.
+    """Gives what stands in its script: an array becomes a frame, a frame is given as it is, an error is raised.
 
     Args:
         script: What each `read` gives, in order; then None. May be endless.
-        live: See `Camera.live`.
-        fixed_size: See `Camera.fixed_size`.
-        n_frames: See `Camera.n_frames`.
-        uri: See `Camera.uri`.
-        stall: After the script, block until closed, as a driver does whose camera is gone.
+        live: Whether it says that it is live.
+        fixed_size: Whether it says that all of its frames have one size.
+        n_frames: How many frames it announces; None for no announcement.
+        uri: The address that it shows.
+        stall: Whether `read` blocks after the script until the camera is closed, as the driver of a camera does that
+            is gone.
     """
 
     def __init__(

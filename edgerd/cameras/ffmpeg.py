@@ -18,17 +18,20 @@ from edgerd.cameras.closing import Handle
 from edgerd.cameras.ffmpeg_decoder import BgrConverter, Damage, Decoded, StrictDecoder, what_is_wrong
 from edgerd.cameras.pipe import opened_pipe
 from edgerd.cameras.protocol import LIVE_TIMEOUT_S, damaged_frame, lost_camera, silent_camera
+from edgerd.cameras.times import CaptureClock, Moment
 from edgerd.errors import CameraError
 from edgerd.redaction import without_secrets
 from edgerd.types import Frame, UInt8Array
 
 _NO_PIXELS = np.empty((0, 0, 3), np.uint8)
 _MAX_ERRORS = 50
-"""So many in a row, of a demuxer that looks for the next whole packet, and the source is lost."""
+"""After an error the demuxer looks for the next whole packet; after so many in a row the source is lost."""
+_MAX_KEY_FRAME_INTERVAL_S = 15.0
+"""A stream that is joined between two key frames gives no frame before the next; so long it is waited for."""
 
 
 class _FFmpegCamera:
-    """What both have in common: packets are read and decoded, one frame or damaged frame comes out after the other."""
+    """Reads the packets of a stream or file and decodes them: what network cameras and video files have in common."""
 
     live: bool
     fixed_size = True
@@ -45,20 +48,21 @@ class _FFmpegCamera:
         self._number = 0
         self._n_errors = 0
         self._handle = Handle(self._release)
-        self._captured_at, self._captured_monotonic_s = time.time(), time.monotonic()
+        self._clock = CaptureClock()
+        self._arrived = Moment.now()
 
     def read(self) -> Frame | None:
         """The next frame; None once closed, and at the end of a file.
 
         Raises:
-            CameraError: The source was lost: the error says how many frames came before. Of a live one that is its end
-                as well, and its silence. Of a file it is also that not one frame is whole.
+            CameraError: The source was lost; the error says how many frames came before. A live source is also lost
+                when it ends or falls silent, and a file when not one of its frames is whole.
             UnreadablePictureError: This frame arrived damaged; the next call goes on with the one after it.
         """
         return self._read(None)
 
     def read_into(self, buffer: UInt8Array) -> Frame | None:
-        """See `FillingCamera.read_into`."""
+        """Read the next frame into memory that fits it, as `FillingCamera.read_into` describes."""
         return self._read(buffer)
 
     def close(self) -> None:
@@ -76,29 +80,40 @@ class _FFmpegCamera:
             return None if decoded is None else self._frame(decoded, buffer)
 
     def _next(self) -> Decoded | None:
-        deadline = time.monotonic() + self._timeout_s
+        began_s = time.monotonic()
         while not self._handle.closed.is_set():
             if self._decoded:
                 return self._decoded.popleft()
             if not self._decode_next():
                 self._at_end()
                 break
-            if not self._decoded and time.monotonic() > deadline:
-                raise silent_camera(self.uri, self._timeout_s)
+            patience_s = self._patience_s
+            if not self._decoded and time.monotonic() - began_s > patience_s:
+                raise silent_camera(self.uri, patience_s)
         return None
 
     def _frame(self, decoded: Decoded, buffer: UInt8Array | None) -> Frame:
+        captured = self._clock.captured(self._arrived, self._age_s(decoded))
         frame = Frame(
             data=_NO_PIXELS if isinstance(decoded, Damage) else self._converter.convert(decoded, buffer),
             number=self._number,
-            captured_at=self._captured_at,
-            captured_monotonic_s=self._captured_monotonic_s,
+            captured_at=captured.at,
+            captured_monotonic_s=captured.monotonic_s,
             source=self.uri,
         )
         self._number += 1
         if isinstance(decoded, Damage):
             raise damaged_frame(frame, decoded.reason)
         return frame
+
+    @property
+    def _patience_s(self) -> float:
+        """How long packets may come that bring no frame to light."""
+        return self._timeout_s
+
+    def _age_s(self, decoded: Decoded) -> float | None:  # noqa: ARG002 -- of a stream more is known
+        """How old a frame was when it arrived; None where nothing says so."""
+        return None
 
     def _decode_next(self) -> bool:
         """Read and decode a packet; False where there is none any more."""
@@ -115,7 +130,7 @@ class _FFmpegCamera:
             raise lost_camera(self.uri, what_is_wrong(error), self._number) from None
         else:
             self._n_errors = 0
-            self._captured_at, self._captured_monotonic_s = time.time(), time.monotonic()
+            self._arrived = Moment.now()
             self._take(packet)
         return True
 
@@ -162,6 +177,7 @@ class StreamCamera(_FFmpegCamera):
             "rtsp_transport": "tcp",  # over UDP parts of frames get lost
             # What FFmpeg may look at to learn about the stream; by default as long as may pass before it gives up.
             "analyzeduration": f"{round(timeout_s * 0.5e6)}",
+            "fpsprobesize": "0",  # else it collects a second of frames to guess how many there are in one
         }
         try:
             container = av.open(uri, "r", options=options, timeout=(timeout_s, timeout_s))
@@ -177,6 +193,18 @@ class StreamCamera(_FFmpegCamera):
         self._has_begun = self._has_begun or packet.is_keyframe
         if self._has_begun:
             super()._take(packet)
+
+    @property
+    def _patience_s(self) -> float:
+        return self._timeout_s if self._has_begun else max(self._timeout_s, _MAX_KEY_FRAME_INTERVAL_S)
+
+    def _age_s(self, decoded: Decoded) -> float | None:
+        # An RTSP server says now and then what time it was, on its own clock, when the stream began. The clocks of many
+        # cameras are wrong: `CaptureClock` believes none that says the impossible.
+        began_us = self._container.start_time_realtime
+        if began_us is None or isinstance(decoded, Damage) or decoded.time is None:
+            return None
+        return self._arrived.at - (began_us / 1e6 + decoded.time)
 
     def _at_end(self) -> None:
         raise lost_camera(self.uri, "the other side ended the stream", self._number)
@@ -199,7 +227,7 @@ class VideoFile(_FFmpegCamera):
         self._n_whole = 0
         self._pipe = opened_pipe(uri, path)
         try:
-            # With its protocol, so that a colon in a file's name is no protocol's end.
+            # With the protocol's name, because FFmpeg takes what stands before a colon in a file's name for one.
             container = av.open(self._pipe or f"file:{path}", "r")
         except av.FFmpegError as error:
             if self._pipe:

@@ -46,7 +46,7 @@ class StrictDecoder:
     alone.
 
     Args:
-        context: Of the stream; not opened yet.
+        context: The decoder of the stream, not opened yet.
     """
 
     def __init__(self, context: av.VideoCodecContext) -> None:
@@ -65,7 +65,7 @@ class StrictDecoder:
         """The pictures that a packet brings to light, in the order in which they are shown.
 
         Args:
-            packet: Of the stream; None at its end, for the pictures that the decoder still holds.
+            packet: The next one of the stream; None at its end, for the pictures that the decoder still holds.
         """
         fault = self._fault(packet) if packet is not None else ""
         if fault and self._all_stand_alone:

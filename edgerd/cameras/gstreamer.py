@@ -11,13 +11,14 @@ import os
 import select
 import shlex
 import time
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from edgerd.cameras.closing import Handle
 from edgerd.cameras.gstreamer_process import FORMATS, PROGRAM, PipelineProcess, VideoCaps
+from edgerd.cameras.options import options_in
 from edgerd.cameras.protocol import LIVE_TIMEOUT_S, silent_camera
 from edgerd.errors import CameraError, InputError
 from edgerd.redaction import pipeline_without_secrets, without_secrets
@@ -69,7 +70,7 @@ class GStreamerCamera:
         return self.read_into(np.empty(self._caps.shape, np.uint8))
 
     def read_into(self, buffer: UInt8Array) -> Frame | None:
-        """See `FillingCamera.read_into`."""
+        """Read the next frame into memory that fits it, as `FillingCamera.read_into` describes."""
         if buffer.shape != self._caps.shape:
             return self.read()
         with self._handle.reading():
@@ -173,7 +174,7 @@ class CsiOptions(BaseModel):
     width: int = Field(default=1920, ge=16, multiple_of=4)
     height: int = Field(default=1080, ge=16, multiple_of=2)
     fps: int = Field(default=30, ge=1)
-    """Of a mode that the sensor has; `v4l2-ctl --list-formats-ext` prints them."""
+    """Frames per second, of a mode that the sensor has; `v4l2-ctl --list-formats-ext` prints these."""
     flip: int = Field(default=0, ge=0, le=7)
     """`flip-method` of nvvidconv; 2 turns by 180 degrees."""
 
@@ -183,12 +184,12 @@ class CsiCamera(GStreamerCamera):
 
     Args:
         uri: `csi://NUMBER?OPTION=VALUE&...`; see `CsiOptions`.
-        timeout_s: As for `GStreamerCamera`.
+        timeout_s: How long it may take to start, and stay silent.
 
     Raises:
-        InputError: No such number or option.
-        MissingDependencyError: As `GStreamerCamera`.
-        CameraError: As `GStreamerCamera`.
+        InputError: The URI names no camera, or there is no such option.
+        MissingDependencyError: GStreamer's tools are not installed.
+        CameraError: The camera does not open.
     """
 
     def _is_settled(self, elements: list[str]) -> bool:  # noqa: ARG002 -- they are ours, and state the sensor's mode
@@ -201,7 +202,7 @@ class CsiCamera(GStreamerCamera):
 
     def _elements(self, uri: str) -> list[str]:
         address = urlsplit(uri)
-        options = _csi_options(uri, address.query)
+        options = options_in(uri, CsiOptions, "csi://0?width=1280&height=720&fps=60")
         if not address.netloc.isdecimal():
             raise InputError(f"{uri} names no camera.", expected="its number", hint="--camera csi://0")
         sensor = f"video/x-raw(memory:NVMM),format=NV12,width={options.width},height={options.height}"
@@ -210,15 +211,3 @@ class CsiCamera(GStreamerCamera):
             *("nvvidconv", f"flip-method={options.flip}", "!", "video/x-raw,format=NV12", "!"),
             *("queue", "leaky=downstream", "max-size-buffers=1"),
         ]
-
-
-def _csi_options(uri: str, query: str) -> CsiOptions:
-    try:
-        return CsiOptions.model_validate(dict(parse_qsl(query, keep_blank_values=True)))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(
-            f"{uri} cannot be used: {'.'.join(map(str, first['loc']))}: {first['msg']}.",
-            expected=f"options of {', '.join(CsiOptions.model_fields)}",
-            hint="For example: 'csi://0?width=1280&height=720&fps=60'",
-        ) from error

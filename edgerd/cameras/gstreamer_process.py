@@ -27,7 +27,7 @@ _ERROR = re.compile(
     r"(?:ERROR: from element \S+|ERROR: pipeline could not be constructed|WARNING: erroneous pipeline): (.*)"
 )
 _PIPE_BYTES = 1 << 20
-"""As much as an ordinary user may ask for, so that a frame needs few reads."""
+"""Size of the pipe: as much as an ordinary user may ask for, so that a frame needs few reads."""
 _STOP_S = 2.0
 """For a pipeline to end by itself: Jetson's camera service may hang after one that was killed."""
 
@@ -37,9 +37,9 @@ class VideoCaps:
     """What frames a pipeline gives.
 
     Attributes:
-        pixel_format: Theirs.
+        pixel_format: How the bytes of a frame are laid out.
         height: Rows of the picture.
-        width: Columns.
+        width: Columns of the picture.
     """
 
     pixel_format: PixelFormat
@@ -48,7 +48,7 @@ class VideoCaps:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of a frame's data."""
+        """Shape of a frame's data, uint8."""
         return self.pixel_format.shape(self.height, self.width)
 
     @property
@@ -59,7 +59,7 @@ class VideoCaps:
 
     @property
     def demand(self) -> str:
-        """As an element of a pipeline, which then gives nothing else."""
+        """These caps as an element of a pipeline, which then gives nothing else."""
         name = next(name for name, pixel_format in FORMATS.items() if pixel_format is self.pixel_format)
         return f"video/x-raw,format=(string){name},width=(int){self.width},height=(int){self.height}"
 
@@ -75,10 +75,10 @@ class PipelineProcess:
         demanded: What it must give, or fail; None for whatever it gives first.
 
     Attributes:
-        elements: As given.
+        elements: What `gst-launch-1.0` was given.
         pipe: File descriptor from which frames are read, one behind the other; ends with the pipeline.
-        agreed: Set once the elements have agreed on their formats, or will not any more.
-        caps: What frames come. None before that is agreed, and where they cannot be used.
+        agreed: Set once the elements have agreed on their formats, or never will.
+        caps: What frames come; None before that is agreed, and where such frames cannot be used.
         has_changed: Other frames come by now than `caps` says.
         complaint: What the pipeline, or we, have against it; empty where nothing.
 

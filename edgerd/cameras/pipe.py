@@ -16,15 +16,15 @@ _POLL_S = 0.1
 
 
 class Pipe:
-    """A pipe as PyAV reads a file that it cannot seek in.
+    """A pipe, in the form of a file that PyAV reads and cannot seek in.
 
     FFmpeg's own read of a pipe does not return before something comes, not even on Ctrl-C.
 
     Args:
-        path: Of the pipe.
+        path: Where the pipe is.
 
     Raises:
-        OSError: It may not be read.
+        OSError: The pipe may not be read.
     """
 
     def __init__(self, path: str) -> None:
@@ -58,8 +58,8 @@ def opened_pipe(uri: str, path: str) -> Pipe | None:
     """The pipe that a path leads to; None where it leads to a file.
 
     Args:
-        uri: As it was typed, for the error.
-        path: The path in it.
+        uri: What was typed, for the error.
+        path: The path in the URI.
 
     Raises:
         CameraError: There is nothing, it may not be read, it is a folder, or nothing comes through the pipe
@@ -91,8 +91,8 @@ def _pipe_at(uri: str, path: str) -> Pipe | None:
     except (OSError, ValueError) as error:
         raise CameraError(
             f"There is no camera or file {without_secrets(uri)}.",
-            expected="0, /dev/video0, csi://0, rtsp://..., http://..., gst://..., a video file, a folder or "
-            "glob of pictures, or sample://",
+            expected="0, /dev/video0, csi://0, genicam://SERIAL, rtsp://..., http://..., gst://..., a video file, "
+            "a folder or glob of pictures, or sample://",
             hint="A pipeline begins with gst://" if " ! " in uri else "Check the spelling and the working directory.",
         ) from error
 

@@ -14,13 +14,25 @@ LIVE_TIMEOUT_S = 5.0
 class UnreadablePictureError(PictureError):
     """One picture among others that cannot be read, or a frame that arrived damaged; the camera can be read on.
 
+    Args:
+        error: Says what is wrong.
+        frame: What is known of the frame.
+        damage: What is wrong with a frame that arrived damaged, for people, without a full stop; empty for a picture
+            that cannot be read.
+
     Attributes:
-        frame: What is known of it: number, source and times. Its data is empty: uint8 (0, 0, 3).
+        frame: What is known of the frame: number, source and times. Its data is empty: uint8 (0, 0, 3).
+        damage: What is wrong with a frame that arrived damaged; else empty.
     """
 
-    def __init__(self, error: PictureError, frame: Frame) -> None:
+    def __init__(self, error: PictureError, frame: Frame, damage: str = "") -> None:
         super().__init__(error.what, expected=error.expected, hint=error.hint)
         self.frame = frame
+        self.damage = damage
+
+    def with_frame(self, frame: Frame) -> UnreadablePictureError:
+        """The same error for a frame that got another number, which its sentence then names."""
+        return damaged_frame(frame, self.damage) if self.damage else UnreadablePictureError(self, frame)
 
 
 class Camera(Protocol):
@@ -31,7 +43,7 @@ class Camera(Protocol):
     (None), which only files and other finite sources have. A live camera that ends is lost.
 
     Attributes:
-        uri: As it was asked for; secrets in it are replaced by `***` (`edgerd.redaction`).
+        uri: The address that was asked for; secrets in it are replaced by `***` (`edgerd.redaction`).
         live: True where frames come whether they are wanted or not: the newest one counts, old ones may be dropped.
             False for files: every frame counts.
         fixed_size: True where all frames have one size (a device, a stream, a video), so that another size means that
@@ -66,13 +78,55 @@ class FillingCamera(Camera, Protocol):
     """A camera whose driver can write its frames to memory that it is given: pinned memory, which a GPU reads."""
 
     def read_into(self, buffer: UInt8Array) -> Frame | None:
-        """As `read`.
+        """The next frame, in memory that is given.
 
         Args:
-            buffer: uint8, of the shape of a frame; not read, and written to until the call returns.
+            buffer: uint8, of the shape of a frame; it is written to until the call returns, and not read.
 
         Returns:
-            A frame whose data is the buffer, or an array of its own where the frame has another shape.
+            A frame whose data is the buffer, or an array of its own where the frame has another shape; None where
+            `read` returns None.
+
+        Raises:
+            CameraError: The source was lost, or nothing came in time.
+            UnreadablePictureError: This one picture cannot be read, or arrived damaged.
+        """
+        ...
+
+
+@runtime_checkable
+class ReturningCamera(Camera, Protocol):
+    """A camera that never ends: after it was lost, its `read` opens it again until there is a frame.
+
+    A CameraError of its `read` begins an outage; it is raised once. The next call waits for the camera, and a frame, or
+    a damaged one, ends the outage. Another CameraError before that says that reopening fails for another reason now.
+
+    Attributes:
+        comes_back: True.
+        last_error: Why the camera gives no frames, the latest reason; None while it gives some.
+    """
+
+    comes_back: bool
+    last_error: CameraError | None
+
+
+@runtime_checkable
+class TriggeredCamera(Camera, Protocol):
+    """A camera that can take its pictures when it is told to.
+
+    Attributes:
+        triggered: True where it takes none before it is told to. Its `read` then waits without end, because silence is
+            no loss; a camera that is lost still raises CameraError.
+    """
+
+    @property
+    def triggered(self) -> bool: ...  # noqa: D102 -- above
+
+    def trigger(self) -> None:
+        """Take a picture now, which the next `read` gives.
+
+        Raises:
+            CameraError: The camera takes its pictures on a signal at one of its lines, or all the time; or it was lost.
         """
         ...
 
@@ -90,7 +144,7 @@ def lost_camera(uri: str, why: str, n_frames: int) -> CameraError:
     """The error of a source that cannot be read on.
 
     Args:
-        uri: As it may be shown.
+        uri: The address, without secrets.
         why: What the driver says.
         n_frames: Frames that came before.
     """
@@ -113,7 +167,7 @@ def damaged_frame(frame: Frame, reason: str) -> UnreadablePictureError:
         expected="a whole frame",
         hint="Check the camera's cable and network, or copy the file again.",
     )
-    return UnreadablePictureError(error, frame)
+    return UnreadablePictureError(error, frame, reason)
 
 
 def early_end(camera: Camera, n_frames: int) -> str:

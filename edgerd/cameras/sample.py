@@ -8,12 +8,12 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from edgerd.cameras.options import options_in
 from edgerd.data.samples import KINDS, line_parts
-from edgerd.errors import InputError
 from edgerd.types import Frame
 
 
@@ -52,7 +52,7 @@ class SampleCamera:
     def __init__(self, uri: str) -> None:
         address = urlsplit(uri)
         self.uri = uri
-        options = _options(uri, address.query)
+        options = options_in(uri, SampleOptions, f"sample://{next(iter(KINDS))}?n=100&defective=0.1&seed=1")
         kind = address.netloc or next(iter(KINDS))
         n_parts = options.n if options.pool is None else options.pool
         parts = line_parts(kind, n_parts, options.defective, options.seed, options.size)
@@ -89,15 +89,3 @@ class SampleCamera:
         closed = self._closed.wait(max(0.0, self._due_s - time.monotonic()))
         self._due_s = max(self._due_s + self._interval_s, time.monotonic())
         return not closed
-
-
-def _options(uri: str, query: str) -> SampleOptions:
-    try:
-        return SampleOptions.model_validate(dict(parse_qsl(query, keep_blank_values=True)))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(
-            f"{uri} cannot be used: {'.'.join(map(str, first['loc']))}: {first['msg']}.",
-            expected=f"options of {', '.join(SampleOptions.model_fields)}",
-            hint=f"For example: 'sample://{next(iter(KINDS))}?n=100&defective=0.1&seed=1'",
-        ) from error

@@ -3,12 +3,14 @@ from __future__ import annotations
 import contextlib
 import http.server
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from services import genicam_server, rtsp_server, switched_on
 
 N_FRAMES = 20
 
@@ -105,3 +107,34 @@ def served() -> Iterator[Callable[[list[bytes]], str]]:
             return stack.enter_context(_serving(Camera))
 
         yield serve
+
+
+@pytest.fixture
+def streamed() -> Iterator[Callable[[list[bytes], float], str]]:
+    """`streamed(pieces, per_second)` is the URI of a stream whose pieces come one after the other at that rate."""
+    with contextlib.ExitStack() as stack:
+
+        def stream(pieces: list[bytes], per_second: float) -> str:
+            class Camera(_StallingCamera):
+                def do_GET(self) -> None:
+                    self.send_response(200)
+                    self.end_headers()
+                    for piece in pieces:
+                        self.wfile.write(piece)
+                        time.sleep(1 / per_second)
+
+            return stack.enter_context(_serving(Camera))
+
+        yield stream
+
+
+@pytest.fixture
+def rtsp_camera() -> Iterator[str]:
+    with switched_on(rtsp_server()) as server:
+        yield server.uri
+
+
+@pytest.fixture
+def genicam_camera() -> Iterator[str]:
+    with genicam_server() as server, switched_on(server):
+        yield server.uri

@@ -13,12 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgerd.cameras import CAMERAS, camera_kind, open_camera
+from edgerd.cameras import CAMERAS, camera_kind, comes_back, open_camera
 from edgerd.cameras.protocol import Camera
 from edgerd.errors import CameraError, DatasetError, InputError
 
+SERVED = ("rtsp", "genicam")
+"""Those that need a program which is not a part of edgerd's environment."""
 
-@pytest.fixture(params=CAMERAS)
+
+@pytest.fixture(params=[pytest.param(name, marks=[pytest.mark.service] if name in SERVED else []) for name in CAMERAS])
 def camera(request: pytest.FixtureRequest, video: Path, picture_folder: Path) -> Camera:
     uris = {
         "video": str(video),
@@ -27,6 +30,8 @@ def camera(request: pytest.FixtureRequest, video: Path, picture_folder: Path) ->
     }
     if request.param == "http":
         uris["http"] = request.getfixturevalue("network_camera")
+    if request.param in SERVED:
+        uris[request.param] = request.getfixturevalue(f"{request.param}_camera")
     if request.param == "device":
         if not Path("/dev/video0").exists():
             pytest.skip("no /dev/video0 on this machine")
@@ -91,6 +96,12 @@ def test_every_camera_can_be_closed_from_another_thread_while_it_is_read(camera:
         ("HTTP://10.0.0.3/video.mjpg", "http"),
         ("/dev/v4l/by-id/usb-Acme-video-index0", "device"),
         ("video://0", "video"),
+        ("0?width=640&height=480", "device"),
+        ("/dev/video0?format=MJPG", "device"),
+        ("/dev/v4l/by-id/usb-Acme-video-index0?buffers=2", "device"),
+        ("/dev/null?buffers=2", "device"),
+        ("parts/part?.png", "files"),
+        ("line.mp4?", "files"),
         ("parts/*.png", "files"),
         ("parts/**/*", "files"),
         ("missing.PNG", "files"),
@@ -101,6 +112,12 @@ def test_every_camera_can_be_closed_from_another_thread_while_it_is_read(camera:
 )
 def test_uri_grammar(uri: str, kind: str) -> None:
     assert camera_kind(uri) == kind
+
+
+def test_only_cameras_that_may_be_switched_off_come_back() -> None:
+    uris = ("0", "rtsp://10.0.0.3/live", "http://10.0.0.3/video.mjpg", "csi://0", "gst://videotestsrc", "genicam://1")
+    assert all(comes_back(uri) for uri in uris)
+    assert not any(comes_back(uri) for uri in ("line.mp4", "parts/*.png", "sample://?live=1"))
 
 
 def test_folder_is_files_whatever_its_name(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import time
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -107,3 +109,29 @@ def test_network_camera_can_be_closed_while_its_read_blocks(network_camera: str)
     camera.close()
     reader.join(timeout=10)
     assert outcome[-1] == "end"
+
+
+def late_stream(key_frame_after: int) -> list[bytes]:
+    """What a stream sends to one who joins it so many frames before its next key frame: a piece per frame."""
+    memory, pieces = io.BytesIO(), []
+    picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 99, np.uint8), "bgr24")
+    with av.open(memory, "w", format="mpegts", options={"flush_packets": "1"}) as container:
+        stream = container.add_stream("libx264", rate=25, options={"tune": "zerolatency", "g": "50"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        n_packets = position = 0
+        for _ in range(80):
+            for packet in stream.encode(picture):
+                n_packets += 1
+                if n_packets > 50 - key_frame_after:
+                    container.mux(packet)
+                    pieces.append(memory.getvalue()[position:])
+                    position = len(memory.getvalue())
+    return pieces
+
+
+def test_a_stream_that_is_joined_before_its_next_key_frame_is_waited_for_longer_than_a_silent_one(streamed) -> None:
+    camera = StreamCamera(streamed(late_stream(key_frame_after=40), 25), timeout_s=0.6)
+    began_s = time.monotonic()
+    assert camera.read() is not None
+    assert time.monotonic() - began_s > 0.6
+    camera.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import cv2
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from damaged import jpeg, noisy_pictures, outcomes
 
+from edgerd.cameras import camera_kind
 from edgerd.cameras.opencv import DeviceCamera
 from edgerd.errors import CameraError
 from edgerd.types import UInt8Array
@@ -22,19 +24,24 @@ def test_device_that_is_not_there_says_what_to_check(capfd: pytest.CaptureFixtur
 
 
 class Driver:
-    """In place of `cv2.VideoCapture`: gives what it is given, undecoded or not."""
+    """In place of `cv2.VideoCapture`: gives what it is given, undecoded or not, and takes what is set but `fixed`."""
 
-    def __init__(self, code: str, received: list[UInt8Array | None]) -> None:
-        self._code = code
+    def __init__(
+        self, code: str, received: list[UInt8Array | None], fixed: dict[int, float] | None = None, age_s: float = 0.0
+    ) -> None:
         self._received = iter(received)
-        self.settings: dict[int, float] = {}
+        self._fixed = fixed or {}
+        self._age_s = age_s
+        self.settings: dict[int, float] = {cv2.CAP_PROP_FOURCC: int.from_bytes(code.encode(), "little")}
         self.n_released = 0
 
     def isOpened(self) -> bool:  # noqa: N802
         return True
 
     def get(self, property_id: int) -> float:
-        return int.from_bytes(self._code.encode(), "little") if property_id == cv2.CAP_PROP_FOURCC else 0.0
+        if property_id == cv2.CAP_PROP_POS_MSEC:
+            return 1000 * (time.monotonic() - self._age_s)
+        return self._fixed.get(property_id, self.settings.get(property_id, 0.0))
 
     def set(self, property_id: int, value: float) -> bool:
         self.settings[property_id] = value
@@ -83,3 +90,53 @@ def test_a_frame_that_a_driver_cannot_decode_is_damaged(device) -> None:
     camera = device("YUYV", [picture, None, picture])
     assert outcomes(camera) == ["frame", "damaged", "frame", "lost"]
     assert cv2.CAP_PROP_CONVERT_RGB not in camera._capture.settings
+
+
+def connected(monkeypatch: pytest.MonkeyPatch, driver: Driver, uri: str) -> DeviceCamera:
+    opened: list[tuple[object, ...]] = []
+    monkeypatch.setattr("cv2.VideoCapture", lambda *args: opened.append(args) or driver)
+    camera = DeviceCamera(uri, timeout_s=0.1)
+    assert opened[0][0] in (3, "/dev/video3")
+    return camera
+
+
+@pytest.mark.parametrize("address", ["3", "device://3", "/dev/video3"])
+def test_what_the_uri_asks_for_is_set(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    driver = Driver("YUYV", noisy_pictures(1), {cv2.CAP_PROP_FPS: 29.97})
+    uri = f"{address}?width=1920&height=1080&fps=30&format=MJPG&exposure_us=500&buffers=3"
+    assert camera_kind(uri) == "device"
+    connected(monkeypatch, driver, uri)
+    assert driver.settings == {
+        cv2.CAP_PROP_BUFFERSIZE: 3,
+        cv2.CAP_PROP_FOURCC: cv2.VideoWriter.fourcc(*"MJPG"),
+        cv2.CAP_PROP_FRAME_WIDTH: 1920,
+        cv2.CAP_PROP_FRAME_HEIGHT: 1080,
+        cv2.CAP_PROP_FPS: 30,
+        cv2.CAP_PROP_AUTO_EXPOSURE: 1,
+        cv2.CAP_PROP_EXPOSURE: 5,
+        cv2.CAP_PROP_CONVERT_RGB: 0,
+    }
+
+
+def test_what_the_driver_does_not_take_is_an_error_that_names_what_it_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    fixed = {
+        cv2.CAP_PROP_FRAME_WIDTH: 640.0,
+        cv2.CAP_PROP_FRAME_HEIGHT: 480.0,
+        cv2.CAP_PROP_FPS: 15.0,
+        cv2.CAP_PROP_FOURCC: float(int.from_bytes(b"YUYV", "little")),
+        cv2.CAP_PROP_EXPOSURE: 10.0,
+    }
+    driver = Driver("YUYV", [], fixed)
+    with pytest.raises(CameraError) as caught:
+        connected(monkeypatch, driver, "3?width=1920&height=480&fps=30&format=MJPG&exposure_us=500")
+    assert "does not take width=1920, fps=30.0, format=MJPG, exposure_us=500." in str(caught.value)
+    assert "gives instead: width=640, fps=15, format=YUYV, exposure_us=1000" in str(caught.value)
+    assert caught.value.exit_code == 4
+    assert driver.n_released == 1
+
+
+def test_a_frame_is_as_old_as_the_driver_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, before_s = time.time(), time.monotonic()
+    frame = connected(monkeypatch, Driver("YUYV", noisy_pictures(1), age_s=0.5), "3").read()
+    assert before - 0.5 <= frame.captured_at < before - 0.4
+    assert before_s - 0.5 <= frame.captured_monotonic_s < before_s - 0.4

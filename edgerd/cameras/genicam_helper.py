@@ -1,0 +1,269 @@
+"""Reads an industrial camera through Aravis: a program of its own, which needs no more than Python and python3-gi.
+
+`edgerd.cameras.genicam` starts it with a Python that has Aravis, as a rule the system's, in which edgerd and NumPy are
+not installed. So nothing of edgerd is imported here, and Python 3.8 is enough.
+
+    python3 -I genicam_helper.py '{"name": "SERIAL", "options": {"exposure_us": 500}, "pixel_formats": ["Mono8"]}'
+
+It writes records to stdout, each a `HEADER` and its payload, and takes the line `trigger` from stdin. It ends with
+stdin, so that no camera stays taken by a program whose parent has died.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import struct
+import sys
+import threading
+import time
+from typing import Any
+
+HEADER = struct.Struct("<cIIIdd")
+"""Kind, bytes of the payload, and of a frame: height, width, the camera's and this machine's time in seconds."""
+OPENED = b"O"
+"""Payload: JSON with `pixel_format`. The frames come next."""
+FRAME = b"F"
+"""Payload: the frame's bytes."""
+DAMAGED = b"D"
+"""Payload: why a frame is not whole, as text."""
+ALIVE = b"A"
+"""The camera answers; comes at least once in `ALIVE_INTERVAL_S`, where nothing else does."""
+ERROR = b"E"
+"""Payload: JSON with `what`, `expected`, `hint` and `is_missing` (something is not installed). The last record."""
+
+ALIVE_INTERVAL_S = 0.5
+_GRACE_S = 2.0
+_N_BUFFERS = 8
+_TOLERANCE = 0.05
+"""A camera rounds what it is asked for, to the time of a line or a step of its amplifier."""
+_REALS = {"exposure_us": "exposure_time", "gain": "gain", "fps": "frame_rate"}
+"""Option to what Aravis's `get_..`, `set_..` and `get_.._bounds` call it."""
+_AUTOMATIC = {
+    "exposure_us": ("is_exposure_auto_available", "set_exposure_time_auto"),
+    "gain": ("is_gain_auto_available", "set_gain_auto"),
+}
+"""Option to what asks for its automatic, and what sets that."""
+_INTEGERS = {"width": "Width", "height": "Height", "offset_x": "OffsetX", "offset_y": "OffsetY"}
+"""Option to the camera's node."""
+_BITS_PER_BYTE = 8
+
+
+class _RefusalError(Exception):
+    """Why the camera cannot be used, in the three parts of an error of edgerd."""
+
+    def __init__(self, what: str, expected: str = "", hint: str = "", *, is_missing: bool = False) -> None:
+        super().__init__(what)
+        hint = hint or "Check its power, its cable or network, and whether another program took it."
+        self.record = {"what": what, "expected": expected, "hint": hint, "is_missing": is_missing}
+
+
+class _OptionError(_RefusalError):
+    """An option that the camera does not take, and what it takes instead."""
+
+    def __init__(self, what: str, takes: str) -> None:
+        super().__init__(what, takes, "Change the option behind the ? of its URI, or leave it out.")
+
+
+class _Output:
+    """Writes records to stdout, which more than one thread does."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def send(self, kind: bytes, payload: bytes = b"", place: tuple[int, int, float, float] = (0, 0, 0.0, 0.0)) -> None:
+        with self._lock:
+            for left in (HEADER.pack(kind, len(payload), *place), payload):
+                view = memoryview(left)
+                while view:
+                    view = view[os.write(1, view) :]
+
+
+def main() -> None:
+    """Open the camera, say so, and send its frames until stdin ends."""
+    request = json.loads(sys.argv[1])
+    output = _Output()
+    try:
+        aravis, error_type = _libraries()
+        try:
+            _run(aravis, request, output)
+        except error_type as error:  # of GLib: Aravis lost the camera, or it refuses
+            raise _RefusalError(f"the camera does not do what it is asked: {error}") from error
+    except _RefusalError as refusal:
+        output.send(ERROR, json.dumps(refusal.record).encode())
+    except BrokenPipeError:  # nobody reads any more
+        pass
+    # Not through the interpreter's end, where a thread that waits for stdin is in the way.
+    os._exit(0)
+
+
+def _libraries() -> tuple[Any, type[Exception]]:
+    """Aravis, and the class of its errors."""
+    try:
+        import gi
+
+        gi.require_version("Aravis", "0.8")
+        from gi.repository import Aravis, GLib
+    except (ImportError, ValueError) as error:
+        raise _RefusalError(
+            f"Aravis, which reads industrial cameras, is not there: {error}",
+            "Aravis 0.8 and its GObject introspection, for " + sys.executable,
+            "sudo apt-get install python3-gi gir1.2-aravis-0.8",
+            is_missing=True,
+        ) from error
+    return Aravis, GLib.Error
+
+
+def _run(aravis: Any, request: dict[str, Any], output: _Output) -> None:
+    ended, lost = threading.Event(), threading.Event()
+    camera = aravis.Camera.new(_device(aravis, request["name"]))
+    camera.get_device().connect("control-lost", lambda _: lost.set())
+    pixel_format = _configure(aravis, camera, request)
+    stream = camera.create_stream(None, None)
+    if stream is None:
+        raise _RefusalError("the camera gives no stream", "a camera that no other program has taken")
+    for _ in range(_N_BUFFERS):
+        stream.push_buffer(aravis.Buffer.new_allocate(camera.get_payload()))
+    camera.start_acquisition()
+    output.send(OPENED, json.dumps({"pixel_format": pixel_format}).encode())
+    threading.Thread(target=_obey, args=(camera, ended, output), daemon=True).start()
+    try:
+        while not ended.is_set():
+            if lost.is_set():
+                raise _RefusalError("the camera no longer answers", "an answer to its heartbeat")
+            buffer = stream.timeout_pop_buffer(int(ALIVE_INTERVAL_S * 1e6))
+            if buffer is None:
+                output.send(ALIVE)
+            else:
+                _send(aravis, buffer, output)
+                stream.push_buffer(buffer)
+    finally:
+        # So that the camera may be taken again at once, and not only when it misses our heartbeat.
+        camera.stop_acquisition()
+        del stream, camera
+
+
+def _obey(camera: Any, ended: threading.Event, output: _Output) -> None:
+    """Do what comes through stdin, to its end."""
+    for line in sys.stdin:
+        if line.strip() == "trigger":
+            try:
+                camera.software_trigger()
+            except Exception as error:  # noqa: BLE001 -- GLib's, whose class only `_libraries` knows
+                output.send(ERROR, json.dumps(_RefusalError(f"its trigger does not work: {error}").record).encode())
+                os._exit(1)
+    ended.set()
+    time.sleep(_GRACE_S)
+    os._exit(1)  # the camera does not let go
+
+
+def _device(aravis: Any, name: str) -> str:
+    """Aravis's name of the camera that a serial number, id, hardware address or IP address names.
+
+    An IP address is taken as it is; for anything else the network and the bus are asked, which takes a second.
+    """
+    if re.fullmatch(r"\d+\.\d+\.\d+\.\d+", name):
+        return name
+    aravis.update_device_list()
+    names = {}
+    for index in range(aravis.get_n_devices()):
+        parts = ("id", "serial_nbr", "physical_id", "address")
+        names[aravis.get_device_id(index)] = [getattr(aravis, f"get_device_{part}")(index) for part in parts]
+    found = [device for device, its_names in names.items() if name in its_names or not name]
+    if len(found) == 1:
+        return str(found[0])
+    there = ", ".join(f"{serial} ({device})" for device, (_, serial, _, _) in sorted(names.items()))
+    none = f"there is no camera {name!r}" if name else "there is no camera"
+    raise _RefusalError(
+        none if not found else f"there are {len(found)} cameras",
+        f"one of {there}" if there else "a camera that is switched on, in this network or at this bus",
+        "For example: --camera 'genicam://SERIAL'. arv-camera-test-0.8 tries one by hand.",
+    )
+
+
+def _configure(aravis: Any, camera: Any, request: dict[str, Any]) -> str:
+    """Set the options, and return the pixel format that the camera gives then."""
+    options = request["options"]
+    camera.set_acquisition_mode(aravis.AcquisitionMode.CONTINUOUS)
+    pixel_format = _set_pixel_format(camera, options.get("pixel_format"), request["pixel_formats"])
+    for option, node in _INTEGERS.items():
+        if option in options:
+            _set_integer(camera, option, node, options[option])
+    for option, name in _REALS.items():
+        if option in options:
+            if option in _AUTOMATIC:
+                has_one, set_it = _AUTOMATIC[option]
+                if getattr(camera, has_one)():
+                    getattr(camera, set_it)(aravis.Auto.OFF)
+            _set_real(camera, option, name, options[option])
+    _set_trigger(camera, options.get("trigger"))
+    return pixel_format
+
+
+def _set_pixel_format(camera: Any, asked: str | None, readable: list[str]) -> str:
+    """Set the pixel format, or check the one that the camera has."""
+    available = camera.dup_available_pixel_formats_as_strings()
+    wanted = asked or camera.get_pixel_format_as_string()
+    if wanted not in available or wanted not in readable:
+        both = [name for name in available if name in readable]
+        why = "edgerd does not read" if wanted in available else "the camera does not have"
+        raise _OptionError(
+            f"pixel_format={wanted} is one that {why}",
+            f"one of {', '.join(both)}" if both else f"a camera that has one of {', '.join(readable)}",
+        )
+    camera.set_pixel_format_from_string(wanted)
+    return wanted
+
+
+def _set_integer(camera: Any, option: str, node: str, value: int) -> None:
+    low, high = camera.get_integer_bounds(node)
+    step = max(1, camera.get_integer_increment(node))
+    if not low <= value <= high or (value - low) % step:
+        steps = f" in steps of {step}" if step > 1 else ""
+        raise _OptionError(f"the camera does not take {option}={value}", f"{low} to {high}{steps}")
+    camera.set_integer(node, value)
+
+
+def _set_real(camera: Any, option: str, name: str, value: float) -> None:
+    low, high = getattr(camera, f"get_{name}_bounds")()
+    if not low <= value <= high:
+        raise _OptionError(f"the camera does not take {option}={value:g}", f"{low:g} to {high:g}")
+    getattr(camera, f"set_{name}")(value)
+    given = getattr(camera, f"get_{name}")()
+    if abs(given - value) > _TOLERANCE * abs(value):
+        raise _OptionError(f"the camera does not take {option}={value:g}", f"what it gives instead: {given:g}")
+
+
+def _set_trigger(camera: Any, asked: str | None) -> None:
+    """Have the camera wait for a trigger, or run freely: it remembers what an earlier program has set."""
+    camera.clear_triggers()
+    if asked is None:
+        return
+    sources = camera.dup_available_trigger_sources()
+    source = next((source for source in sources if source.lower() == asked.lower()), None)
+    if source is None:
+        raise _OptionError(f"the camera has no trigger={asked}", f"one of {', '.join(sources)}")
+    camera.set_trigger(source)
+
+
+def _send(aravis: Any, buffer: Any, output: _Output) -> None:
+    status = buffer.get_status()
+    if status != aravis.BufferStatus.SUCCESS:
+        output.send(DAMAGED, f"it arrived incomplete ({status.value_nick})".encode(), _place(buffer, 0, 0))
+        return
+    height, width = buffer.get_image_height(), buffer.get_image_width()
+    data = buffer.get_image_data()
+    padding, _ = buffer.get_image_padding()
+    if padding and height:
+        row = width * (buffer.get_image_pixel_format() >> 16 & 0xFF) // _BITS_PER_BYTE  # GenICam: bits per pixel
+        data = b"".join(data[i * (row + padding) :][:row] for i in range(height))
+    output.send(FRAME, data, _place(buffer, height, width))
+
+
+def _place(buffer: Any, height: int, width: int) -> tuple[int, int, float, float]:
+    return height, width, buffer.get_timestamp() / 1e9, buffer.get_system_timestamp() / 1e9
+
+
+if __name__ == "__main__":
+    main()
