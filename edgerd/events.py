@@ -10,11 +10,13 @@ import secrets
 import threading
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from edgerd.types import DefectRegion, Inspection
+from edgerd.types import Box, DefectRegion, Inspection
 
+_BOX = ("x", "y", "width", "height")
 SourceState = Literal["lost", "back", "error"]
 """What happened to a camera or a device: it is gone, it is there again, or it refuses what is asked of it."""
 
@@ -77,6 +79,16 @@ class Alert:
             "recipe": self.recipe,
             "reason": self.reason,
         }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Alert:
+        """The alert of which `to_json` made this record."""
+        regions = tuple(
+            DefectRegion(Box(*(region[key] for key in _BOX)), region["area_px"], region["peak"])
+            for region in record["regions"]
+        )
+        values = {key: value for key, value in record.items() if key not in ("kind", "regions")}
+        return cls(regions=regions, **values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,11 @@ REGION_RECORD = {"x": 1, "y": 2, "width": 3, "height": 4, "area_px": 10, "peak":
 def test_alert() -> None:
     alert = Alert(
         id="i", state="raised", camera="0", frame=7, source="0", captured_at=1.5, decided_at=2.5, score=0.75,
-        threshold=0.5, regions=(REGION,), bundle="b",
+        threshold=0.5, regions=(REGION,), bundle="b", trigger="t", product="nut", recipe="r", reason="the run has ended",
     )  # fmt: skip
-    assert json.loads(json.dumps(alert.to_json())) == {
+    stored = json.loads(json.dumps(alert.to_json()))
+    assert Alert.from_json(stored) == alert
+    assert stored == {
         "kind": "alert",
         "id": "i",
         "state": "raised",
@@ -29,6 +31,10 @@ def test_alert() -> None:
         "threshold": 0.5,
         "regions": [REGION_RECORD],
         "bundle": "b",
+        "trigger": "t",
+        "product": "nut",
+        "recipe": "r",
+        "reason": "the run has ended",
     }
 
 
@@ -78,8 +84,9 @@ def test_disk_event() -> None:
 def test_frame_verdict() -> None:
     inspection = Inspection(Verdict.NG, 0.75, 0.5, regions=(REGION,), frame_ms=12.34567)
     line = FrameVerdict(
-        inspection, camera="parts/", frame=3, source="parts/3.png", captured_at=1.5, decided_at=2.5, bundle="b"
-    )
+        inspection, camera="parts/", frame=3, source="parts/3.png", captured_at=1.5, decided_at=2.5, bundle="b",
+        trigger="t", product="nut",
+    )  # fmt: skip
     assert json.loads(json.dumps(line.to_json())) == {
         "camera": "parts/",
         "frame": 3,
@@ -93,4 +100,6 @@ def test_frame_verdict() -> None:
         "regions": [REGION_RECORD],
         "frame_ms": 12.346,
         "bundle": "b",
+        "trigger": "t",
+        "product": "nut",
     }

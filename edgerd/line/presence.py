@@ -11,8 +11,8 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from edgerd.data.preprocess import bgr_from_frame
 from edgerd.bundle.manifest import PreprocessSpec
+from edgerd.data.preprocess import bgr_from_frame
 from edgerd.line.pick import Picked
 from edgerd.types import Float32Array, Frame, UInt8Array
 
@@ -28,6 +28,28 @@ _ADAPT = 0.05
 """Weight of a new picture of the empty belt: light changes slowly."""
 _GONE_FRAMES = 2
 """So many empty frames end a part: one alone may be a reflex."""
+
+
+class _Belt:
+    """What the empty belt looks like, as a small grey picture, and how much each of its pixels varies.
+
+    Attributes:
+        picture: float32 (h, w), grey levels.
+    """
+
+    def __init__(self, first: Float32Array) -> None:
+        """Learn it from float32 (frames, h, w)."""
+        self.picture: Float32Array = np.median(first, axis=0)
+        self._noise: Float32Array = np.abs(first - self.picture).mean(axis=0)
+
+    def share_left(self, small: Float32Array) -> float:
+        """Share of the pixels that a picture leaves the belt by."""
+        return float((np.abs(small - self.picture) > _LEVELS + 3 * self._noise).mean())
+
+    def adapt(self, small: Float32Array) -> None:
+        """Follow the light, which changes slowly."""
+        self._noise += _ADAPT * (np.abs(small - self.picture) - self._noise)
+        self.picture += _ADAPT * (small - self.picture)
 
 
 class OnMotion:
@@ -46,8 +68,7 @@ class OnMotion:
         self._spec = spec
         self._longest_s = longest_s
         self._first: list[Float32Array] = []
-        self._belt: Float32Array | None = None
-        self._noise: Float32Array | None = None
+        self._belt: _Belt | None = None
         self._best: Frame | None = None
         self._best_quality = -1.0
         self._damage: Picked | None = None
@@ -62,13 +83,13 @@ class OnMotion:
                 self._damage = Picked(frame, reason=damage)
             return None
         small = self._small(frame)
-        if self._belt is None or self._belt.shape != small.shape:
+        if self._belt is None or self._belt.picture.shape != small.shape:
             self._learn(small)
             return None
-        share = self._share_of_a_part(small)
+        share = self._belt.share_left(small)
         if share >= _SHARE:
             return self._follow(frame, share)
-        self._adapt(small)
+        self._belt.adapt(small)
         if self._since_s is None:
             return None
         self._n_empty += 1
@@ -97,21 +118,8 @@ class OnMotion:
             self._first.clear()
         self._first.append(small)
         if len(self._first) == _LEARN_FRAMES:
-            stack = np.stack(self._first)
-            self._belt = np.median(stack, axis=0)
-            self._noise = np.abs(stack - self._belt).mean(axis=0)
+            self._belt = _Belt(np.stack(self._first))
             self._first.clear()
-
-    def _share_of_a_part(self, small: Float32Array) -> float:
-        """Share of the pixels that leave the belt's picture."""
-        leaves = np.abs(small - self._belt) > _LEVELS + 3 * self._noise
-        return float(leaves.mean())
-
-    def _adapt(self, small: Float32Array) -> None:
-        assert self._belt is not None  # noqa: S101
-        assert self._noise is not None  # noqa: S101
-        self._noise += _ADAPT * (np.abs(small - self._belt) - self._noise)
-        self._belt += _ADAPT * (small - self._belt)
 
     def _follow(self, frame: Frame, share: float) -> Picked | None:
         """Take a frame with a part in it; gives the part's best where it has been there for too long.

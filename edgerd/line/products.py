@@ -89,7 +89,7 @@ class Products:
 
 
 class _BuffersOfProducts:
-    """Lends what suits the product of now. A frame that lies in another product's buffer is copied when it is judged."""
+    """Lends what suits the product of now; a frame in the buffer of another one is copied when it is judged."""
 
     def __init__(self, products: Products, its: Mapping[str, Buffers | None]) -> None:
         self._products = products

@@ -84,7 +84,7 @@ class Outlets:
         """What the verdict logs did not take, a sentence each."""
         return tuple(log.loss for log in self._logs if log.loss)
 
-    def send(self, event: Event, open_alert: Alert | None | Literal["same"] = "same") -> None:
+    def send(self, event: Event, open_alert: Alert | Literal["same"] | None = "same") -> None:
         """Send an event; returns when it is safe with every sink.
 
         Args:
@@ -95,8 +95,10 @@ class Outlets:
             StorageError: The disk of a sink is full.
         """
         if self._event_log is not None:
-            state = {} if open_alert == "same" else {event.camera: open_alert and open_alert.to_json()}
-            self._event_log.append([event], state)
+            changed: dict[str, Mapping[str, Any] | None] = {}
+            if open_alert != "same":
+                changed[event.camera] = open_alert.to_json() if open_alert else None
+            self._event_log.append([event], changed)
         for sink in self._event_sinks:
             sink.send(event)
 
@@ -219,9 +221,7 @@ class CameraLog:
             StorageError: The disk of an event sink is full.
         """
         if self._open is not None:
-            self._send_alert(
-                replace(self._open, state=AlertState.CLEARED.value, decided_at=time.time(), reason=reason)
-            )
+            self._send_alert(replace(self._open, state=AlertState.CLEARED.value, decided_at=time.time(), reason=reason))
 
     def camera_lost(self, error: CameraError, inspector: Inspector) -> None:
         """Say that the camera is gone, in an event and in a line: neither a good part nor a defective one.

@@ -19,9 +19,9 @@ from edgerd.data.samples import line_parts, write_video
 LINE = "sample://ring?n=12&defective=0.5&size=96"
 EVENT_KEYS = {
     *("kind", "id", "state", "camera", "frame", "source", "captured_at", "decided_at", "score", "threshold"),
-    *("regions", "bundle"),
+    *("regions", "bundle", "trigger", "product", "recipe", "reason"),
 }
-VERDICT_KEYS = EVENT_KEYS - {"kind", "id", "state"} | {"verdict", "reason", "frame_ms"}
+VERDICT_KEYS = EVENT_KEYS - {"kind", "id", "state", "recipe"} | {"verdict", "frame_ms"}
 SUMMARY_KEYS = {
     *("engine_ms", "frame_ms", "capture_to_verdict_ms", "frames", "dropped", "no_decision", "alerts", "runtime"),
     *("precision", "device", "threads", "ok", "ng", "held_back", "ended", "warnings", "error"),

@@ -31,8 +31,8 @@ from edgerd.sinks.fake import FakeSink
 from edgerd.types import Frame, UInt8Array, Verdict
 
 SUMMARY_KEYS = {
-    "engine_ms", "frame_ms", "capture_to_verdict_ms", "frames", "dropped", "no_decision", "alerts", "runtime",
-    "precision", "device", "threads",
+    "engine_ms", "frame_ms", "capture_to_verdict_ms", "frames", "dropped", "skipped", "no_decision",
+    "alerts", "runtime", "precision", "device", "threads",
     "ok", "ng", "held_back", "elapsed_s", "threshold", "camera", "bundle", "ended", "warnings", "error",
 }  # fmt: skip
 
@@ -88,13 +88,14 @@ def test_live_camera_gets_the_stream_policy_and_a_clear_has_the_id_of_its_raise(
     events = FakeSink()
     frames = living(GOOD, DEFECTIVE, DEFECTIVE, DEFECTIVE, GOOD, GOOD, DEFECTIVE, DEFECTIVE)
     summary = run_camera(inspector, FakeCamera(frames, live=True), event_sinks=[events], frames="every")
-    assert [(event["state"], event["frame"]) for event in events.events] == [
-        ("raised", 1),
-        ("cleared", 4),
-        ("raised", 6),
+    assert [(event["state"], event["frame"], event["reason"]) for event in events.events] == [
+        ("raised", 1, ""),
+        ("cleared", 4, ""),
+        ("raised", 6, ""),
+        ("cleared", 6, "the run has ended: end of source"),
     ]
-    first, cleared, second = (event["id"] for event in events.events)
-    assert first == cleared < second
+    first, cleared, second, closed = (event["id"] for event in events.events)
+    assert first == cleared < second == closed
     assert summary.alerts == 2
 
 

@@ -128,7 +128,8 @@ def test_alerts_of_cameras_are_their_own(inspector: Inspector) -> None:
     Line(feeds, Outlets([events])).run()
     by_camera = {uri: [e for e in events.events if e["camera"] == uri] for uri in ("a://", "b://")}
     assert [event["state"] for event in by_camera["a://"]] == ["raised", "cleared"]
-    assert [event["state"] for event in by_camera["b://"]] == ["raised"]
+    assert [event["state"] for event in by_camera["b://"]] == ["raised", "cleared"]
+    assert [event["reason"] for event in events.events if event["reason"]] == ["the run has ended: end of source"]
     assert len({event["id"] for event in events.events}) == 2
 
 

@@ -62,7 +62,7 @@ def test_a_secret_is_in_no_line_and_no_summary(inspector: Inspector, served_pair
     camera = open_camera(served_pairs)
     summary = run_camera(inspector, camera, verdict_sinks=[verdicts], event_sinks=[events], frames="every")
     assert summary.frames == 2 * N_PAIRS
-    assert events.events[-1]["state"] == "lost"
+    assert "lost" in [event["state"] for event in events.events]
     assert "Sekret1" not in f"{verdicts.events}{events.events}{summary.to_json()}"
     assert "password=***" in summary.camera
 
