@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
@@ -25,7 +26,7 @@ class LoopThread:
     ) -> None:
         self._main = main
         self._begun: Future[None] = Future()
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -39,11 +40,11 @@ class LoopThread:
         self._begun.result()
 
     def call(self, function: Callable[[], object]) -> None:
-        """Let the loop call a function soon; nothing happens where the loop has ended."""
-        try:
-            self._loop.call_soon_threadsafe(function)
-        except RuntimeError:  # the loop is closed
+        """Let the loop call a function soon; nothing happens where the loop has ended, or not begun."""
+        if self._loop is None:
             return
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(function)
 
     def stop(self) -> None:
         """Let the coroutine end and wait for it; safe to call twice, and from any other thread."""
@@ -53,23 +54,21 @@ class LoopThread:
 
     def _run(self) -> None:
         try:
-            self._loop.run_until_complete(self._main(self._has_begun, self._stop))
-            self._has_begun()
+            asyncio.run(self._run_main())
         except BaseException as error:
             if self._begun.done():
                 raise
             self._begun.set_exception(error)
+        else:
+            self._has_begun()
+
+    async def _run_main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        try:
+            await self._main(self._has_begun, self._stop)
         finally:
-            self._end()
+            await asyncio.sleep(0)  # connections that were closed let go of their sockets in the loop's next turn
 
     def _has_begun(self) -> None:
         if not self._begun.done():
             self._begun.set_result(None)
-
-    def _end(self) -> None:
-        tasks = asyncio.all_tasks(self._loop)
-        for task in tasks:
-            task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-        self._loop.close()

@@ -78,7 +78,7 @@ class ModbusClient(ModbusLink):
         self._address = (host, port, unit, answer_timeout_s)
         self._base = base_address
         self._poll_s = poll_s
-        self._error: str | None = "it has not been reached yet"
+        self._error: str | None = "has not been reached yet"
         self._thread = LoopThread(f"modbus client of {host}", self._keep_connected)
         self._thread.start()
 

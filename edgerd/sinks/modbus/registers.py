@@ -235,5 +235,5 @@ def _fitting(kind: Kind, value: float) -> float:
     if kind == "float32":
         return max(-_LARGEST_FLOAT32, min(_LARGEST_FLOAT32, value))
     if kind == "int32":
-        return max(-(1 << 31), min((1 << 31) - 1, round(value)))
+        return round(max(-(1 << 31), min((1 << 31) - 1, value)))
     return int(value) & (0xFFFF if kind == "uint16" else 0xFFFFFFFF)

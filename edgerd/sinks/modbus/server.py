@@ -59,11 +59,11 @@ class ModbusServer(ModbusLink):
         self._thread.start()
 
     async def _serve(self, has_begun: Callable[[], None], stop: asyncio.Event) -> None:
-        from edgerd.sinks.modbus.tcp import Listener
+        from edgerd.sinks.modbus.tcp import Listener, stop_server
 
         listener = Listener(Memory(self._stations), len(self._stations), (self._host, self.port), self._allowed)
         await listener.serve_forever(background=True)
         self.port = listener.port
         has_begun()
         await stop.wait()
-        await listener.shutdown()  # type: ignore[no-untyped-call]
+        await stop_server(listener)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.constants import ExcCodes
 from pymodbus.exceptions import ModbusException
+from pymodbus.pdu import ModbusPDU
 from pymodbus.server import ModbusTcpServer
 from pymodbus.server.requesthandler import ServerRequestHandler
 from pymodbus.simulator import DataType, SimData, SimDevice
@@ -20,6 +22,7 @@ from edgerd.sinks.modbus.registers import BLOCK_WORDS, STRIDE
 _ANY_UNIT = 0
 _READ_DISCRETE_INPUTS = 2
 _COIL_FUNCTIONS = (1, 5, 15)
+_SETTLING_S = 0.01
 
 # What fails is said by edgerd; without this, Python prints pymodbus's warnings on stderr.
 logging.getLogger("pymodbus").addHandler(logging.NullHandler())
@@ -55,6 +58,19 @@ class Listener(ModbusTcpServer):
     def callback_new_connection(self) -> ServerRequestHandler:
         """As pymodbus does it, with clients refused that are not allowed."""
         return _Connection(self, self._allowed)
+
+
+async def stop_server(server: ModbusTcpServer) -> None:
+    """End a server and all its connections.
+
+    A connection that was accepted a moment ago is known to asyncio and pymodbus only after some turns of the loop, and
+    would outlive a server that ends before. So nothing is accepted first.
+    """
+    listening: Any = server.transport
+    for accepting in listening.sockets:
+        asyncio.get_running_loop().remove_reader(accepting.fileno())
+    await asyncio.sleep(_SETTLING_S)
+    await server.shutdown()  # type: ignore[no-untyped-call]
 
 
 class _Connection(ServerRequestHandler):
@@ -112,8 +128,11 @@ class Connection:
     """
 
     def __init__(self, host: str, port: int, unit: int, timeout_s: float) -> None:
-        self._client = AsyncModbusTcpClient(host, port=port, timeout=timeout_s, retries=0, reconnect_delay=0)
+        self._client = AsyncModbusTcpClient(
+            host, port=port, timeout=timeout_s, retries=0, reconnect_delay=0, trace_connect=self._has_changed
+        )
         self._unit = unit
+        self._lost = asyncio.Event()
 
     async def connect(self) -> None:
         """Connect.
@@ -122,7 +141,7 @@ class Connection:
             PlcError: It cannot be reached.
         """
         if not await self._client.connect():
-            raise PlcError("it cannot be reached")
+            raise PlcError("cannot be reached")
 
     async def read(self, address: int, count: int) -> list[int]:
         """Holding registers, each 0 to 65535.
@@ -130,12 +149,11 @@ class Connection:
         Raises:
             PlcError: The PLC does not answer, or refuses.
         """
-        try:
-            answer = await self._client.read_holding_registers(address, count=count, device_id=self._unit)
-        except ModbusException as error:
-            raise PlcError(str(error)) from error
+        answer = await self._answer(
+            lambda: self._client.read_holding_registers(address, count=count, device_id=self._unit)
+        )
         if answer.isError() or len(answer.registers) != count:
-            raise PlcError(f"it does not let holding registers {address} to {address + count - 1} be read: {answer}")
+            raise PlcError(f"does not let holding registers {address} to {address + count - 1} be read: {answer}")
         return list(answer.registers)
 
     async def write(self, address: int, words: list[int]) -> None:
@@ -144,14 +162,32 @@ class Connection:
         Raises:
             PlcError: The PLC does not answer, or refuses.
         """
-        try:
-            answer = await self._client.write_registers(address, words, device_id=self._unit)
-        except ModbusException as error:
-            raise PlcError(str(error)) from error
+        answer = await self._answer(lambda: self._client.write_registers(address, words, device_id=self._unit))
         if answer.isError():
             last = address + len(words) - 1
-            raise PlcError(f"it does not let holding registers {address} to {last} be written: {answer}")
+            raise PlcError(f"does not let holding registers {address} to {last} be written: {answer}")
 
     def close(self) -> None:
         """End the connection."""
         self._client.close()
+
+    def _has_changed(self, is_connected: bool) -> None:
+        if not is_connected:
+            self._lost.set()
+
+    async def _answer(self, request: Callable[[], Awaitable[ModbusPDU]]) -> ModbusPDU:
+        """The answer to a request. pymodbus would wait for it even where the connection has gone."""
+        lost = asyncio.ensure_future(self._lost.wait())
+        answer: asyncio.Future[ModbusPDU] | None = None
+        try:
+            answer = asyncio.ensure_future(request())
+            await asyncio.wait((answer, lost), return_when=asyncio.FIRST_COMPLETED)
+            if not answer.done():
+                raise PlcError("has closed the connection")
+            return answer.result()
+        except ModbusException as error:
+            raise PlcError(f"does not answer: {error}") from error
+        finally:
+            lost.cancel()
+            if answer:
+                answer.cancel()
