@@ -26,12 +26,15 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def check_can_listen(host: str, port: int) -> None:
+def check_can_listen(host: str, port: int) -> int:
     """Check that nothing stands in the way of listening at an address.
 
     Args:
         host: An IP address of this machine, or its name.
         port: 0 for any that is free.
+
+    Returns:
+        The port, or one that is free.
 
     Raises:
         EdgerdError: It is in use, is not of this machine, or needs a right that this process has not.
@@ -42,6 +45,7 @@ def check_can_listen(host: str, port: int) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
             probe.listen()
+            found: int = probe.getsockname()[1]
     except PermissionError as error:
         raise EdgerdError(
             f"Listening at {host}, port {port} is not permitted.",
@@ -54,6 +58,7 @@ def check_can_listen(host: str, port: int) -> None:
             expected="an address of this machine, and a port that no other program uses",
             hint=f"ss -ltnp | grep :{port}   shows who uses it",
         ) from error
+    return found
 
 
 class AllowedClients:

@@ -72,3 +72,10 @@ class LoopThread:
     def _has_begun(self) -> None:
         if not self._begun.done():
             self._begun.set_result(None)
+
+
+async def is_set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event, at most so long; whether it is set."""
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+    return event.is_set()

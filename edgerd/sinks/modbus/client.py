@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from edgerd.errors import InputError
-from edgerd.sinks.loop_thread import LoopThread
+from edgerd.sinks.loop_thread import LoopThread, is_set_within
 from edgerd.sinks.modbus.link import ModbusLink, stations_for
 from edgerd.sinks.modbus.registers import (
     BLOCK_WORDS,
@@ -98,11 +97,11 @@ class ModbusClient(ModbusLink):
                 await connection.connect()
                 await self._exchange_once(connection)
                 delay_s, self._error = _FIRST_DELAY_S, None
-                while not await _is_set_within(stop, self._poll_s):
+                while not await is_set_within(stop, self._poll_s):
                     await self._exchange_once(connection)
             except PlcError as error:
                 self._error = str(error)
-                await _is_set_within(stop, delay_s * random.uniform(0.5, 1))  # noqa: S311  no secret
+                await is_set_within(stop, delay_s * random.uniform(0.5, 1))  # noqa: S311  no secret
                 delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
             finally:
                 connection.close()
@@ -142,10 +141,3 @@ class ModbusClient(ModbusLink):
         # The status word goes first, because the one that stands there may say that a result is ready.
         await connection.write(address + IDENTITY_WORDS, words[IDENTITY_WORDS:])
         await connection.write(address, words[:IDENTITY_WORDS])
-
-
-async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event, at most so long; whether it is set."""
-    with contextlib.suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
-    return event.is_set()

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 
 from edgerd.errors import InputError
 from edgerd.events import FrameVerdict
+from edgerd.sinks.heartbeat import Heartbeat
 from edgerd.sinks.modbus.handshake import ErrorCause, Handshake, Inputs, Outcome, Outputs, Result, result_of
-from edgerd.sinks.modbus.heartbeat import Heartbeat
 from edgerd.sinks.modbus.registers import STRIDE, Latest, Status
 from edgerd.sinks.plc import CameraState
 from edgerd.triggers import Trigger
