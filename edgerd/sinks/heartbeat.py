@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from edgerd.errors import InputError
+
+_LONGEST_TIMEOUT_S: Final = 60.0
+"""In milliseconds it must fit into a register."""
+
 
 class Heartbeat:
     """Counts calls of `alive`, at most one every half time-out.
@@ -10,13 +17,21 @@ class Heartbeat:
     that sees no change for the whole time-out knows that the line is dead.
 
     Args:
-        timeout_s: For how long the counter may stand still while the line is alive.
+        timeout_s: For how long the counter may stand still while the line is alive; more than 0, at most 60.
 
     Attributes:
         count: 0 to 65535, then 0 again.
+
+    Raises:
+        InputError: The time-out is something else.
     """
 
     def __init__(self, timeout_s: float) -> None:
+        if not 0 < timeout_s <= _LONGEST_TIMEOUT_S:
+            raise InputError(
+                f"A heartbeat cannot have a time-out of {timeout_s:g} seconds.",
+                expected=f"more than 0 and at most {_LONGEST_TIMEOUT_S:g} seconds",
+            )
         self.timeout_s = timeout_s
         self.count = 0
         self._counted_s: float | None = None

@@ -9,12 +9,12 @@ from edgerd.events import FrameVerdict
 from edgerd.sinks.loop_thread import LoopThread
 from edgerd.sinks.modbus.handshake import Outputs
 from edgerd.sinks.modbus.stations import Stations
-from edgerd.sinks.plc import CameraState
+from edgerd.sinks.plc import CameraState, PlcLink
 from edgerd.triggers import Trigger
 
 
-class ModbusLink:
-    """A `PlcLink` over stations and a thread; the base of `ModbusServer` and `ModbusClient`.
+class ModbusLink(PlcLink):
+    """A link over stations and a thread; the base of `ModbusServer` and `ModbusClient`.
 
     Args:
         stations: The cameras.

@@ -46,7 +46,8 @@ class Stations:
         alive_timeout_s: If `alive` is not called for so long, the line counts as dead: nothing is ready.
 
     Raises:
-        InputError: There is no camera, one twice, or more than fit into the register map.
+        InputError: There is no camera, one twice, or more than fit into the register map; or the time-out is not more
+            than 0 and at most 60 seconds.
     """
 
     def __init__(
@@ -149,6 +150,12 @@ class Stations:
         if station is not None:
             with self._lock:
                 station.state = state
+
+    def stop(self) -> None:
+        """The line ends: no camera is ready any more. A part that was taken stays busy for ever."""
+        with self._lock:
+            for station in self._stations:
+                station.state = CameraState.STOPPED
 
     def alive(self) -> None:
         """As `PlcLink.alive`."""

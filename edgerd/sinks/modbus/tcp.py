@@ -9,7 +9,6 @@ from typing import Any
 
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.constants import ExcCodes
-from pymodbus.exceptions import ModbusException
 from pymodbus.pdu import ModbusPDU
 from pymodbus.server import ModbusTcpServer
 from pymodbus.server.requesthandler import ServerRequestHandler
@@ -182,12 +181,12 @@ class Connection:
         try:
             answer = asyncio.ensure_future(request())
             await asyncio.wait((answer, lost), return_when=asyncio.FIRST_COMPLETED)
-            if not answer.done():
-                raise PlcError("has closed the connection")
-            return answer.result()
-        except ModbusException as error:
+            if answer.done():
+                return answer.result()
+        except Exception as error:  # whatever an answer does to pymodbus, the PLC is asked again
             raise PlcError(f"does not answer: {error}") from error
         finally:
             lost.cancel()
             if answer:
                 answer.cancel()
+        raise PlcError("has closed the connection")

@@ -15,17 +15,17 @@ from edgerd.sinks.hosts import check_can_listen, is_loopback
 from edgerd.sinks.loop_thread import LoopThread, is_set_within
 from edgerd.sinks.opcua.cameras import Cameras
 from edgerd.sinks.opcua.security import OpcUaSecurity
-from edgerd.sinks.plc import CameraState
+from edgerd.sinks.plc import CameraState, PlcLink
 from edgerd.triggers import Trigger
 
 if TYPE_CHECKING:
     from edgerd.sinks.opcua.address_space import AddressSpace
 
 
-class OpcUaServer:
+class OpcUaServer(PlcLink):
     """Serves results and states of the cameras, as docs/opcua.md describes them, from the moment that it is made.
 
-    It is a `PlcLink`, with `begin` besides. Clients only read: nothing that they send reaches the line.
+    Clients only read: nothing that they send reaches the line.
 
     Args:
         cameras: Names of the cameras.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -172,6 +173,39 @@ def test_a_result_of_another_edgerd_is_taken_away(plc: PlcServer, triggers: list
         assert decode(STATUS, plc.registers[STATUS_OFFSET:BLOCK_WORDS])["result_sequence"] == 0
     finally:
         second.close()
+
+
+def test_a_client_that_is_closed_leaves_nothing_ready(plc: PlcServer, triggers: list[Trigger]) -> None:
+    client = client_of(plc, triggers)
+    plc.registers[0] = ENABLE
+    assert plc.becomes("enabled", "ready")
+    client.close()
+    assert plc.bits() == {"enabled"}
+    assert decode(STATUS, plc.registers[STATUS_OFFSET:BLOCK_WORDS])["camera_state"] == 2
+
+
+@pytest.mark.parametrize("answer", [b"", b"\x00" * 300, b"GET / HTTP/1.0\r\n\r\n"])
+def test_a_plc_that_answers_nonsense_is_asked_again(triggers: list[Trigger], answer: bytes) -> None:
+    asked = []
+
+    def talk_nonsense(listening: socket.socket) -> None:
+        while len(asked) < 2:
+            connection, _ = listening.accept()
+            with connection:
+                asked.append(connection.recv(100))
+                connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=talk_nonsense, args=(listening,))
+        thread.start()
+        port = listening.getsockname()[1]
+        client = ModbusClient(["top"], triggers.append, host="127.0.0.1", port=port, answer_timeout_s=0.1)
+        try:
+            assert eventually(lambda: len(asked) == 2)
+            assert client.error
+        finally:
+            client.close()
+            thread.join()
 
 
 def test_a_plc_that_is_not_there_yet_is_waited_for(triggers: list[Trigger]) -> None:

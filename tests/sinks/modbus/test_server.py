@@ -179,6 +179,36 @@ def test_a_line_that_cannot_take_a_trigger_is_an_error_of_the_part() -> None:
         server.close()
 
 
+def test_a_line_may_answer_within_the_trigger_itself() -> None:
+    def answer(trigger: Trigger) -> None:
+        server.publish(found(Verdict.OK), trigger)
+
+    server = ModbusServer(["top"], answer, port=0, alive_timeout_s=60)
+    plc = PlcClient(server.port)
+    try:
+        server.set_state("top", CameraState.READY)
+        server.alive()
+        begin_part(plc)
+        assert plc.bits() == {"enabled", "result_ready", "ok"}
+    finally:
+        plc.modbus.close()
+        server.close()
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"\x00", b"\xff" * 5000, b"GET / HTTP/1.0\r\n\r\n", b"\x00\x01\x00\x00\x00\x02\x01\x63"]
+)
+def test_nonsense_from_one_client_does_not_disturb_another(
+    server: ModbusServer, plc: PlcClient, triggers: list[Trigger], garbage: bytes
+) -> None:
+    begin_part(plc)
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(garbage)
+        assert plc.bits() == {"enabled", "busy"}
+    server.publish(found(Verdict.OK), triggers[0])
+    assert plc.bits() == {"enabled", "result_ready", "ok"}
+
+
 def test_a_verdict_that_nobody_asked_for_is_only_the_latest(
     server: ModbusServer, plc: PlcClient, triggers: list[Trigger]
 ) -> None:
