@@ -42,7 +42,10 @@ class PlcLink(Protocol):
         ...
 
     def alive(self) -> None:
-        """Say that the line still turns. The heartbeat that the PLC watches is made of these calls alone."""
+        """Say that the line still turns; to be called at least twice within the link's time-out.
+
+        The heartbeat that the PLC watches is made of these calls alone.
+        """
         ...
 
     def close(self) -> None:

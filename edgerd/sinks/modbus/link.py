@@ -38,15 +38,15 @@ class ModbusLink(PlcLink):
         return self._stations.outputs(camera)
 
     def publish(self, verdict: FrameVerdict, trigger: Trigger | None) -> None:
-        """Hand over what was found in one frame; as `PlcLink.publish`."""
+        """Hand over what was found in one frame, as the answer to a trigger or as the camera's latest verdict."""
         self._stations.publish(verdict, trigger)
 
     def set_state(self, camera: str, state: CameraState) -> None:
-        """Say whether a camera can judge parts now; as `PlcLink.set_state`."""
+        """Say whether a camera can judge parts now; without it, a trigger is not taken."""
         self._stations.set_state(camera, state)
 
     def alive(self) -> None:
-        """Say that the line still turns; as `PlcLink.alive`."""
+        """Say that the line still turns; the heartbeat is made of these calls."""
         self._stations.alive()
 
     def close(self) -> None:
@@ -60,7 +60,7 @@ def stations_for(cameras: Sequence[str], on_trigger: Callable[[Trigger], None], 
 
     Raises:
         MissingDependencyError: It is not.
-        InputError: As `Stations`.
+        InputError: The cameras or the time-out cannot be used.
     """
     try:
         import pymodbus  # noqa: F401

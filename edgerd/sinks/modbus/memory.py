@@ -68,7 +68,11 @@ class Memory:
         return True
 
     def write_coils(self, address: int, values: Sequence[bool]) -> bool:
-        """Write coils that follow on one another; as `write_registers`."""
+        """Write coils that follow on one another.
+
+        Returns:
+            False, with nothing written, where one of them is not the PLC's to write.
+        """
         changes: dict[int, dict[str, bool | int]] = {}
         for place, value in enumerate(values, start=address):
             index, offset = divmod(place, STRIDE)

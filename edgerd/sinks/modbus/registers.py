@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from edgerd.sinks.modbus.handshake import Inputs, Outputs, Result
+from edgerd.sinks.modbus.handshake import Outputs, Result
 from edgerd.sinks.plc import CameraState
 
 MAP_VERSION: Final = 1
@@ -84,7 +84,7 @@ STATUS: Final = (
 
 STATUS_WORDS: Final = STATUS[-1].offset + STATUS[-1].words - STATUS_OFFSET
 BLOCK_WORDS: Final = STATUS_OFFSET + STATUS_WORDS
-IDENTITY_WORDS: Final = 4
+IDENTITY_WORDS: Final = sum(register.words for register in IDENTITY)
 
 CONTROL_BITS: Final = ("enable", "trigger", "ack")
 """Bits 0, 1 and 2 of the control word, and the coils of the same numbers."""
@@ -117,7 +117,7 @@ class Status:
     """Everything that a block says of its camera.
 
     Attributes:
-        outputs: Of the handshake.
+        outputs: What the handshake says.
         heartbeat: Counts on as long as the line is alive.
         heartbeat_timeout_ms: If the heartbeat stands still for so long, the line is dead.
         camera_state: Whether the camera can judge parts now.
@@ -179,12 +179,6 @@ def status_bits(outputs: Outputs) -> list[bool]:
     ]
 
 
-def inputs_of(control: int, product: int) -> Inputs:
-    """What a PLC says with its control word and its product register."""
-    enable, trigger, ack = word_to_bits(control, len(CONTROL_BITS))
-    return Inputs(enable, trigger, ack, product)
-
-
 def encode(registers: Sequence[Register], values: Mapping[str, float]) -> list[int]:
     """Registers that follow on one another, from the first one's offset on; gaps are 0.
 
@@ -203,7 +197,7 @@ def encode(registers: Sequence[Register], values: Mapping[str, float]) -> list[i
 
 
 def decode(registers: Sequence[Register], words: Sequence[int]) -> dict[str, int | float]:
-    """What `encode` wrote, by name.
+    """The values in registers that `encode` made, by name.
 
     Args:
         registers: In the order of their offsets.

@@ -35,15 +35,15 @@ class Stations:
 
     Nothing here waits for anything but a lock that is held for microseconds, so the line is never held up.
 
-    Attributes:
-        session: Random, 1 to 2**32 - 1: another one after each start.
-        failure: What `on_trigger` raised last; None where it never did.
-
     Args:
         cameras: Names of the cameras, in the order of their blocks.
         on_trigger: Called once for each part, in the thread that talks to the PLC. It must return at once. If it
             raises, the part's result is ERROR.
         alive_timeout_s: If `alive` is not called for so long, the line counts as dead: nothing is ready.
+
+    Attributes:
+        session: Random, 1 to 2**32 - 1: another one after each start.
+        failure: What `on_trigger` raised last; None where it never did.
 
     Raises:
         InputError: There is no camera, one twice, or more than fit into the register map; or the time-out is not more
@@ -134,7 +134,7 @@ class Stations:
             return station.handshake.outputs()
 
     def publish(self, verdict: FrameVerdict, trigger: Trigger | None) -> None:
-        """As `PlcLink.publish`."""
+        """Hand over what was found in one frame; the answer to the trigger in flight becomes its part's result."""
         station = self._by_camera.get(trigger.camera if trigger else verdict.camera)
         if station is None:
             return
@@ -145,7 +145,7 @@ class Stations:
                 station.handshake.publish(station.sequence, result)
 
     def set_state(self, camera: str, state: CameraState) -> None:
-        """As `PlcLink.set_state`."""
+        """Say whether a camera can judge parts now."""
         station = self._by_camera.get(camera)
         if station is not None:
             with self._lock:
@@ -158,7 +158,7 @@ class Stations:
                 station.state = CameraState.STOPPED
 
     def alive(self) -> None:
-        """As `PlcLink.alive`."""
+        """Say that the line still turns."""
         with self._lock:
             self._heartbeat.alive(time.monotonic())
 

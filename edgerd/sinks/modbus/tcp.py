@@ -55,7 +55,7 @@ class Listener(ModbusTcpServer):
         return port
 
     def callback_new_connection(self) -> ServerRequestHandler:
-        """As pymodbus does it, with clients refused that are not allowed."""
+        """A connection that ends at once where its client is not allowed."""
         return _Connection(self, self._allowed)
 
 
@@ -79,7 +79,8 @@ class _Connection(ServerRequestHandler):
 
     def callback_connected(self) -> None:
         super().callback_connected()
-        if self.transport.get_extra_info("peername")[0] not in self._allowed:
+        peer = self.transport.get_extra_info("peername")  # None where it has gone already
+        if peer is None or peer[0] not in self._allowed:
             self.close()
 
 

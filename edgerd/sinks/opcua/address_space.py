@@ -66,7 +66,7 @@ class AddressSpace:
 
     def __init__(self, host: str, port: int, security: OpcUaSecurity | None) -> None:
         self._server = Server(user_manager=_Users(security))
-        self._server.set_endpoint(f"opc.tcp://{host}:{port}{PATH}")
+        self._server.set_endpoint(f"opc.tcp://{f'[{host}]' if ':' in host else host}:{port}{PATH}")
         self._server.set_server_name("edgerd")
         self._server.allow_remote_admin(False)
         self._security = security

@@ -17,7 +17,7 @@ class OpcUaSecurity:
     Attributes:
         certificate: The server's certificate, `.pem`, or DER with any other ending. The URI in its SubjectAltName
             becomes the server's application URI.
-        private_key: Its key, likewise, without a passphrase.
+        private_key: Its key in one of the same two forms, without a passphrase.
         user: Name of the user.
         password: The user's password; see `password_from`.
 

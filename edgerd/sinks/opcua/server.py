@@ -87,19 +87,19 @@ class OpcUaServer(PlcLink):
         self._tell()
 
     def publish(self, verdict: FrameVerdict, trigger: Trigger | None) -> None:
-        """Hand over what was found in one frame; as `PlcLink.publish`."""
+        """Hand over what was found in one frame, as the answer to a trigger or of a camera that runs freely."""
         with self._lock:
             self._cameras.add(verdict, trigger)
         self._tell()
 
     def set_state(self, camera: str, state: CameraState) -> None:
-        """Say whether a camera can judge parts now; as `PlcLink.set_state`."""
+        """Say whether a camera can judge parts now; every camera begins as STARTING."""
         with self._lock:
             self._cameras.set_state(camera, state)
         self._tell()
 
     def alive(self) -> None:
-        """Say that the line still turns; as `PlcLink.alive`."""
+        """Say that the line still turns; the heartbeat is made of these calls."""
         with self._lock:
             self._heartbeat.alive(time.monotonic())
 

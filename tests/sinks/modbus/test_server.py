@@ -87,6 +87,16 @@ def test_one_register_can_be_changed_by_its_mask(server: ModbusServer, plc: PlcC
     assert plc.bits() == {"enabled", "busy"}
 
 
+def test_writing_and_reading_may_be_one_request(server: ModbusServer, plc: PlcClient, triggers: list[Trigger]) -> None:
+    plc.write(0)
+    plc.write(ENABLE)
+    answer = plc.modbus.readwrite_registers(
+        read_address=20, read_count=1, write_address=0, values=[ENABLE | TRIGGER, 5]
+    )
+    assert answer.registers == [0b10000010], "enabled and busy"
+    assert triggers[0].product == 5
+
+
 def test_each_camera_has_its_block(server: ModbusServer, plc: PlcClient, triggers: list[Trigger]) -> None:
     server.set_state("side", CameraState.READY)
     for camera in (0, 1):
