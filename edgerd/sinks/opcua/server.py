@@ -105,7 +105,6 @@ class OpcUaServer(PlcLink):
 
     def close(self) -> None:
         """Show what is still to be shown, and end connections and thread; safe to call twice."""
-        self._tell()
         self._thread.stop()
 
     def _tell(self) -> None:
@@ -121,6 +120,8 @@ class OpcUaServer(PlcLink):
 
         space = AddressSpace(self._host, self.port, self._security)
         await space.start(self._names, round(1000 * self._heartbeat.timeout_s))
+        stopped = asyncio.ensure_future(stop.wait())
+        stopped.add_done_callback(lambda _: self._wake.set())
         try:
             await self._show(space)
             has_begun()
@@ -129,6 +130,7 @@ class OpcUaServer(PlcLink):
                 await self._show(space)
             await self._show(space)
         finally:
+            stopped.cancel()
             await space.stop()
 
     async def _show(self, space: AddressSpace) -> None:
