@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "edgerd"
 
-BOTTOM = {"errors", "types", "events", "paths", "redaction", "tables", "storage"}
+BOTTOM = {"errors", "types", "events", "triggers", "paths", "redaction", "tables", "storage"}
 BASE = BOTTOM | {"bundle", "data"}
 DEVICE = BASE | {"cuda", "cameras", "sinks", "evaluation", "precision", "runtimes"}
 
@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "errors": set(),
     "types": set(),
     "events": {"types"},
+    "triggers": set(),
     "redaction": set(),
     "paths": {"errors"},
     "tables": {"errors"},
@@ -58,6 +59,8 @@ LIBRARY_ONLY_IN = {
     "openvino": {"runtimes"},
     "av": {"cameras", "cli", "data"},
     "gi": {"cameras"},
+    "pymodbus": {"sinks"},
+    "asyncua": {"sinks"},
     # for tests only
     "scipy": set(),
     "sklearn": set(),

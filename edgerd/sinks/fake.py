@@ -1,4 +1,4 @@
-"""A sink that keeps what it was sent, for tests."""
+"""A sink and a link to a PLC that keep what they were sent, for tests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgerd.errors import StorageError
-from edgerd.events import Message
+from edgerd.events import FrameVerdict, Message
+from edgerd.sinks.plc import CameraState, PlcLink
+from edgerd.triggers import Trigger
 
 
 class FakeSink:
@@ -33,6 +35,39 @@ class FakeSink:
             self.n_refused += 1
             raise StorageError("The fake sink is full.")
         self.events.append(message.to_json())
+
+    def close(self) -> None:
+        """Remember that it was closed."""
+        self.closed = True
+
+
+class FakePlcLink(PlcLink):
+    """Keeps what a line told it.
+
+    Attributes:
+        published: Verdicts, each with the trigger that it answers.
+        states: The last state of each camera.
+        alive_calls: How often the line said that it is alive.
+        closed: Whether it was closed.
+    """
+
+    def __init__(self) -> None:
+        self.published: list[tuple[FrameVerdict, Trigger | None]] = []
+        self.states: dict[str, CameraState] = {}
+        self.alive_calls = 0
+        self.closed = False
+
+    def publish(self, verdict: FrameVerdict, trigger: Trigger | None) -> None:
+        """Keep a verdict."""
+        self.published.append((verdict, trigger))
+
+    def set_state(self, camera: str, state: CameraState) -> None:
+        """Keep a state."""
+        self.states[camera] = state
+
+    def alive(self) -> None:
+        """Count a call."""
+        self.alive_calls += 1
 
     def close(self) -> None:
         """Remember that it was closed."""
