@@ -69,8 +69,8 @@ class Outbox:
             sinks: Names of those that events are for. A new one gets what is appended from now on. What waits for one
                 that was here before and is not named now keeps waiting, and a warning says so.
             on_warning: Takes a sentence for people, from any thread; must not raise.
-            make_room: Called by the writing thread when the disk is full and nothing is left to free in the folder;
-                returns whether it could free some space, such as the oldest pictures of good parts.
+            make_room: Called when the disk is full and nothing is left to free in the folder, here and later from the
+                writing thread; returns whether it could free some space, such as the oldest pictures of good parts.
             retention_s: How long events stay that every sink has.
 
         Raises:
@@ -83,7 +83,7 @@ class Outbox:
                 try:
                     database = _opened(stack, folder, sinks, on_warning)
                 except (OSError, sqlite3.Error) as error:
-                    if not (says_full(error) and reserve.release()):
+                    if not (says_full(error) and (reserve.release() or make_room())):
                         raise
                     database = _opened(stack, folder, sinks, on_warning)
                 _warn_of_other_sinks(database, sinks, on_warning)
