@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 from edgerd.delivery.database import Database
 from edgerd.delivery.schema import SCHEMA, TABLES, VERSION, connect
 from edgerd.errors import InputError, StorageError
-from edgerd.paths import exists
-from edgerd.storage import sync
+from edgerd.paths import exists, why_missing
+from edgerd.storage import only_writer_of, storage_errors, sync
 
 DATABASE_FILE: Final = "outbox.db"
+IN_USE: Final = "Stop the `edgerd run` that uses this outbox first, or give this line an outbox folder of its own."
 _BESIDE = ("", "-wal", "-shm")
 """A database with its log and the log's index."""
 
@@ -42,28 +43,57 @@ def open_database(file: Path, on_warning: Callable[[str], None]) -> Database:
         return _made_or_checked(file)
 
 
-def open_for_reading(file: Path) -> Database:
-    """Open a database to look at it only, also while another process writes to it.
+def open_for_reading(folder: Path) -> Database:
+    """Open the database of an outbox to look at it only, also while another process writes to it.
 
     Raises:
         InputError: There is none, or it was written by a newer edgerd.
         StorageError: It cannot be read.
     """
-    if not exists(file):
-        raise InputError(
-            f"There is no outbox at {file.parent}.",
-            expected=f"a folder with {DATABASE_FILE} in it",
-            hint="Name the folder that the recipe or `edgerd run` names as its outbox.",
-        )
-    try:
+    file = _existing(folder)
+    with database_errors(file):
         _check_version(file)
         return Database(file, read_only=True)
+
+
+@contextlib.contextmanager
+def opened_for_changes(folder: Path) -> Iterator[Database]:
+    """Open the database of an outbox that no line uses at the moment, for the time of the block.
+
+    Raises:
+        InputError: There is none, another process has it, or it was written by a newer edgerd.
+        StorageError: It cannot be read or written.
+    """
+    file = _existing(folder)
+    with database_errors(file), only_writer_of(folder, IN_USE):
+        _check_version(file)
+        with contextlib.closing(Database(file)) as database:
+            yield database
+
+
+@contextlib.contextmanager
+def database_errors(path: Path) -> Iterator[None]:
+    """Turn errors of an outbox's database, or of its folder, inside the block into StorageError."""
+    try:
+        with storage_errors(path, "Free some space or choose another folder for the outbox."):
+            yield
     except sqlite3.Error as error:
         raise StorageError(
-            f"{file} could not be read: {error}.",
-            expected="an outbox that is whole, and the permission to read it",
-            hint="Run the command as the user who runs edgerd. Opening a damaged one for a run moves it aside.",
+            f"The outbox {path} cannot be used: {error}.",
+            expected="an outbox that is whole, in a folder that this user can write, with space left",
+            hint="Check the disk and the permissions. A run moves a damaged outbox aside when it starts.",
         ) from error
+
+
+def _existing(folder: Path) -> Path:
+    file = folder / DATABASE_FILE
+    if not exists(file):
+        raise InputError(
+            why_missing(file, "outbox"),
+            expected=f"a folder with {DATABASE_FILE} in it",
+            hint="Name the folder that the line's recipe names as its outbox.",
+        )
+    return file
 
 
 def _made_or_checked(file: Path) -> Database:

@@ -6,21 +6,19 @@ import contextlib
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from edgerd.delivery.database import Appended, Database, Refusal, StoredEvent, Waiting
-from edgerd.delivery.opening import DATABASE_FILE, open_database
+from edgerd.delivery.opening import DATABASE_FILE, IN_USE, database_errors, open_database
 from edgerd.delivery.reserve import Reserve
 from edgerd.delivery.writer import Health, Writer, says_full
-from edgerd.errors import StorageError
 from edgerd.events import Event
-from edgerd.storage import only_writer_of, storage_errors
+from edgerd.storage import only_writer_of
 
 RETENTION_S: Final = 7 * 86400.0
 """How long events stay that every sink has: long enough to look into what happened last weekend."""
-IN_USE: Final = "Stop the `edgerd run` that uses this outbox first, or give this line an outbox folder of its own."
 _LAST_WORDS_S = 1.0
 
 
@@ -79,7 +77,7 @@ class Outbox:
         """
         reserve = Reserve(folder)
         with contextlib.ExitStack() as stack:
-            with _database_errors(folder):
+            with database_errors(folder):
                 try:
                     database = _opened(stack, folder, sinks, on_warning)
                 except (OSError, sqlite3.Error) as error:
@@ -159,7 +157,7 @@ class Outbox:
         Raises:
             StorageError: They cannot be read.
         """
-        with _database_errors(self._database.file):
+        with database_errors(self._database.file):
             return self._database.events_after(sink, self._cursors[sink], limit)
 
     def waiting(self, sink: str) -> Waiting:
@@ -168,7 +166,7 @@ class Outbox:
         Raises:
             StorageError: It cannot be read.
         """
-        with _database_errors(self._database.file):
+        with database_errors(self._database.file):
             return self._database.waiting(sink, self._cursors[sink])
 
     def delivered(self, sink: str, number: int) -> None:
@@ -215,20 +213,6 @@ def _warn_of_other_sinks(database: Database, sinks: Sequence[str], on_warning: C
         waiting = database.waiting(name, cursor)
         if name not in sinks and waiting.n_events:
             on_warning(
-                f"{waiting.n_events} events in {database.file.parent} wait for the sink {name!r}, which is not one of "
-                f"this run's. They are kept; `edgerd outbox` can drop them."
+                f"Events in {database.file.parent} wait for the sink {name!r} ({waiting.n_events}), which is not one "
+                "of this run's. They are kept; `edgerd outbox` can drop them."
             )
-
-
-@contextlib.contextmanager
-def _database_errors(path: Path) -> Iterator[None]:
-    """Turn errors of the database or its folder into StorageError."""
-    try:
-        with storage_errors(path, "Free some space or choose another folder for the outbox."):
-            yield
-    except sqlite3.Error as error:
-        raise StorageError(
-            f"The outbox {path} cannot be used: {error}.",
-            expected="a folder that can be written, with space left",
-            hint="Check the disk and the folder's permissions.",
-        ) from error

@@ -14,7 +14,7 @@ from outbox_parts import ScriptedSink, alert, frames_for, opened, wait_until
 
 from edgerd.delivery import Deliverer, Outbox
 from edgerd.delivery.deliverer import BackOff
-from edgerd.delivery.opening import DATABASE_FILE, open_for_reading
+from edgerd.delivery.opening import open_for_reading
 from edgerd.errors import DeliveryError, EdgerdError
 
 FAST = BackOff(first_s=0.001, cap_s=0.005)
@@ -132,7 +132,7 @@ def test_a_refused_event_becomes_a_dead_letter_and_holds_up_nothing(tmp_path: Pa
     assert deliverer.close(10)
     outbox.close(10)
     assert sink.frames == [0, 2, 3]
-    database = open_for_reading(tmp_path / DATABASE_FILE)
+    database = open_for_reading(tmp_path)
     (letter,) = database.dead_letters()
     database.close()
     assert (letter.sink, letter.event, letter.reason) == ("s", events[1].to_json(), "It says no.")
@@ -202,11 +202,8 @@ def test_whatever_a_sink_does_it_gets_all_that_it_does_not_refuse_in_order(
     outbox.flush(30)
     assert deliverer.close(30)
     outbox.close(30)
-    database = open_for_reading(
-        next(folder.parent.glob(f"{folder.name}*copy")) / DATABASE_FILE
-        if kill_after < len(groups)
-        else folder / DATABASE_FILE
-    )
+    last = folder.with_name(f"{folder.name}-copy") if kill_after < len(groups) else folder
+    database = open_for_reading(last)
     dead = [letter.event["frame"] for letter in database.dead_letters()]
     database.close()
     seen: dict[int, None] = dict.fromkeys(sink.frames)

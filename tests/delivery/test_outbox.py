@@ -179,8 +179,7 @@ def test_a_new_sink_begins_with_the_next_event_and_one_that_left_is_named(tmp_pa
     warnings: list[str] = []
     outbox = opened(tmp_path, ["t"], warnings=warnings)
     assert len(warnings) == 1
-    assert "1 events" in warnings[0]
-    assert "'s'" in warnings[0]
+    assert "the sink 's' (1)" in warnings[0]
     outbox.append([alert(1)])
     outbox.flush(10)
     assert frames_for(outbox, "t") == [1]
