@@ -16,6 +16,8 @@ from edgerd.events import Alert, uuid7
 from edgerd.sinks.webhook import WebhookSink
 
 RETRYABLE = [
+    (500, {}, b"broken"), (429, {"retry-after": "0"}, b""), (408, {}, b""), hang_up, half_an_answer, half_a_body
+]
     (500, {}, b"broken"),
     (429, {"retry-after": "0"}, b""),
     (408, {}, b""),
