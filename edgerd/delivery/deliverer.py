@@ -70,6 +70,9 @@ class Deliverer:
         sinks: Closed by `close`, each by its own thread.
         on_warning: Takes a sentence for people, from any thread; must not raise.
         back_off: Pauses after failures.
+
+    Raises:
+        ValueError: The outbox was opened with other names.
     """
 
     def __init__(
@@ -80,6 +83,8 @@ class Deliverer:
         on_warning: Callable[[str], None],
         back_off: BackOff = BackOff(),
     ) -> None:
+        if sorted(outbox.sinks) != sorted(sink.name for sink in sinks):
+            raise ValueError(f"sinks {[sink.name for sink in sinks]} for an outbox of {list(outbox.sinks)}")
         self._deliveries = [_Delivery(outbox, sink, on_warning, back_off) for sink in sinks]
 
     @property
@@ -172,9 +177,9 @@ class _Delivery:
             if batch:
                 self._deliver(batch)
         except DeliveryError as error:
-            self._pause(error.what, error.retry_after_s)
+            self._pause(_what_and_next(error), error.retry_after_s)
         except EdgerdError as error:  # the outbox cannot be read
-            self._pause(error.what)
+            self._pause(_what_and_next(error))
         except Exception as error:  # noqa: BLE001  a fault of a sink must not end its thread: nobody would be told
             self._pause(f"{type(error).__name__}: {error}")
         else:
@@ -221,3 +226,7 @@ class _Delivery:
             self._warn(f"{was.name} does not take events: {reason} They wait in the outbox, and it is tried again.")
         pause_s = max(self._back_off.pause_s(n_failures), min(asked_s or 0.0, _LONGEST_ASKED_S))
         (self._is_stopping if self._is_finishing.is_set() else self._is_finishing).wait(pause_s)
+
+
+def _what_and_next(error: EdgerdError) -> str:
+    return f"{error.what} {error.hint}" if error.hint else error.what

@@ -6,6 +6,7 @@ import contextlib
 import json
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,7 @@ from edgerd.delivery.database import Appended, Database, Refusal, StoredEvent, W
 from edgerd.delivery.opening import DATABASE_FILE, IN_USE, database_errors, open_database
 from edgerd.delivery.reserve import Reserve
 from edgerd.delivery.writer import Health, Writer, says_full
+from edgerd.errors import InputError
 from edgerd.events import Event
 from edgerd.storage import only_writer_of
 
@@ -72,9 +74,14 @@ class Outbox:
             retention_s: How long events stay that every sink has.
 
         Raises:
-            InputError: Another process has it; or it was written by a newer edgerd.
+            InputError: Another process has it; it was written by a newer edgerd; or two sinks have one name.
             StorageError: It cannot be read or written.
         """
+        if twice := [name for name, n in Counter(sinks).items() if n > 1]:
+            raise InputError(
+                f"Two sinks are called {twice[0]!r}.",
+                expected="a name of its own for each, since the outbox remembers by it what a sink has",
+            )
         reserve = Reserve(folder)
         with contextlib.ExitStack() as stack:
             with database_errors(folder):
@@ -99,6 +106,11 @@ class Outbox:
                     retention_s=retention_s,
                 ),
             )
+
+    @property
+    def sinks(self) -> tuple[str, ...]:
+        """Names of those that events are for."""
+        return tuple(self._cursors)
 
     @property
     def health(self) -> Health:

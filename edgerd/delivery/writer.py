@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import sqlite3
 import threading
 import time
@@ -207,7 +208,7 @@ class Writer:
         if self._reserve.release():
             return True
         with contextlib.suppress(sqlite3.Error):  # there may be too little space even for that
-            n_deleted = self._database.delete_settled(before=time.time(), limit=_CLEAN_LIMIT)
+            n_deleted = self._database.delete_settled(before=math.inf, limit=_CLEAN_LIMIT)
             self._database.checkpoint()
             if n_deleted:
                 return True

@@ -1,11 +1,10 @@
-"""Events and sinks for the tests of this folder."""
+"""Events and outboxes for the tests of this folder."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from edgerd.delivery import Outbox
 from edgerd.events import Alert, CameraEvent, uuid7
@@ -45,31 +44,3 @@ def wait_until(is_so: Callable[[], bool], timeout_s: float = 20.0) -> None:
     while not is_so():
         assert time.monotonic() < deadline, "it did not become so"
         time.sleep(0.005)
-
-
-class ScriptedSink:
-    """Keeps what it gets; before that, raises or calls what stands next in `script`."""
-
-    def __init__(self, name: str = "s", script: Sequence[BaseException | Callable[[], None] | None] = ()) -> None:
-        self.name = name
-        self.script = list(script)
-        self.events: list[Mapping[str, Any]] = []
-        self.is_closed = False
-        self.n_calls = 0
-
-    @property
-    def frames(self) -> list[int]:
-        return [event["frame"] for event in self.events]
-
-    def deliver(self, batch: Sequence[Mapping[str, Any]]) -> None:
-        self.n_calls += 1
-        step = self.script.pop(0) if self.script else None
-        if isinstance(step, BaseException):
-            self.events += batch[: getattr(step, "n_delivered", 0)]
-            raise step
-        if step is not None:
-            step()
-        self.events += batch
-
-    def close(self) -> None:
-        self.is_closed = True

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from outbox_parts import ScriptedSink, alert, frames_for, opened, wait_until
+from outbox_parts import alert, frames_for, opened, wait_until
 
 from edgerd.delivery import Deliverer, Outbox
 from edgerd.delivery.deliverer import BackOff
 from edgerd.delivery.opening import open_for_reading
-from edgerd.errors import DeliveryError, EdgerdError
+from edgerd.errors import DeliveryError, EdgerdError, InputError
+from edgerd.sinks.fake import FakeDeliveringSink
 
 FAST = BackOff(first_s=0.001, cap_s=0.005)
 AWAY = "It is away."
@@ -29,8 +30,12 @@ def no(n_delivered: int = 0) -> DeliveryError:
     return DeliveryError("It says no.", retryable=False, n_delivered=n_delivered)
 
 
+def frames_of(sink: FakeDeliveringSink) -> list[int]:
+    return [event["frame"] for event in sink.events]
+
+
 def delivering(
-    outbox: Outbox, *sinks: ScriptedSink, back_off: BackOff = FAST, warnings: list[str] | None = None
+    outbox: Outbox, *sinks: FakeDeliveringSink, back_off: BackOff = FAST, warnings: list[str] | None = None
 ) -> Deliverer:
     def warn(text: str) -> None:
         assert warnings is not None, text
@@ -41,7 +46,7 @@ def delivering(
 
 def test_every_sink_gets_every_event_in_order_and_is_closed(tmp_path: Path) -> None:
     outbox = opened(tmp_path, ["s", "t"])
-    sinks = ScriptedSink("s"), ScriptedSink("t")
+    sinks = FakeDeliveringSink("s"), FakeDeliveringSink("t")
     outbox.append([alert(0)])
     deliverer = delivering(outbox, *sinks)
     for number in range(1, 200):
@@ -50,13 +55,13 @@ def test_every_sink_gets_every_event_in_order_and_is_closed(tmp_path: Path) -> N
     assert deliverer.close(10)
     outbox.close(10)
     for sink in sinks:
-        assert sink.frames == list(range(200))
-        assert sink.is_closed
+        assert frames_of(sink) == list(range(200))
+        assert sink.closed
     assert [status.n_delivered for status in deliverer.status] == [200, 200]
 
 
 def test_an_event_is_delivered_at_once_without_anybody_asking(tmp_path: Path) -> None:
-    outbox, sink = opened(tmp_path), ScriptedSink()
+    outbox, sink = opened(tmp_path), FakeDeliveringSink("s")
     deliverer = delivering(outbox, sink)
     for number in range(3):
         outbox.append([alert(number)])
@@ -67,13 +72,13 @@ def test_an_event_is_delivered_at_once_without_anybody_asking(tmp_path: Path) ->
 
 def test_a_sink_that_fails_is_tried_again_and_says_so_once(tmp_path: Path) -> None:
     warnings: list[str] = []
-    outbox, sink = opened(tmp_path), ScriptedSink(script=[away(), away(), away(n_delivered=2), away()])
+    outbox, sink = opened(tmp_path), FakeDeliveringSink("s", script=[away(), away(), away(n_delivered=2), away()])
     outbox.append([alert(number) for number in range(5)])
     outbox.flush(10)
     deliverer = delivering(outbox, sink, warnings=warnings)
     wait_until(lambda: len(sink.events) == 5)
     assert deliverer.close(10)
-    assert sink.frames == [0, 1, 2, 3, 4]
+    assert frames_of(sink) == [0, 1, 2, 3, 4]
     assert deliverer.status[0].is_ok
     assert [AWAY in text for text in warnings] == [True, False, True, False]
     outbox.close(10)
@@ -82,21 +87,21 @@ def test_a_sink_that_fails_is_tried_again_and_says_so_once(tmp_path: Path) -> No
 def test_one_that_fails_holds_up_no_other(tmp_path: Path) -> None:
     warnings: list[str] = []
     outbox = opened(tmp_path, ["s", "t"])
-    broken, sound = ScriptedSink("s", [away()] * 10_000), ScriptedSink("t")
+    broken, sound = FakeDeliveringSink("s", [away()] * 10_000), FakeDeliveringSink("t")
     deliverer = delivering(outbox, broken, sound, warnings=warnings)
     outbox.append([alert(0)])
-    wait_until(lambda: sound.frames == [0])
+    wait_until(lambda: frames_of(sound) == [0])
     wait_until(lambda: not deliverer.status[0].is_ok)
     assert deliverer.status[0].reason == AWAY
     assert deliverer.status[1].is_ok
     assert not deliverer.close(0.05)
-    assert broken.is_closed
+    assert broken.closed
     assert frames_for(outbox, "s") == [0]
     outbox.close(10)
 
 
 def test_a_new_event_does_not_end_a_pause(tmp_path: Path) -> None:
-    outbox, sink = opened(tmp_path), ScriptedSink(script=[away()] * 100)
+    outbox, sink = opened(tmp_path), FakeDeliveringSink("s", script=[away()] * 100)
     deliverer = delivering(outbox, sink, back_off=BackOff(first_s=300, cap_s=300), warnings=[])
     outbox.append([alert(0)])
     wait_until(lambda: sink.n_calls == 1)
@@ -111,27 +116,27 @@ def test_a_new_event_does_not_end_a_pause(tmp_path: Path) -> None:
 
 
 def test_a_sink_may_ask_for_a_pause(tmp_path: Path) -> None:
-    outbox, sink = opened(tmp_path), ScriptedSink(script=[away(retry_after_s=300)])
+    outbox, sink = opened(tmp_path), FakeDeliveringSink("s", script=[away(retry_after_s=300)])
     deliverer = delivering(outbox, sink, warnings=[])
     outbox.append([alert(0)])
     wait_until(lambda: sink.n_calls == 1)
     time.sleep(0.1)
     assert sink.n_calls == 1
     assert deliverer.close(10)
-    assert sink.frames == [0]
+    assert frames_of(sink) == [0]
     outbox.close(10)
 
 
 def test_a_refused_event_becomes_a_dead_letter_and_holds_up_nothing(tmp_path: Path) -> None:
     warnings: list[str] = []
-    outbox, sink = opened(tmp_path), ScriptedSink(script=[no(n_delivered=1)])
+    outbox, sink = opened(tmp_path), FakeDeliveringSink("s", script=[no(n_delivered=1)])
     events = [alert(number) for number in range(4)]
     outbox.append(events)
     outbox.flush(10)
     deliverer = delivering(outbox, sink, warnings=warnings)
     assert deliverer.close(10)
     outbox.close(10)
-    assert sink.frames == [0, 2, 3]
+    assert frames_of(sink) == [0, 2, 3]
     database = open_for_reading(tmp_path)
     (letter,) = database.dead_letters()
     database.close()
@@ -142,13 +147,23 @@ def test_a_refused_event_becomes_a_dead_letter_and_holds_up_nothing(tmp_path: Pa
     assert (deliverer.status[0].n_delivered, deliverer.status[0].n_refused) == (3, 1)
 
 
+def test_sinks_and_outbox_go_by_the_same_names(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Two sinks are called 's'"):
+        opened(tmp_path, ["s", "s"])
+    outbox = opened(tmp_path, ["s", "t"])
+    for names in (["s"], ["s", "t", "u"], ["s", "s", "t"]):
+        with pytest.raises(ValueError, match="for an outbox of"):
+            delivering(outbox, *map(FakeDeliveringSink, names))
+    outbox.close(10)
+
+
 @pytest.mark.parametrize("fault", [KeyError("score"), EdgerdError("It broke.")])
 def test_a_fault_of_a_sink_ends_nothing(tmp_path: Path, fault: Exception) -> None:
     warnings: list[str] = []
-    outbox, sink = opened(tmp_path), ScriptedSink(script=[fault])
+    outbox, sink = opened(tmp_path), FakeDeliveringSink("s", script=[fault])
     outbox.append([alert(0)])
     deliverer = delivering(outbox, sink, warnings=warnings)
-    wait_until(lambda: sink.frames == [0])
+    wait_until(lambda: frames_of(sink) == [0])
     assert deliverer.close(10)
     assert "score" in warnings[0] or "It broke." in warnings[0]
     outbox.close(10)
@@ -161,14 +176,14 @@ def test_the_end_does_not_wait_for_a_sink_that_hangs(tmp_path: Path) -> None:
         hangs.set()
         may_end.wait(30)
 
-    outbox, sink = opened(tmp_path), ScriptedSink(script=[hang])
+    outbox, sink = opened(tmp_path), FakeDeliveringSink("s", script=[hang])
     outbox.append([alert(0)])
     deliverer = delivering(outbox, sink)
     assert hangs.wait(10)
     assert not deliverer.close(0.05)
     outbox.close(10)
     may_end.set()
-    wait_until(lambda: sink.is_closed)
+    wait_until(lambda: sink.closed)
     outbox = opened(tmp_path)
     assert frames_for(outbox) == [0], "it may have it, but that is not on the disk"
     outbox.close(10)
@@ -192,7 +207,7 @@ def test_whatever_a_sink_does_it_gets_all_that_it_does_not_refuse_in_order(
     tmp_path_factory: pytest.TempPathFactory, groups: list[int], fates: list[DeliveryError | None], kill_after: int
 ) -> None:
     folder = tmp_path_factory.mktemp("outbox")
-    sink = ScriptedSink(script=fates)
+    sink = FakeDeliveringSink("s", script=fates)
     outbox = opened(folder)
     deliverer = delivering(outbox, sink, warnings=[])
     for position, n_events in enumerate(groups):
@@ -206,13 +221,13 @@ def test_whatever_a_sink_does_it_gets_all_that_it_does_not_refuse_in_order(
     database = open_for_reading(last)
     dead = [letter.event["frame"] for letter in database.dead_letters()]
     database.close()
-    seen: dict[int, None] = dict.fromkeys(sink.frames)
+    seen: dict[int, None] = dict.fromkeys(frames_of(sink))
     assert list(seen) == sorted(seen), "first deliveries out of order"
     assert seen.keys() | set(dead) == set(range(sum(groups)))
 
 
 def _killed_and_restarted(
-    folder: Path, outbox: Outbox, deliverer: Deliverer, sink: ScriptedSink
+    folder: Path, outbox: Outbox, deliverer: Deliverer, sink: FakeDeliveringSink
 ) -> tuple[Outbox, Deliverer]:
     """What a process finds after another one was killed: the files as they were at some moment."""
     outbox.flush(30)

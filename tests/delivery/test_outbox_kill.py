@@ -18,17 +18,16 @@ APPENDS = """
 import sys, time
 from pathlib import Path
 from edgerd.delivery import Deliverer, Outbox
+from edgerd.errors import DeliveryError
 from edgerd.events import Alert, uuid7
+from edgerd.sinks.fake import FakeDeliveringSink
 
-class Sink:
-    name = "s"
-    def deliver(self, batch):
-        time.sleep(0.003)
-    def close(self):
-        pass
+def no_receiver():
+    raise DeliveryError("There is none.", retryable=True)
 
 outbox = Outbox.open(Path(sys.argv[1]), ["s", "kept"], on_warning=print)
-deliverer = Deliverer(outbox, [Sink()], on_warning=print)
+sinks = [FakeDeliveringSink("s"), FakeDeliveringSink("kept", [no_receiver] * 1000)]
+deliverer = Deliverer(outbox, sinks, on_warning=lambda _: None)
 for frame in range(int(sys.argv[2]), 100_000):
     alert = Alert(uuid7(), "raised", "a", frame, "a", 1.5, 2.5, 0.75, 0.5)
     outbox.append([alert], {"a": {"frame": frame, "id": alert.id}})
