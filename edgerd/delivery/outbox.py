@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import sqlite3
 import time
 from collections import Counter
@@ -65,7 +66,8 @@ class Outbox:
         """Open an outbox, checked; make it where there is none.
 
         Args:
-            folder: Where its files are; nothing else should be there. One process at a time can have it.
+            folder: Where its files are; nothing else should be there. One process at a time can have it. On a local
+                file system: SQLite's log does not work over a network.
             sinks: Names of those that events are for. A new one gets what is appended from now on. What waits for one
                 that was here before and is not named now keeps waiting, and a warning says so.
             on_warning: Takes a sentence for people, from any thread; must not raise.
@@ -221,10 +223,12 @@ def _opened(
 
 
 def _warn_of_other_sinks(database: Database, sinks: Sequence[str], on_warning: Callable[[str], None]) -> None:
+    folder = database.file.parent
     for name, cursor in database.cursors().items():
         waiting = database.waiting(name, cursor)
         if name not in sinks and waiting.n_events:
+            command = f"edgerd outbox {shlex.quote(str(folder))} drop --sink {shlex.quote(name)} --waiting"
             on_warning(
-                f"Events in {database.file.parent} wait for the sink {name!r} ({waiting.n_events}), which is not one "
-                "of this run's. They are kept; `edgerd outbox` can drop them."
+                f"Events in {folder} wait for the sink {name!r} ({waiting.n_events}), which is not one of this run's. "
+                f"They are kept. If it is gone for good: {command}"
             )

@@ -28,7 +28,7 @@ OFFLINE: Final = "offline"
 _PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 _CONNECT_S, _ACKNOWLEDGE_S, _DISCONNECT_S = 5.0, 10.0, 2.0
 _KEEP_ALIVE_S = 20
-_FIRST_RECONNECT_S, _LAST_RECONNECT_S = 1, 30
+_FIRST_RECONNECT_S, _LAST_RECONNECT_S = 1, 10
 _HEADER_BYTES = 64
 """More than what a PUBLISH packet has beside topic and payload."""
 _NOT_IN_A_LEVEL = re.compile(r"[%/+#\x00-\x1f\x7f\ud800-\udfff]")

@@ -105,11 +105,14 @@ def test_appending_never_waits_and_what_the_disk_does_not_take_is_kept_and_count
     assert len(warnings) == 2
 
 
-def test_a_disk_that_hangs_turns_the_health_red(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    goes_on = threading.Event()
+def test_a_disk_that_hangs_holds_up_no_append_and_turns_the_health_red(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs, goes_on = threading.Event(), threading.Event()
     commit = Database.commit
 
     def hang(self: Database, changes: Changes) -> None:
+        hangs.set()
         goes_on.wait(20)
         commit(self, changes)
 
@@ -117,8 +120,12 @@ def test_a_disk_that_hangs_turns_the_health_red(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(writer, "_SLOW_S", 0.02)
     outbox = opened(tmp_path)
     outbox.append([alert()])
+    assert hangs.wait(10)
+    for number in range(10):
+        outbox.append([alert(number)])
     wait_until(lambda: not outbox.health.is_ok)
     assert "does not answer" in outbox.health.reason
+    assert outbox.health.n_uncommitted == 11, "appending has waited for the disk"
     goes_on.set()
     assert outbox.close(10)
     assert outbox.health.is_ok
@@ -180,6 +187,7 @@ def test_a_new_sink_begins_with_the_next_event_and_one_that_left_is_named(tmp_pa
     outbox = opened(tmp_path, ["t"], warnings=warnings)
     assert len(warnings) == 1
     assert "the sink 's' (1)" in warnings[0]
+    assert f"edgerd outbox {tmp_path} drop --sink s --waiting" in warnings[0]
     outbox.append([alert(1)])
     outbox.flush(10)
     assert frames_for(outbox, "t") == [1]

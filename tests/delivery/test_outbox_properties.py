@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from outbox_parts import alert, frames_for, opened
 
+from edgerd.delivery import writer
+from edgerd.delivery.database import Changes, Database
+
 SINKS = ["s", "t"]
 
 
 class AnyInterleaving(RuleBasedStateMachine):
-    """A line, two sinks and a process that ends well or is killed, against what must be so.
+    """A line, two sinks, a disk that fails now and then and a process that ends or is killed: what must be so then.
 
     A kill is a copy of the files as they are while the process still runs: that is what the next process finds.
     """
@@ -25,12 +31,15 @@ class AnyInterleaving(RuleBasedStateMachine):
         self.root = Path(tempfile.mkdtemp(prefix="edgerd-outbox-"))
         self.n_folders = 0
         self.folder = self.root / "0"
-        self.outbox = opened(self.folder, SINKS)
+        self.n_failures = 0
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(writer, "_FIRST_PAUSE_S", 0.001)
+        self.patch.setattr(Database, "commit", self._committing(Database.commit))
+        self.outbox = opened(self.folder, SINKS, warnings=[])
         self.n_appended = 0
         self.received: dict[str, list[int]] = {sink: [] for sink in SINKS}
         self.dead: dict[str, list[int]] = {sink: [] for sink in SINKS}
         self.settled = dict.fromkeys(SINKS, 0)
-        self.settled_on_disk = dict.fromkeys(SINKS, 0)
         self.open_alerts: dict[str, dict[str, int]] = {}
 
     @rule(n_events=st.integers(1, 3), camera=st.sampled_from("ab"), is_over=st.booleans())
@@ -44,10 +53,23 @@ class AnyInterleaving(RuleBasedStateMachine):
         else:
             self.open_alerts.pop(camera, None)
 
+    def _committing(self, commit: Callable[[Database, Changes], None]) -> Callable[[Database, Changes], None]:
+        def commit_or_fail(database: Database, changes: Changes) -> None:
+            if self.n_failures:
+                self.n_failures -= 1
+                raise sqlite3.OperationalError("disk I/O error")
+            commit(database, changes)
+
+        return commit_or_fail
+
+    @rule(n_failures=st.integers(1, 3))
+    def fail(self, n_failures: int) -> None:
+        """The next commits fail."""
+        self.n_failures = n_failures
+
     @rule()
     def flush(self) -> None:
         assert self.outbox.flush(30)
-        self.settled_on_disk = dict(self.settled)
 
     @rule(sink=st.sampled_from(SINKS), limit=st.integers(1, 4), n_taken=st.integers(0, 4), is_refused=st.booleans())
     def deliver(self, sink: str, limit: int, n_taken: int, is_refused: bool) -> None:
@@ -69,7 +91,7 @@ class AnyInterleaving(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         assert self.outbox.close(30)
-        self.outbox = opened(self.folder, SINKS)
+        self.outbox = opened(self.folder, SINKS, warnings=[])
         assert self.outbox.open_alerts() == self.open_alerts
 
     @precondition(lambda self: self.n_folders < 4)
@@ -83,7 +105,7 @@ class AnyInterleaving(RuleBasedStateMachine):
         for file in self.folder.glob("outbox.db*"):
             shutil.copy(file, folder)
         self.outbox.close(30)
-        self.folder, self.outbox = folder, opened(folder, SINKS)
+        self.folder, self.outbox = folder, opened(folder, SINKS, warnings=[])
         assert self.outbox.open_alerts() == self.open_alerts
 
     @invariant()
@@ -98,6 +120,7 @@ class AnyInterleaving(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "outbox"):
             self.outbox.close(30)
+            self.patch.undo()
             shutil.rmtree(self.root)
 
 
