@@ -17,6 +17,7 @@
     |-- DeviceError             1    a GPU or a runtime that refuses what is asked of it
     |   `-- DeviceLostError          it no longer answers: an illegal access, a reset, a failed cable
     |-- StorageError            1    the disk is full, or a folder cannot be written
+    |-- DeliveryError           1    a receiver of events did not take one
     `-- DownloadError           1    a file could not be fetched, or is not the one expected
 
 A message says what happened, what was expected, and what to type next.
@@ -127,6 +128,36 @@ class DeviceLostError(DeviceError):
 
 class StorageError(EdgerdError):
     """The disk is full, or a folder cannot be written."""
+
+
+class DeliveryError(EdgerdError):
+    """A receiver of events did not take one of a batch.
+
+    Args:
+        what: What happened, one sentence, without secrets.
+        retryable: Whether the same event may be taken later (no connection, a server that is busy). Where it is False
+            the receiver refused the event itself, and sending it again is of no use.
+        n_delivered: How many events from the beginning of the batch the receiver has. The one after them is the one
+            that was not taken; the receiver may or may not have those behind it.
+        retry_after_s: How many seconds the receiver asked to wait before the next try; None where it did not say.
+        expected: What was expected instead.
+        hint: What to type or do next.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        retryable: bool,
+        n_delivered: int = 0,
+        retry_after_s: float | None = None,
+        expected: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(what, expected=expected, hint=hint)
+        self.retryable = retryable
+        self.n_delivered = n_delivered
+        self.retry_after_s = retry_after_s
 
 
 class DownloadError(EdgerdError):

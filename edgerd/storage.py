@@ -22,6 +22,7 @@ LOCK_FILE = ".lock"
 """In a folder that one process at a time may write to; see `only_writer_of`."""
 _FREE = "Free some space"
 _LONG_NAME_BYTES = 200
+_OTHER_FOLDER = "Wait until the other one has ended, or choose another folder with -o."
 UNCHANGED = "Free some space or choose another place with -o; what was there before is unchanged."
 IN_PLACE = (
     "Free some space, or copy the bundle to a folder where you may write and name it there; it is unchanged. In a "
@@ -72,11 +73,11 @@ def replaced_file(file: Path) -> Iterator[Path]:
         _lock(handle, wait=False)  # as long as it is held, nobody takes the stage for an abandoned one
     try:
         yield stage
-        _sync(stage)
+        sync(stage)
         if mode is not None:
             stage.chmod(mode)
         stage.replace(file)
-        _sync(file.parent)
+        sync(file.parent)
     except BaseException:
         with contextlib.suppress(OSError):
             stage.unlink(missing_ok=True)
@@ -112,7 +113,7 @@ def replaced_directory(path: Path) -> Iterator[Path]:
             if mode is not None:
                 stage.chmod(mode)
             for folder, _, _ in os.walk(stage):
-                _sync(Path(folder))
+                sync(Path(folder))
             _exchange(stage, path)
         except BaseException:
             shutil.rmtree(stage, ignore_errors=True)
@@ -161,11 +162,15 @@ def unfinished_in(folder: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def only_writer_of(folder: Path) -> Iterator[None]:
+def only_writer_of(folder: Path, hint: str = _OTHER_FOLDER) -> Iterator[None]:
     """Keep other processes from writing to a folder for the time of the block; the folder is made if it is not there.
 
     The lock is on a file in the folder, `LOCK_FILE`, which says who holds it; it ends with the process that holds it,
     however that ends. Where the file system has no locks, nobody is kept out.
+
+    Args:
+        folder: What is written to.
+        hint: What to do where another process holds it.
 
     Raises:
         InputError: Another process holds it; the message says which.
@@ -173,7 +178,7 @@ def only_writer_of(folder: Path) -> Iterator[None]:
     """
     new = make_folder(folder)
     file = folder / LOCK_FILE
-    handle = _own_lock_file(file)
+    handle = _own_lock_file(file, hint)
     try:
         os.ftruncate(handle, 0)
         os.write(handle, f"process {os.getpid()} on {platform.node()}".encode())
@@ -205,7 +210,7 @@ def make_folder(folder: Path) -> list[Path]:
     new = [one for one in (folder, *folder.parents) if not exists(one)]
     folder.mkdir(parents=True, exist_ok=True)
     for made in new:
-        _sync(made.parent)
+        sync(made.parent)
     return new
 
 
@@ -218,6 +223,17 @@ def write_durably(file: Path, content: bytes) -> None:
         os.fsync(handle.fileno())
 
 
+def sync(path: Path) -> None:
+    """Wait until a file is on the disk; or a folder, with the renames in it. Windows has no such call for folders."""
+    if os.name != "posix":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def link_or_copy(source: Path, target: Path) -> None:
     """Give a file a second name where the file system can, else copy it with its mode; it is on the disk afterwards.
 
@@ -228,7 +244,7 @@ def link_or_copy(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copy(source, target)
-    _sync(target)
+    sync(target)
 
 
 def keep_mode(old: Path, new: Path) -> None:
@@ -273,7 +289,7 @@ def _lock(handle: int, *, wait: bool) -> bool:
     return True
 
 
-def _own_lock_file(file: Path) -> int:
+def _own_lock_file(file: Path, hint: str) -> int:
     """Open and lock a lock file; again where the one that held it has removed it in between.
 
     Raises:
@@ -290,8 +306,8 @@ def _own_lock_file(file: Path) -> int:
             os.close(handle)
             raise InputError(
                 f"{file.parent} is in use: {holder} writes to it.",
-                expected="one command at a time that writes to this folder",
-                hint="Wait until the other one has ended, or choose another folder with -o.",
+                expected="one process at a time that writes to this folder",
+                hint=hint,
             ) from error
         except OSError:
             os.close(handle)
@@ -355,20 +371,9 @@ def _exchange(stage: Path, path: Path) -> None:
     if exists(path):
         path.rename(old)
     stage.rename(path)
-    _sync(path.parent)
+    sync(path.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
 def _old_name(path: Path) -> Path:
     return path.with_name(f"{_prefix(path)}old")
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file is on the disk; or a folder, with the renames in it. Windows has no such call for folders."""
-    if os.name != "posix":
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

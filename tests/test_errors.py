@@ -17,6 +17,7 @@ EXIT_CODES = {
     "DeviceNotReadyError": 1,
     "MissingDependencyError": 6,
     "StorageError": 1,
+    "DeliveryError": 1,
     "DownloadError": 1,
 }
 """The command line's contract; classes below these have the same."""

@@ -33,12 +33,13 @@ MAY_IMPORT = {
     "runtimes": BASE | {"cuda"},
     # what runs on a device
     "recipe": DEVICE,
+    "delivery": BOTTOM | {"sinks"},
     "inspection": DEVICE | {"recipe"},
-    "line": DEVICE | {"recipe", "inspection"},
+    "line": DEVICE | {"recipe", "delivery", "inspection"},
     "acceptance": DEVICE | {"inspection"},
     "calibration": DEVICE | {"inspection", "acceptance"},
     "building": DEVICE | {"inspection", "acceptance", "calibration"},
-    "monitor": DEVICE | {"recipe", "inspection", "line"},
+    "monitor": DEVICE | {"recipe", "delivery", "inspection", "line"},
     # what trains, beside it
     "models": BASE,
     "training": BASE | {"models", "precision"},

@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "evaluate": ("edgerd.cli.evaluate:evaluate", "Measure a bundle on labelled pictures."),
     "inspect": ("edgerd.cli.inspect:inspect", "Judge single pictures."),
     "run": ("edgerd.cli.run:run", "Watch a camera and raise defect alerts."),
+    "outbox": ("edgerd.cli.outbox:outbox", "What waits for delivery, and what was refused."),
     "bench": ("edgerd.cli.bench:bench", "Measure milliseconds per frame."),
     "show": ("edgerd.cli.show:show", "Show what is in a bundle, and verify it."),
     "doctor": ("edgerd.cli.doctor:doctor", "What this machine can do, and what to install for the rest."),

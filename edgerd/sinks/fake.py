@@ -1,11 +1,11 @@
-"""A sink and a link to a PLC that keep what they were sent, for tests."""
+"""Sinks and a link to a PLC that keep what they were given, for tests."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from edgerd.errors import StorageError
+from edgerd.errors import DeliveryError, StorageError
 from edgerd.events import FrameVerdict, Message
 from edgerd.sinks.plc import CameraState, PlcLink
 from edgerd.triggers import Trigger
@@ -68,6 +68,46 @@ class FakePlcLink(PlcLink):
     def alive(self) -> None:
         """Count a call."""
         self.alive_calls += 1
+
+    def close(self) -> None:
+        """Remember that it was closed."""
+        self.closed = True
+
+
+class FakeDeliveringSink:
+    """Collects events, and fails as it is told to.
+
+    Args:
+        name: What an outbox calls it.
+        script: What each call of `deliver` does first, in order: raise an error (after it has taken as many events as a
+            DeliveryError says), call a function, or nothing for None. Beyond its end everything is taken.
+
+    Attributes:
+        events: What it has taken.
+        n_calls: How often `deliver` was called.
+        closed: Whether it was closed.
+    """
+
+    def __init__(
+        self, name: str = "the fake sink", script: Sequence[BaseException | Callable[[], None] | None] = ()
+    ) -> None:
+        self.name = name
+        self.script = list(script)
+        self.events: list[Mapping[str, Any]] = []
+        self.n_calls = 0
+        self.closed = False
+
+    def deliver(self, batch: Sequence[Mapping[str, Any]]) -> None:
+        """Take events, or do what the script says."""
+        self.n_calls += 1
+        step = self.script.pop(0) if self.script else None
+        if isinstance(step, BaseException):
+            if isinstance(step, DeliveryError):
+                self.events += batch[: step.n_delivered]
+            raise step
+        if step is not None:
+            step()
+        self.events += batch
 
     def close(self) -> None:
         """Remember that it was closed."""

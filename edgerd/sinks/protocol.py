@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from edgerd.events import Message
 
@@ -29,4 +30,34 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Flush and let go; safe to call twice."""
+        ...
+
+
+class DeliveringSink(Protocol):
+    """Takes events out of an outbox, in batches, on a thread of its own (`edgerd.delivery.Deliverer`).
+
+    It may be opened while its receiver is away: only `deliver` connects.
+
+    Attributes:
+        name: What the outbox remembers it by, also after a restart; without secrets.
+    """
+
+    name: str
+
+    def deliver(self, batch: Sequence[Mapping[str, Any]]) -> None:
+        """Deliver events in their order; returns when the receiver has all of them.
+
+        Must not block for more than some seconds: waiting and trying again is up to the caller. The receiver may get
+        an event twice, always with the same `id` and `state`.
+
+        Args:
+            batch: JSON forms of events (`Event.to_json`), at least one.
+
+        Raises:
+            DeliveryError: The receiver did not take one of them; it says which, and whether to try again.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the receiver; safe to call twice."""
         ...

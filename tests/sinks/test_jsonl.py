@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgerd.errors import StorageError
+from edgerd.errors import DeliveryError, StorageError
 from edgerd.events import Alert, CameraEvent, FrameVerdict
 from edgerd.sinks.jsonl import JsonlSink
 from edgerd.types import Inspection, Verdict
@@ -210,3 +210,54 @@ def test_values_that_json_does_not_know_are_refused(tmp_path: Path) -> None:
         sink.send(verdict(0, float("nan")))
     sink.close()
     assert path.read_text() == ""
+
+
+EVENTS = [replace(ALERT, frame=frame).to_json() for frame in range(4)]
+
+
+def test_delivered_events_are_lines_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, synced = tmp_path / "events.jsonl", list[list[int]]()
+    sink = JsonlSink(path)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(frames(path)))
+    sink.deliver(EVENTS[:3])
+    path.rename(tmp_path / "events.jsonl.1")
+    sink.deliver(EVENTS[3:])
+    sink.close()
+    assert synced == [[0, 1, 2], [3]]
+    assert lines(tmp_path / "events.jsonl.1") + lines(path) == EVENTS
+
+
+def test_a_full_disk_says_how_many_events_are_on_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, write = tmp_path / "events.jsonl", os.write
+    room = [2 * len(json.dumps(EVENTS[0], ensure_ascii=False).encode()) + 30]
+
+    def write_some(descriptor: int, data: bytes) -> int:
+        if not room[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written = write(descriptor, data[: room[0]])
+        room[0] -= written
+        return written
+
+    sink = JsonlSink(path)
+    monkeypatch.setattr(os, "write", write_some)
+    with pytest.raises(DeliveryError, match="the disk is full") as caught:
+        sink.deliver(EVENTS)
+    assert (caught.value.retryable, caught.value.n_delivered) == (True, 2)
+    room[0] = 10**6
+    sink.deliver(EVENTS[2:])
+    sink.close()
+    whole = [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+    assert [json.loads(line)["frame"] for line in whole] == [0, 1, 2, 3]
+
+
+def test_lines_that_did_not_get_to_the_disk_are_not_delivered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    sink = JsonlSink(tmp_path / "events.jsonl", name="mine")
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(DeliveryError, match=r"events\.jsonl could not be written") as caught:
+        sink.deliver(EVENTS)
+    assert (caught.value.retryable, caught.value.n_delivered) == (True, 0)
+    sink.close()
+    assert sink.name == "mine"
