@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -195,6 +196,8 @@ class Camera(RecipeRecord):
             near = did_you_mean(scheme.lower(), CAMERAS)
             raise ValueError(f"a device, a file, a folder, or one of {schemes}. {near or ''}".strip())
         refuse_secrets(uri, "password", info)
+        if scheme.lower() == "gst":
+            check_pipeline(uri)
         is_path = not separator and not uri.isdecimal()
         return os.path.normpath(_folder(info) / uri) if is_path else uri
 
@@ -275,6 +278,18 @@ def camera_name(uri: str) -> str:
         readable = without_secrets(uri)
     words = re.findall(r"[A-Za-z0-9_.-]+", readable)
     return "-".join(word for text in words if (word := text.strip("-.")))[:64].strip("-.") or "camera"
+
+
+def check_pipeline(uri: str) -> None:
+    """Refuse a pipeline that is not one line of words.
+
+    Raises:
+        ValueError: A quotation mark in it is not closed.
+    """
+    try:
+        shlex.split(uri)
+    except ValueError as error:
+        raise ValueError("a pipeline whose quotation marks are closed") from error
 
 
 def _is_url(uri: str) -> bool:

@@ -53,10 +53,14 @@ def with_secret(address: str, key: str, secret: str | None) -> str:
         key: "password", "token".
         secret: As it is. In a URI its special characters are percent-encoded; in a `gst://` pipeline it is quoted.
     """
-    if secret is None:
+    placeholder = f"{{{key}}}"
+    if secret is None or placeholder not in address:
         return address
-    is_pipeline = address.lower().startswith("gst://")
-    return address.replace(f"{{{key}}}", shlex.quote(secret) if is_pipeline else quote(secret, safe=""))
+    scheme, separator, pipeline = address.partition("://")
+    if not separator or scheme.lower() != "gst":
+        return address.replace(placeholder, quote(secret, safe=""))
+    words = [word.replace(placeholder, secret) for word in shlex.split(pipeline)]
+    return f"{scheme}://" + " ".join(word if word == "!" else shlex.quote(word) for word in words)
 
 
 def _from_environment(variable: str, key: str) -> str:
