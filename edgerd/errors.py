@@ -5,11 +5,13 @@
     |   |-- DatasetError             a folder of pictures: empty, too small, wrong layout
     |   |-- PictureError             one picture or mask that cannot be read or does not fit
     |   |-- SpecError                a region, tiling or picture size that cannot be applied
+    |   |-- RecipeError              a recipe with errors; it lists them all
     |   `-- WeightsError             teacher weights or a checkpoint of another shape, or not finite
     |-- BundleError             3    bundle or engine does not fit
     |   |-- BundleDamagedError       a file is missing, changed, or lies outside the bundle
     |   |-- BundleVersionError       written by a newer edgerd
     |   `-- EngineMismatchError      an engine of another device, runtime version or graph
+    |-- AuditError              3    an audit trail that was changed
     |-- CameraError             4    a camera that does not open or is lost
     |-- GateError               5    an engine whose verdicts differ from the FP32 graph's
     |-- MissingDependencyError  6    something is not installed
@@ -72,6 +74,10 @@ class SpecError(InputError):
     """A region, tiling or picture size that cannot be applied."""
 
 
+class RecipeError(InputError):
+    """A recipe with errors, all of which `what` lists."""
+
+
 class WeightsError(InputError):
     """Teacher weights or a checkpoint of another architecture, or with values that are not finite."""
 
@@ -92,6 +98,12 @@ class BundleVersionError(BundleError):
 
 class EngineMismatchError(BundleError):
     """An engine was built for another device, runtime version or graph."""
+
+
+class AuditError(EdgerdError):
+    """A line of an audit trail is not the one that was written."""
+
+    exit_code = 3
 
 
 class CameraError(EdgerdError):

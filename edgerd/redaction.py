@@ -15,11 +15,13 @@ from typing import Final
 HIDDEN: Final = "***"
 """Stands where a secret was."""
 
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
+# Names are looked for up to a length: what is searched may be long, and time would grow with its square.
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]{0,50}://")
 _HOST_AND_PORT = re.compile(r"(?:[\w\-]*\.[\w.\-]*|localhost|\[[0-9A-Fa-f:.%]+\]):\d+")
-_PARAMETER = re.compile(r"(?P<name>[A-Za-z][\w.\-]*)\s*(?:=|%3[dD])\s*(?:\(\w+\)\s*)?")
+_PARAMETER = re.compile(r"(?P<name>[A-Za-z][\w.\-]{0,200})\s{0,20}(?:=|%3[dD])\s*(?:\(\w{1,50}\)\s*)?")
 """A name and what joins it to its value; GStreamer allows blanks and a type: `user-pw = (string)...`."""
-_NEXT_PARAMETER = re.compile(r"(?:&|%26)[A-Za-z][\w.\-]*=")
+_NEXT_PARAMETER = re.compile(r"(?:&|%26)[A-Za-z][\w.\-]{0,200}=")
+_LONGEST_NAME = 200
 _SECRET_WORD = re.compile(
     r"pass(?!through)\w*|(?!by)\w*pass|\w*(?:passwd|password|pwd|secret|token)|loginpas|loginuse|pw|psw|psk|pin|jwt|sid"
     r"|session(?:id)?|sig|signature|auth|authorization|credentials?"
@@ -101,7 +103,7 @@ def _parameter_values(text: str) -> Iterator[tuple[int, int]]:
     position = 0
     while match := _PARAMETER.search(text, position):
         position = match.end()
-        if _is_secret(match["name"]):
+        if is_secret_name(match["name"]):
             following = _NEXT_PARAMETER.search(text, position)
             end = following.start() if following else len(text)
             if end > position:
@@ -109,6 +111,8 @@ def _parameter_values(text: str) -> Iterator[tuple[int, int]]:
             position = end
 
 
-def _is_secret(name: str) -> bool:
+def is_secret_name(name: str) -> bool:
+    """Whether the value of a parameter or key of this name is taken for a secret."""
+    name = name[-_LONGEST_NAME:]
     words = re.split(r"[_.\-]", name.lower())
     return bool(_SECRET_NAME.fullmatch(name.lower())) or any(_SECRET_WORD.fullmatch(word) for word in words)

@@ -26,9 +26,11 @@ CONTRACT = {
     "run": "--camera --bundle --frames --events --verdicts --max-frames --json --show --save-video --check --profile",
     "bench": "BUNDLE --runtime --precision --threads --frame-size --json",
     "show": "BUNDLE --verify",
+    "init": "--camera --bundle --out",
+    "audit": "FILE",
     "doctor": "",
 }
-"""What scripts may rely on; more is welcome. Left to later: init, audit, --recipe, --from-archive, --max-auroc-drop."""
+"""What scripts may rely on; more is welcome. Left to later: --recipe, --from-archive, --max-auroc-drop."""
 
 DEFAULTS = {
     ("train", "teacher"): "lite0",

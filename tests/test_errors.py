@@ -12,6 +12,7 @@ EXIT_CODES = {
     "EdgerdError": 1,
     "InputError": 2,
     "BundleError": 3,
+    "AuditError": 3,
     "CameraError": 4,
     "GateError": 5,
     "DeviceNotReadyError": 1,

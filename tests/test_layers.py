@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "edgerd"
 
-BOTTOM = {"errors", "types", "events", "triggers", "paths", "redaction", "tables", "storage"}
+BOTTOM = {"errors", "types", "events", "triggers", "paths", "redaction", "tables", "storage", "audit"}
 BASE = BOTTOM | {"bundle", "data"}
 DEVICE = BASE | {"cuda", "cameras", "sinks", "evaluation", "precision", "runtimes"}
 
@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "paths": {"errors"},
     "tables": {"errors"},
     "storage": {"errors", "paths"},
+    "audit": {"errors", "paths", "redaction", "storage"},
     "bundle": BOTTOM,
     "data": BOTTOM | {"bundle"},
     # side by side, blind to each other

@@ -126,3 +126,9 @@ def test_an_address_without_a_secret_is_shown_as_it_is(address: str) -> None:
 )
 def test_where_secrets_were_found(address: str, shown: str) -> None:
     assert without_secrets(address) == shown
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("text", ["x" * 100_000, "a" * 100_000 + "password=secret", "_key" * 25_000 + "=secret"])
+def test_long_text_takes_no_time_that_grows_with_its_square(text):
+    assert "secret" not in without_secrets(text)

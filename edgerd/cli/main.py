@@ -28,6 +28,8 @@ COMMANDS: Final = {
     "outbox": ("edgerd.cli.outbox:outbox", "What waits for delivery, and what was refused."),
     "bench": ("edgerd.cli.bench:bench", "Measure milliseconds per frame."),
     "show": ("edgerd.cli.show:show", "Show what is in a bundle, and verify it."),
+    "init": ("edgerd.cli.init:init", "Write a recipe for a camera that was tried."),
+    "audit": ("edgerd.cli.audit:audit", "Check that an audit trail is as it was written."),
     "doctor": ("edgerd.cli.doctor:doctor", "What this machine can do, and what to install for the rest."),
 }
 """Name -> where the command is, and its line of help; kept here so that `--help` loads none of them."""

@@ -1,0 +1,318 @@
+"""The tables `[[camera]]` of a recipe: what each camera inspects, with what, and when it raises an alert."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from edgerd.cameras import CAMERAS
+from edgerd.recipe.records import (
+    FOLDER,
+    LIVE,
+    EnvironmentVariable,
+    Misfit,
+    Name,
+    RecipePath,
+    RecipeRecord,
+    Text,
+    refuse,
+    refuse_secrets,
+)
+from edgerd.recipe.secrets import has_secret, read_secret, two_sources, with_secret
+from edgerd.redaction import HIDDEN, without_secrets
+from edgerd.runtimes import RUNTIMES
+from edgerd.tables import did_you_mean
+
+DEFAULT_PRODUCT: Final = "default"
+"""What the product of a camera is called that names none."""
+MAX_SCORE: Final = 6.0
+"""The largest score: three scales of 1 - cosine."""
+_MAX_PIXEL: Final = 65_535
+
+Pixel = Annotated[int, Field(ge=0, le=_MAX_PIXEL)]
+"""A coordinate or a length in pixels of the frame."""
+Threshold = Annotated[float, Field(ge=0, le=MAX_SCORE)]
+Rate = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Place(RecipeRecord):
+    """Where the bundle's region lies in this camera's frame. Its size is the bundle's."""
+
+    x: Pixel
+    """Left edge, in pixels of the frame."""
+    y: Pixel
+    """Top edge, in pixels of the frame."""
+    width: Annotated[int, Field(ge=1, le=_MAX_PIXEL)] | None = None
+    """Not needed. Where it is given, it must be the width that the bundle was trained with."""
+    height: Annotated[int, Field(ge=1, le=_MAX_PIXEL)] | None = None
+    """Not needed. Where it is given, it must be the height that the bundle was trained with."""
+
+
+class Mask(RecipeRecord):
+    """An area of the frame that is not inspected: `rectangle` or `polygon`."""
+
+    rectangle: tuple[Pixel, Pixel, Annotated[Pixel, Field(ge=1)], Annotated[Pixel, Field(ge=1)]] | None = None
+    """x, y, width, height in pixels of the frame."""
+    polygon: Annotated[tuple[tuple[Pixel, Pixel], ...], Field(min_length=3, max_length=1000)] | None = None
+    """Three or more corners, each x, y in pixels of the frame; the pixels on the edges belong to it."""
+
+    @model_validator(mode="after")
+    def _one_shape(self) -> Mask:
+        if (self.rectangle is None) == (self.polygon is None):
+            shapes = "either rectangle = [x, y, width, height] or polygon = [[x, y], [x, y], [x, y], ...]"
+            refuse([Misfit((), shapes)])
+        return self
+
+
+class Product(RecipeRecord):
+    """What is inspected: a kind of part, with the bundle that was trained on it."""
+
+    bundle: RecipePath
+    """Folder of the bundle."""
+    bundle_id: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")] | None = None
+    """The id of the bundle or how it begins, as `edgerd show` prints it. Another bundle is refused."""
+    region: Place | None = None
+    """Where the region lies. Without it, where it lay in the training pictures."""
+    threshold: Threshold | None = Field(default=None, json_schema_extra=LIVE)
+    """NG is a score above it. Without it, the bundle's own."""
+    false_alarm_rate: Rate | None = Field(default=None, json_schema_extra=LIVE)
+    """Share of good parts that may be called NG, from which the threshold is found; instead of `threshold`."""
+    index: Annotated[int, Field(ge=0, le=_MAX_PIXEL)] | None = None
+    """By which number a PLC chooses this product."""
+
+    @model_validator(mode="after")
+    def _one_threshold(self) -> Product:
+        refuse(two_thresholds(self.threshold, self.false_alarm_rate))
+        return self
+
+
+class Camera(RecipeRecord):
+    """A camera, and what is done with its frames."""
+
+    name: Name = "camera"
+    """What it is called in events, metrics and topics. Without it, a name is made from the URI."""
+    uri: Text
+    """Where the frames come from: 0, /dev/video0, csi://0, rtsp://..., http://..., a video, a folder or glob of
+    pictures, sample://... A password is written as `{password}` and given by the next two keys."""
+    password_env: EnvironmentVariable | None = None
+    """Environment variable that holds the password."""
+    password_file: RecipePath | None = None
+    """File that holds the password."""
+    bundle: RecipePath | None = None
+    """Folder of the bundle, where the camera sees one product only. Short for a table of products with one entry."""
+    bundle_id: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")] | None = None
+    """With `bundle`: as in a product."""
+    region: Place | None = None
+    """With `bundle`: as in a product."""
+    threshold: Threshold | None = Field(default=None, json_schema_extra=LIVE)
+    """With `bundle`: as in a product."""
+    false_alarm_rate: Rate | None = Field(default=None, json_schema_extra=LIVE)
+    """With `bundle`: as in a product."""
+    products: dict[Name, Product] = Field(default_factory=dict)
+    """Several products, by name. All their engines stay loaded, and one is inspected at a time."""
+    default_product: str | None = None
+    """The product to begin with. Needed where there are several."""
+    masks: Annotated[tuple[Mask, ...], Field(max_length=100)] = Field(default=(), json_schema_extra=LIVE)
+    """What is not inspected."""
+    trigger: Literal["free", "every", "motion", "hardware", "http", "mqtt", "modbus"] = "free"
+    """Which frames are judged. free: each one that comes. every: each N-th. motion: a part that passes. hardware: the
+    camera is triggered, and each of its frames is a part. http, mqtt, modbus: the frame that follows a message."""
+    every: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """With trigger every: N."""
+    trigger_timeout_ms: Annotated[float, Field(gt=0, le=600_000)] = 1000.0
+    """With trigger http, mqtt and modbus: a trigger that got no frame for so long is NO_DECISION."""
+    deadline_ms: Annotated[float, Field(gt=0, le=600_000)] | None = None
+    """A verdict that comes later than this after the capture is NO_DECISION. Without it, there is no limit."""
+    policy: Literal["part", "stream"] | None = Field(default=None, json_schema_extra=LIVE)
+    """part: every NG is an alert. stream: an alert lasts from the first NG until the score has fallen again. Without
+    it, stream for live cameras that run freely, and part for files and triggers."""
+    confirm: Text | None = Field(default=None, json_schema_extra=LIVE)
+    """With policy stream: "K/N" raises an alert only at the K-th NG among the last N frames."""
+    frames: Literal["newest", "every"] | None = None
+    """newest drops the frames that there is no time for, every judges them all. Without it, newest for live cameras."""
+    runtime: str | None = None
+    """The engine's runtime. Without it, the bundle's default engine."""
+    precision: Literal["fp32", "bf16", "fp16", "int8"] | None = None
+    """The engine's precision. Without it, the bundle's default engine."""
+    threads: Annotated[int, Field(ge=0, le=1024)] = 0
+    """CPU threads of the engine; 0 for all cores."""
+
+    @property
+    def all_products(self) -> dict[str, Product]:
+        """The products by name; one called "default" where the camera has a bundle of its own."""
+        if self.bundle is None:
+            return self.products
+        one = Product(
+            bundle=self.bundle,
+            bundle_id=self.bundle_id,
+            region=self.region,
+            threshold=self.threshold,
+            false_alarm_rate=self.false_alarm_rate,
+        )
+        return {DEFAULT_PRODUCT: one}
+
+    @property
+    def first_product(self) -> str:
+        """The name of the product to begin with."""
+        return self.default_product or next(iter(self.all_products))
+
+    @property
+    def confirmation(self) -> tuple[int, int]:
+        """K and N of `confirm`; 1, 1 where nothing has to be confirmed."""
+        return (1, 1) if self.confirm is None else _k_and_n(self.confirm)
+
+    @property
+    def shown_uri(self) -> str:
+        """The URI as it may be shown and stored."""
+        return without_secrets(self.uri)
+
+    def address(self) -> str:
+        """The URI with its password in it, for the driver alone.
+
+        Raises:
+            InputError: The variable or file with the password cannot be read.
+        """
+        return with_secret(self.uri, "password", read_secret(self, "password"))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_after_its_uri(cls, data: Any) -> Any:
+        is_named = not isinstance(data, dict) or "name" in data or not isinstance(data.get("uri"), str)
+        return data if is_named else {**data, "name": camera_name(data["uri"])}
+
+    @field_validator("uri")
+    @classmethod
+    def _usable_uri(cls, uri: str, info: ValidationInfo) -> str:
+        scheme, separator, _ = uri.partition("://")
+        if separator and scheme.lower() not in CAMERAS:
+            schemes = ", ".join(f"{name}://" for name in CAMERAS)
+            near = did_you_mean(scheme.lower(), CAMERAS)
+            raise ValueError(f"a device, a file, a folder, or one of {schemes}. {near or ''}".strip())
+        refuse_secrets(uri, "password", info)
+        if scheme.lower() == "gst":
+            check_pipeline(uri)
+        is_path = not separator and not uri.isdecimal()
+        return os.path.normpath(_folder(info) / uri) if is_path else uri
+
+    @field_validator("runtime")
+    @classmethod
+    def _known_runtime(cls, runtime: str | None) -> str | None:
+        if runtime is not None and runtime not in RUNTIMES:
+            raise ValueError(f"one of {', '.join(RUNTIMES)}. {did_you_mean(runtime, RUNTIMES) or ''}".strip())
+        return runtime
+
+    @field_validator("confirm")
+    @classmethod
+    def _readable_confirmation(cls, confirm: str | None) -> str | None:
+        if confirm is not None:
+            _k_and_n(confirm)
+        return confirm
+
+    @model_validator(mode="after")
+    def _everything_goes_together(self) -> Camera:
+        refuse(
+            [
+                *two_sources(self, "password"),
+                *two_thresholds(self.threshold, self.false_alarm_rate),
+                *self._product_misfits(),
+                *self._other_misfits(),
+            ]
+        )
+        return self
+
+    def _product_misfits(self) -> Iterator[Misfit]:
+        if (self.bundle is None) == (not self.products):
+            yield Misfit((), 'either bundle = "FOLDER", or a table [camera.products.NAME] for each product')
+        if self.products:
+            for key in ("bundle_id", "region", "threshold", "false_alarm_rate"):
+                if getattr(self, key) is not None:
+                    yield Misfit((key,), f"{key} in the tables [camera.products.NAME], one for each product")
+            names = ", ".join(self.products)
+            if self.default_product is None and len(self.products) > 1:
+                yield Misfit((), f"default_product, which says what to begin with: one of {names}")
+        if self.default_product is not None and self.default_product not in self.all_products:
+            near = did_you_mean(self.default_product, self.all_products)
+            yield Misfit(("default_product",), f"one of {', '.join(self.all_products)}. {near or ''}".strip())
+        numbered: dict[int, str] = {}
+        for name, product in self.products.items():
+            if product.index is not None and (first := numbered.setdefault(product.index, name)) != name:
+                yield Misfit(("products", name, "index"), f"another number than that of the product {first}")
+
+    def _other_misfits(self) -> Iterator[Misfit]:
+        if self.trigger == "every" and self.every is None:
+            yield Misfit(("trigger",), "every = N beside it, to judge each N-th frame")
+        if self.trigger != "every" and self.every is not None:
+            yield Misfit(("every",), 'trigger = "every" beside it; it has no effect otherwise')
+        if self.confirm is not None and self.policy != "stream":
+            yield Misfit(("confirm",), 'policy = "stream" beside it; each part of policy "part" is seen once')
+        if "{password}" in self.uri and not has_secret(self, "password"):
+            yield Misfit(("uri",), 'password_env = "NAME_OF_A_VARIABLE" or password_file = "FILE" for its {password}')
+        if has_secret(self, "password") and "{password}" not in self.uri:
+            key = "password_env" if self.password_env is not None else "password_file"
+            yield Misfit((key,), "{password} in the uri, where the password belongs")
+
+
+def camera_name(uri: str) -> str:
+    """The name of a camera that was given none: made from its URI without the secrets, always the same.
+
+    Args:
+        uri: As `edgerd.cameras.open_camera` takes it.
+
+    Returns:
+        A name of the letters that names may have: "camera-0" for "0", "rtsp-10.0.0.3-live" for
+        "rtsp://admin:secret@10.0.0.3/live".
+    """
+    if uri.isdecimal():
+        return f"camera-{uri}"[:64]
+    address = urlsplit(uri.replace("{password}", HIDDEN)) if _is_url(uri) else None
+    if address is not None and address.scheme.lower() != "gst":
+        readable = f"{address.scheme}-{address.netloc.rpartition('@')[2]}-{address.path}"
+    else:
+        readable = without_secrets(uri)
+    words = re.findall(r"[A-Za-z0-9_.-]+", readable)
+    return "-".join(word for text in words if (word := text.strip("-.")))[:64].strip("-.") or "camera"
+
+
+def check_pipeline(uri: str) -> None:
+    """Refuse a pipeline that is not one line of words.
+
+    Raises:
+        ValueError: A quotation mark in it is not closed.
+    """
+    try:
+        shlex.split(uri)
+    except ValueError as error:
+        raise ValueError("a pipeline whose quotation marks are closed") from error
+
+
+def _is_url(uri: str) -> bool:
+    try:
+        return bool(urlsplit(uri).netloc)
+    except ValueError:  # brackets that hold no address
+        return False
+
+
+def _folder(info: ValidationInfo) -> Path:
+    folder: Path = (info.context or {}).get(FOLDER, Path())
+    return folder
+
+
+def _k_and_n(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"([0-9]{1,4})/([0-9]{1,4})", text)
+    k, n = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 1 <= k <= n:
+        raise ValueError('"K/N" with 1 <= K <= N, such as "2/3"')
+    return k, n
+
+
+def two_thresholds(threshold: float | None, false_alarm_rate: float | None) -> Iterator[Misfit]:
+    """What is wrong with a table that states both; else nothing."""
+    if threshold is not None and false_alarm_rate is not None:
+        yield Misfit(("false_alarm_rate",), "either threshold or false_alarm_rate, not both")

@@ -1,0 +1,144 @@
+"""Two recipes differ in exactly the keys that are named, and what is taken over is a valid recipe."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from recipes import FULL, loaded
+from strategies import recipe_data
+
+from edgerd.recipe import Recipe, recipe_from_flags
+from edgerd.recipe.difference import difference
+
+recipes = recipe_data.map(Recipe.model_validate)
+
+
+def changed(text, old, new, **options):
+    assert old in text
+    return difference(loaded(text).recipe, loaded(text.replace(old, new)).recipe, **options)
+
+
+@given(recipes)
+def test_a_recipe_does_not_differ_from_itself(recipe):
+    found = difference(recipe, recipe)
+    assert (found.changes, found.needs_restart) == ((), False)
+    assert found.taken_over is recipe
+
+
+@given(recipes, recipes)
+def test_changes_are_named_once_and_are_the_same_backwards(one, other):
+    found, back = difference(one, other), difference(other, one)
+    assert bool(found.changes) == (_content(one) != _content(other))
+    keys = [change.key for change in found.changes]
+    assert len(set(keys)) == len(keys)
+    assert all(change.old != change.new for change in found.changes)
+    assert {(c.key, json.dumps(c.old), json.dumps(c.new)) for c in found.changes} == {
+        (c.key, json.dumps(c.new), json.dumps(c.old)) for c in back.changes
+    }
+
+
+@given(recipes, recipes)
+def test_what_is_taken_over_holds_the_live_changes_and_nothing_else(one, other):
+    found = difference(one, other)
+    to_old, to_new = difference(one, found.taken_over), difference(found.taken_over, other)
+    assert {change.key for change in to_old.changes} == {change.key for change in found.live}
+    assert {change.key for change in to_new.changes} == {change.key for change in found.after_restart}
+    Recipe.model_validate(found.taken_over.model_dump(by_alias=True))
+
+
+@given(recipes, recipes)
+def test_everything_is_taken_over_where_nothing_needs_a_restart(one, other):
+    found = difference(one, other)
+    if not found.needs_restart:
+        assert _content(found.taken_over) == _content(other)
+
+
+@given(recipes, st.randoms(use_true_random=False))
+def test_the_order_of_cameras_and_sinks_says_nothing(recipe, source):
+    def shuffled(items):
+        return tuple(source.sample(items, len(items)))
+
+    other = recipe.model_copy(update={"cameras": shuffled(recipe.cameras), "sinks": shuffled(recipe.sinks)})
+    assert not difference(recipe, other).changes
+
+
+def _content(recipe):
+    return (
+        {camera.name: camera for camera in recipe.cameras},
+        {sink.name: sink for sink in recipe.sinks},
+        (
+            recipe.archive,
+            recipe.outbox,
+            recipe.monitor,
+            recipe.control,
+            recipe.audit,
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "values"),
+    [
+        ("threshold = 0.8", "threshold = 0.9", "camera.left.products.nut.threshold", (0.8, 0.9)),
+        ("threshold = 0.7", "false_alarm_rate = 0.1", "camera.right.false_alarm_rate", (None, 0.1)),
+        ('confirm = "2/3"', "", "camera.right.confirm", ("2/3", None)),
+        ("    { rectangle = [0, 0, 100, 20] },", "", "camera.left.masks", None),
+        ("quota_gb = 50", "quota_gb = 5", "archive.quota_gb", (50.0, 5.0)),
+        ('host = "broker"', 'host = "other"', "sink.mqtt.host", ("broker", "other")),
+        ("retention_days = 3", "retention_days = 4", "outbox.retention_days", (3.0, 4.0)),
+    ],
+)
+def test_what_a_running_line_takes_over(old, new, key, values):
+    found = changed(FULL, old, new)
+    assert not found.needs_restart
+    (change,) = (change for change in found.live if change.key == key)
+    assert values is None or (change.old, change.new) == values
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("/dev/video1", "/dev/video2", "camera.right.uri"),
+        ('name = "right"', 'name = "other"', "camera.right"),
+        ('bundle = "bundles/nut"\nbundle_id', 'bundle = "bundles/x"\nbundle_id', "camera.left.products.nut.bundle"),
+        ("region = { x = 10", "region = { x = 11", "camera.left.products.nut.region.x"),
+        ("threads = 2", "threads = 3", "camera.right.threads"),
+        ('path = "outbox.sqlite3"', 'path = "o.sqlite3"', "outbox.path"),
+        ('bind = "127.0.0.1:9108"', 'bind = "127.0.0.1:9999"', "monitor.bind"),
+    ],
+)
+def test_what_needs_a_restart(old, new, key):
+    found = changed(FULL, old, new)
+    assert key in {change.key for change in found.after_restart}
+
+
+def test_a_bundle_that_fits_is_taken_over():
+    found = changed(
+        FULL,
+        'bundle = "bundles/nut"\nbundle_id',
+        'bundle = "bundles/x"\nbundle_id',
+        bundle_fits=lambda old, new: (old.name, new.name) == ("nut", "x"),
+    )
+    assert not found.needs_restart
+    assert found.taken_over.cameras[0].products["nut"].bundle.name == "x"
+
+
+def test_a_sink_that_a_running_trigger_needs_stays_until_the_restart():
+    modbus = '[[sink]]\ntype = "modbus"\nrole = "server"\naddress = "0.0.0.0:502"\n'
+    without = FULL.replace(modbus, "").replace('trigger = "modbus"', 'trigger = "free"')
+    old = loaded(FULL).recipe
+    found = difference(old, loaded(without.replace("quota_gb = 50", "quota_gb = 5")).recipe)
+    assert found.taken_over is old
+    assert found.after_restart == found.changes
+    assert {"sink.modbus", "camera.left.trigger", "archive.quota_gb"} <= {change.key for change in found.changes}
+
+
+def test_no_change_holds_a_secret():
+    one, other = (recipe_from_flags(f"rtsp://admin:{word}@10.0.0.3/live", Path("b")) for word in ("x1y", "z2w"))
+    text = json.dumps([change.to_json() for change in difference(one.recipe, other.recipe).changes])
+    assert "x1y" not in text
+    assert "z2w" not in text

@@ -1,0 +1,264 @@
+"""A recipe is read, or every error in it is named with its place; never anything else."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from recipes import FILE, FULL, SMALL, loaded, spoiled
+
+from edgerd.errors import InputError, RecipeError
+from edgerd.recipe import load_recipe, recipe_from_flags
+from edgerd.recipe.load import recipe_from_bytes
+
+SECRET = "hunter2hunter2"
+
+
+def lines_of(text):
+    """The errors of a recipe: key -> (line, column, text)."""
+    with pytest.raises(RecipeError) as caught:
+        loaded(text)
+    found = re.findall(rf"^  {re.escape(str(FILE))}:(\d+):(\d+): (?:(\S+): )?(.*)$", caught.value.what, re.MULTILINE)
+    assert found, caught.value.what
+    return {key: (int(line), int(column), text) for line, column, key, text in found}
+
+
+def test_the_smallest_recipe_is_a_camera_and_a_bundle():
+    recipe = loaded(SMALL).recipe
+    (camera,) = recipe.cameras
+    assert (camera.name, camera.first_product) == ("camera-0", "default")
+    assert camera.all_products["default"].bundle == Path("/plant/bundles/nut")
+    assert recipe.outbox.path == Path("/plant/edgerd-outbox.sqlite3")
+    assert recipe.audit.path == Path("/plant/edgerd-audit.jsonl")
+    assert (recipe.sinks, recipe.archive, recipe.monitor, recipe.control) == ((), None, None, None)
+
+
+def test_a_full_recipe_is_what_it_says():
+    recipe = loaded(FULL).recipe
+    left, right = recipe.cameras
+    assert (left.first_product, list(left.all_products)) == ("nut", ["nut", "bolt-8"])
+    assert left.products["bolt-8"].bundle == Path('/srv/bundles/bolt "8"')
+    assert (left.masks[0].rectangle, left.masks[1].polygon) == ((0, 0, 100, 20), ((0, 0), (10, 0), (0, 10)))
+    assert (right.confirmation, right.every, right.all_products["default"].threshold) == ((2, 3), 5, 0.7)
+    assert [sink.name for sink in recipe.sinks] == ["jsonl", "hook", "mqtt", "modbus", "opcua"]
+    assert recipe.sinks[2].broker_port == 8883
+    assert recipe.sinks[0].path == Path("/plant/events.jsonl")
+
+
+def test_the_hash_is_that_of_the_files_bytes(tmp_path):
+    file = tmp_path / "edgerd.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + SMALL.replace("\n", "\r\n").encode())
+    read = load_recipe(file)
+    assert read.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert read.recipe.cameras[0].bundle == tmp_path / "bundles/nut"
+
+
+def test_all_errors_are_named_at_once_each_with_its_place():
+    errors = lines_of(
+        """\
+[[camera]]
+urii = "0"
+bundle = "b"
+threshold = 9.5
+
+[[camera]]
+name = "left side"
+uri = "rtps://10.0.0.3/live"
+trigger = "evry"
+deadline_ms = nan
+products.nut = { bundle = 3, index = true, thresold = 1 }
+
+[[camera]]
+name = "a"
+uri = "0"
+bundle = "b"
+trigger = "http"
+
+[[camera]]
+name = "a"
+uri = "1"
+bundle = "b"
+
+[[sink]]
+type = "mqt"
+
+[archiv]
+folder = "x"
+"""
+    )
+    assert {key: place[:2] for key, place in errors.items()} == {
+        "camera[0].uri": (1, 3),
+        "camera[0].urii": (2, 1),
+        "camera[0].threshold": (4, 1),
+        "camera[1].name": (7, 1),
+        "camera[1].uri": (8, 1),
+        "camera[1].trigger": (9, 1),
+        "camera[1].deadline_ms": (10, 1),
+        "camera[1].products.nut.bundle": (11, 18),
+        "camera[1].products.nut.index": (11, 30),
+        "camera[1].products.nut.thresold": (11, 44),
+        "camera[2].trigger": (17, 1),
+        "camera[3].name": (20, 1),
+        "sink[0].type": (25, 1),
+        "archiv": (27, 2),
+    }
+    for key, meant in {
+        "camera[0].urii": "uri",
+        "camera[1].uri": "rtsps",
+        "camera[1].trigger": "every",
+        "camera[1].products.nut.thresold": "threshold",
+        "sink[0].type": "mqtt",
+        "archiv": "archive",
+    }.items():
+        assert f"Did you mean '{meant}'?" in errors[key][2]
+    assert errors["camera[0].threshold"][2] == "9.5 stands there, expected a number up to 6.0"
+    assert "[control]" in errors["camera[2].trigger"][2]
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "expected"),
+    [
+        ("", "camera", "missing"),
+        ("camera = 1\n", "camera", "a list"),
+        ("camera = []\n", "camera", "at least 1"),
+        ('[[camera]]\nuri = "0"\n', "camera[0]", "bundle"),
+        (SMALL + "[camera.products.x]\nbundle = 'b'\n", "camera[0]", "either bundle"),
+        (SMALL + 'name = ""\n', "camera[0].name", "letters"),
+        (SMALL + 'confirm = "2/3"\n', "camera[0].confirm", "stream"),
+        (SMALL + 'policy = "stream"\nconfirm = "3/2"\n', "camera[0].confirm", "1 <= K <= N"),
+        (SMALL + "every = 5\n", "camera[0].every", "every"),
+        (SMALL + 'trigger = "every"\n', "camera[0].trigger", "every = N"),
+        (SMALL + "threshold = 1\nfalse_alarm_rate = 0.1\n", "camera[0].false_alarm_rate", "not both"),
+        (SMALL + "masks = [{ rectangle = [1, 2, 3, 0] }]\n", "camera[0].masks[0].rectangle[3]", "from 1"),
+        (SMALL + "masks = [{}]\n", "camera[0].masks[0]", "either rectangle"),
+        (SMALL + 'trigger = "mqtt"\n', "camera[0].trigger", "[[sink]]"),
+        (SMALL + 'runtime = "openvin"\n', "camera[0].runtime", "Did you mean 'openvino'?"),
+        (SMALL + 'threads = "2"\n', "camera[0].threads", "a whole number"),
+        (SMALL + 'default_product = "x"\n', "camera[0].default_product", "one of default"),
+        (SMALL + '[control]\nbind = "0.0.0.0:9109"\n', "control.bind", "token"),
+        (SMALL + '[[sink]]\ntype = "opcua"\naddress = "10.0.0.1:4840"\n', "sink[0].address", "certificate_file"),
+        (SMALL + '[[sink]]\ntype = "webhook"\nurl = "ftp://x"\n', "sink[0].url", "https://"),
+        (SMALL + '[[sink]]\ntype = "jsonl"\n', "sink[0].path", "missing"),
+        (SMALL + "[archive]\nfolder = 1979-05-27\n", "archive.folder", "a path"),
+    ],
+)
+def test_what_does_not_go(text, key, expected):
+    assert expected in lines_of(text)[key][2]
+
+
+@pytest.mark.parametrize(
+    ("content", "place", "expected"),
+    [
+        (SMALL.encode("utf-16"), (1, 1), "UTF-16"),
+        ("# für\n".encode("latin-1"), (1, 4), "0xFC"),
+        (b"a = 1\na = 2\n", (2, 6), "TOML"),
+        (b"a = [1,\n", (2, 1), "TOML"),
+        (b"a = " + b"[" * 5000 + b"]" * 5000, (1, 1), "nested"),
+        (b"a = " + b"9" * 5000, (1, 1), "digits"),
+    ],
+)
+def test_what_is_not_toml(content, place, expected):
+    with pytest.raises(RecipeError) as caught:
+        recipe_from_bytes(content, FILE)
+    assert f"{FILE}:{place[0]}:{place[1]}: " in caught.value.what
+    assert expected in caught.value.what
+
+
+def test_a_missing_or_huge_file_is_named(tmp_path):
+    with pytest.raises(InputError, match="no recipe at"):
+        load_recipe(tmp_path / "edgerd.toml")
+    (tmp_path / "edgerd.toml").write_bytes(b"#" * (1 << 21))
+    with pytest.raises(InputError, match="bytes"):
+        load_recipe(tmp_path / "edgerd.toml")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f'password = "{SECRET}"',
+        f'passwort_env = "{SECRET}"',
+        f'password_env = "{SECRET}!"',
+        f'uri = "rtsp://admin:{SECRET}@10.0.0.3/live"',
+        f'uri = "http://10.0.0.3/video?token={SECRET}"',
+        f'uri = "gst://rtspsrc location=rtsp://10.0.0.3 user-pw={SECRET} ! decodebin"',
+        f'[[sink]]\ntype = "webhook"\nurl = "https://example.com/?key={SECRET}"',
+        f'[[sink]]\ntype = "webhook"\nsecret = "{SECRET}"\nurl = "https://example.com/"',
+        f'[control]\ntoken = "{SECRET}"',
+    ],
+)
+def test_a_secret_in_the_file_is_refused_with_advice_and_not_shown(line):
+    text = line if line.startswith("uri") else f'uri = "0"\n{line}'
+    with pytest.raises(RecipeError) as caught:
+        loaded(f'[[camera]]\nbundle = "b"\n{text}\n')
+    assert SECRET not in str(caught.value)
+    assert "_env" in str(caught.value)
+
+
+def test_secrets_come_from_the_environment_or_a_file(tmp_path, monkeypatch):
+    file = tmp_path / "edgerd.toml"
+    file.write_text(FULL)
+    recipe = load_recipe(file).recipe
+    with pytest.raises(InputError, match="LEFT_PASSWORD"):
+        recipe.cameras[0].address()
+    monkeypatch.setenv("LEFT_PASSWORD", "a b/@c")
+    assert recipe.cameras[0].address() == "rtsp://admin:a%20b%2F%40c@10.0.0.3:554/live"
+    with pytest.raises(InputError, match="token"):
+        recipe.sinks[1].address()
+    (tmp_path / "token").write_text("t0ken\n")
+    assert recipe.sinks[1].address() == "https://hooks.example.com/t0ken"
+
+
+def test_a_recipe_from_flags_may_hold_a_password_that_changes_no_hash():
+    one, other = (recipe_from_flags(f"rtsp://admin:{word}@10.0.0.3/live", Path("b")) for word in ("x1", "y2"))
+    assert one.recipe.cameras[0].address() == "rtsp://admin:x1@10.0.0.3/live"
+    assert one.recipe.cameras[0].name == "rtsp-10.0.0.3-live"
+    assert one.sha256 == other.sha256
+    assert one.sha256 != recipe_from_flags("rtsp://admin:x1@10.0.0.4/live", Path("b")).sha256
+    with pytest.raises(RecipeError, match="threshold"):
+        recipe_from_flags("0", Path("b"), threshold=7.0)
+
+
+def check_that_it_is_read_or_refused(content):
+    try:
+        recipe_from_bytes(content, FILE)
+    except RecipeError as error:
+        refusal = error
+    else:
+        return
+    assert re.search(rf"^  {FILE}:\d+:\d+: \S", refusal.what, re.MULTILINE)
+    assert len(str(refusal)) < 40_000
+
+
+@settings(max_examples=300)
+@given(st.randoms(use_true_random=False), st.sampled_from([SMALL, FULL]))
+def test_a_spoiled_recipe_is_read_or_refused(source, text):
+    check_that_it_is_read_or_refused(spoiled(text, source))
+
+
+@settings(max_examples=100)
+@given(st.randoms(use_true_random=False))
+def test_a_recipe_spoiled_many_times_is_read_or_refused(source):
+    content = FULL.encode()
+    for _ in range(5):
+        content = spoiled(content.decode("utf-8", errors="replace"), source)
+    check_that_it_is_read_or_refused(content)
+
+
+@settings(max_examples=200)
+@given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode(errors="surrogatepass")))
+def test_junk_is_read_or_refused(content):
+    check_that_it_is_read_or_refused(content)
+
+
+@pytest.mark.slow
+@settings(max_examples=12_000, deadline=None)
+@given(st.randoms(use_true_random=False), st.sampled_from([SMALL, FULL]), st.integers(1, 4))
+def test_ten_thousand_spoiled_recipes_are_read_or_refused(source, text, times):
+    content = text.encode()
+    for _ in range(times):
+        content = spoiled(content.decode("utf-8", errors="replace"), source) or b"\n"
+    check_that_it_is_read_or_refused(content)
