@@ -57,6 +57,7 @@ LIBRARY_ONLY_IN = {
     "tensorrt": {"runtimes"},
     "openvino": {"runtimes"},
     "av": {"cameras", "cli", "data"},
+    "prometheus_client": {"monitor"},
     # for tests only
     "scipy": set(),
     "sklearn": set(),
