@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "types": set(),
     "events": {"types"},
     "redaction": set(),
+    "service": set(),
     "paths": {"errors"},
     "tables": {"errors"},
     "storage": {"errors", "paths"},
@@ -37,7 +38,7 @@ MAY_IMPORT = {
     "acceptance": DEVICE | {"inspection"},
     "calibration": DEVICE | {"inspection", "acceptance"},
     "building": DEVICE | {"inspection", "acceptance", "calibration"},
-    "monitor": DEVICE | {"recipe", "inspection", "line"},
+    "monitor": DEVICE | {"service", "recipe", "inspection", "line"},
     # what trains, beside it
     "models": BASE,
     "training": BASE | {"models", "precision"},
