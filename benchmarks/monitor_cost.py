@@ -1,0 +1,142 @@
+"""What a scrape each second costs the loop: frames per second with the monitor and without, in turns.
+
+    python benchmarks/monitor_cost.py BUNDLE > results/monitor_cost.md
+
+The loop runs as fast as it can over sample parts. Each turn is two stretches of it, one without a monitor and one with
+a monitor that another process scrapes each second, in changing order; the ratio of a turn is that of their times per
+frame. The bar is a median ratio of at most 1.01.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median, quantiles
+
+from machine import print_results
+
+from edgerd.cameras import open_camera
+from edgerd.inspection.inspector import Inspector
+from edgerd.line.loop import Update, run_loop
+from edgerd.monitor import open_monitor
+from edgerd.monitor.snapshot import CameraSnapshot, CameraState, LineSnapshot
+
+_SCRAPER = """
+import select, sys, urllib.request
+url = ""
+while True:
+    if select.select([sys.stdin], [], [], 1.0)[0]:
+        line = sys.stdin.readline()
+        if not line:
+            break
+        url = line.strip()
+        print("ok", flush=True)
+    if url:
+        urllib.request.urlopen(url).read()
+"""
+_BAR = 1.01
+
+
+class Scraper:
+    """Another process that reads a page each second, as Prometheus does."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _SCRAPER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    @contextmanager
+    def scraping(self, url: str) -> Iterator[None]:
+        """Read `url` at once and then each second; when this is left the last reading is over."""
+        self._tell(url)
+        yield
+        self._tell("")
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
+
+    def _tell(self, url: str) -> None:
+        print(url, file=self._process.stdin, flush=True)
+        self._process.stdout.readline()
+
+
+def stretch(inspector: Inspector, uri: str, n_frames: int, scraper: Scraper | None) -> float:
+    """Seconds per frame over a stretch of the loop; with a monitor where there is somebody to scrape it."""
+    newest: list[Update] = []
+
+    def snapshot() -> LineSnapshot:
+        update, now = newest[0], time.monotonic()
+        camera = CameraSnapshot.of(
+            uri,
+            CameraState.RUNNING,
+            update.statistics,
+            last_frame_monotonic_s=update.frame.captured_monotonic_s,
+            last_verdict=update.inspection.verdict,
+        )
+        return LineSnapshot((camera,), (), "0", 0.0, now, True, (inspector.bundle.manifest.id,), (inspector.why,))
+
+    def on_update(update: Update) -> None:
+        newest[:] = [update]
+
+    def run(n: int) -> float:
+        summary = run_loop(inspector, open_camera(uri), max_frames=n, on_update=on_update)
+        summary.raise_for_error()
+        return summary.elapsed_s / summary.frames
+
+    run(1)  # there is something to tell from the first scrape on
+    if scraper is None:
+        return run(n_frames)
+    with open_monitor(snapshot, port=0) as monitor:
+        if monitor.url is None:
+            raise SystemExit(monitor.loss)
+        with scraper.scraping(f"{monitor.url}/metrics"):
+            return run(n_frames)
+
+
+def main() -> None:
+    """Parse, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--camera", default="sample://ring?pool=20&seed=1")
+    parser.add_argument("--turns", type=int, default=15)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each stretch, about")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    scraper = Scraper()
+    times: dict[bool, list[float]] = {False: [], True: []}
+    with Inspector.open(arguments.bundle, threads=1) as inspector:
+        inspector.warm_up()
+        n_frames = max(10, int(arguments.seconds / stretch(inspector, arguments.camera, 100, None)))
+        for turn in range(arguments.turns):
+            for is_watched in (turn % 2 == 0, turn % 2 == 1):
+                times[is_watched].append(
+                    stretch(inspector, arguments.camera, n_frames, scraper if is_watched else None)
+                )
+        why = inspector.why
+    scraper.close()
+    ratios = [watched / alone for watched, alone in zip(times[True], times[False], strict=True)]
+    low, ratio, high = quantiles(ratios, n=4)
+    rows = [
+        _row("off", times[False], "1"),
+        _row("scraped each second", times[True], f"{ratio:.4f} ({low:.4f} to {high:.4f})"),
+    ]
+    notes = [
+        f"{why}; {arguments.camera}; {arguments.turns} turns of {n_frames} frames each way. The ratio is the "
+        "median over the turns, with its quartiles: what else the machine does changes both stretches of a turn. "
+        f"Bar: at most {_BAR}; {'held' if ratio <= _BAR else 'NOT held'}."
+    ]
+    print_results("Cost of the monitor", rows, notes, arguments.json)
+
+
+def _row(monitor: str, times_s: Sequence[float], against_off: str) -> dict[str, object]:
+    return {"monitor": monitor, "ms per frame, median": 1e3 * median(times_s), "against off": against_off}
+
+
+if __name__ == "__main__":
+    main()
