@@ -4,7 +4,8 @@
 
 The loop runs as fast as it can over sample parts. Each turn is two stretches of it, one without a monitor and one with
 a monitor that another process scrapes each second, in changing order; the ratio of a turn is that of their times per
-frame. The bar is a median ratio of at most 1.01.
+frame. The bar is a median ratio of at most 1.01 of the CPU time of the whole process, its monitor included: what the
+loop loses where there is no idle core. Wall time is shown beside it; on a machine with other work it says little.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median, quantiles
+from typing import NamedTuple
 
 from machine import print_results
 
@@ -66,8 +68,16 @@ class Scraper:
         self._process.stdout.readline()
 
 
-def stretch(inspector: Inspector, uri: str, n_frames: int, scraper: Scraper | None) -> float:
-    """Seconds per frame over a stretch of the loop; with a monitor where there is somebody to scrape it."""
+class Times(NamedTuple):
+    """Seconds per frame over a stretch of the loop."""
+
+    wall_s: float
+    cpu_s: float
+    """Of all threads of the process."""
+
+
+def stretch(inspector: Inspector, uri: str, n_frames: int, scraper: Scraper | None) -> Times:
+    """Run the loop over so many frames; with a monitor where there is somebody to scrape it."""
     newest: list[Update] = []
 
     def snapshot() -> LineSnapshot:
@@ -84,10 +94,11 @@ def stretch(inspector: Inspector, uri: str, n_frames: int, scraper: Scraper | No
     def on_update(update: Update) -> None:
         newest[:] = [update]
 
-    def run(n: int) -> float:
-        summary = run_loop(inspector, open_camera(uri), max_frames=n, on_update=on_update)
-        summary.raise_for_error()
-        return summary.elapsed_s / summary.frames
+    def run(n: int) -> Times:
+        camera = open_camera(uri)
+        wall_s, cpu_s = time.perf_counter(), time.process_time()
+        run_loop(inspector, camera, max_frames=n, on_update=on_update).raise_for_error()
+        return Times((time.perf_counter() - wall_s) / n, (time.process_time() - cpu_s) / n)
 
     run(1)  # there is something to tell from the first scrape on
     if scraper is None:
@@ -109,33 +120,41 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     scraper = Scraper()
-    times: dict[bool, list[float]] = {False: [], True: []}
+    alone: list[Times] = []
+    watched: list[Times] = []
     with Inspector.open(arguments.bundle, threads=1) as inspector:
         inspector.warm_up()
-        n_frames = max(10, int(arguments.seconds / stretch(inspector, arguments.camera, 100, None)))
+        n_frames = max(10, int(arguments.seconds / stretch(inspector, arguments.camera, 100, None).wall_s))
         for turn in range(arguments.turns):
             for is_watched in (turn % 2 == 0, turn % 2 == 1):
-                times[is_watched].append(
-                    stretch(inspector, arguments.camera, n_frames, scraper if is_watched else None)
-                )
+                times = stretch(inspector, arguments.camera, n_frames, scraper if is_watched else None)
+                (watched if is_watched else alone).append(times)
         why = inspector.why
     scraper.close()
-    ratios = [watched / alone for watched, alone in zip(times[True], times[False], strict=True)]
-    low, ratio, high = quantiles(ratios, n=4)
-    rows = [
-        _row("off", times[False], "1"),
-        _row("scraped each second", times[True], f"{ratio:.4f} ({low:.4f} to {high:.4f})"),
-    ]
+    rows, ratio = results(alone, watched)
     notes = [
-        f"{why}; {arguments.camera}; {arguments.turns} turns of {n_frames} frames each way. The ratio is the "
-        "median over the turns, with its quartiles: what else the machine does changes both stretches of a turn. "
-        f"Bar: at most {_BAR}; {'held' if ratio <= _BAR else 'NOT held'}."
+        f"{why}; {arguments.camera}; {arguments.turns} turns of {n_frames} frames each way. Ratios are medians over "
+        f"the turns, with their quartiles. Bar: CPU time at most {_BAR}; {'held' if ratio <= _BAR else 'NOT held'}."
     ]
     print_results("Cost of the monitor", rows, notes, arguments.json)
 
 
-def _row(monitor: str, times_s: Sequence[float], against_off: str) -> dict[str, object]:
-    return {"monitor": monitor, "ms per frame, median": 1e3 * median(times_s), "against off": against_off}
+def results(alone: Sequence[Times], watched: Sequence[Times]) -> tuple[list[dict[str, object]], float]:
+    """Rows of the table, and the ratio that is judged."""
+    rows: list[dict[str, object]] = []
+    ratio = 1.0
+    for name, field in (("wall time", "wall_s"), ("CPU time", "cpu_s")):
+        before, after = ([getattr(times, field) for times in stretches] for stretches in (alone, watched))
+        low, ratio, high = quantiles([after_s / before_s for before_s, after_s in zip(before, after, strict=True)], n=4)
+        rows.append(
+            {
+                "per frame": name,
+                "without, ms": 1e3 * median(before),
+                "scraped each second, ms": 1e3 * median(after),
+                "ratio": f"{ratio:.4f} ({low:.4f} to {high:.4f})",
+            }
+        )
+    return rows, ratio
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""`/metrics`, `/healthz` and `/readyz` over HTTP, by a thread of its own that can neither stop nor hold up a line."""
+"""`/metrics`, `/healthz` and `/readyz` over HTTP, by a thread of its own: nothing that fails here stops a line."""
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import re
 import socket
@@ -9,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from types import TracebackType
+from typing import Final
 
 import uvicorn
 from starlette.applications import Starlette
@@ -18,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from edgerd.monitor.metrics import CONTENT_TYPE, metrics_text
 from edgerd.monitor.snapshot import LineSnapshot
@@ -25,8 +28,10 @@ from edgerd.redaction import without_secrets
 
 _HOST = re.compile(r"(?:\[([0-9a-f]*:[0-9a-f:.]+)\]|([^\s:/?#@\[\]]+))(?::[0-9]+)?")
 _CLOSE_S = 1.0
-_CONNECTIONS = 32
-"""At once; a client that opens more is told to come back later."""
+CONNECTIONS: Final = 32
+"""At once; one more is closed unheard."""
+CONNECTION_S: Final = 5.0
+"""How long a connection may take, from its first packet to the end of the answer."""
 
 
 class Monitor:
@@ -66,7 +71,7 @@ class Monitor:
             uvicorn.Config(
                 application(snapshot, (host, *host_names)),
                 loop="asyncio",
-                http="h11",
+                http=_Impatient,
                 ws="none",
                 lifespan="off",
                 log_config=None,  # logging belongs to whoever embeds this
@@ -74,7 +79,7 @@ class Monitor:
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                limit_concurrency=_CONNECTIONS,
+                headers=[("connection", "close")],
                 timeout_graceful_shutdown=1,
             )
         )
@@ -127,6 +132,22 @@ def application(snapshot: Callable[[], LineSnapshot], host_names: Collection[str
         routes=[Route("/metrics", metrics), Route("/healthz", healthz), Route("/readyz", readyz)],
         middleware=[Middleware(_ReadOnly, host_names=host_names)],
     )
+
+
+class _Impatient(H11Protocol):
+    """One request per connection, few connections, none for long.
+
+    Clients that connect and say nothing, or do not read, would otherwise take one file descriptor after the other until
+    the line itself has none left for its files and cameras.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin, or refuse."""
+        super().connection_made(transport)
+        if len(self.connections) > CONNECTIONS:
+            transport.abort()
+        else:
+            self.loop.call_later(CONNECTION_S, transport.abort)
 
 
 class _ReadOnly:

@@ -32,10 +32,10 @@ class CameraState(str, Enum):
     """Whether a camera gives frames."""
 
     STARTING = "starting"
-    """It has not given a frame yet."""
+    """It is being opened, and has not given a frame yet."""
     RUNNING = "running"
     LOST = "lost"
-    """It gave frames and does so no more; the line tries to open it again."""
+    """It gives no more frames, or could not be opened; the line tries to open it again."""
     ENDED = "ended"
     """It has no more frames: the end of a file or a folder."""
 

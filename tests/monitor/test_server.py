@@ -7,7 +7,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
 from http.client import HTTPConnection, HTTPResponse
 from urllib.parse import urlsplit
 
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from snapshots import camera, line
 
 from edgerd.errors import MissingDependencyError
-from edgerd.monitor import LineSnapshot, open_monitor
+from edgerd.monitor import LineSnapshot, open_monitor, server
 from edgerd.monitor.server import Monitor, _host
 from edgerd.monitor.snapshot import CameraState
 
@@ -147,11 +147,31 @@ def test_an_address_that_is_none_of_ours_does_not_stop_the_line(watched: Line) -
             assert host in monitor.loss
 
 
+def test_a_connection_is_for_one_request(monitor: Monitor) -> None:
+    assert ask(monitor, "/healthz")[0].getheader("connection") == "close"
+
+
+def test_clients_that_say_nothing_are_sent_away(monkeypatch) -> None:
+    """They must not take the file descriptors that the line needs."""
+    monkeypatch.setattr(server, "CONNECTIONS", 3)
+    monkeypatch.setattr(server, "CONNECTION_S", 0.5)
+    with open_monitor(line, port=0) as monitor, ExitStack() as stack:
+        address = urlsplit(monitor.url)
+        silent = [
+            stack.enter_context(socket.create_connection((address.hostname, address.port), timeout=20))
+            for _ in range(10)
+        ]
+        for client in silent:
+            with suppress(ConnectionResetError):
+                assert client.recv(1) == b""
+        assert ask(monitor, "/healthz")[0].status == 200
+
+
 def test_after_it_was_closed_nothing_is_left(watched: Line) -> None:
     n_threads = threading.active_count()
     monitor = open_monitor(watched.snapshot, port=0)
     address = urlsplit(monitor.url)
-    # a client that says nothing, and one that keeps its connection
+    # a client that says nothing, and one that was answered
     with (
         socket.create_connection((address.hostname, address.port), timeout=20),
         closing(HTTPConnection(address.hostname, address.port, timeout=20)) as kept,
