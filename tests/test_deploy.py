@@ -5,20 +5,24 @@ from __future__ import annotations
 import configparser
 import re
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 
 import click
 import pytest
 
-from edgerd.cli.main import edgerd
+from edgerd.cli.main import INTERRUPTED, edgerd
 from edgerd.errors import (
     BundleError,
     CameraError,
     DeviceError,
     DeviceNotReadyError,
+    EdgerdError,
     InputError,
     MissingDependencyError,
 )
+from edgerd.monitor.snapshot import STALLED_AFTER_S
 from edgerd.paths import cache_folder
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
@@ -98,11 +102,16 @@ def test_the_first_jetson_image_has_the_tensorrt_that_is_tested():
     assert f":r{found}." in (DEPLOY / "jetson-jetpack6.Dockerfile").read_text()
 
 
-def test_the_service_runs_a_command_that_exists_and_gives_up_where_trying_again_is_no_use(monkeypatch):
+def unit_section(name):
+    """A section of the unit; a setting that stands twice is an error."""
     parser = configparser.ConfigParser(interpolation=None)
     parser.optionxform = str
     parser.read_string(UNIT.read_text(encoding="utf-8"))
-    service = parser["Service"]
+    return parser[name]
+
+
+def test_the_service_runs_a_command_that_exists_and_gives_up_where_trying_again_is_no_use(monkeypatch):
+    service = unit_section("Service")
     program, *words = shlex.split(service["ExecStart"])
     assert Path(program).name == "edgerd"
     check_command(words)
@@ -114,3 +123,54 @@ def test_the_service_runs_a_command_that_exists_and_gives_up_where_trying_again_
     variables = dict(word.split("=", 1) for word in service["Environment"].split())
     monkeypatch.setenv("XDG_CACHE_HOME", variables["XDG_CACHE_HOME"])
     assert str(cache_folder()) == f"/var/cache/{service['CacheDirectory']}"
+
+
+def every_error(error=EdgerdError):
+    yield error
+    for kind in error.__subclasses__():
+        yield from every_error(kind)
+
+
+def test_the_service_is_started_again_after_every_error_that_time_may_mend():
+    """Each error of the package, by its exit code: given up are those that somebody has to mend first."""
+    given_up = {int(code) for code in unit_section("Service")["RestartPreventExitStatus"].split()}
+    hopeless = {InputError, BundleError}  # and what is not installed, but for a driver that is not ready yet
+    for error in every_error():
+        is_hopeless = issubclass(error, tuple(hopeless)) or error is MissingDependencyError
+        assert (error.exit_code in given_up) is is_hopeless, error
+    assert click.UsageError.exit_code in given_up
+    assert INTERRUPTED not in given_up
+
+
+def test_a_stop_in_the_middle_of_a_video_is_no_failure():
+    assert unit_section("Service")["SuccessExitStatus"].split() == [str(INTERRUPTED)]
+
+
+def test_systemd_is_told_when_the_line_works_and_kills_one_that_is_stuck():
+    service = unit_section("Service")
+    assert (service["Type"], service["NotifyAccess"]) == ("notify", "main")
+    watchdog_s = float(service["WatchdogSec"])
+    # a line that people are told is stuck is not killed before they are told
+    assert watchdog_s / 2 > STALLED_AFTER_S
+    assert service["Restart"] == "always"  # the watchdog's kill is none of the exit codes
+
+
+def test_the_service_keeps_its_files_where_systemd_made_room_for_them():
+    service = unit_section("Service")
+    folders = (f"/var/lib/{service['StateDirectory']}/", f"/var/log/{service['LogsDirectory']}/")
+    paths = [word for word in shlex.split(service["ExecStart"])[1:] if word.startswith("/")]
+    assert len(paths) == 2
+    assert all(path.startswith(folders) for path in paths)
+    assert service["ProtectSystem"] == "strict"  # all the rest is read-only
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
+def test_systemd_understands_the_unit(tmp_path):
+    program = shlex.split(unit_section("Service")["ExecStart"])[0]
+    unit = tmp_path / "edgerd.service"  # systemd wants the program to be there
+    unit.write_text(UNIT.read_text(encoding="utf-8").replace(program, "/bin/true"), encoding="utf-8")
+    verified = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False
+    )
+    assert verified.returncode == 0, verified.stderr
+    assert unit.name not in verified.stderr  # a warning names the file

@@ -16,6 +16,7 @@ from edgerd.acceptance.gate_pictures import GatePictures
 from edgerd.acceptance.scores import maps_of
 from edgerd.building.typed_graph import TypedGraph
 from edgerd.bundle.manifest import EngineRecord, GateReport, ThresholdRecord
+from edgerd.inspection.self_test import StoredPicture, note_score
 from edgerd.runtimes import load_runtime
 from edgerd.runtimes.protocol import Engine, Runtime
 from edgerd.types import UInt8Array
@@ -59,12 +60,14 @@ class Standard:
         reference: What the FP32 graph gives for them.
         threshold: The FP32 graph's, as it stands in the bundle.
         budget: How far an engine may be from it.
+        stored: A picture of the bundle whose score is noted for the self-test; None where it has none.
     """
 
     pictures: GatePictures
     reference: Outputs
     threshold: ThresholdRecord
     budget: Budget
+    stored: StoredPicture | None = None
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,7 @@ def build_candidate(
     engine = runtime.load(graph.content, key, compiled)
     try:
         given = outputs_of(engine, standard.pictures)
+        self_test = note_score(engine, standard.stored)
     except BaseException:
         engine.close()
         raise
@@ -160,6 +164,7 @@ def build_candidate(
         threshold=own_threshold(given, standard.reference, standard.threshold),
         gate=gate,
         high_precision=graph.high_precision,
+        self_test=self_test,
     )
     return Candidate(wanted, gate, record, files | graph.new_files), engine
 

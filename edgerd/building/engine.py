@@ -35,6 +35,7 @@ from edgerd.errors import (
     InputError,
     MissingDependencyError,
 )
+from edgerd.inspection.self_test import first_picture
 from edgerd.precision.preset import Preset
 from edgerd.precision.ranges import Ranges
 from edgerd.runtimes import RUNTIMES, load_runtime
@@ -197,7 +198,8 @@ def fp32_standard(bundle: Bundle, pictures: GatePictures, threshold: ThresholdRe
     """Run the FP32 graph on pictures, for engines to be compared with."""
     with open_engine(bundle, "onnxruntime", "fp32") as opened:
         reference = outputs_of(opened.engine, pictures)
-    return Standard(pictures, reference, threshold, budget)
+    stored = first_picture(bundle, bundle.manifest.holdout or bundle.manifest.ranges)
+    return Standard(pictures, reference, threshold, budget, stored)
 
 
 def graphs_of(bundle: Bundle, preset: Preset | None = None) -> GraphSource:

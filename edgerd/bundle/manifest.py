@@ -235,6 +235,20 @@ class GateReport(Record):
     """All that was looked at, judged or not."""
 
 
+class SelfTestRecord(Record):
+    """What an engine gave for one stored good picture when it was built or calibrated; a line compares when it starts.
+
+    The files stay in the bundle as long as this record names them.
+    """
+
+    files: tuple[str, ...] = Field(min_length=1)
+    """One PNG per tile, in the bundle."""
+    picture_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """Hash over the tiles, uint8 (T, H, W, 3): a file of the same name may come to hold another picture."""
+    score: float
+    """The largest over the tiles."""
+
+
 class EngineRecord(Record):
     """An engine in the bundle."""
 
@@ -250,6 +264,8 @@ class EngineRecord(Record):
     default: bool = False
     median_ms: float | None = None
     """Median milliseconds per frame when it was built, on the device of the key; for choosing, not for quoting."""
+    self_test: SelfTestRecord | None = None
+    """None where the bundle has no pictures, or an older edgerd built the engine."""
 
     @property
     def name(self) -> str:
@@ -280,6 +296,8 @@ class Manifest(Record):
     cross_fit: CrossFitRecord | None = None
     """Scores of the training pictures; None where training held pictures out instead. The FP32 graph's threshold is
     found from these, from `holdout_scores` and from its scores of `holdout`, all together."""
+    self_test: SelfTestRecord | None = None
+    """The FP32 graph's, noted when it was calibrated; None where the bundle has no pictures."""
     rough_recall: RoughRecall | None = None
     """At the current threshold; None where there was no picture to paste defects into."""
     ranges: tuple[str, ...] = ()
@@ -311,9 +329,11 @@ class Manifest(Record):
 
     @property
     def named_files(self) -> set[str]:
-        """Files that pictures and engines refer to; `files` must have a hash for each."""
+        """Files that pictures, self-tests and engines refer to; `files` must have a hash for each."""
+        self_tests = (self.self_test, *(engine.self_test for engine in self.engines))
         return {
             *self.holdout,
             *self.ranges,
+            *(file for each in self_tests if each for file in each.files),
             *(file for engine in self.engines for file in (engine.graph, *engine.files)),
         }

@@ -23,6 +23,7 @@ from edgerd.evaluation.metrics import Float64Array
 from edgerd.evaluation.outliers import far_outside
 from edgerd.evaluation.rough_recall import rough_recall
 from edgerd.evaluation.threshold import threshold_from_scores, threshold_like
+from edgerd.inspection.self_test import StoredPicture, first_picture, note_score
 from edgerd.runtimes.choose import open_engine
 from edgerd.runtimes.protocol import Engine
 from edgerd.types import UInt8Array
@@ -97,15 +98,17 @@ def calibrate(
     good = _with_new(bundle, new, replace, keep)
     seen_by_none = np.concatenate([good.passing, good.pictures])
     compared = _to_compare(bundle, seen_by_none)
+    stored = _stored_picture(bundle, good)
     with open_engine(bundle, "onnxruntime", "fp32") as opened:
         own = scores_of(maps_of(opened.engine, seen_by_none, on_picture))
         others = _scores_of_others(opened.engine, compared)
+        fp32_self_test = note_score(opened.engine, stored)
     scores = np.append(np.array(good.manifest.scores_alone, np.float64), own)
     _refuse_too_few(bundle, scores)
     threshold = threshold_from_scores(scores, false_alarm_rate)
     engines, outdated = [], []
     for record in bundle.manifest.engines:
-        renewed = _renewed(bundle, record, compared, (own, others), threshold)
+        renewed = _renewed(bundle, record, compared, (own, others), threshold, stored)
         engines.append(renewed or record)
         if renewed is None:
             outdated.append(record.name)
@@ -114,6 +117,7 @@ def calibrate(
         update={
             "holdout_scores": (*good.manifest.holdout_scores, *own[: len(good.passing)].tolist()),
             "threshold": threshold,
+            "self_test": fp32_self_test,
             "engines": tuple(engines),
             "rough_recall": rough_recall(pasted, compared.pasted.kinds, threshold.value) if compared else None,
         }
@@ -143,6 +147,14 @@ def _with_new(bundle: Bundle, new: NewPictures | None, replace: bool, keep: bool
     return _Good(manifest, pictures, passing, (*numbers, *names), files)
 
 
+def _stored_picture(bundle: Bundle, good: _Good) -> StoredPicture | None:
+    """A picture that stays in the bundle, to note scores of: one that training never saw, else one for the ranges."""
+    manifest = good.manifest
+    if len(good.pictures):
+        return StoredPicture(manifest.holdout[: manifest.preprocess.n_tiles], good.pictures[0])
+    return first_picture(bundle, manifest.ranges)
+
+
 def _to_compare(bundle: Bundle, never_seen: UInt8Array) -> GatePictures | None:
     """The pictures that show how far an engine's scores are from FP32's; None where the bundle has no pictures."""
     good = with_range_pictures(bundle, never_seen)
@@ -162,8 +174,9 @@ def _renewed(
     compared: GatePictures | None,
     fp32_scores: tuple[Float64Array, Float64Array],
     fp32_threshold: ThresholdRecord,
+    stored: StoredPicture | None,
 ) -> EngineRecord | None:
-    """The engine with a new threshold; None where it does not run here, or there is nothing to run it on."""
+    """The engine with a new threshold and self-test; None where it cannot be run: not here, or on no picture."""
     if compared is None:
         return None
     try:
@@ -175,8 +188,9 @@ def _renewed(
             return None
         own = scores_of(maps_of(opened.engine, compared.good[: compared.n_never_seen]))
         others = _scores_of_others(opened.engine, compared)
+        self_test = note_score(opened.engine, stored)
     threshold = threshold_like(own, fp32_scores[0], fp32_threshold, (others, fp32_scores[1]))
-    return record.model_copy(update={"threshold": threshold})
+    return record.model_copy(update={"threshold": threshold, "self_test": self_test})
 
 
 def _refuse_too_few(bundle: Bundle, scores: Float64Array) -> None:
