@@ -14,7 +14,7 @@ REGION_RECORD = {"x": 1, "y": 2, "width": 3, "height": 4, "area_px": 10, "peak":
 def test_alert() -> None:
     alert = Alert(
         id="i", state="raised", camera="0", frame=7, source="0", captured_at=1.5, decided_at=2.5, score=0.75,
-        threshold=0.5, regions=(REGION,), bundle="b", trigger="t", product="nut", recipe="r", reason="the run has ended",
+        threshold=0.5, regions=(REGION,), bundle="b", trigger="t", product="nut", recipe="r", reason="it ended",
     )  # fmt: skip
     stored = json.loads(json.dumps(alert.to_json()))
     assert Alert.from_json(stored) == alert
@@ -34,7 +34,7 @@ def test_alert() -> None:
         "trigger": "t",
         "product": "nut",
         "recipe": "r",
-        "reason": "the run has ended",
+        "reason": "it ended",
     }
 
 

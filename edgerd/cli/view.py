@@ -189,7 +189,7 @@ def annotated(update: Update, inspector: Inspector) -> UInt8Array | None:
     """The frame with its heatmap, regions and verdict, uint8 (h, w, 3) BGR; None where there is no picture."""
     if not update.frame.data.size:
         return None
-    inspection, spec = update.inspection, inspector.bundle.manifest.preprocess
+    inspection, spec = update.inspection, inspector.spec
     picture = bgr_from_frame(update.frame, spec)
     if inspection.anomaly_map is None:
         picture = picture.copy()

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
 from types import TracebackType
 
 from edgerd.bundle.bundle import Bundle
-from edgerd.bundle.manifest import ThresholdRecord
+from edgerd.bundle.manifest import PreprocessSpec, ThresholdRecord
 from edgerd.errors import BundleError, InputError
 from edgerd.inspection.gpu.on_device import DeviceInspection
 from edgerd.inspection.gpu.options import DeviceOptions
 from edgerd.inspection.judge import Judge, Pending
 from edgerd.inspection.on_host import HostInspection
 from edgerd.inspection.slots import Buffers
+from edgerd.recipe.camera import Mask
 from edgerd.runtimes.choose import open_engine
 from edgerd.runtimes.device import DeviceEngine
 from edgerd.runtimes.protocol import Engine
@@ -43,6 +45,7 @@ class Inspector:
         bundle: As given.
         engine: As given; closed by `close`.
         why: As given, one line.
+        spec: The preprocessing, with the region where it lies in the frames that are inspected.
     """
 
     def __init__(
@@ -58,12 +61,13 @@ class Inspector:
         self.engine = engine
         self.why = why
         self._owns_engine = True
-        self._judge, spec = Judge(bundle.manifest, float(threshold)), bundle.manifest.preprocess
+        self.spec = bundle.manifest.preprocess
+        judge = Judge(self.spec, bundle.manifest.limits, float(threshold))
         self._way: HostInspection | DeviceInspection
         if isinstance(engine, DeviceEngine):
-            self._way = DeviceInspection(engine, self._judge, spec, device)
+            self._way = DeviceInspection(engine, judge, self.spec, device)
         else:
-            self._way = HostInspection(engine, self._judge, spec)
+            self._way = HostInspection(engine, judge, self.spec)
 
     @classmethod
     def open(
@@ -140,16 +144,21 @@ class Inspector:
         Args:
             reason: Why nothing can be said of it.
         """
-        return self._judge.no_decision(reason)
+        return self._way.judge.no_decision(reason)
 
-    def beside(self, threshold: float | None = None) -> Inspector:
-        """Another inspector with the same engine, for another camera: with buffers, and a threshold, of its own.
+    def beside(
+        self, threshold: float | None = None, *, masks: Sequence[Mask] = (), spec: PreprocessSpec | None = None
+    ) -> Inspector:
+        """Another inspector with the same engine, for another camera: with buffers, and settings, of its own.
 
         On a GPU cameras with frames of different sizes each keep their buffers and graphs. Both are for the one thread
         that judges; this one is to be closed last.
 
         Args:
             threshold: NG is a score above it; None for the same.
+            masks: Areas of the frame that are not inspected.
+            spec: The bundle's preprocessing with the region elsewhere (`edgerd.recipe.region.moved_region`); None for
+                the same.
 
         Raises:
             InputError: The threshold is none that a score can have.
@@ -157,15 +166,27 @@ class Inspector:
         if threshold is not None:
             _check_reachable(threshold)
         other = copy.copy(self)
-        other._judge = Judge(self.bundle.manifest, self.threshold if threshold is None else float(threshold))
-        other._way = self._way.beside(other._judge)
+        other.spec = spec or self.spec
+        value = self.threshold if threshold is None else float(threshold)
+        judge = Judge(other.spec, self.bundle.manifest.limits, value, masks)
+        other._way = self._way.beside(judge, other.spec)
         other._owns_engine = False
         return other
+
+    def adjust(self, *, threshold: float | None = None, masks: Sequence[Mask] | None = None) -> None:
+        """Judge by another threshold or other masks, from the next frame that is submitted; None leaves what there is.
+
+        Raises:
+            InputError: The threshold is none that a score can have.
+        """
+        if threshold is not None:
+            _check_reachable(threshold)
+        self._way.judge = self._way.judge.with_(threshold=threshold, masks=masks)
 
     @property
     def threshold(self) -> float:
         """NG is a score above it, strictly."""
-        return self._judge.threshold
+        return self._way.judge.threshold
 
     @property
     def depth(self) -> int:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import numpy as np
 
-from edgerd.bundle.manifest import Manifest
+from edgerd.bundle.manifest import PictureLimits, PreprocessSpec
 from edgerd.data.preprocess import tile_boxes
+from edgerd.errors import SpecError
 from edgerd.inspection.guards import exposure_reason, frame_size
+from edgerd.inspection.masks import BoolArray, covered_map_pixels
 from edgerd.inspection.regions import find_regions
+from edgerd.recipe.camera import Mask
 from edgerd.runtimes.protocol import Maps
 from edgerd.types import Frame, Inspection, UInt8Array, Verdict
 
@@ -75,17 +78,35 @@ def _never() -> NoReturn:
 
 
 class Judge:
-    """Verdicts for the frames of one bundle.
+    """Verdicts for the frames of one camera.
 
     Args:
-        manifest: The bundle's.
+        spec: The preprocessing, with the region where it lies in this camera's frames.
+        limits: What good pictures look like in the large.
         threshold: NG is a score above it, strictly.
+        masks: Areas of the frame that are not inspected.
+
+    Attributes:
+        threshold: As given.
     """
 
-    def __init__(self, manifest: Manifest, threshold: float) -> None:
+    def __init__(
+        self, spec: PreprocessSpec, limits: PictureLimits, threshold: float, masks: Sequence[Mask] = ()
+    ) -> None:
         self.threshold = threshold
-        self._spec = manifest.preprocess
-        self._limits = manifest.limits
+        self._spec = spec
+        self._limits = limits
+        self._masks = tuple(masks)
+        self._covered: tuple[tuple[int, int], BoolArray | None] | None = None
+
+    def with_(self, *, threshold: float | None = None, masks: Sequence[Mask] | None = None) -> Judge:
+        """The same with another threshold or other masks; None leaves what there is."""
+        return Judge(
+            self._spec,
+            self._limits,
+            self.threshold if threshold is None else threshold,
+            self._masks if masks is None else masks,
+        )
 
     def exposure(self, tiles: UInt8Array, started_s: float) -> Inspection | None:
         """NO_DECISION for a picture that is black, or exposed unlike any good one; None for all others.
@@ -98,7 +119,7 @@ class Judge:
         return self.no_decision(reason, started_s) if reason else None
 
     def decide(self, maps: Maps, frame: Frame, started_s: float, engine_ms: float | None) -> Inspection:
-        """OK or NG; NO_DECISION where the engine gave values that are not finite.
+        """OK or NG; NO_DECISION where the engine gave values that are not finite, or masks leave nothing to inspect.
 
         Args:
             maps: Of the frame's tiles; the inspection keeps the map.
@@ -109,9 +130,17 @@ class Judge:
         scores: list[float] = maps.score.tolist()
         if not (all(map(math.isfinite, scores)) and np.isfinite(maps.anomaly_map).all()):
             return self.no_decision("score is not finite", started_s, engine_ms)
-        score = max(scores)
-        ng = score > self.threshold
         width, height = frame_size(frame)
+        score = max(scores)
+        if self._masks:
+            try:
+                covered = self._covered_pixels(height, width)
+            except SpecError as error:
+                return self.no_decision(error.what, started_s, engine_ms)
+            if covered is not None:
+                maps = Maps(maps.score, np.where(covered, np.float32(0), maps.anomaly_map))
+                score = float(maps.anomaly_map.max())
+        ng = score > self.threshold
         boxes = tile_boxes(height, width, self._spec) if ng else ()
         return Inspection(
             verdict=Verdict.NG if ng else Verdict.OK,
@@ -122,6 +151,12 @@ class Judge:
             frame_ms=elapsed_ms(started_s),
             engine_ms=engine_ms,
         )
+
+    def _covered_pixels(self, height: int, width: int) -> BoolArray | None:
+        """The pixels of the map that masks cover; found once for all frames of a size."""
+        if self._covered is None or self._covered[0] != (height, width):
+            self._covered = (height, width), covered_map_pixels(self._masks, height, width, self._spec)
+        return self._covered[1]
 
     def no_decision(self, reason: str, started_s: float | None = None, engine_ms: float | None = None) -> Inspection:
         """Nothing can be said of a frame.

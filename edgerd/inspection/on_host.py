@@ -23,6 +23,7 @@ class HostInspection:
         spec: The preprocessing.
 
     Attributes:
+        judge: As given; may be replaced, for the frames that are submitted from then on.
         depth: Frames that may be under way at once.
         buffers: None: frames may lie anywhere.
         notes: None.
@@ -34,16 +35,16 @@ class HostInspection:
 
     def __init__(self, engine: Engine, judge: Judge, spec: PreprocessSpec) -> None:
         self._engine = engine
-        self._judge = judge
+        self.judge = judge
         self._spec = spec
 
     def submit(self, frame: Frame) -> Pending:
         """Judge a frame; it is done when this returns."""
         return Pending.done(self._inspect(frame))
 
-    def beside(self, judge: Judge) -> HostInspection:
+    def beside(self, judge: Judge, spec: PreprocessSpec) -> HostInspection:
         """The way of another camera's frames to the same engine."""
-        return HostInspection(self._engine, judge, self._spec)
+        return HostInspection(self._engine, judge, spec)
 
     def warm_up(self, n: int) -> None:
         """Run a grey picture through the engine n times."""
@@ -60,10 +61,10 @@ class HostInspection:
     def _inspect(self, frame: Frame) -> Inspection:
         started_s = time.perf_counter()
         tiles = prepare(bgr_from_frame(frame, self._spec), self._spec)
-        badly_exposed = self._judge.exposure(tiles, started_s)
+        badly_exposed = self.judge.exposure(tiles, started_s)
         if badly_exposed:
             return badly_exposed
         asked_s = time.perf_counter()
         maps = self._engine.infer(tiles)
         engine_ms = elapsed_ms(asked_s)
-        return self._judge.decide(maps, frame, started_s, engine_ms)
+        return self.judge.decide(maps, frame, started_s, engine_ms)

@@ -31,6 +31,9 @@ class DeviceInspection:
         options: How to use the GPU; the defaults where None.
         lanes: Those of another camera with the same engine, to share; new ones where None.
 
+    Attributes:
+        judge: As given; may be replaced, for the frames that are submitted from then on.
+
     Raises:
         InputError: The engine does not take as many tiles as a frame has.
         DeviceError: The GPU does not have enough memory.
@@ -45,15 +48,14 @@ class DeviceInspection:
         lanes: Lanes | None = None,
     ) -> None:
         self._engine = engine
-        self._judge = judge
-        self._spec = spec
+        self.judge = judge
         self._shares = lanes is not None
         self._lanes = lanes or Lanes(engine, spec, options or DeviceOptions())
         self._pools = CameraPools(self._lanes, spec)
 
-    def beside(self, judge: Judge) -> DeviceInspection:
+    def beside(self, judge: Judge, spec: PreprocessSpec) -> DeviceInspection:
         """The way of another camera's frames over the same lanes; to be closed before this one."""
-        return DeviceInspection(self._engine, judge, self._spec, lanes=self._lanes)
+        return DeviceInspection(self._engine, judge, spec, lanes=self._lanes)
 
     @property
     def depth(self) -> int:
@@ -83,7 +85,8 @@ class DeviceInspection:
             if is_copy:
                 pool.release(slot)
             raise
-        lane.under_way = Pending(lambda: self._finish(frame, pool, slot if is_copy else None, lane, started_s))
+        judge, copied_to = self.judge, slot if is_copy else None
+        lane.under_way = Pending(lambda: _finish(judge, frame, pool, copied_to, lane, started_s))
         return lane.under_way
 
     def warm_up(self, n: int) -> None:
@@ -107,16 +110,19 @@ class DeviceInspection:
             self._pools.free()
             self._lanes.close()
 
-    def _finish(self, frame: Frame, pool: FramePool, copied_to: int | None, lane: Lane, started_s: float) -> Inspection:
-        """Wait for the results and judge them; the slot that the frame was copied to is free then."""
-        try:
-            lane.wait()
-            # on the CPU such a frame does not reach the engine; here it has been through it, which is not counted
-            badly_exposed = self._judge.exposure(lane.tiles, started_s)
-            if badly_exposed:
-                return badly_exposed
-            maps = Maps(lane.score, lane.anomaly_map.copy())
-            return self._judge.decide(maps, frame, started_s, lane.engine_ms)
-        finally:
-            if copied_to is not None:
-                pool.release(copied_to)
+
+def _finish(
+    judge: Judge, frame: Frame, pool: FramePool, copied_to: int | None, lane: Lane, started_s: float
+) -> Inspection:
+    """Wait for the results and judge them; the slot that the frame was copied to is free then."""
+    try:
+        lane.wait()
+        # on the CPU such a frame does not reach the engine; here it has been through it, which is not counted
+        badly_exposed = judge.exposure(lane.tiles, started_s)
+        if badly_exposed:
+            return badly_exposed
+        maps = Maps(lane.score, lane.anomaly_map.copy())
+        return judge.decide(maps, frame, started_s, lane.engine_ms)
+    finally:
+        if copied_to is not None:
+            pool.release(copied_to)
