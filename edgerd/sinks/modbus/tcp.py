@@ -86,8 +86,7 @@ class _Connection(ServerRequestHandler):
 
 def _device(memory: Memory, n_cameras: int) -> SimDevice:
     """The blocks of all cameras. pymodbus knows the addresses; `memory` says what is there, at every access."""
-    first = range(0, n_cameras * STRIDE, STRIDE)
-    words = [SimData(address, values=[0] * BLOCK_WORDS, datatype=DataType.REGISTERS) for address in first]
+    words = [SimData(0, values=[0] * (n_cameras * STRIDE), datatype=DataType.REGISTERS)]
     bits = [SimData(0, values=[False] * (n_cameras * STRIDE), datatype=DataType.BITS)]
 
     async def access(

@@ -16,7 +16,7 @@ def handshake(monkeypatch: pytest.MonkeyPatch):
     import modbus_handshake
 
     yield modbus_handshake
-    for name in ("modbus_handshake", "machine"):
+    for name in ("modbus_handshake", "modbus_plcs", "machine"):
         sys.modules.pop(name, None)
 
 

@@ -112,7 +112,7 @@ def test_each_camera_has_its_block(server: ModbusServer, plc: PlcClient, trigger
     assert plc.modbus.read_holding_registers(STRIDE, count=BLOCK_WORDS, device_id=255).registers == both
 
 
-@pytest.mark.parametrize("address", [2, 16, 20, 45, STRIDE + 2, 2 * STRIDE, 60_000])
+@pytest.mark.parametrize("address", [2, 16, 20, 45, 50, STRIDE + 2, 2 * STRIDE, 60_000])
 def test_a_plc_can_write_nothing_but_its_own_registers(
     server: ModbusServer, plc: PlcClient, triggers: list[Trigger], address: int
 ) -> None:
@@ -120,6 +120,14 @@ def test_a_plc_can_write_nothing_but_its_own_registers(
     assert plc.modbus.write_register(address, 1).exception_code == 2
     assert plc.modbus.write_coils(address + 1, [True]).exception_code == 2
     assert plc.status() == before
+
+
+def test_a_plc_may_read_whole_blocks_and_beyond_one(server: ModbusServer, plc: PlcClient) -> None:
+    registers = plc.modbus.read_holding_registers(STRIDE - 1, count=STRIDE + 1).registers
+    assert registers[1 + BLOCK_WORDS :] == [0] * (STRIDE - BLOCK_WORDS)
+    assert registers[1 + 16] == 1, "the map's version"
+    assert plc.modbus.read_discrete_inputs(0, count=STRIDE + 8).bits[: STRIDE + 8] == [False] * (STRIDE + 8)
+    assert plc.modbus.read_holding_registers(2 * STRIDE, count=1).exception_code == 2
 
 
 def test_a_write_that_reaches_too_far_writes_nothing(
