@@ -16,6 +16,7 @@ from edgerd.cameras import CAMERAS
 from edgerd.recipe.records import (
     FOLDER,
     LIVE,
+    MAX_TEXT,
     EnvironmentVariable,
     Misfit,
     Name,
@@ -185,7 +186,8 @@ class Camera(RecipeRecord):
     @classmethod
     def _named_after_its_uri(cls, data: Any) -> Any:
         is_named = not isinstance(data, dict) or "name" in data or not isinstance(data.get("uri"), str)
-        return data if is_named else {**data, "name": camera_name(data["uri"])}
+        # A longer URI is refused by itself, and would be searched for secrets for long.
+        return data if is_named else {**data, "name": camera_name(data["uri"][:MAX_TEXT])}
 
     @field_validator("uri")
     @classmethod

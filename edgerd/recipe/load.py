@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,7 @@ RECIPE_FILE: Final = "edgerd.toml"
 """What a recipe is called where nothing else is said."""
 _MAX_BYTES: Final = 1 << 20
 _MAX_LISTED: Final = 50
+_TOO_LARGE: Final = "a whole number has more than 64 bits"
 _T = TypeVar("_T")
 _SINK: Final[TypeAdapter[Sink]] = TypeAdapter(Sink)
 _PLACE_IN_MESSAGE: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
@@ -145,13 +146,17 @@ def _decoded(content: bytes, file: Path) -> str:
 
 def _parsed(text: str, file: Path) -> tuple[Any, dict[KeyPath, Position]]:
     try:
-        return _frozen(tomllib.loads(text)), key_positions(text)
+        data, positions = _frozen(tomllib.loads(text)), key_positions(text)
+        too_large = [Problem(positions[path], "", _TOO_LARGE) for path in _large_numbers(data)]
+        if not too_large:
+            return data, positions
+        raise _error(sorted(too_large, key=lambda problem: problem.position or Position(1, 1)), file)
     except tomllib.TOMLDecodeError as error:
         problem = _syntax_problem(str(error), text)
     except RecursionError:
         problem = Problem(Position(1, 1), "", "lists or tables are nested too deeply")
     except ValueError:  # a number that Python refuses to read because of its length
-        problem = Problem(Position(1, 1), "", "a number has too many digits")
+        problem = Problem(Position(1, 1), "", _TOO_LARGE)
     raise _error([problem], file)
 
 
@@ -172,6 +177,15 @@ def _frozen(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _frozen(item) for key, item in value.items()}
     return tuple(_frozen(item) for item in value) if isinstance(value, (list, tuple)) else value
+
+
+def _large_numbers(value: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
+    """Where whole numbers are that TOML does not have: of more than 64 bits, which tomllib reads all the same."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        yield path
+    elif isinstance(value, (dict, tuple)):
+        for step, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _large_numbers(item, (*path, step))
 
 
 def _with_misfits(error: ValidationError, data: Any, context: Mapping[str, Any]) -> list[Mapping[str, Any]]:

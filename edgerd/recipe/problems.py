@@ -46,7 +46,6 @@ _PATTERNS: Final = {
 }
 """Keys whose values are checked by a pattern -> what was expected."""
 
-_MAX_SHOWN_BITS: Final = 128
 _MAX_SHOWN_TEXT: Final = 1000
 """Longer text is not even searched for secrets."""
 _SHORT: Final = reprlib.Repr()
@@ -218,8 +217,6 @@ def _shown(key: str, value: Any) -> str:
         return f"{str(value).lower()} stands there, "
     if isinstance(value, str) and len(value) > _MAX_SHOWN_TEXT:
         return f"{len(value)} characters stand there, "
-    if isinstance(value, int) and value.bit_length() > _MAX_SHOWN_BITS:  # Python refuses to write out the largest
-        return "a number of many digits stands there, "
     if isinstance(value, (datetime.date, datetime.time)):
         return f"{value.isoformat()} stands there, "
     return f"{_SHORT.repr(without_secrets(value) if isinstance(value, str) else value)} stands there, "

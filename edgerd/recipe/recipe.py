@@ -73,7 +73,10 @@ class Control(RecipeRecord):
 
 
 class AuditSettings(RecipeRecord):
-    """The record of starts, stops, changes and what people did."""
+    """The record of starts, stops, changes and what people did: JSON lines, each with the hash of the one before.
+
+    `edgerd audit FILE` checks that none was changed.
+    """
 
     path: RecipePath = Path("edgerd-audit.jsonl")
     """The file that is appended to."""

@@ -21,7 +21,8 @@ SECRETS_ALLOWED: Final = "secrets_allowed"
 LIVE: Final[dict[str, Any]] = {"takes_effect": "at once"}
 """`json_schema_extra` of the keys whose changes a line takes over while it runs; all others need a restart."""
 
-_MAX_TEXT: Final = 4096
+MAX_TEXT: Final = 4096
+"""Characters of the longest text that a key may have."""
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _ENVIRONMENT_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
@@ -68,7 +69,11 @@ class RecipeRecord(BaseModel):
     """A frozen table of a recipe: unknown keys, wrong types, NaN and infinity are errors; nothing is converted."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, strict=True, validate_default=True, populate_by_name=False
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        strict=True,
+        validate_default=True,
     )
 
 
@@ -85,8 +90,8 @@ def _of_environment(text: str) -> str:
 
 
 def _printable(text: str) -> str:
-    if not 1 <= len(text) <= _MAX_TEXT or _CONTROL_CHARACTER.search(text):
-        raise ValueError(f"text of 1 to {_MAX_TEXT} characters, none of them a control character")
+    if not 1 <= len(text) <= MAX_TEXT or _CONTROL_CHARACTER.search(text):
+        raise ValueError(f"text of 1 to {MAX_TEXT} characters, none of them a control character")
     return text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -29,8 +30,7 @@ class RecipeWatcher:
         if loaded.file is None:
             raise ValueError("a recipe from the command line has no file to watch")
         self._file: Path = loaded.file
-        self._known: bytes | str = loaded.sha256
-        self._before: bytes | str = loaded.sha256
+        self._known = self._before = loaded.sha256
 
     def poll(self) -> LoadedRecipe | EdgerdError | None:
         """Look at the file once.
@@ -40,17 +40,20 @@ class RecipeWatcher:
             is not or cannot be read; the recipe that runs stays. Else None, also for a file that was written again as
             it was.
         """
-        found = self._look()
-        state = found.sha256 if isinstance(found, LoadedRecipe) else str(found)
+        try:
+            content: bytes | EdgerdError = read_recipe_file(self._file)
+        except EdgerdError as error:
+            content = error
+        state = hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else str(content)
         is_settled, self._before = state == self._before, state
         if not is_settled or state == self._known:
             return None
         self._known = state
-        return found
+        return self._checked(content) if isinstance(content, bytes) else content
 
-    def _look(self) -> LoadedRecipe | EdgerdError:
+    def _checked(self, content: bytes) -> LoadedRecipe | EdgerdError:
         try:
-            return recipe_from_bytes(read_recipe_file(self._file), self._file)
+            return recipe_from_bytes(content, self._file)
         except EdgerdError as error:
             return error
 

@@ -68,7 +68,7 @@ def test_a_restart_goes_on(path):
     assert verify(path)[0].n_lines == 4
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(ENTRIES, min_size=1, max_size=6), st.data())
 def test_any_change_inside_the_chain_shows(tmp_path_factory, kinds, data):
     path = written(new_folder(tmp_path_factory), kinds)
@@ -95,7 +95,7 @@ def test_any_change_inside_the_chain_shows(tmp_path_factory, kinds, data):
     assert named in range(number + 1, number + 4)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_a_power_cut_at_any_byte_is_closed_by_the_next_start(tmp_path_factory, data):
     path = written(new_folder(tmp_path_factory), ["start", "manual", "stop"])
@@ -221,6 +221,7 @@ def test_what_is_no_audit_trail(tmp_path, content, line):
         verify(tmp_path / "missing")
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_junk_is_refused_or_held_for_the_beginning_of_a_line(tmp_path_factory, content):
     path = new_folder(tmp_path_factory)

@@ -65,6 +65,7 @@ def test_a_map_pixel_is_covered_where_all_its_frame_pixels_are(masks, spec):
         assert found[pixel] == frame[box.y : box.y + box.height, box.x : box.x + box.width].all()
 
 
+@settings(deadline=None)
 @given(masks, masks, specs)
 def test_more_masks_cover_no_less_and_their_order_says_nothing(some, others, spec):
     both = covered([*some, *others], spec)
@@ -72,6 +73,7 @@ def test_more_masks_cover_no_less_and_their_order_says_nothing(some, others, spe
     assert (both == covered([*others, *some], spec)).all()
 
 
+@settings(deadline=None)
 @given(masks, st.integers(0, 60), st.integers(0, 40))
 def test_a_region_and_masks_that_move_together_cover_the_same(masks, x, y):
     region = RegionSpec(x=0, y=0, width=60, height=50)
@@ -85,6 +87,7 @@ def test_a_region_and_masks_that_move_together_cover_the_same(masks, x, y):
     assert (covered(inside, spec) == covered(moved, there)).all()
 
 
+@settings(deadline=None)
 @given(masks, specs, st.randoms(use_true_random=False))
 def test_a_masked_map_is_the_map_where_nothing_is_covered(masks, spec, source):
     anomaly_map = np.random.default_rng(source.randrange(99)).random(
@@ -99,6 +102,7 @@ def test_a_masked_map_is_the_map_where_nothing_is_covered(masks, spec, source):
     assert with_masks(anomaly_map, None) is anomaly_map
 
 
+@settings(deadline=None)
 @given(masks)
 def test_overlapping_masks_cover_what_each_of_them_covers(masks):
     alone = np.zeros((HEIGHT, WIDTH), bool)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from recipes import FULL, loaded
 from strategies import recipe_data
@@ -22,6 +22,7 @@ def changed(text, old, new, **options):
     return difference(loaded(text).recipe, loaded(text.replace(old, new)).recipe, **options)
 
 
+@settings(deadline=None)
 @given(recipes)
 def test_a_recipe_does_not_differ_from_itself(recipe):
     found = difference(recipe, recipe)
@@ -29,6 +30,7 @@ def test_a_recipe_does_not_differ_from_itself(recipe):
     assert found.taken_over is recipe
 
 
+@settings(deadline=None)
 @given(recipes, recipes)
 def test_changes_are_named_once_and_are_the_same_backwards(one, other):
     found, back = difference(one, other), difference(other, one)
@@ -41,6 +43,7 @@ def test_changes_are_named_once_and_are_the_same_backwards(one, other):
     }
 
 
+@settings(deadline=None)
 @given(recipes, recipes)
 def test_what_is_taken_over_holds_the_live_changes_and_nothing_else(one, other):
     found = difference(one, other)
@@ -50,6 +53,7 @@ def test_what_is_taken_over_holds_the_live_changes_and_nothing_else(one, other):
     Recipe.model_validate(found.taken_over.model_dump(by_alias=True))
 
 
+@settings(deadline=None)
 @given(recipes, recipes)
 def test_everything_is_taken_over_where_nothing_needs_a_restart(one, other):
     found = difference(one, other)
@@ -57,6 +61,7 @@ def test_everything_is_taken_over_where_nothing_needs_a_restart(one, other):
         assert _content(found.taken_over) == _content(other)
 
 
+@settings(deadline=None)
 @given(recipes, st.randoms(use_true_random=False))
 def test_the_order_of_cameras_and_sinks_says_nothing(recipe, source):
     def shuffled(items):

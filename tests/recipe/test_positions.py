@@ -64,7 +64,7 @@ def assert_each_key_is_found(text):
             assert quoted or found.startswith(path[-1]), (path, position)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(lines, max_size=8).map("\n".join))
 def test_every_key_of_any_toml_has_its_position(text):
     try:
@@ -74,6 +74,7 @@ def test_every_key_of_any_toml_has_its_position(text):
     assert_each_key_is_found(text)
 
 
+@settings(deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_every_key_of_a_spoiled_recipe_that_is_still_toml(source):
     content = spoiled(FULL, source)

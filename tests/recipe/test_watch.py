@@ -6,7 +6,7 @@ import os
 import threading
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from recipes import SMALL
 
@@ -84,6 +84,7 @@ def test_a_file_that_is_being_written_is_not_taken(file):
     assert len(watcher.poll().recipe.cameras) == 2
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([SMALL, OTHER, INVALID, None, "junk"]), max_size=12))
 def test_after_any_changes_the_last_valid_recipe_was_given(tmp_path_factory, contents):
     file = tmp_path_factory.mktemp("recipe") / "edgerd.toml"

@@ -1,0 +1,8 @@
+"""A line as a recipe describes it, opened and running: what `edgerd run --recipe` is.
+
+station     all of it together: open, run, take over a changed recipe, say how it does
+engines     bundles -> inspectors, one engine for all cameras that share it
+feeds       the recipe's cameras -> feeds of a line
+outgoing    the outbox and its sinks, which may change while the line runs
+links       PLCs: what they ask for, what they are told
+"""

@@ -1,0 +1,109 @@
+"""The engines of a line: one for all cameras and products with the same bundle, runtime and precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edgerd.bundle.bundle import Bundle
+from edgerd.calibration.other_rate import threshold_at
+from edgerd.errors import BundleError
+from edgerd.inspection.gpu.options import DeviceOptions
+from edgerd.inspection.inspector import Inspector
+from edgerd.inspection.self_test import self_test
+from edgerd.recipe.camera import Camera, Product
+from edgerd.recipe.region import moved_region
+
+_Key = tuple[Path, str | None, str | None, int]
+
+
+@dataclass
+class Engines:
+    """Inspectors for the products of cameras, over engines that are opened once.
+
+    All in the thread that judges.
+
+    Args:
+        stack: Closes engines and inspectors, the last first.
+        device: How to use a GPU.
+        say: Takes a line for people: which engine was opened, and why that one.
+        warn: Takes a sentence about what could not be checked.
+    """
+
+    stack: ExitStack
+    device: DeviceOptions
+    say: Callable[[str], None]
+    warn: Callable[[str], None]
+    _first: dict[_Key, Inspector] = field(default_factory=dict)
+
+    @property
+    def opened(self) -> tuple[Inspector, ...]:
+        """One inspector per engine."""
+        return tuple(self._first.values())
+
+    def inspector(self, camera: Camera, name: str) -> Inspector:
+        """What judges a product of a camera, with buffers and settings of its own.
+
+        Args:
+            camera: Of the recipe.
+            name: The product's.
+
+        Raises:
+            BundleError: There is no bundle, it is another one than the recipe says, no engine fits this machine, or an
+                engine does not give the score that was noted for it.
+            InputError: The threshold is none that a score can have.
+            DeviceError: The GPU refuses.
+        """
+        product = camera.all_products[name]
+        first = self._engine(camera, product)
+        return self.stack.enter_context(
+            first.beside(
+                self.threshold(camera, product),
+                masks=camera.masks,
+                spec=moved_region(first.bundle.manifest.preprocess, product.region, f"camera {camera.name}, {name}"),
+            )
+        )
+
+    def threshold(self, camera: Camera, product: Product) -> float:
+        """The threshold that a product's parts are judged by: the recipe's, else the engine's own."""
+        if product.threshold is not None:
+            return product.threshold
+        first = self._engine(camera, product)
+        if product.false_alarm_rate is None:
+            return first.threshold
+        return threshold_at(first.bundle, first.engine, product.false_alarm_rate).value
+
+    def _engine(self, camera: Camera, product: Product) -> Inspector:
+        key = (product.bundle, camera.runtime, camera.precision, camera.threads)
+        if key not in self._first:
+            self._first[key] = self._open(camera, product)
+        _check_id(self._first[key].bundle, product)
+        return self._first[key]
+
+    def _open(self, camera: Camera, product: Product) -> Inspector:
+        inspector = self.stack.enter_context(
+            Inspector.open(
+                product.bundle,
+                runtime=camera.runtime,
+                precision=camera.precision,
+                threads=camera.threads,
+                device=self.device,
+            )
+        )
+        self.say(f"{product.bundle}: {inspector.why}")
+        inspector.warm_up()
+        note = self_test(inspector)
+        if note:
+            self.warn(note)
+        return inspector
+
+
+def _check_id(bundle: Bundle, product: Product) -> None:
+    if product.bundle_id is not None and not bundle.manifest.id.startswith(product.bundle_id):
+        raise BundleError(
+            f"{bundle.path} has the id {bundle.manifest.id[:12]}..., and the recipe wants {product.bundle_id}.",
+            expected="the bundle that the recipe was written for",
+            hint="Put that bundle there, or change bundle_id in the recipe.",
+        )

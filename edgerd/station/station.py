@@ -1,0 +1,277 @@
+"""All that a recipe names, opened and running together."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from edgerd import __version__
+from edgerd.audit import AuditTrail
+from edgerd.bundle.bundle import Bundle
+from edgerd.cameras.protocol import Camera
+from edgerd.errors import EdgerdError
+from edgerd.events import Alert
+from edgerd.inspection.gpu.options import DeviceOptions
+from edgerd.line.feed import Feed, Update
+from edgerd.line.line import Line
+from edgerd.line.pick import OnTrigger
+from edgerd.line.record import Outlets
+from edgerd.line.summary import Ended, RunSummary
+from edgerd.line.supervised import open_supervised
+from edgerd.monitor.snapshot import CameraSnapshot, CameraState, LineSnapshot
+from edgerd.recipe import LoadedRecipe
+from edgerd.recipe.camera import Camera as CameraRecord
+from edgerd.recipe.difference import Change, difference
+from edgerd.recipe.recipe import Recipe
+from edgerd.sinks.protocol import Sink
+from edgerd.station.engines import Engines
+from edgerd.station.feeds import feed_of, policy_of
+from edgerd.station.links import Pulse, open_links
+from edgerd.station.outgoing import Outgoing, is_delivered_to
+from edgerd.triggers import Trigger
+
+_APPLY_S: Final = 30.0
+"""A line takes an errand between two frames; one that is stuck for so long takes none."""
+
+
+class Station:
+    """A line with its cameras, engines, sinks, links and records; opened by `open`, a context manager.
+
+    Attributes:
+        loaded: The recipe that runs; another one once it was taken over.
+        line: The loop.
+        feeds: The cameras, in the recipe's order.
+    """
+
+    def __init__(self, loaded: LoadedRecipe, *, say: Callable[[str], None], warn: Callable[[str], None]) -> None:
+        """Open nothing yet.
+
+        Args:
+            loaded: What the line is to run.
+            say: Takes a line for people.
+            warn: Takes a sentence about what is not as it should be; from any thread.
+        """
+        self.loaded = loaded
+        self.line: Line
+        self.feeds: tuple[Feed, ...] = ()
+        self._say = say
+        self._warn = warn
+        self._stack = ExitStack()
+        self._started_at = time.time()
+        self._engines: Engines
+        self._outgoing: Outgoing | None = None
+        self._trail: AuditTrail
+        self._is_warm = False
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the line runs."""
+        return self.loaded.recipe
+
+    def open(
+        self,
+        *,
+        device: DeviceOptions | None = None,
+        event_sinks: tuple[Sink, ...] = (),
+        verdict_sinks: tuple[Sink, ...] = (),
+        on_update: Callable[[Update], None] | None = None,
+        stop: threading.Event | None = None,
+        max_frames: int | None = None,
+        profile: bool = False,
+    ) -> Station:
+        """Open everything; what was opened is closed again where something does not.
+
+        Args:
+            device: How to use a GPU; the defaults where None.
+            event_sinks: Get the events too, as `Outlets` has it.
+            verdict_sinks: Get a line per frame.
+            on_update: Called after every frame, in the thread that judges, which is this one.
+            stop: Set to end the run.
+            max_frames: End after so many frames of each camera.
+            profile: Report `engine_ms`.
+
+        Raises:
+            EdgerdError: Something that the recipe names cannot be opened; the message says what.
+        """
+        try:
+            self._trail = self._stack.enter_context(AuditTrail(self.recipe.audit.path, self.loaded.sha256))
+            self._engines = Engines(self._stack, device or DeviceOptions(), self._say, self._warn)
+            cameras = [self._camera(record) for record in self.recipe.cameras]
+            self.feeds = tuple(self._feed(*pair, max_frames) for pair in zip(self.recipe.cameras, cameras, strict=True))
+            self._is_warm = True
+            links = open_links(self.recipe, self.trigger, self._stack)
+            self._outgoing = self._open_outgoing()
+            outlets = Outlets(event_sinks, verdict_sinks, self._outgoing, links, self.loaded.sha256)
+            self.line = Line(self.feeds, outlets, on_update=on_update, stop=stop, profile=profile)
+            self._resume_alerts()
+            self._stack.enter_context(Pulse(self.line, self.feeds, links))
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def run(self) -> list[RunSummary]:
+        """Inspect until all cameras have ended or the run is stopped; a summary per camera, as `Line.run` gives them."""
+        self._trail.record("start", "The line was started.", cameras=[feed.name for feed in self.feeds])
+        try:
+            return self.line.run()
+        finally:
+            self._trail.record("stop", "The line has ended.", ended={feed.name: _ended(feed) for feed in self.feeds})
+
+    def trigger(self, trigger: Trigger) -> None:
+        """Ask for a verdict about the part that stands before a camera now; from any thread, returns at once.
+
+        A camera that is not triggered by messages ignores it.
+        """
+        for feed in self.feeds:
+            if feed.name == trigger.camera and isinstance(feed.picker, OnTrigger):
+                feed.picker.fire(trigger)
+
+    def change_product(self, camera: str, product: str, who: str) -> None:
+        """Have a camera inspect another product from now on; from any thread, returns at once.
+
+        Args:
+            camera: Its name.
+            product: The product's name.
+            who: Who asks for it, for the audit trail.
+
+        Raises:
+            InputError: The camera has no such product.
+            KeyError: There is no such camera.
+        """
+        feed = {feed.name: feed for feed in self.feeds}[camera]
+        feed.products.change_to(product)
+        self._trail.record("manual", f"Camera {camera} inspects {product}.", who=who, camera=camera, product=product)
+
+    def take_over(self, loaded: LoadedRecipe) -> tuple[Change, ...]:
+        """Go on with a changed recipe as far as that is possible without a restart; not from the thread that judges.
+
+        Thresholds, masks and alert policies hold for the frames that are submitted from then on; no frame is lost.
+
+        Args:
+            loaded: The new one.
+
+        Returns:
+            What changed, and of each whether it was taken over.
+
+        Raises:
+            EdgerdError: A new sink or threshold cannot be used; nothing was changed then.
+        """
+        changed = difference(self.recipe, loaded.recipe)
+        new = changed.taken_over
+        errands = [
+            errand
+            for feed, before, after in zip(self.feeds, self.recipe.cameras, new.cameras, strict=True)
+            for errand in self._errands(feed, before, after)
+        ]
+        if self._outgoing and (new.sinks, new.outbox) != (self.recipe.sinks, self.recipe.outbox):
+            self._outgoing.change_to(new.outbox, [sink for sink in new.sinks if is_delivered_to(sink)])
+        for errand in errands:
+            self.line.post(errand)
+        for change in changed.changes:
+            self._trail.record("change", f"{change.key} changes {change.takes_effect}.", **change.to_json())
+        self._trail.recipe_sha256 = loaded.sha256
+        self.loaded = LoadedRecipe(new, loaded.sha256, loaded.file)
+        return changed.changes
+
+    def snapshot(self) -> LineSnapshot:
+        """How the line does; from any thread."""
+        opened = self._engines.opened if self._is_warm else ()
+        return LineSnapshot(
+            cameras=tuple(_camera_snapshot(feed) for feed in self.feeds),
+            sinks=self._outgoing.snapshot() if self._outgoing else (),
+            version=__version__,
+            started_at=self._started_at,
+            last_turn_monotonic_s=self.line.turned_s,
+            is_warm=self._is_warm,
+            bundles=tuple(dict.fromkeys(each.bundle.manifest.id for each in opened)),
+            engines=tuple(_engine_text(each.engine.key) for each in opened),
+            disk_free_bytes=_free_bytes(self.recipe.outbox.path),
+            reasons=tuple(filter(None, (self._outgoing and self._outgoing.ill, self._trail.failure))),
+        )
+
+    def close(self) -> None:
+        """Deliver what can be delivered in some seconds, and close everything; safe to call twice."""
+        self._stack.close()
+
+    def __enter__(self) -> Station:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _camera(self, record: CameraRecord) -> Camera:
+        camera = open_supervised(record.address())
+        self._stack.callback(camera.close)
+        return camera
+
+    def _feed(self, record: CameraRecord, camera: Camera, max_frames: int | None) -> Feed:
+        return feed_of(record, camera, self._engines, lambda: self.line.ring(), max_frames)
+
+    def _open_outgoing(self) -> Outgoing | None:
+        sinks = [sink for sink in self.recipe.sinks if is_delivered_to(sink)]
+        if not sinks:
+            return None
+        names = [camera.name for camera in self.recipe.cameras]
+        outgoing = Outgoing(self.recipe.outbox, sinks, names, on_warning=self._warn)
+        self._stack.callback(outgoing.close)
+        return outgoing
+
+    def _resume_alerts(self) -> None:
+        """Go on with the alerts that were open when the process before this one ended; close those of other cameras."""
+        if self._outgoing is None:
+            return
+        feeds = {feed.name: feed for feed in self.feeds}
+        for camera, state in self._outgoing.open_alerts.items():
+            alert = Alert.from_json(state)
+            if camera in feeds and feeds[camera].can_resume:
+                feeds[camera].resume(alert)
+            else:
+                closed = alert.closed("the camera is no longer watched as it was")
+                self._outgoing.append([closed], {camera: None})
+
+    def _errands(self, feed: Feed, before: CameraRecord, after: CameraRecord) -> list[Callable[[], None]]:
+        """What the thread that judges is to change of a camera."""
+        errands: list[Callable[[], None]] = []
+        for name, product in after.all_products.items():
+            old = before.all_products[name]
+            inspector = feed.products[name]
+            if (product.threshold, product.false_alarm_rate) != (old.threshold, old.false_alarm_rate):
+                threshold = self._engines.threshold(after, product)
+                errands.append(lambda inspector=inspector, threshold=threshold: inspector.adjust(threshold=threshold))  # type: ignore[misc]
+            if after.masks != before.masks:
+                errands.append(lambda inspector=inspector: inspector.adjust(masks=after.masks))  # type: ignore[misc]
+        if (after.policy, after.confirm) != (before.policy, before.confirm):
+            errands.append(lambda: feed.change_policy(policy_of(after, feed.live)))
+        return errands
+
+
+def _camera_snapshot(feed: Feed) -> CameraSnapshot:
+    statistics = feed.statistics
+    return CameraSnapshot.of(
+        feed.name,
+        _state(feed),
+        statistics,
+        last_frame_monotonic_s=statistics.last_captured_monotonic_s,
+        last_verdict=statistics.last_verdict,
+    )
+
+
+def _state(feed: Feed) -> CameraState:
+    if feed.is_lost or feed.ended is Ended.ERROR:
+        return CameraState.LOST
+    if feed.ended is not None:
+        return CameraState.ENDED
+    return CameraState.RUNNING if feed.statistics.frames else CameraState.STARTING
+
+
+def _ended(feed: Feed) -> str:
+    return feed.ended.value if feed.ended else "error"
