@@ -140,7 +140,8 @@ def _run(aravis: Any, request: dict[str, Any], output: _Output) -> None:
                 stream.push_buffer(buffer)
     finally:
         # So that the camera may be taken again at once, and not only when it misses our heartbeat.
-        camera.stop_acquisition()
+        if not lost.is_set():
+            camera.stop_acquisition()
         del stream, camera
 
 

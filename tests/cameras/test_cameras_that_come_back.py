@@ -161,3 +161,13 @@ def test_an_industrial_camera_with_a_software_trigger_takes_one_picture_for_each
         camera.close()
         reader.join(5)
         assert not reader.is_alive()
+
+
+@pytest.mark.service
+def test_an_industrial_camera_that_waits_for_its_trigger_is_lost_when_it_no_longer_answers() -> None:
+    with genicam_server() as server, switched_on(server):
+        camera = open_camera(f"{server.uri}?trigger=Line0")
+        server.switch_off()
+        with pytest.raises(CameraError, match="no longer answers"):
+            camera.read()
+        camera.close()
