@@ -29,7 +29,7 @@ from edgerd.cameras.protocol import Camera, UnreadablePictureError
 from edgerd.tables import load
 
 CAMERAS: Final = {
-    "device": "edgerd.cameras.opencv:DeviceCamera",
+    "device": "edgerd.cameras.device_process:device_camera",
     "rtsp": "edgerd.cameras.ffmpeg:StreamCamera",
     "rtsps": "edgerd.cameras.ffmpeg:StreamCamera",
     "http": "edgerd.cameras.ffmpeg:StreamCamera",
@@ -41,7 +41,7 @@ CAMERAS: Final = {
     "files": "edgerd.cameras.files:FilesCamera",
     "sample": "edgerd.cameras.sample:SampleCamera",
 }
-"""Name, which is also the scheme of the URI, to "module:Class"; the class is called with the URI."""
+"""Name, which is also the scheme of the URI, to "module:attribute": a class or function that opens a URI."""
 
 _DEVICE: Final = re.compile(r"/dev/(video\d+|v4l/.*)")
 _ENDLESS: Final = frozenset({"device", "rtsp", "rtsps", "http", "https", "csi", "gst", "genicam"})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import shlex
+import sys
 import time
 from collections import deque
 from typing import Any
@@ -173,6 +174,7 @@ class StreamCamera(_FFmpegCamera):
 
     def __init__(self, uri: str, timeout_s: float = LIVE_TIMEOUT_S) -> None:
         self._has_begun = False
+        self._began_at: float | None = None
         options = {
             "rtsp_transport": "tcp",  # over UDP parts of frames get lost
             # What FFmpeg may look at to learn about the stream; by default as long as may pass before it gives up.
@@ -191,20 +193,29 @@ class StreamCamera(_FFmpegCamera):
     def _take(self, packet: av.Packet[Any]) -> None:
         # One that is joined between two key frames begins with the next of them; before it nothing can be decoded.
         self._has_begun = self._has_begun or packet.is_keyframe
+        self._note_time(packet)
         if self._has_begun:
             super()._take(packet)
+
+    def _note_time(self, packet: av.Packet[Any]) -> None:
+        """Note when the stream began, where a packet says so.
+
+        An RTSP server tells every few seconds what its own clock shows. FFmpeg makes a time of each packet from that
+        ("producer reference time": an int64, Unix time in microseconds, begins the structure), and so it does not drift
+        away over months. The clocks of many cameras are wrong: `CaptureClock` believes none that says the impossible.
+        """
+        if packet.pts is not None and packet.has_sidedata("prft"):
+            stated_us = int.from_bytes(bytes(packet.get_sidedata("prft"))[:8], sys.byteorder, signed=True)
+            self._began_at = stated_us / 1e6 - float(packet.pts * packet.time_base)
 
     @property
     def _patience_s(self) -> float:
         return self._timeout_s if self._has_begun else max(self._timeout_s, _MAX_KEY_FRAME_INTERVAL_S)
 
     def _age_s(self, decoded: Decoded) -> float | None:
-        # An RTSP server says now and then what time it was, on its own clock, when the stream began. The clocks of many
-        # cameras are wrong: `CaptureClock` believes none that says the impossible.
-        began_us = self._container.start_time_realtime
-        if began_us is None or isinstance(decoded, Damage) or decoded.time is None:
+        if self._began_at is None or isinstance(decoded, Damage) or decoded.time is None:
             return None
-        return self._arrived.at - (began_us / 1e6 + decoded.time)
+        return self._arrived.at - (self._began_at + decoded.time)
 
     def _at_end(self) -> None:
         raise lost_camera(self.uri, "the other side ended the stream", self._number)

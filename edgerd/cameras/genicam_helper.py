@@ -11,6 +11,7 @@ stdin, so that no camera stays taken by a program whose parent has died.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -84,21 +85,20 @@ def main() -> None:
     """Open the camera, say so, and send its frames until stdin ends."""
     request = json.loads(sys.argv[1])
     output = _Output()
-    try:
-        aravis, error_type = _libraries()
+    with contextlib.suppress(BrokenPipeError):  # nobody reads any more
         try:
-            _run(aravis, request, output)
-        except error_type as error:  # of GLib: Aravis lost the camera, or it refuses
-            raise _RefusalError(f"the camera does not do what it is asked: {error}") from error
-    except _RefusalError as refusal:
-        output.send(ERROR, json.dumps(refusal.record).encode())
-    except BrokenPipeError:  # nobody reads any more
-        pass
+            aravis, error_type = _libraries()
+            try:
+                _run(aravis, _opened(aravis, request["name"], error_type), request, output)
+            except error_type as error:  # of GLib: Aravis lost the camera, or it refuses
+                raise _RefusalError(f"the camera does not do what it is asked: {error.message}") from error
+        except _RefusalError as refusal:
+            output.send(ERROR, json.dumps(refusal.record).encode())
     # Not through the interpreter's end, where a thread that waits for stdin is in the way.
     os._exit(0)
 
 
-def _libraries() -> tuple[Any, type[Exception]]:
+def _libraries() -> tuple[Any, Any]:
     """Aravis, and the class of its errors."""
     try:
         import gi
@@ -115,9 +115,8 @@ def _libraries() -> tuple[Any, type[Exception]]:
     return Aravis, GLib.Error
 
 
-def _run(aravis: Any, request: dict[str, Any], output: _Output) -> None:
+def _run(aravis: Any, camera: Any, request: dict[str, Any], output: _Output) -> None:
     ended, lost = threading.Event(), threading.Event()
-    camera = aravis.Camera.new(_device(aravis, request["name"]))
     camera.get_device().connect("control-lost", lambda _: lost.set())
     pixel_format = _configure(aravis, camera, request)
     stream = camera.create_stream(None, None)
@@ -140,8 +139,9 @@ def _run(aravis: Any, request: dict[str, Any], output: _Output) -> None:
                 stream.push_buffer(buffer)
     finally:
         # So that the camera may be taken again at once, and not only when it misses our heartbeat.
-        camera.stop_acquisition()
-        del stream, camera
+        if not lost.is_set():
+            camera.stop_acquisition()
+        del stream
 
 
 def _obey(camera: Any, ended: threading.Event, output: _Output) -> None:
@@ -158,13 +158,22 @@ def _obey(camera: Any, ended: threading.Event, output: _Output) -> None:
     os._exit(1)  # the camera does not let go
 
 
-def _device(aravis: Any, name: str) -> str:
-    """Aravis's name of the camera that a serial number, id, hardware address or IP address names.
+def _opened(aravis: Any, name: str, error_type: Any) -> Any:
+    """The camera that a serial number, Aravis's id, a hardware address or an IP address names.
 
-    An IP address is taken as it is; for anything else the network and the bus are asked, which takes a second.
+    An IP address is asked at once. For the others Aravis is asked what there is in the network and at the bus, which
+    takes a second; it would open a camera by its id sooner, but through whichever network answers first.
     """
-    if re.fullmatch(r"\d+\.\d+\.\d+\.\d+", name):
-        return name
+    if not re.fullmatch(r"\d+\.\d+\.\d+\.\d+", name):
+        return aravis.Camera.new(_listed(aravis, name))
+    try:
+        return aravis.Camera.new(name)
+    except error_type as error:
+        raise _RefusalError(f"it does not answer: {error.message}", "a camera at this address") from error
+
+
+def _listed(aravis: Any, name: str) -> str:
+    """Aravis's id of the camera that a name stands for; that of the only camera where it is empty."""
     aravis.update_device_list()
     names = {}
     for index in range(aravis.get_n_devices()):

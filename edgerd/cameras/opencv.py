@@ -52,12 +52,23 @@ class DeviceOptions(BaseModel):
     """Microseconds; sets the exposure to manual."""
     buffers: int | None = Field(default=None, ge=1, le=10)
     """Frames that the driver holds."""
+    process: bool = False
+    """1 to read it in a process of its own, which is killed where its driver hangs; see `device_process`."""
 
     @model_validator(mode="after")
     def _check_size(self) -> DeviceOptions:
         if (self.width is None) != (self.height is None):
             raise ValueError("width and height go together")
         return self
+
+
+def device_options(uri: str) -> DeviceOptions:
+    """The options in a URI.
+
+    Raises:
+        InputError: There is no such option, or it cannot have this value.
+    """
+    return options_in(uri, DeviceOptions, "device://0?width=1920&height=1080&fps=30&format=MJPG")
 
 
 class DeviceCamera:
@@ -86,7 +97,7 @@ class DeviceCamera:
         self._timeout_s = timeout_s
         self._number = 0
         self._clock = CaptureClock()
-        options = options_in(uri, DeviceOptions, "device://0?width=1920&height=1080&fps=30&format=MJPG")
+        options = device_options(uri)
         self._capture = _opened(uri.partition("?")[0])
         self._handle = Handle(self._capture.release)
         try:
@@ -190,7 +201,7 @@ def _configure(capture: cv2.VideoCapture, uri: str, options: DeviceOptions) -> N
     if options.exposure_us is not None:
         capture.set(cv2.CAP_PROP_AUTO_EXPOSURE, _MANUAL_EXPOSURE)
         capture.set(cv2.CAP_PROP_EXPOSURE, options.exposure_us / _EXPOSURE_UNIT_US)
-    asked = options.model_dump(exclude_none=True)
+    asked = options.model_dump(exclude_none=True, exclude={"process"})
     given = {name: _setting(capture, name) for name in asked}
     refused = [name for name in asked if not _agrees(asked[name], given[name])]
     if refused:

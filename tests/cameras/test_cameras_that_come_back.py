@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -68,6 +69,18 @@ def test_a_camera_that_is_switched_on_later_is_read_when_it_is_there(server: Cam
     server.switch_on()
     frame, _ = read_through(camera)
     assert frame.number == 0
+    camera.close()
+
+
+@pytest.mark.skipif(shutil.which("gst-launch-1.0") is None, reason="gst-launch-1.0 is not installed")
+def test_a_pipeline_that_ends_is_started_again() -> None:
+    source = "videotestsrc num-buffers=5 ! video/x-raw,format=GRAY8,width=64,height=48"
+    camera = open_supervised(f"gst://{source}")
+    numbers = [camera.read().number for _ in range(5)]
+    with pytest.raises(CameraError, match="has ended"):
+        camera.read()
+    numbers.append(camera.read().number)
+    assert numbers == [0, 1, 2, 3, 4, 5]
     camera.close()
 
 
@@ -148,3 +161,13 @@ def test_an_industrial_camera_with_a_software_trigger_takes_one_picture_for_each
         camera.close()
         reader.join(5)
         assert not reader.is_alive()
+
+
+@pytest.mark.service
+def test_an_industrial_camera_that_waits_for_its_trigger_is_lost_when_it_no_longer_answers() -> None:
+    with genicam_server() as server, switched_on(server):
+        camera = open_camera(f"{server.uri}?trigger=Line0")
+        server.switch_off()
+        with pytest.raises(CameraError, match="no longer answers"):
+            camera.read()
+        camera.close()
