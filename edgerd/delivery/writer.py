@@ -85,6 +85,8 @@ class Writer:
         self._n_uncommitted = 0
         self._n_lost = 0
         self._failure = ""
+        self._has_failed = False
+        self._no_room = ""
         self._is_suspect = False
         self._is_closing = False
         self._cleaned_at: float | None = None
@@ -149,7 +151,7 @@ class Writer:
         return bool(self._appended or self._refusals or self._cursors)
 
     def _has_work(self) -> bool:
-        return bool(self._has_changes() or self._is_closing or self._is_suspect or self._failure)
+        return bool(self._has_changes() or self._is_closing or self._is_suspect or self._has_failed)
 
     def _run(self) -> None:
         pause_s = _FIRST_PAUSE_S
@@ -164,6 +166,7 @@ class Writer:
             try:
                 self._write(changes)
             except (sqlite3.Error, OSError, EdgerdError) as error:
+                self._has_failed = True
                 # A database that could not be opened again is closed, which is an error of programming to sqlite3.
                 self._is_suspect |= is_damage(error) or isinstance(error, sqlite3.ProgrammingError)
                 self._set_failure(
@@ -175,6 +178,8 @@ class Writer:
                     pause_s = min(2 * pause_s, _LAST_PAUSE_S)
             else:
                 pause_s = _FIRST_PAUSE_S
+                self._has_failed = False
+                self._no_room = ""
                 self._set_failure("" if self._database.is_in_place else self._out_of_place())
 
     def _write(self, changes: Changes) -> None:
@@ -232,7 +237,9 @@ class Writer:
         try:
             return self._make_other_room()
         except (EdgerdError, OSError) as error:
-            self._warn(f"No room could be made for events: {error}")
+            was, self._no_room = self._no_room, f"No room could be made for events: {error}"
+            if self._no_room != was:
+                self._warn(self._no_room)
             return False
 
 
