@@ -13,7 +13,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,11 @@ than SQLite's own four megabytes would."""
 _ADD_SINK = """
 INSERT OR IGNORE INTO sinks VALUES (?, (SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'events'))
 """
+_BEGIN_NUMBERS = """
+INSERT INTO sqlite_sequence(name, seq)
+SELECT 'events', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'events')
+"""
+_RAISE_NUMBERS = "UPDATE sqlite_sequence SET seq = MAX(seq, ?) WHERE name = 'events'"
 _DELETE_SETTLED = """
 DELETE FROM events WHERE number IN (
     SELECT number FROM events
@@ -136,18 +141,9 @@ class Database:
 
     def __init__(self, file: Path, *, read_only: bool = False) -> None:
         self.file = file
+        self._is_read_only = read_only
         self._reading = threading.Lock()
-        self._writer = None if read_only else connect(file, "rw")
-        self._reader = connect(file, "ro")
-        try:
-            if self._writer is not None:
-                self._writer.execute("PRAGMA synchronous = FULL")
-                self._writer.execute(f"PRAGMA wal_autocheckpoint = {_MERGE_AFTER_PAGES}").fetchall()
-            self._reader.execute("SELECT COUNT(*) FROM sinks").fetchone()
-        except BaseException:
-            self.close()
-            raise
-        self._opened = file.stat()
+        self._open()
 
     @property
     def is_in_place(self) -> bool:
@@ -162,6 +158,17 @@ class Database:
         for connection in (self._reader, self._writer):
             if connection is not None:
                 connection.close()
+
+    def reopen(self, prepare: Callable[[], None]) -> None:
+        """Close the file, call a function that may put another in its place, and open that; readers wait meanwhile.
+
+        Raises:
+            sqlite3.Error: It cannot be opened; it stays closed.
+        """
+        with self._reading:
+            self.close()
+            prepare()
+            self._open()
 
     def commit(self, changes: Changes) -> None:
         """Write changes in one transaction, which is on the disk when this returns.
@@ -192,6 +199,13 @@ class Database:
         """Make sinks known; a new one gets the events that are appended from now on."""
         with self._transaction() as connection:
             connection.executemany(_ADD_SINK, [(name,) for name in names])
+
+    def continue_from(self, cursors: Mapping[str, int]) -> None:
+        """Take over sinks that have events up to given numbers; later events get larger ones, also in a new file."""
+        with self._transaction() as connection:
+            connection.execute(_BEGIN_NUMBERS)
+            connection.execute(_RAISE_NUMBERS, [max(cursors.values(), default=0)])
+            connection.executemany("INSERT OR IGNORE INTO sinks VALUES (?, ?)", list(cursors.items()))
 
     def delete_settled(self, before: float, limit: int) -> int:
         """Delete events that no sink waits for any more, the oldest first.
@@ -258,6 +272,19 @@ class Database:
         """All of them, the oldest first."""
         rows = self._read("SELECT number, sink, event, reason, refused_at FROM dead_letters ORDER BY number")
         return [DeadLetter(number, sink, json.loads(event), *rest) for number, sink, event, *rest in rows]
+
+    def _open(self) -> None:
+        self._writer = None if self._is_read_only else connect(self.file, "rw")
+        self._reader = connect(self.file, "ro")
+        try:
+            if self._writer is not None:
+                self._writer.execute("PRAGMA synchronous = FULL")
+                self._writer.execute(f"PRAGMA wal_autocheckpoint = {_MERGE_AFTER_PAGES}").fetchall()
+            self._reader.execute("SELECT COUNT(*) FROM sinks").fetchone()
+        except BaseException:
+            self.close()
+            raise
+        self._opened = self.file.stat()
 
     def _read(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self._reading:

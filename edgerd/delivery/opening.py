@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -30,17 +30,28 @@ def open_database(file: Path, on_warning: Callable[[str], None]) -> Database:
         InputError: It was written by a newer edgerd.
         sqlite3.Error: It cannot be opened or made: no permission, the disk is full.
     """
-    try:
-        return _made_or_checked(file)
-    except sqlite3.OperationalError:
-        raise
-    except sqlite3.DatabaseError as error:  # this class itself says "malformed" and "not a database"
-        aside = _moved_aside(file)
-        on_warning(
-            f"The outbox {file} is damaged ({error}). It was moved to {aside.name}, and a new one was begun: events "
-            "that had not been delivered are in the old one only."
-        )
-        return _made_or_checked(file)
+    _make_or_check(file, on_warning)
+    return Database(file)
+
+
+def reopen(database: Database, cursors: Mapping[str, int], on_warning: Callable[[str], None]) -> None:
+    """Close a database that gave an error of a damaged file, check it, and open it or a new one in its place.
+
+    Args:
+        database: Nothing else may write to it meanwhile; readers wait.
+        cursors: By sink, the number of the last event that it has. Events of a new database get larger ones.
+        on_warning: Is told where the file is moved aside.
+
+    Raises:
+        sqlite3.Error: It cannot be opened or made; it stays closed.
+    """
+    database.reopen(lambda: _make_or_check(database.file, on_warning))
+    database.continue_from(cursors)
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether an error says that a file is damaged ("malformed", "not a database"): the class itself, not its kinds."""
+    return type(error) is sqlite3.DatabaseError
 
 
 def open_for_reading(folder: Path) -> Database:
@@ -96,7 +107,26 @@ def _existing(folder: Path) -> Path:
     return file
 
 
-def _made_or_checked(file: Path) -> Database:
+def _make_or_check(file: Path, on_warning: Callable[[str], None]) -> None:
+    try:
+        _make_or_find(file)
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+        aside = _moved_aside(file)
+        on_warning(
+            f"The outbox {file} is damaged ({error}). It was moved to {aside.name}, and a new one was begun: events "
+            "that had not been delivered are in the old one only."
+        )
+        _make_or_find(file)
+
+
+def _make_or_find(file: Path) -> None:
+    """Make the tables where there are none, else check them.
+
+    Raises:
+        sqlite3.DatabaseError: They are damaged.
+    """
     if exists(file):
         _check_version(file)
     with contextlib.closing(connect(file, "rwc")) as connection:
@@ -110,7 +140,6 @@ def _made_or_checked(file: Path) -> Database:
             sync(file.parent)
         elif missing := TABLES - tables:
             raise sqlite3.DatabaseError(f"it has no {' and '.join(sorted(missing))}")
-    return Database(file)
 
 
 def _check_version(file: Path) -> None:

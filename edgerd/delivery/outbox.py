@@ -8,12 +8,12 @@ import shlex
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from edgerd.delivery.database import Appended, Database, Refusal, StoredEvent, Waiting
-from edgerd.delivery.opening import DATABASE_FILE, IN_USE, database_errors, open_database
+from edgerd.delivery.opening import DATABASE_FILE, IN_USE, database_errors, is_damage, open_database, reopen
 from edgerd.delivery.reserve import Reserve
 from edgerd.delivery.writer import Health, Writer, says_full
 from edgerd.errors import InputError
@@ -42,8 +42,12 @@ class Outbox:
         self,
         database: Database,
         sinks: Sequence[str],
+        *,
         resources: contextlib.ExitStack,
-        start_writer: Callable[[Callable[[], None]], Writer],
+        reserve: Reserve,
+        on_warning: Callable[[str], None],
+        make_room: Callable[[], bool],
+        retention_s: float,
     ) -> None:
         self._database = database
         self._resources = resources
@@ -51,7 +55,15 @@ class Outbox:
         self._cursors = {name: cursors[name] for name in sinks}
         self._open_alerts = database.open_alerts()
         self._listeners: list[Callable[[], None]] = []
-        self._writer = start_writer(self._ring)
+        self._writer = Writer(
+            database,
+            reserve,
+            on_commit=self._ring,
+            mend=lambda: reopen(database, self._cursors, on_warning),
+            on_warning=on_warning,
+            make_room=make_room,
+            retention_s=retention_s,
+        )
 
     @classmethod
     def open(
@@ -98,15 +110,11 @@ class Outbox:
             return cls(
                 database,
                 sinks,
-                stack.pop_all(),
-                lambda on_commit: Writer(
-                    database,
-                    reserve,
-                    on_commit=on_commit,
-                    on_warning=on_warning,
-                    make_room=make_room,
-                    retention_s=retention_s,
-                ),
+                resources=stack.pop_all(),
+                reserve=reserve,
+                on_warning=on_warning,
+                make_room=make_room,
+                retention_s=retention_s,
             )
 
     @property
@@ -171,7 +179,7 @@ class Outbox:
         Raises:
             StorageError: They cannot be read.
         """
-        with database_errors(self._database.file):
+        with self._reading():
             return self._database.events_after(sink, self._cursors[sink], limit)
 
     def waiting(self, sink: str) -> Waiting:
@@ -180,7 +188,7 @@ class Outbox:
         Raises:
             StorageError: It cannot be read.
         """
-        with database_errors(self._database.file):
+        with self._reading():
             return self._database.waiting(sink, self._cursors[sink])
 
     def delivered(self, sink: str, number: int) -> None:
@@ -198,6 +206,17 @@ class Outbox:
         """
         self._cursors[sink] = number
         self._writer.settle(sink, number, Refusal(sink, number, reason, time.time()))
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Turn errors inside the block into StorageError, and let a damaged database be mended."""
+        with database_errors(self._database.file):
+            try:
+                yield
+            except sqlite3.DatabaseError as error:
+                if is_damage(error):
+                    self._writer.suspect()
+                raise
 
     def _ring(self) -> None:
         for listener in self._listeners:

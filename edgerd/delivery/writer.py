@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Final
 
 from edgerd.delivery.database import Appended, Changes, Database, Refusal
+from edgerd.delivery.opening import is_damage
 from edgerd.delivery.reserve import Reserve
 from edgerd.errors import EdgerdError
 
@@ -52,6 +53,7 @@ class Writer:
         database: Nobody else writes to it.
         reserve: Released when the disk is full.
         on_commit: Called after each commit; must return at once.
+        mend: Called where the database's file seems to be damaged; opens it again, or a new one.
         on_warning: Takes a sentence for people; must not raise.
         make_room: Frees space elsewhere when the disk is full; returns whether it could.
         retention_s: How long events stay that every sink has.
@@ -63,6 +65,7 @@ class Writer:
         reserve: Reserve,
         *,
         on_commit: Callable[[], None],
+        mend: Callable[[], None],
         on_warning: Callable[[str], None],
         make_room: Callable[[], bool],
         retention_s: float,
@@ -70,6 +73,7 @@ class Writer:
         self._database = database
         self._reserve = reserve
         self._on_commit = on_commit
+        self._mend = mend
         self._warn = on_warning
         self._make_other_room = make_room
         self._retention_s = retention_s
@@ -81,6 +85,9 @@ class Writer:
         self._n_uncommitted = 0
         self._n_lost = 0
         self._failure = ""
+        self._has_failed = False
+        self._no_room = ""
+        self._is_suspect = False
         self._is_closing = False
         self._cleaned_at: float | None = None
         self._thread = threading.Thread(target=self._run, name="edgerd-outbox", daemon=True)
@@ -121,6 +128,12 @@ class Writer:
             self._cursors[sink] = number
             self._changed.notify_all()
 
+    def suspect(self) -> None:
+        """Take that somebody who read from the database found it damaged."""
+        with self._changed:
+            self._is_suspect = True
+            self._changed.notify_all()
+
     def flush(self, timeout_s: float) -> bool:
         """Wait until everything is on the disk; returns whether it is."""
         with self._changed:
@@ -138,7 +151,7 @@ class Writer:
         return bool(self._appended or self._refusals or self._cursors)
 
     def _has_work(self) -> bool:
-        return bool(self._has_changes() or self._is_closing or self._failure)
+        return bool(self._has_changes() or self._is_closing or self._is_suspect or self._has_failed)
 
     def _run(self) -> None:
         pause_s = _FIRST_PAUSE_S
@@ -152,7 +165,10 @@ class Writer:
                 )  # they stay in memory until they are written
             try:
                 self._write(changes)
-            except (sqlite3.Error, OSError) as error:
+            except (sqlite3.Error, OSError, EdgerdError) as error:
+                self._has_failed = True
+                # A database that could not be opened again is closed, which is an error of programming to sqlite3.
+                self._is_suspect |= is_damage(error) or isinstance(error, sqlite3.ProgrammingError)
                 self._set_failure(
                     f"Events cannot be written to {self._database.file}: {error}. They are kept in memory."
                 )
@@ -162,9 +178,15 @@ class Writer:
                     pause_s = min(2 * pause_s, _LAST_PAUSE_S)
             else:
                 pause_s = _FIRST_PAUSE_S
+                self._has_failed = False
+                self._no_room = ""
                 self._set_failure("" if self._database.is_in_place else self._out_of_place())
 
     def _write(self, changes: Changes) -> None:
+        if self._is_suspect:
+            self._mend()
+            self._is_suspect = False
+            self._on_commit()
         if changes:
             self._database.commit(changes)
             self._forget(changes)
@@ -215,11 +237,13 @@ class Writer:
         try:
             return self._make_other_room()
         except (EdgerdError, OSError) as error:
-            self._warn(f"No room could be made for events: {error}")
+            was, self._no_room = self._no_room, f"No room could be made for events: {error}"
+            if self._no_room != was:
+                self._warn(self._no_room)
             return False
 
 
-def says_full(error: sqlite3.Error | OSError) -> bool:
+def says_full(error: Exception) -> bool:
     """Whether an error is about a full disk, or one's share of it."""
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
