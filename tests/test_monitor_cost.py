@@ -12,7 +12,7 @@ from edgerd.monitor import LineSnapshot, server
 from edgerd.monitor.metrics import metrics_text
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-CAMERA = "sample://ring?pool=2&size=64"
+CAMERA = "sample://ring?size=64"
 
 
 def test_the_loop_is_timed_with_a_monitor_and_without(inspector: Inspector, monkeypatch) -> None:
@@ -26,11 +26,11 @@ def test_the_loop_is_timed_with_a_monitor_and_without(inspector: Inspector, monk
         return metrics_text(snapshot)
 
     monkeypatch.setattr(server, "metrics_text", counted)
-    scraper = monitor_cost.Scraper()
+    parts, scraper = monitor_cost.sample_parts(CAMERA, 2), monitor_cost.Scraper()
     try:
-        alone = monitor_cost.stretch(inspector, CAMERA, 20, None)
+        alone = monitor_cost.stretch(inspector, parts, 20, None)
         assert not scraped
-        watched = monitor_cost.stretch(inspector, CAMERA, 20, scraper)
+        watched = monitor_cost.stretch(inspector, parts, 20, scraper)
         assert scraped
     finally:
         scraper.close()

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from inspection_parts import make_bundle
 
 from edgerd.building.engine import build_engine
-from edgerd.bundle.bundle import Bundle
+from edgerd.bundle.bundle import Bundle, save_bundle
+from edgerd.bundle.manifest import PreprocessSpec, TileSpec
 from edgerd.calibration.calibrate import calibrate
-from edgerd.data.pictures import encode_png
+from edgerd.data.pictures import bundle_pictures, encode_png
 from edgerd.errors import BundleDamagedError, BundleError, DeviceError
 from edgerd.inspection import self_test as module
 from edgerd.inspection.inspector import Inspector
-from edgerd.inspection.self_test import TOLERANCE, self_test
+from edgerd.inspection.self_test import TOLERANCE, first_picture, note_score, self_test
+from edgerd.runtimes.fake import FakeEngine
 from edgerd.runtimes.protocol import Maps
 
 
@@ -136,3 +140,16 @@ def test_a_picture_that_was_damaged_is_named(bundle: Bundle) -> None:
     (bundle.path / record.files[0]).write_bytes(b"not a picture")
     with opened(bundle) as inspector, pytest.raises(BundleDamagedError, match=record.files[0]):
         self_test(inspector)
+
+
+def test_a_part_of_several_tiles_is_compared_as_a_whole(tmp_path: Path) -> None:
+    spec = PreprocessSpec(height=32, width=32, tiles=TileSpec(rows=1, columns=2))
+    pictures = np.full((2, 2, 32, 32, 3), 128, np.uint8)
+    pictures[0, 1] = 192  # the second tile of the first picture has the larger score
+    files = bundle_pictures("holdout", pictures)
+    manifest = make_bundle(spec).manifest.model_copy(update={"holdout": tuple(files)})
+    tiled = save_bundle(tmp_path / "bundle", manifest, files)
+    record = note_score(FakeEngine(), first_picture(tiled, tiled.manifest.holdout))
+    assert record
+    assert record.files == tuple(files)[:2]
+    assert record.score == pytest.approx(0.5)
