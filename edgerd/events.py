@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 from edgerd.types import Box, DefectRegion, Inspection
@@ -79,6 +79,14 @@ class Alert:
             "recipe": self.recipe,
             "reason": self.reason,
         }
+
+    def closed(self, reason: str) -> Alert:
+        """The end of this alert, which no frame brought about.
+
+        Args:
+            reason: Why it ends.
+        """
+        return replace(self, state="cleared", decided_at=time.time(), reason=reason)
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Alert:

@@ -142,6 +142,11 @@ class Feed:
         return self._log.statistics
 
     @property
+    def live(self) -> bool:
+        """Whether the camera's frames come whether they are wanted or not."""
+        return self._camera.live
+
+    @property
     def is_lost(self) -> bool:
         """Whether the camera gives no frames at the moment, but may come back."""
         return self._lost_s is not None
@@ -259,9 +264,23 @@ class Feed:
             self._log.camera_event("error", error.what, self.inspector)
         return True
 
+    @property
+    def can_resume(self) -> bool:
+        """Whether an alert may last from one process to the next: that of a stream may, that of a part is over."""
+        return isinstance(self.policy, StreamPolicy)
+
     def resume(self, alert: Alert) -> None:
         """Go on with an alert that was open when the process before this one ended; after `begin`."""
         self._log.resume(alert)
+
+    def change_policy(self, policy: Policy) -> None:
+        """Turn verdicts into alerts in another way; an alert that is open goes on, or is closed where none can be open.
+
+        Raises:
+            StorageError: The disk of an event sink is full.
+        """
+        self.policy = policy
+        self._log.change_policy(policy)
 
     def close_alert(self, reason: str) -> None:
         """Clear the alert that is open at the end of a run which nobody continues.

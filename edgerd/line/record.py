@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal, Protocol
 
 from edgerd.errors import CameraError, DeviceLostError, EdgerdError
@@ -166,6 +165,18 @@ class CameraLog:
         self._open = alert
         self._policy.resume(alert.id)
 
+    def change_policy(self, policy: Policy) -> None:
+        """Turn verdicts into alerts in another way, from the next frame on.
+
+        Raises:
+            StorageError: The disk of an event sink is full.
+        """
+        if self._open is not None:
+            policy.resume(self._open.id)
+        self._policy = policy
+        if self._open is not None and not policy.is_open:
+            self.close_alert("the alert policy was changed")
+
     def add(
         self,
         frame: Frame | None,
@@ -205,6 +216,7 @@ class CameraLog:
             self._log(line, trigger)
             return None
         self._last_captured_at = frame.captured_at
+        self.statistics.last_captured_monotonic_s = frame.captured_monotonic_s
         self.statistics.count(inspection, (time.monotonic() - frame.captured_monotonic_s) * 1000)
         alert = self._alert(line, frame)
         try:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypedDict
 
 import numpy as np
+import numpy.typing as npt
 
 from edgerd.types import Inspection, Verdict
 
@@ -46,6 +47,10 @@ class LatencyHistogram:
         self._n += 1
         self._max_ms = max(self._max_ms, duration_ms)
 
+    def counts(self) -> npt.NDArray[np.int64]:
+        """How many durations lie in each bin, from `SMALLEST_MS` on, each `GROWTH` times as far as the one before."""
+        return self._counts.copy()
+
     def percentile(self, percent: float) -> float | None:
         """The smallest duration that at least `percent` of all are not above, milliseconds; None without any."""
         if not self._n:
@@ -76,6 +81,8 @@ class RunStatistics:
         engine_ms: The graph, fusion included, over the frames that were judged; on a GPU only where it is measured.
         frame_ms: Frame in memory to verdict, over the frames that were judged.
         capture_to_verdict_ms: Capture to verdict, over the frames that were judged.
+        last_captured_monotonic_s: When the newest of the frames was captured; None before the first.
+        last_verdict: What was said of the newest of them; None before the first.
         started_s: When the run began, on `time.monotonic`'s clock.
     """
 
@@ -90,12 +97,15 @@ class RunStatistics:
     engine_ms: LatencyHistogram = field(default_factory=LatencyHistogram)
     frame_ms: LatencyHistogram = field(default_factory=LatencyHistogram)
     capture_to_verdict_ms: LatencyHistogram = field(default_factory=LatencyHistogram)
+    last_captured_monotonic_s: float | None = None
+    last_verdict: Verdict | None = None
     started_s: float = field(default_factory=time.monotonic)
     _recent_s: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT_FRAMES))
 
     def count(self, inspection: Inspection, capture_to_verdict_ms: float) -> None:
         """Take one inspected frame."""
         self.frames += 1
+        self.last_verdict = inspection.verdict
         self._recent_s.append(time.monotonic())
         if inspection.verdict is Verdict.NO_DECISION:
             self.no_decision += 1

@@ -59,7 +59,7 @@ class Latencies:
     @classmethod
     def of(cls, histogram: LatencyHistogram) -> Latencies:
         """Read a histogram, which its thread may go on filling meanwhile."""
-        counts = histogram._counts.copy()
+        counts = histogram.counts()
         below = np.concatenate([[0], counts.cumsum()])
         return cls(
             percentiles=histogram.percentiles(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from edgerd.cameras.protocol import Camera, TriggeredCamera
 from edgerd.errors import CameraError
@@ -41,7 +41,13 @@ class TriggeredBySoftware(OnTrigger):
                 self._camera.trigger()
 
 
-def feed_of(record: records.Camera, camera: Camera, engines: Engines, ring: Callable[[], None]) -> Feed:
+def feed_of(
+    record: records.Camera,
+    camera: Camera,
+    engines: Engines,
+    ring: Callable[[], None],
+    max_frames: int | None = None,
+) -> Feed:
     """Put a feed together.
 
     Args:
@@ -49,6 +55,7 @@ def feed_of(record: records.Camera, camera: Camera, engines: Engines, ring: Call
         camera: Opened.
         engines: Give the inspectors of its products.
         ring: Wakes the line.
+        max_frames: End after so many.
 
     Raises:
         BundleError: A bundle or engine does not fit.
@@ -63,6 +70,7 @@ def feed_of(record: records.Camera, camera: Camera, engines: Engines, ring: Call
         policy_of(record, camera.live),
         name=record.name,
         frames=record.frames,
+        max_frames=max_frames,
         picker=picker_of(record, camera, products, ring),
         deadline_ms=record.deadline_ms,
     )
@@ -84,8 +92,3 @@ def picker_of(record: records.Camera, camera: Camera, products: Products, ring: 
     if record.trigger in ASKED:
         return TriggeredBySoftware(camera, record.trigger_timeout_ms / 1000, ring)
     return EveryFrame()
-
-
-def masks_of(record: records.Camera) -> Sequence[records.Mask]:
-    """The areas of a camera's frame that are not inspected."""
-    return record.masks

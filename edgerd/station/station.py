@@ -9,13 +9,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Final
 
 from edgerd import __version__
 from edgerd.audit import AuditTrail
-from edgerd.bundle.bundle import Bundle
+from edgerd.bundle.manifest import EngineKey
 from edgerd.cameras.protocol import Camera
-from edgerd.errors import EdgerdError
 from edgerd.events import Alert
 from edgerd.inspection.gpu.options import DeviceOptions
 from edgerd.line.feed import Feed, Update
@@ -35,9 +33,6 @@ from edgerd.station.feeds import feed_of, policy_of
 from edgerd.station.links import Pulse, open_links
 from edgerd.station.outgoing import Outgoing, is_delivered_to
 from edgerd.triggers import Trigger
-
-_APPLY_S: Final = 30.0
-"""A line takes an errand between two frames; one that is stuck for so long takes none."""
 
 
 class Station:
@@ -271,6 +266,20 @@ def _state(feed: Feed) -> CameraState:
     if feed.ended is not None:
         return CameraState.ENDED
     return CameraState.RUNNING if feed.statistics.frames else CameraState.STARTING
+
+
+def _engine_text(key: EngineKey) -> str:
+    return f"{key.runtime} {key.precision} on {key.device}"
+
+
+def _free_bytes(path: Path) -> int | None:
+    """Free space on the disk of a path, which need not be there yet; None where that cannot be told."""
+    for folder in (path, *path.absolute().parents):
+        try:
+            return shutil.disk_usage(folder).free
+        except OSError:
+            continue
+    return None
 
 
 def _ended(feed: Feed) -> str:
