@@ -17,7 +17,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from edgerd.recipe.camera import Camera, Mask, Place, Product
+from edgerd.recipe.camera import Camera
+from edgerd.recipe.product import Mask, Place, Product
 from edgerd.recipe.recipe import Archive, AuditSettings, Control, Monitor, Outbox, Recipe
 from edgerd.recipe.records import LIVE
 from edgerd.recipe.sinks import JsonlRecord, ModbusRecord, MqttRecord, OpcUaRecord, WebhookRecord

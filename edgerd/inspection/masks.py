@@ -16,7 +16,7 @@ import numpy.typing as npt
 from edgerd.bundle.manifest import PreprocessSpec
 from edgerd.data.preprocess import tile_boxes
 from edgerd.errors import SpecError
-from edgerd.recipe.camera import Mask
+from edgerd.recipe.product import Mask
 from edgerd.types import Box, Float32Array
 
 BoolArray = npt.NDArray[np.bool_]

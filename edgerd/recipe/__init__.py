@@ -9,8 +9,9 @@ Everything it says is checked when it is loaded, and nothing that it names is op
 
 from __future__ import annotations
 
-from edgerd.recipe.camera import Camera, Mask, Place, Product, camera_name
+from edgerd.recipe.camera import Camera, camera_name
 from edgerd.recipe.load import RECIPE_FILE, LoadedRecipe, load_recipe, recipe_from_flags
+from edgerd.recipe.product import Mask, Place, Product
 from edgerd.recipe.recipe import Recipe
 from edgerd.recipe.secrets import read_secret
 

@@ -42,7 +42,6 @@ _BOUNDS: Final = {
 """pydantic's type of an error -> the name of the bound, and what was expected."""
 _PATTERNS: Final = {
     "bundle_id": "8 to 64 digits 0 to 9 and a to f",
-    "topic": "a topic without '#', '+' and control characters, which does not begin with '/' or '$'",
 }
 """Keys whose values are checked by a pattern -> what was expected."""
 

@@ -38,7 +38,7 @@ class Outbox(RecipeRecord):
     """Events that wait to be delivered."""
 
     path: RecipePath = Path("edgerd-outbox")
-    """The folder of the database, on a disk of this machine; nothing else should be in it."""
+    """Folder of the database, on a disk of this machine; nothing else should be in it."""
     retention_days: Annotated[float, Field(ge=0, le=3650)] = Field(default=7.0, json_schema_extra=LIVE)
     """How long events are kept after every sink has them."""
 

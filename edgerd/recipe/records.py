@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo
 
 from edgerd.redaction import HIDDEN, without_secrets
 
@@ -164,4 +164,3 @@ RecipePath = Annotated[Path, BeforeValidator(_absolute)]
 """A path that is absolute after validation; relative ones begin at the recipe's folder."""
 Address = Annotated[str, AfterValidator(_listening)]
 """host:port."""
-Seconds = Annotated[float, Field(gt=0, le=86_400)]

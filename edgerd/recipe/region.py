@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgerd.bundle.manifest import PreprocessSpec, RegionSpec
 from edgerd.errors import BundleError
-from edgerd.recipe.camera import Place
+from edgerd.recipe.product import Place
 
 
 def moved_region(spec: PreprocessSpec, place: Place | None, name: str) -> PreprocessSpec:

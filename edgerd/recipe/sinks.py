@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
@@ -15,13 +17,16 @@ from edgerd.recipe.records import (
     Name,
     RecipePath,
     RecipeRecord,
-    Seconds,
     Text,
+    host_and_port,
     is_loopback,
     refuse,
     refuse_secrets,
 )
 from edgerd.recipe.secrets import has_secret, read_secret, two_sources, with_secret
+
+_MODBUS = "127.0.0.1:502"
+_HOST = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]+")
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
@@ -63,8 +68,6 @@ class WebhookRecord(SinkRecord):
     """File that holds the key which each request is signed with (HMAC-SHA256)."""
     ca_file: RecipePath | None = None
     """Certificates (PEM) to trust, instead of the system's."""
-    timeout_s: Seconds = 10.0
-    """How long an answer may take before the request is tried again."""
 
     def address(self) -> str:
         """The URL with its token in it, for the request alone.
@@ -113,15 +116,29 @@ class MqttRecord(SinkRecord):
     """Environment variable that holds the password."""
     password_file: RecipePath | None = None
     """File that holds the password."""
-    topic: Annotated[str, Field(pattern=r"^[^#+/$\x00-\x1f\x7f][^#+\x00-\x1f\x7f]{0,199}$")] = "edgerd"
-    """What all topics begin with: events are published to TOPIC/CAMERA/..."""
-    home_assistant: bool = False
-    """Whether to publish Home Assistant's discovery messages, so that cameras appear there by themselves."""
+    topic: Text = "edgerd"
+    """What all topics begin with: events are published to TOPIC/CAMERA/KIND. Two lines at one broker need two."""
 
     @property
-    def broker_port(self) -> int:
-        """The port to connect to."""
-        return self.port or (8883 if self.tls else 1883)
+    def address(self) -> str:
+        """The broker as `edgerd.sinks` takes it: mqtts://broker:8883."""
+        scheme, usual_port = ("mqtts", 8883) if self.tls else ("mqtt", 1883)
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{scheme}://{host}:{self.port or usual_port}"
+
+    @field_validator("host")
+    @classmethod
+    def _usable_host(cls, host: str) -> str:
+        if not _HOST.fullmatch(host):
+            raise ValueError('the name or IP address of the broker alone, such as "broker.example.com"')
+        return host
+
+    @field_validator("topic")
+    @classmethod
+    def _usable_topic(cls, topic: str) -> str:
+        if topic.startswith("$") or re.search("[+#]", topic) or not all(topic.split("/")):
+            raise ValueError('names joined by "/", without "+" and "#", the first one not with a "$"')
+        return topic
 
     @model_validator(mode="after")
     def _login_is_whole(self) -> MqttRecord:
@@ -140,9 +157,48 @@ class ModbusRecord(SinkRecord):
     type: Literal["modbus"]
     role: Literal["server", "client"] = "server"
     """server: the PLC reads and writes edgerd's registers. client: edgerd reads and writes the PLC's."""
-    address: Address = "127.0.0.1:5020"
-    """host:port to listen on as a server; the PLC's as a client. Modbus has no passwords: whoever reaches a server can
-    trigger it, so keep it in the machine's own network."""
+    address: Address | None = None
+    """host:port. As a server, where to listen; without it, 127.0.0.1:502. As a client, where the PLC is."""
+    allowed_clients: tuple[Text, ...] = ()
+    """As a server: IP addresses or networks that may connect. Beyond this machine there must be one, since Modbus has
+    no passwords."""
+    unit: Annotated[int, Field(ge=0, le=255)] = 1
+    """As a client: unit id of the PLC."""
+    base_address: Annotated[int, Field(ge=0, le=65_535)] = 0
+    """As a client: where the first camera's block begins in the PLC's holding registers."""
+
+    @property
+    def host_and_port(self) -> tuple[str, int]:
+        """Where to listen, or where the PLC is."""
+        return host_and_port(self.address or _MODBUS)
+
+    @field_validator("allowed_clients")
+    @classmethod
+    def _usable_clients(cls, clients: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            for client in clients:
+                ipaddress.ip_network(client)
+        except ValueError as error:
+            raise ValueError('IP addresses or networks, such as "10.0.0.7" or "10.0.0.0/24"') from error
+        return clients
+
+    @model_validator(mode="after")
+    def _fits_its_role(self) -> ModbusRecord:
+        refuse(self._misfits())
+        return self
+
+    def _misfits(self) -> Iterator[Misfit]:
+        if self.role == "server":
+            for key in ("unit", "base_address"):
+                if getattr(self, key) != type(self).model_fields[key].default:
+                    yield Misfit((key,), 'role = "client" beside it; it has no effect otherwise')
+            if not is_loopback(self.address or _MODBUS) and not self.allowed_clients:
+                yield Misfit(("address",), "allowed_clients beyond this machine, since Modbus has no passwords")
+        else:
+            if self.address is None:
+                yield Misfit((), "address, which says where the PLC is")
+            if self.allowed_clients:
+                yield Misfit(("allowed_clients",), 'role = "server" beside it; it has no effect otherwise')
 
 
 class OpcUaRecord(SinkRecord):
@@ -150,11 +206,11 @@ class OpcUaRecord(SinkRecord):
 
     type: Literal["opcua"]
     address: Address = "127.0.0.1:4840"
-    """host:port to listen on. Beyond this machine it takes a certificate and a user."""
+    """host:port to listen on. Beyond this machine it takes the following keys, for signed and encrypted connections."""
     certificate_file: RecipePath | None = None
-    """The server's certificate (DER or PEM)."""
+    """The server's certificate (PEM or DER)."""
     private_key_file: RecipePath | None = None
-    """The key of the certificate (PEM)."""
+    """The key of the certificate (PEM or DER), without a passphrase."""
     user: Text | None = None
     """Name that clients log in with."""
     password_env: EnvironmentVariable | None = None
@@ -162,17 +218,22 @@ class OpcUaRecord(SinkRecord):
     password_file: RecipePath | None = None
     """File that holds the password of clients."""
 
+    @property
+    def is_secured(self) -> bool:
+        """Whether connections are signed and encrypted, for one user with a password."""
+        return self.certificate_file is not None
+
     @model_validator(mode="after")
-    def _secure_beyond_this_machine(self) -> OpcUaRecord:
+    def _security_is_whole(self) -> OpcUaRecord:
         refuse([*two_sources(self, "password"), *self._misfits()])
         return self
 
     def _misfits(self) -> Iterator[Misfit]:
-        if (self.certificate_file is None) != (self.private_key_file is None):
-            yield Misfit((), "certificate_file and private_key_file, or neither")
-        if (self.user is None) == has_secret(self, "password"):
-            yield Misfit((), "user and password_env or password_file, or none of them")
-        if not is_loopback(self.address) and (self.certificate_file is None or self.user is None):
+        parts = (self.certificate_file, self.private_key_file, self.user, has_secret(self, "password") or None)
+        n_given = sum(part is not None for part in parts)
+        if n_given not in (0, len(parts)):
+            yield Misfit((), "all of certificate_file, private_key_file, user and password_env, or none of them")
+        if n_given == 0 and not is_loopback(self.address):
             yield Misfit(("address",), "certificate_file, private_key_file, user and password_env beyond this machine")
 
 

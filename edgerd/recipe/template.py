@@ -69,7 +69,7 @@ bundle = {bundle}
 
 #[[sink]]
 #type = "modbus"
-#address = "127.0.0.1:5020"
+#address = "127.0.0.1:502"
 
 #[[sink]]
 #type = "opcua"
@@ -83,7 +83,7 @@ bundle = {bundle}
 
 # Events that wait to be delivered.
 #[outbox]
-#path = "edgerd-outbox.sqlite3"
+#path = "edgerd-outbox"
 #retention_days = 7
 
 # Metrics and health over HTTP.

@@ -65,7 +65,6 @@ url = "https://hooks.example.com/{token}"
 token_file = "token"
 secret_env = "HOOK_SECRET"
 ca_file = "ca.pem"
-timeout_s = 5
 
 [[sink]]
 type = "mqtt"
@@ -74,12 +73,13 @@ tls = true
 user = "line3"
 password_file = "mqtt-password"
 topic = "plant/line3"
-home_assistant = true
+port = 8884
 
 [[sink]]
 type = "modbus"
 role = "server"
 address = "0.0.0.0:502"
+allowed_clients = ["10.0.0.7", "10.1.0.0/16"]
 
 [[sink]]
 type = "opcua"
@@ -91,7 +91,7 @@ quota_gb = 50
 ok_share = 0.01
 
 [outbox]
-path = "outbox.sqlite3"
+path = "outbox"
 retention_days = 3
 
 [monitor]

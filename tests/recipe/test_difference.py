@@ -112,7 +112,7 @@ def test_what_a_running_line_takes_over(old, new, key, values):
         ('bundle = "bundles/nut"\nbundle_id', 'bundle = "bundles/x"\nbundle_id', "camera.left.products.nut.bundle"),
         ("region = { x = 10", "region = { x = 11", "camera.left.products.nut.region.x"),
         ("threads = 2", "threads = 3", "camera.right.threads"),
-        ('path = "outbox.sqlite3"', 'path = "o.sqlite3"', "outbox.path"),
+        ('path = "outbox"', 'path = "o"', "outbox.path"),
         ('bind = "127.0.0.1:9108"', 'bind = "127.0.0.1:9999"', "monitor.bind"),
     ],
 )
@@ -134,6 +134,7 @@ def test_a_bundle_that_fits_is_taken_over():
 
 def test_a_sink_that_a_running_trigger_needs_stays_until_the_restart():
     modbus = '[[sink]]\ntype = "modbus"\nrole = "server"\naddress = "0.0.0.0:502"\n'
+    modbus += 'allowed_clients = ["10.0.0.7", "10.1.0.0/16"]\n'
     without = FULL.replace(modbus, "").replace('trigger = "modbus"', 'trigger = "free"')
     old = loaded(FULL).recipe
     found = difference(old, loaded(without.replace("quota_gb = 50", "quota_gb = 5")).recipe)

@@ -32,7 +32,7 @@ def test_the_smallest_recipe_is_a_camera_and_a_bundle():
     (camera,) = recipe.cameras
     assert (camera.name, camera.first_product) == ("camera-0", "default")
     assert camera.all_products["default"].bundle == Path("/plant/bundles/nut")
-    assert recipe.outbox.path == Path("/plant/edgerd-outbox.sqlite3")
+    assert recipe.outbox.path == Path("/plant/edgerd-outbox")
     assert recipe.audit.path == Path("/plant/edgerd-audit.jsonl")
     assert (recipe.sinks, recipe.archive, recipe.monitor, recipe.control) == ((), None, None, None)
 
@@ -45,7 +45,7 @@ def test_a_full_recipe_is_what_it_says():
     assert (left.masks[0].rectangle, left.masks[1].polygon) == ((0, 0, 100, 20), ((0, 0), (10, 0), (0, 10)))
     assert (right.confirmation, right.every, right.all_products["default"].threshold) == ((2, 3), 5, 0.7)
     assert [sink.name for sink in recipe.sinks] == ["jsonl", "hook", "mqtt", "modbus", "opcua"]
-    assert recipe.sinks[2].broker_port == 8883
+    assert recipe.sinks[2].address == "mqtts://broker:8884"
     assert recipe.sinks[0].path == Path("/plant/events.jsonl")
 
 
@@ -141,6 +141,15 @@ folder = "x"
         (SMALL + 'default_product = "x"\n', "camera[0].default_product", "one of default"),
         (SMALL + '[control]\nbind = "0.0.0.0:9109"\n', "control.bind", "token"),
         (SMALL + '[[sink]]\ntype = "opcua"\naddress = "10.0.0.1:4840"\n', "sink[0].address", "certificate_file"),
+        (SMALL + '[[sink]]\ntype = "opcua"\nuser = "a"\n', "sink[0]", "all of certificate_file"),
+        (SMALL + '[[sink]]\ntype = "modbus"\naddress = "0.0.0.0:502"\n', "sink[0].address", "allowed_clients"),
+        (SMALL + '[[sink]]\ntype = "modbus"\nallowed_clients = ["x"]\n', "sink[0].allowed_clients", "10.0.0.0/24"),
+        (SMALL + '[[sink]]\ntype = "modbus"\nrole = "client"\n', "sink[0]", "where the PLC is"),
+        (SMALL + '[[sink]]\ntype = "modbus"\nunit = 3\n', "sink[0].unit", 'role = "client"'),
+        (SMALL + '[[sink]]\ntype = "mqtt"\nhost = "mqtt://a"\n', "sink[0].host", "alone"),
+        (SMALL + '[[sink]]\ntype = "mqtt"\nhost = "a"\ntopic = "a//b"\n', "sink[0].topic", "joined by"),
+        (SMALL + '[[sink]]\ntype = "mqtt"\nhost = "a"\nca_file = "b"\n', "sink[0].ca_file", "tls = true"),
+        (SMALL + '[[sink]]\ntype = "mqtt"\nhost = "a"\npassword_env = "B"\n', "sink[0]", "user"),
         (SMALL + '[[sink]]\ntype = "webhook"\nurl = "ftp://x"\n', "sink[0].url", "https://"),
         (SMALL + '[[sink]]\ntype = "jsonl"\n', "sink[0].path", "missing"),
         (SMALL + "[archive]\nfolder = 1979-05-27\n", "archive.folder", "a path"),
