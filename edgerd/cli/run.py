@@ -1,52 +1,43 @@
-"""`edgerd run`: watch a camera and raise defect alerts."""
+"""`edgerd run`: watch cameras and raise defect alerts."""
 
 from __future__ import annotations
 
 import re
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import click
+from click.core import ParameterSource
 
-from edgerd.bundle.bundle import Bundle, find_bundle
-from edgerd.cameras import Camera, open_camera
-from edgerd.cli.console import (
-    make_room_for,
-    speaker,
-    stop_on_interrupt,
-    write_json,
-)
-from edgerd.cli.doubts import false_alarms_text, threshold_record, warn_of_doubts
+from edgerd.cli.console import make_room_for, speaker, write_json
 from edgerd.cli.main import INTERRUPTED
 from edgerd.cli.options import device_options, json_option, precision_option, runtime_option, threads_option
+from edgerd.cli.run_cameras import CameraOptions, RunOutcome, run_cameras
+from edgerd.cli.run_recipe import check_recipe, run_recipe
 from edgerd.cli.run_report import report, summaries_json
-from edgerd.cli.status import StatusLine
-from edgerd.cli.view import Recorder, View, Window
-from edgerd.errors import (
-    CameraError,
-    DeviceError,
-    DeviceLostError,
-    EdgerdError,
-    InputError,
-    MissingDependencyError,
-    StorageError,
-)
-from edgerd.events import CameraEvent, DeviceEvent, Event, SourceState, uuid7
 from edgerd.inspection.gpu.options import DeviceOptions
-from edgerd.inspection.inspector import Inspector
-from edgerd.line.decision import PartPolicy, Policy, StreamPolicy
-from edgerd.line.feed import Feed, Update
-from edgerd.line.line import Line
-from edgerd.line.record import Outlets
-from edgerd.line.statistics import RECENT_FRAMES
 from edgerd.line.summary import Ended, RunSummary
-from edgerd.redaction import without_secrets
 from edgerd.sinks.jsonl import JsonlSink
+from edgerd.sinks.protocol import Sink
+from edgerd.station.check import check_judged
+
+_SAID_BY_A_RECIPE = frozenset(
+    (
+        "uris",
+        "path",
+        "runtime",
+        "precision",
+        "threads",
+        "threshold",
+        "frames",
+        "policy",
+        "confirm",
+        "show",
+        "save_video",
+    )
+)
 
 
 @click.command()
@@ -54,9 +45,15 @@ from edgerd.sinks.jsonl import JsonlSink
     "--camera",
     "uris",
     metavar="URI",
-    required=True,
     multiple=True,
     help="0, /dev/video0, csi://0, rtsp://..., a video, a folder, ...; once for each camera of the line.",
+)
+@click.option(
+    "--recipe",
+    "recipe",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Run the line that this file describes (edgerd.toml), instead of --camera. edgerd init writes one.",
 )
 @click.option("--bundle", "path", type=click.Path(path_type=Path), help="The newest bundle in this folder by default.")
 @runtime_option
@@ -99,6 +96,7 @@ from edgerd.sinks.jsonl import JsonlSink
 @click.option("--profile", is_flag=True, help="Measure the engine separately.")
 def run(
     uris: tuple[str, ...],
+    recipe: Path | None,
     path: Path | None,
     runtime: str | None,
     precision: str | None,
@@ -118,7 +116,7 @@ def run(
     check: bool,
     profile: bool,
 ) -> None:
-    """Inspect the frames of a camera, or of several, and raise an alert for each defect.
+    """Inspect the frames of a camera, of several, or of a recipe's, and raise an alert for each defect.
 
     Ctrl-C ends the run with a summary; so do SIGTERM and SIGHUP. The exit code is then 0 for a live camera, which never
     ends by itself, and 130 for files that were not finished. If one of the files is "-", the lines for people go to
@@ -126,62 +124,50 @@ def run(
     is left out, counted and named at the end.
     """
     say = speaker(events, verdicts, json_file)
-    _check_views(uris, show, save_video)
-    if path is None:
-        path = find_bundle()
-        say(f"Bundle: {path}, the newest here.")
-    bundle = Bundle.open(path)
-    if check:
-        say(f"All {bundle.verify()} files of {path} are as they were written.")
+    device = replace(device, keep_warm=keep_warm, profile=profile)
+    if recipe is not None:
+        _check_alone_with_recipe(click.get_current_context())
+        if check:
+            check_recipe(recipe, device, say)
+            return
+    elif not uris:
+        raise click.UsageError("Missing option '--camera', or '--recipe'.")
     make_room_for(events, verdicts, json_file, save_video)
-    stop = threading.Event()
     with ExitStack() as stack:
-        # before camera and device, whose failures are events
-        event_sinks = [] if check else _sinks(stack, events)  # a check raises no alert
+        event_sinks = () if check else _sinks(stack, events)  # a check raises no alert
         verdict_sinks = _sinks(stack, verdicts)
-        views = _views(stack, stop, show, save_video)
-        device = replace(device, keep_warm=keep_warm, profile=profile)
-        with _device_failures_told(event_sinks, uris, bundle):
-            inspector = stack.enter_context(
-                Inspector.open(
-                    bundle, runtime=runtime, precision=precision, threshold=threshold, threads=threads, device=device
-                )
+        if recipe is not None:
+            outcome = run_recipe(
+                recipe,
+                device=device,
+                event_sinks=event_sinks,
+                verdict_sinks=verdict_sinks,
+                max_frames=max_frames,
+                say=say,
             )
-            say(inspector.why)
-            say(f"NG is a score above {inspector.threshold:.4f}.")
-            if threshold is None:
-                warn_of_doubts(bundle, inspector.engine.key)
-            inspector.warm_up()
-        cameras = [_opened(stack, uri, event_sinks, bundle) for uri in uris]
-        inspectors = [inspector, *(stack.enter_context(inspector.beside()) for _ in cameras[1:])]
-        policies = [_policy(policy, confirm, camera) for camera in cameras]
-        n = 1 if check else max_frames
-        feeds = [
-            Feed(*judged_by, frames=frames, max_frames=n)
-            for judged_by in zip(inspectors, cameras, policies, strict=True)
-        ]
-        record = threshold_record(bundle, inspector.engine.key) if threshold is None else None
-        stack.enter_context(stop_on_interrupt(stop))
-        status = stack.enter_context(StatusLine(name_cameras=len(feeds) > 1))
-
-        def on_update(update: Update) -> None:
-            status.update(update)
-            if record and update.live and update.statistics.frames == RECENT_FRAMES:  # now the frame rate is known
-                status.say(false_alarms_text(record, update.statistics.frames_per_s))
-            for view in views:
-                view.update(update, inspector)
-
-        outlets = Outlets(event_sinks, verdict_sinks)
-        summaries = Line(feeds, outlets, on_update=on_update, stop=stop, profile=profile).run()
-    losses = tuple(view.loss for view in views if view.loss)
-    summaries[0] = replace(summaries[0], warnings=(*summaries[0].warnings, *losses))
-    records = [record if camera.live else None for camera in cameras]
-    report(summaries, say, records)
-    _write(json_file, summaries)
-    if any(_is_unfinished(summary, camera) for summary, camera in zip(summaries, cameras, strict=True)):
-        raise click.exceptions.Exit(INTERRUPTED)
+        else:
+            options = CameraOptions(
+                uris,
+                path,
+                runtime,
+                precision,
+                threads,
+                device,
+                threshold,
+                frames,
+                policy,
+                confirm,
+                1 if check else max_frames,
+                show,
+                save_video,
+            )
+            outcome = run_cameras(options, event_sinks=event_sinks, verdict_sinks=verdict_sinks, verify=check, say=say)
+    report(outcome.summaries, say, outcome.records)
+    _write(json_file, outcome.summaries)
+    _exit_if_unfinished(outcome)
     if check:
-        _check_judged(summaries)
+        for summary in outcome.summaries:
+            check_judged(summary)
         say("The check passed: bundle, engine and camera work.")
 
 
@@ -195,63 +181,23 @@ def _write(json_file: Path | None, summaries: list[RunSummary]) -> None:
             summary.raise_for_error()
 
 
-def _is_unfinished(summary: RunSummary, camera: Camera) -> bool:
-    """Whether there would have been more to inspect: a live camera that was told to stop has done its work."""
-    return summary.ended is Ended.INTERRUPTED or (summary.ended is Ended.STOPPED and not camera.live)
+def _check_alone_with_recipe(context: click.Context) -> None:
+    """Refuse options that say what a recipe says."""
+    given = ParameterSource.COMMANDLINE
+    others = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name in _SAID_BY_A_RECIPE and context.get_parameter_source(parameter.name) is given
+    ]
+    if others:
+        raise click.UsageError(f"{', '.join(others)}: with --recipe, the recipe says that.")
 
 
-def _check_judged(summaries: list[RunSummary]) -> None:
-    for summary in summaries:
-        if summary.no_decision == summary.frames:
-            raise CameraError(
-                f"{summary.camera} gave no frame that can be judged.",
-                expected="a frame with about the light and contrast of the good pictures",
-                hint="Check the light, the lens and the frame size; --verdicts - prints the reason.",
-            )
-
-
-def _check_views(uris: tuple[str, ...], show: bool, save_video: Path | None) -> None:
-    if len(uris) > 1 and (show or save_video):
-        raise InputError(
-            f"{'--show' if show else '--save-video'} shows one camera, and there are {len(uris)}.",
-            expected="one --camera with it",
-            hint="Leave it out, or run that camera alone.",
-        )
-
-
-def _opened(stack: ExitStack, uri: str, sinks: list[JsonlSink], bundle: Bundle) -> Camera:
-    """Open a camera; it is closed with the stack. Where it cannot be opened an event says so."""
-    try:
-        camera = open_camera(uri)
-    except EdgerdError as error:
-        _tell(sinks, CameraEvent(uuid7(), "error", without_secrets(uri), error.what, time.time(), bundle.manifest.id))
-        raise
-    stack.callback(camera.close)
-    return camera
-
-
-@contextmanager
-def _device_failures_told(sinks: list[JsonlSink], uris: tuple[str, ...], bundle: Bundle) -> Iterator[None]:
-    """Leave an event for each camera where the device cannot be used; the error goes on its way."""
-    try:
-        yield
-    except (DeviceError, MissingDependencyError) as error:
-        state: SourceState = "lost" if isinstance(error, DeviceLostError) else "error"
-        for camera in map(without_secrets, uris):
-            _tell(sinks, DeviceEvent(uuid7(), state, camera, "", error.what, time.time(), bundle.manifest.id))
-        raise
-
-
-def _tell(sinks: list[JsonlSink], event: Event) -> None:
-    """Send an event about an error that ends the run; a full disk must not take the error's place."""
-    with suppress(StorageError):
-        for sink in sinks:
-            sink.send(event)
-
-
-def _views(stack: ExitStack, stop: threading.Event, show: bool, save_video: Path | None) -> list[View]:
-    views: list[View] = [Window(stop)] if show else []
-    return [*views, stack.enter_context(Recorder(save_video))] if save_video else views
+def _exit_if_unfinished(outcome: RunOutcome) -> None:
+    """Exit with 130 where there would have been more to inspect; a live camera that was stopped has done its work."""
+    for summary, is_live in zip(outcome.summaries, outcome.live, strict=True):
+        if summary.ended is Ended.INTERRUPTED or (summary.ended is Ended.STOPPED and not is_live):
+            raise click.exceptions.Exit(INTERRUPTED)
 
 
 def _confirmation(text: str | None) -> tuple[int, int] | None:
@@ -265,27 +211,9 @@ def _confirmation(text: str | None) -> tuple[int, int] | None:
     return k, n
 
 
-def _policy(name: Literal["part", "stream"] | None, confirm: tuple[int, int] | None, camera: Camera) -> Policy:
-    """The policy that was asked for, else the one for such a camera.
-
-    Raises:
-        InputError: `--confirm` for parts, which are seen once.
-    """
-    name = name or ("stream" if camera.live else "part")
-    if name == "stream":
-        return StreamPolicy(*confirm) if confirm else StreamPolicy()
-    if confirm:
-        raise InputError(
-            f"--confirm does not go with the alert policy part: each frame of {camera.uri} is a part of its own.",
-            expected="frames that show the same place again and again",
-            hint="Leave --confirm out, or add --policy stream.",
-        )
-    return PartPolicy()
-
-
-def _sinks(stack: ExitStack, target: str | None) -> list[JsonlSink]:
+def _sinks(stack: ExitStack, target: str | None) -> tuple[Sink, ...]:
     if target is None:
-        return []
+        return ()
     sink = JsonlSink(target)
     stack.callback(sink.close)
-    return [sink]
+    return (sink,)

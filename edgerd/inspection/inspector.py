@@ -21,7 +21,7 @@ from edgerd.inspection.gpu.options import DeviceOptions
 from edgerd.inspection.judge import Judge, Pending
 from edgerd.inspection.on_host import HostInspection
 from edgerd.inspection.slots import Buffers
-from edgerd.recipe.camera import Mask
+from edgerd.recipe.product import Mask
 from edgerd.runtimes.choose import open_engine
 from edgerd.runtimes.device import DeviceEngine
 from edgerd.runtimes.protocol import Engine

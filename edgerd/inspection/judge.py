@@ -15,7 +15,7 @@ from edgerd.errors import SpecError
 from edgerd.inspection.guards import exposure_reason, frame_size
 from edgerd.inspection.masks import BoolArray, covered_map_pixels
 from edgerd.inspection.regions import find_regions
-from edgerd.recipe.camera import Mask
+from edgerd.recipe.product import Mask
 from edgerd.runtimes.protocol import Maps
 from edgerd.types import Frame, Inspection, UInt8Array, Verdict
 

@@ -233,7 +233,7 @@ class CameraLog:
             StorageError: The disk of an event sink is full.
         """
         if self._open is not None:
-            self._send_alert(replace(self._open, state=AlertState.CLEARED.value, decided_at=time.time(), reason=reason))
+            self._send_alert(self._open.closed(reason))
 
     def camera_lost(self, error: CameraError, inspector: Inspector) -> None:
         """Say that the camera is gone, in an event and in a line: neither a good part nor a defective one.

@@ -37,7 +37,7 @@ class LatencyHistogram:
     """
 
     def __init__(self) -> None:
-        self._counts = np.zeros(_bin(LARGEST_MS) + 1, np.int64)
+        self._counts: npt.NDArray[np.int64] = np.zeros(_bin(LARGEST_MS) + 1, np.int64)
         self._n = 0
         self._max_ms = 0.0
 
@@ -49,7 +49,7 @@ class LatencyHistogram:
 
     def counts(self) -> npt.NDArray[np.int64]:
         """How many durations lie in each bin, from `SMALLEST_MS` on, each `GROWTH` times as far as the one before."""
-        return self._counts.copy()
+        return np.array(self._counts)
 
     def percentile(self, percent: float) -> float | None:
         """The smallest duration that at least `percent` of all are not above, milliseconds; None without any."""

@@ -1,5 +1,6 @@
 """A line as a recipe describes it, opened and running: what `edgerd run --recipe` is.
 
+check       a recipe tried on one frame of each camera, nothing sent
 station     all of it together: open, run, take over a changed recipe, say how it does
 engines     bundles -> inspectors, one engine for all cameras that share it
 feeds       the recipe's cameras -> feeds of a line

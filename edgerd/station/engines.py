@@ -13,7 +13,8 @@ from edgerd.errors import BundleError
 from edgerd.inspection.gpu.options import DeviceOptions
 from edgerd.inspection.inspector import Inspector
 from edgerd.inspection.self_test import self_test
-from edgerd.recipe.camera import Camera, Product
+from edgerd.recipe.camera import Camera
+from edgerd.recipe.product import Product
 from edgerd.recipe.region import moved_region
 
 _Key = tuple[Path, str | None, str | None, int]

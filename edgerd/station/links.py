@@ -11,6 +11,7 @@ from typing import Final
 from edgerd.line.feed import Feed
 from edgerd.line.line import Line
 from edgerd.recipe.recipe import Recipe
+from edgerd.recipe.records import host_and_port
 from edgerd.recipe.secrets import read_secret
 from edgerd.recipe.sinks import ModbusRecord, OpcUaRecord
 from edgerd.sinks.plc import CameraState, PlcLink
@@ -119,5 +120,5 @@ def _opc_ua(record: OpcUaRecord, cameras: Sequence[str]) -> PlcLink:
     password = read_secret(record, "password")
     if record.certificate_file and record.private_key_file and record.user and password:
         security = OpcUaSecurity(record.certificate_file, record.private_key_file, record.user, password)
-    host, port = record.host_and_port
+    host, port = host_and_port(record.address)
     return OpcUaServer(cameras, host=host, port=port, security=security)

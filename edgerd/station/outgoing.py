@@ -80,7 +80,7 @@ class Outgoing:
         Raises:
             InputError, MissingDependencyError, StorageError: As for a new one.
         """
-        opened = _opened(sinks, self._cameras)
+        opened = opened_sinks(sinks, self._cameras)
         with self._lock:
             self._held = []
         before = self._records
@@ -114,7 +114,7 @@ class Outgoing:
         return self._close(timeout_s)
 
     def _open(self, outbox: OutboxRecord, sinks: Sequence[SinkRecord]) -> None:
-        self._start(outbox, sinks, _opened(sinks, self._cameras))
+        self._start(outbox, sinks, opened_sinks(sinks, self._cameras))
 
     def _start(self, outbox: OutboxRecord, sinks: Sequence[SinkRecord], opened: Sequence[DeliveringSink]) -> None:
         self._records = (outbox, tuple(sinks))
@@ -144,7 +144,18 @@ def is_delivered_to(record: SinkRecord) -> bool:
     return isinstance(record, (JsonlRecord, MqttRecord, WebhookRecord))
 
 
-def _opened(records: Sequence[SinkRecord], cameras: Sequence[str]) -> list[DeliveringSink]:
+def opened_sinks(records: Sequence[SinkRecord], cameras: Sequence[str]) -> list[DeliveringSink]:
+    """Open the sinks that an outbox delivers to.
+
+    Args:
+        records: The recipe's tables of such sinks.
+        cameras: Names of the cameras, for sinks that announce them.
+
+    Raises:
+        InputError: A sink cannot use its settings, or a secret is missing.
+        MissingDependencyError: A library of a sink is not installed.
+        StorageError: A file cannot be written.
+    """
     return [_sink(record, cameras) for record in records]
 
 
@@ -164,7 +175,7 @@ def _sink(record: SinkRecord, cameras: Sequence[str]) -> DeliveringSink:
     password = read_secret(record, "password")
     return open_delivering_sink(
         "mqtt",
-        f"mqtt{'s' if record.tls else ''}://{record.host}:{record.broker_port}",
+        record.address,
         name=record.name,
         topic=record.topic,
         cameras=cameras,

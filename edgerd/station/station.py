@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import threading
 import time
@@ -23,6 +24,7 @@ from edgerd.line.record import Outlets
 from edgerd.line.summary import Ended, RunSummary
 from edgerd.line.supervised import open_supervised
 from edgerd.monitor.snapshot import CameraSnapshot, CameraState, LineSnapshot
+from edgerd.paths import exists
 from edgerd.recipe import LoadedRecipe
 from edgerd.recipe.camera import Camera as CameraRecord
 from edgerd.recipe.difference import Change, difference
@@ -112,7 +114,7 @@ class Station:
         return self
 
     def run(self) -> list[RunSummary]:
-        """Inspect until all cameras have ended or the run is stopped; a summary per camera, as `Line.run` gives them."""
+        """Inspect until all cameras have ended or the run is stopped; a summary per camera, see `Line.run`."""
         self._trail.record("start", "The line was started.", cameras=[feed.name for feed in self.feeds])
         try:
             return self.line.run()
@@ -188,7 +190,7 @@ class Station:
             bundles=tuple(dict.fromkeys(each.bundle.manifest.id for each in opened)),
             engines=tuple(_engine_text(each.engine.key) for each in opened),
             disk_free_bytes=_free_bytes(self.recipe.outbox.path),
-            reasons=tuple(filter(None, (self._outgoing and self._outgoing.ill, self._trail.failure))),
+            reasons=tuple(filter(None, (self._outgoing.ill if self._outgoing else None, self._trail.failure))),
         )
 
     def close(self) -> None:
@@ -274,11 +276,9 @@ def _engine_text(key: EngineKey) -> str:
 
 def _free_bytes(path: Path) -> int | None:
     """Free space on the disk of a path, which need not be there yet; None where that cannot be told."""
-    for folder in (path, *path.absolute().parents):
-        try:
-            return shutil.disk_usage(folder).free
-        except OSError:
-            continue
+    there = next((each for each in (path, *path.absolute().parents) if exists(each)), None)
+    with contextlib.suppress(OSError):
+        return None if there is None else shutil.disk_usage(there).free
     return None
 
 

@@ -41,7 +41,7 @@ def fake_camera(monkeypatch):
     """Let `edgerd run` open a camera from a list."""
 
     def install(script, **kind):
-        monkeypatch.setattr("edgerd.cli.run.open_camera", lambda uri: FakeCamera(script, uri=uri, **kind))
+        monkeypatch.setattr("edgerd.cli.run_cameras.open_camera", lambda uri: FakeCamera(script, uri=uri, **kind))
 
     return install
 

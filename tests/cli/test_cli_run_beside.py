@@ -50,7 +50,7 @@ def live_line(monkeypatch, run, tmp_path):
         for number in range(30):
             yield (bad if number % 3 == 1 else good) ^ (number % 2)  # a live camera's frames are never the same
 
-    monkeypatch.setattr("edgerd.cli.run.open_camera", lambda uri: FakeCamera(frames(), uri=uri, live=True))
+    monkeypatch.setattr("edgerd.cli.run_cameras.open_camera", lambda uri: FakeCamera(frames(), uri=uri, live=True))
     return ("--threshold", threshold, "--frames", "every")
 
 
@@ -189,7 +189,7 @@ def test_a_device_that_cannot_be_used_leaves_an_event(run, tmp_path, monkeypatch
 def test_a_camera_that_is_lost_later_has_the_time_of_its_last_frame(run, monkeypatch, tmp_path):
     (part,) = line_parts("ring", 1, 0.0, seed=3, size=96)
     script = [part.part.picture, CameraError("The cable is gone.")]
-    monkeypatch.setattr("edgerd.cli.run.open_camera", lambda uri: FakeCamera(script, uri=uri, live=True))
+    monkeypatch.setattr("edgerd.cli.run_cameras.open_camera", lambda uri: FakeCamera(script, uri=uri, live=True))
     assert run("0", "--frames", "every", "--events", tmp_path / "events.jsonl").exit_code == 4
     (event,) = lines_of(tmp_path / "events.jsonl")
     assert event["state"] == "lost"

@@ -44,7 +44,7 @@ def test_a_camera_that_is_lost_leaves_the_others_and_has_its_exit_code(edgerd, b
         lost = [CameraError("It was unplugged.")] if uri == "right" else []
         return FakeCamera([*pictures, *lost], uri=uri)
 
-    monkeypatch.setattr("edgerd.cli.run.open_camera", open_fake)
+    monkeypatch.setattr("edgerd.cli.run_cameras.open_camera", open_fake)
     events, summary = tmp_path / "events.jsonl", tmp_path / "summary.json"
     options = ("--bundle", bundle.path, "--events", events, "--json", summary)
     result = edgerd("run", "--camera", "left", "--camera", "right", *options)

@@ -1,0 +1,106 @@
+"""`edgerd run --recipe`: a whole line, as `edgerd.toml` describes it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from edgerd.cli.console import stop_on_interrupt, warn
+from edgerd.cli.run_cameras import RunOutcome
+from edgerd.cli.status import StatusLine
+from edgerd.errors import EdgerdError, MissingDependencyError
+from edgerd.inspection.gpu.options import DeviceOptions
+from edgerd.monitor import open_monitor
+from edgerd.monitor.watch import ServiceWatch
+from edgerd.recipe import LoadedRecipe, load_recipe
+from edgerd.recipe.records import host_and_port
+from edgerd.recipe.watch import RecipeWatcher, WatchingThread
+from edgerd.service import ServiceManager
+from edgerd.sinks.protocol import Sink
+from edgerd.station.check import check
+from edgerd.station.station import Station
+
+
+def run_recipe(
+    file: Path,
+    *,
+    device: DeviceOptions,
+    event_sinks: tuple[Sink, ...],
+    verdict_sinks: tuple[Sink, ...],
+    max_frames: int | None,
+    say: Callable[[str], None],
+) -> RunOutcome:
+    """Run a line until it is stopped, or all its cameras have ended.
+
+    Raises:
+        EdgerdError: The recipe has errors, or something that it names cannot be opened.
+    """
+    loaded = load_recipe(file)
+    stop = threading.Event()
+    with ExitStack() as stack:
+        stack.enter_context(stop_on_interrupt(stop))
+        station = stack.enter_context(Station(loaded, say=say, warn=warn))
+        status = stack.enter_context(StatusLine(name_cameras=len(loaded.recipe.cameras) > 1))
+        station.open(
+            device=device,
+            event_sinks=event_sinks,
+            verdict_sinks=verdict_sinks,
+            on_update=status.update,
+            stop=stop,
+            max_frames=max_frames,
+            profile=device.profile,
+        )
+        _watch_from_outside(station, stack, say)
+        stack.callback(WatchingThread(RecipeWatcher(loaded), _taking_over(station, status), _told).close)
+        summaries = station.run()
+        return RunOutcome(summaries, [feed.live for feed in station.feeds], [None] * len(summaries))
+
+
+def check_recipe(file: Path, device: DeviceOptions, say: Callable[[str], None]) -> None:
+    """Try a recipe out; see `edgerd.station.check`.
+
+    Raises:
+        EdgerdError: It has errors, or something that it names does not work.
+    """
+    loaded = load_recipe(file)
+    summaries = check(loaded.recipe, device, say=say, warn=warn)
+    for summary in summaries:
+        say(f"{summary.camera}: a frame was judged.")
+    say("The check passed: recipe, bundles, engines, sinks and cameras work.")
+
+
+def _watch_from_outside(station: Station, stack: ExitStack, say: Callable[[str], None]) -> None:
+    """Serve metrics and health where the recipe asks for it, and tell the service manager how the line does."""
+    monitor = station.recipe.monitor
+    if monitor is not None:
+        host, port = host_and_port(monitor.bind)
+        try:
+            served = open_monitor(station.snapshot, host=host, port=port, host_names=monitor.host_names)
+        except MissingDependencyError as error:
+            warn(f"{error.what} The line runs without it.")
+        else:
+            stack.callback(served.close)
+            if served.loss:
+                warn(served.loss)
+            else:
+                say(f"Metrics and health: {served.url}")
+    stack.enter_context(ServiceWatch(ServiceManager.from_environment(), station.snapshot))
+
+
+def _taking_over(station: Station, status: StatusLine) -> Callable[[LoadedRecipe], None]:
+    def take_over(loaded: LoadedRecipe) -> None:
+        try:
+            changes = station.take_over(loaded)
+        except EdgerdError as error:
+            _told(error)
+            return
+        for change in changes:
+            status.say(f"recipe: {change.key} changes {change.takes_effect}")
+
+    return take_over
+
+
+def _told(error: EdgerdError) -> None:
+    warn(f"The changed recipe is not taken over: {error.what}")
