@@ -2,15 +2,15 @@
 
 A URI is one of
 
-    0, /dev/video0, device://0      a camera of this machine, or a link to one              live
-    '/dev/video0?width=1280&height=720&fps=30&format=MJPG&exposure_us=500'    the same, and how it is to be set
-    rtsp://..., http://...          a network camera                                        live
-    csi://0?width=1280&height=720   a camera at a CSI connector of a Jetson                 live
-    'gst://SOURCE ! ...'            a GStreamer pipeline that ends in raw video             live
-    genicam://SERIAL?exposure_us=500   an industrial camera (GigE Vision, USB3 Vision)      live
-    part.mp4, /dev/stdin            a video file, or a pipe with a video
-    pictures/, 'pictures/*.png'     a folder or a glob of pictures, or one picture
-    sample://ring?seed=3            sample parts, made as they are needed (`edgerd.cameras.sample`)
+    0, /dev/video0, device://0         a camera of this machine, or a link to one          live
+    '/dev/video0?width=640&height=480' the same, and how it is to be set (`DeviceOptions`)  live
+    rtsp://..., http://...             a network camera                                    live
+    csi://0?width=1280&height=720      a camera at a CSI connector of a Jetson             live
+    genicam://SERIAL?exposure_us=500   an industrial camera (GigE Vision, USB3 Vision)     live
+    'gst://SOURCE ! ...'               a GStreamer pipeline that ends in raw video         live
+    part.mp4, /dev/stdin               a video file, or a pipe with a video
+    pictures/, 'pictures/*.png'        a folder or a glob of pictures, or one picture
+    sample://ring?seed=3               sample parts, made as they are needed (`edgerd.cameras.sample`)
 
 A URI with a scheme picks the entry of the table with that name, in capitals as well. Of the others the file system says
 what they are: a device, a folder, a pipe or a file. Only a name that leads to nothing is judged by what it looks like.

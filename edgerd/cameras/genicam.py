@@ -112,7 +112,7 @@ class GenicamCamera:
             raise CameraError(
                 f"Camera {self.uri} takes no software trigger.",
                 expected="trigger=software in its URI",
-                hint=f"It runs freely, or on a signal at one of its lines: trigger={self._trigger}.",
+                hint="It runs freely." if self._trigger is None else f"It waits for a signal at {self._trigger}.",
             )
         self._process.trigger()
 

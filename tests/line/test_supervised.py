@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import FrameType
 
 import numpy as np
 import pytest
@@ -244,6 +247,46 @@ def test_close_wakes_a_read_that_waits_and_does_not_wait_itself(hangs_in: str, m
     never.set()
     assert outcome == [None]
     assert camera.read() is None
+
+
+def read_and_close_at_line(n: int) -> bool:
+    """Read a camera that is lost once, and close it when the reader comes to the n-th line; whether it came so far."""
+    cameras = [fake(picture(), LOST), fake(picture(), LOST), fake(picture(), picture())]
+    shop = Shop(*cameras)
+    camera = SupervisedCamera(shop, URI)
+    n_lines = 0
+
+    def on_line(frame: FrameType, event: str, _: object):
+        nonlocal n_lines
+        if not frame.f_code.co_filename.endswith(("edgerd/line/supervised.py", "edgerd/line/connection.py")):
+            return None
+        n_lines += event == "line"
+        if event == "line" and n_lines == n:
+            camera.close()
+        return on_line
+
+    before = sys.gettrace()
+    sys.settrace(on_line)
+    try:
+        for _ in range(5):
+            with contextlib.suppress(CameraError):
+                camera.read()
+    finally:
+        sys.settrace(before)
+    came_so_far = n_lines >= n
+    if came_so_far:
+        assert camera.read() is None, f"closed at line {n}"
+    camera.close()
+    for opened in cameras[: shop.n_opened]:
+        assert opened.closed.wait(5), f"closed at line {n}, and a device is left open"
+    return came_so_far
+
+
+def test_whenever_it_is_closed_no_read_hangs_and_no_device_is_left_open() -> None:
+    n = 1
+    while read_and_close_at_line(n):
+        n += 1
+    assert n > 50
 
 
 class Photographer(FakeCamera):
