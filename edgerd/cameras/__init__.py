@@ -26,6 +26,8 @@ from pathlib import PurePath
 from typing import Final
 
 from edgerd.cameras.protocol import Camera, UnreadablePictureError
+from edgerd.errors import InputError
+from edgerd.redaction import without_secrets
 from edgerd.tables import load
 
 CAMERAS: Final = {
@@ -60,11 +62,26 @@ def open_camera(uri: str) -> Camera:
         InputError: The URI means nothing, or names a folder or glob without pictures.
         CameraError: The device, stream or video does not open.
     """
+    _check_text(uri)
     scheme, separator, rest = uri.partition("://")
     if separator:
         uri = f"{scheme.lower()}{separator}{rest}"
     camera: Camera = load(CAMERAS, camera_kind(uri), "camera")(uri)
     return camera
+
+
+def _check_text(uri: str) -> None:
+    """Refuse what no operating system takes for a name, before a library does it in its own words."""
+    try:
+        is_text = b"\0" not in os.fsencode(uri)
+    except UnicodeEncodeError:  # half of a character
+        is_text = False
+    if not is_text:
+        raise InputError(
+            f"{without_secrets(uri)!a} names no camera.",
+            expected="a URI without zero bytes and halves of characters",
+            hint="For example: --camera 0",
+        )
 
 
 def camera_kind(uri: str) -> str:

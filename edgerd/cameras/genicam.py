@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from edgerd.cameras import genicam_helper
 from edgerd.cameras.closing import Handle
 from edgerd.cameras.genicam_process import HelperProcess, Record
-from edgerd.cameras.options import options_in
+from edgerd.cameras.options import address_in, options_in
 from edgerd.cameras.protocol import LIVE_TIMEOUT_S, damaged_frame, lost_camera, silent_camera
 from edgerd.cameras.times import CaptureClock, Moment
 from edgerd.errors import CameraError, MissingDependencyError
@@ -88,7 +88,7 @@ class GenicamCamera:
         self._clock = CaptureClock()
         options = options_in(uri, GenicamOptions, "genicam://SERIAL?exposure_us=500&pixel_format=Mono8&trigger=Line1")
         self._trigger = options.trigger
-        name = unquote(uri.partition("://")[2].partition("?")[0]).strip("/")
+        name = unquote(address_in(uri))
         self._process = HelperProcess(name, options.model_dump(exclude_none=True), list(PIXEL_FORMATS))
         self._handle = Handle(self._process.release)
         try:

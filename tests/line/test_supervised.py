@@ -11,7 +11,7 @@ from types import FrameType
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgerd.cameras.fake import FakeCamera
@@ -369,6 +369,7 @@ def connection(plan: str | tuple[str, str], new_picture: Callable[[], UInt8Array
     return fake(*script)
 
 
+@settings(deadline=None)  # it starts threads, and waits for them
 @given(st.lists(CONNECTION, max_size=6))
 def test_every_frame_comes_once_in_order_with_a_number_of_its_own_and_every_outage_is_told(plans) -> None:
     values = iter(range(1, 200))
