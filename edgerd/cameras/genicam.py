@@ -156,6 +156,7 @@ class GenicamCamera:
                 error = silent_camera(self.uri, self._timeout_s)
             except CameraError as lost:
                 error = lost
+            self._process.end()  # of a frame that came in part the rest is not taken for another
             if self._handle.closed.is_set():  # nobody waits for a frame any more
                 return None
             raise error
