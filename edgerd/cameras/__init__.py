@@ -2,15 +2,15 @@
 
 A URI is one of
 
-    0, /dev/video0, device://0      a camera of this machine, or a link to one              live
-    '/dev/video0?width=1280&height=720&fps=30&format=MJPG&exposure_us=500'    the same, and how it is to be set
-    rtsp://..., http://...          a network camera                                        live
-    csi://0?width=1280&height=720   a camera at a CSI connector of a Jetson                 live
-    'gst://SOURCE ! ...'            a GStreamer pipeline that ends in raw video             live
-    genicam://SERIAL?exposure_us=500   an industrial camera (GigE Vision, USB3 Vision)      live
-    part.mp4, /dev/stdin            a video file, or a pipe with a video
-    pictures/, 'pictures/*.png'     a folder or a glob of pictures, or one picture
-    sample://ring?seed=3            sample parts, made as they are needed (`edgerd.cameras.sample`)
+    0, /dev/video0, device://0         a camera of this machine, or a link to one          live
+    '/dev/video0?width=640&height=480' the same, and how it is to be set (`DeviceOptions`)  live
+    rtsp://..., http://...             a network camera                                    live
+    csi://0?width=1280&height=720      a camera at a CSI connector of a Jetson             live
+    genicam://SERIAL?exposure_us=500   an industrial camera (GigE Vision, USB3 Vision)     live
+    'gst://SOURCE ! ...'               a GStreamer pipeline that ends in raw video         live
+    part.mp4, /dev/stdin               a video file, or a pipe with a video
+    pictures/, 'pictures/*.png'        a folder or a glob of pictures, or one picture
+    sample://ring?seed=3               sample parts, made as they are needed (`edgerd.cameras.sample`)
 
 A URI with a scheme picks the entry of the table with that name, in capitals as well. Of the others the file system says
 what they are: a device, a folder, a pipe or a file. Only a name that leads to nothing is judged by what it looks like.
@@ -26,6 +26,8 @@ from pathlib import PurePath
 from typing import Final
 
 from edgerd.cameras.protocol import Camera, UnreadablePictureError
+from edgerd.errors import InputError
+from edgerd.redaction import without_secrets
 from edgerd.tables import load
 
 CAMERAS: Final = {
@@ -60,11 +62,26 @@ def open_camera(uri: str) -> Camera:
         InputError: The URI means nothing, or names a folder or glob without pictures.
         CameraError: The device, stream or video does not open.
     """
+    _check_text(uri)
     scheme, separator, rest = uri.partition("://")
     if separator:
         uri = f"{scheme.lower()}{separator}{rest}"
     camera: Camera = load(CAMERAS, camera_kind(uri), "camera")(uri)
     return camera
+
+
+def _check_text(uri: str) -> None:
+    """Refuse what no operating system takes for a name, before a library does it in its own words."""
+    try:
+        is_text = b"\0" not in os.fsencode(uri)
+    except UnicodeEncodeError:  # half of a character
+        is_text = False
+    if not is_text:
+        raise InputError(
+            f"{without_secrets(uri)!a} names no camera.",
+            expected="a URI without zero bytes and halves of characters",
+            hint="For example: --camera 0",
+        )
 
 
 def camera_kind(uri: str) -> str:

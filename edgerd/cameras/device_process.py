@@ -45,7 +45,7 @@ def device_camera(uri: str) -> DeviceCamera | DeviceProcessCamera:
     """The camera of a URI, in a process of its own where the URI asks for one.
 
     Args:
-        uri: As `DeviceCamera` takes it.
+        uri: `0`, `/dev/video0` or `device://0`, with options or without; see `DeviceOptions`.
 
     Raises:
         InputError: There is no such option, or it cannot have this value.
@@ -62,7 +62,7 @@ class DeviceProcessCamera:
     """A `DeviceCamera` that is read in a process of its own; `close` kills it.
 
     Args:
-        uri: As `DeviceCamera` takes it.
+        uri: `0`, `/dev/video0` or `device://0`, with options or without; see `DeviceOptions`.
         timeout_s: How long it may stay silent.
 
     Raises:
@@ -127,6 +127,7 @@ class DeviceProcessCamera:
                     self._commands.write(b"read\n")
                 answer = self._answer(self._timeout_s)
             except EdgerdError:
+                self._process.kill()  # so that no late answer is taken for that of another read
                 if self._handle.closed.is_set():  # nobody waits for a frame any more
                     return None
                 raise

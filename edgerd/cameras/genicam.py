@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from edgerd.cameras import genicam_helper
 from edgerd.cameras.closing import Handle
 from edgerd.cameras.genicam_process import HelperProcess, Record
-from edgerd.cameras.options import options_in
+from edgerd.cameras.options import address_in, options_in
 from edgerd.cameras.protocol import LIVE_TIMEOUT_S, damaged_frame, lost_camera, silent_camera
 from edgerd.cameras.times import CaptureClock, Moment
 from edgerd.errors import CameraError, MissingDependencyError
@@ -88,7 +88,7 @@ class GenicamCamera:
         self._clock = CaptureClock()
         options = options_in(uri, GenicamOptions, "genicam://SERIAL?exposure_us=500&pixel_format=Mono8&trigger=Line1")
         self._trigger = options.trigger
-        name = unquote(uri.partition("://")[2].partition("?")[0]).strip("/")
+        name = unquote(address_in(uri))
         self._process = HelperProcess(name, options.model_dump(exclude_none=True), list(PIXEL_FORMATS))
         self._handle = Handle(self._process.release)
         try:
@@ -112,7 +112,7 @@ class GenicamCamera:
             raise CameraError(
                 f"Camera {self.uri} takes no software trigger.",
                 expected="trigger=software in its URI",
-                hint=f"It runs freely, or on a signal at one of its lines: trigger={self._trigger}.",
+                hint="It runs freely." if self._trigger is None else f"It waits for a signal at {self._trigger}.",
             )
         self._process.trigger()
 
@@ -156,6 +156,7 @@ class GenicamCamera:
                 error = silent_camera(self.uri, self._timeout_s)
             except CameraError as lost:
                 error = lost
+            self._process.end()  # of a frame that came in part the rest is not taken for another
             if self._handle.closed.is_set():  # nobody waits for a frame any more
                 return None
             raise error

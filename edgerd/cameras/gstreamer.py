@@ -11,14 +11,13 @@ import os
 import select
 import shlex
 import time
-from urllib.parse import urlsplit
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgerd.cameras.closing import Handle
 from edgerd.cameras.gstreamer_process import FORMATS, PROGRAM, PipelineProcess, VideoCaps
-from edgerd.cameras.options import options_in
+from edgerd.cameras.options import address_in, options_in
 from edgerd.cameras.protocol import LIVE_TIMEOUT_S, silent_camera
 from edgerd.errors import CameraError, InputError
 from edgerd.redaction import pipeline_without_secrets, without_secrets
@@ -201,13 +200,13 @@ class CsiCamera(GStreamerCamera):
     )
 
     def _elements(self, uri: str) -> list[str]:
-        address = urlsplit(uri)
+        number = address_in(uri)
         options = options_in(uri, CsiOptions, "csi://0?width=1280&height=720&fps=60")
-        if not address.netloc.isdecimal():
+        if not number.isdecimal():
             raise InputError(f"{uri} names no camera.", expected="its number", hint="--camera csi://0")
         sensor = f"video/x-raw(memory:NVMM),format=NV12,width={options.width},height={options.height}"
         return [
-            *("nvarguscamerasrc", f"sensor-id={address.netloc}", "!", f"{sensor},framerate={options.fps}/1", "!"),
+            *("nvarguscamerasrc", f"sensor-id={number}", "!", f"{sensor},framerate={options.fps}/1", "!"),
             *("nvvidconv", f"flip-method={options.flip}", "!", "video/x-raw,format=NV12", "!"),
             *("queue", "leaky=downstream", "max-size-buffers=1"),
         ]

@@ -28,6 +28,7 @@ _MANUAL_EXPOSURE = 1
 """V4L2_EXPOSURE_MANUAL (linux/v4l2-controls.h)."""
 _EXPOSURE_UNIT_US = 100
 """The unit of V4L2_CID_EXPOSURE_ABSOLUTE, in microseconds."""
+_MAX_DIGITS = 9
 _PROPERTIES = {
     "width": cv2.CAP_PROP_FRAME_WIDTH,
     "height": cv2.CAP_PROP_FRAME_HEIGHT,
@@ -171,8 +172,10 @@ class DeviceCamera:
 def _opened(uri: str) -> cv2.VideoCapture:
     address = uri.removeprefix("device://")
     backend = cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY
+    # A number that is too large for OpenCV is that of no device.
+    device = int(address) if address.isdecimal() and len(address) < _MAX_DIGITS else address
     with _quiet_opencv():
-        capture = cv2.VideoCapture(int(address) if address.isdecimal() else address, backend)
+        capture = cv2.VideoCapture(device, backend)
     if not capture.isOpened():
         raise CameraError(
             f"Camera {uri} does not open.",

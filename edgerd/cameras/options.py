@@ -14,6 +14,11 @@ from edgerd.tables import did_you_mean
 Options = TypeVar("Options", bound=BaseModel)
 
 
+def address_in(uri: str) -> str:
+    """What stands between `://` and the `?`, without slashes around it."""
+    return uri.partition("://")[2].partition("?")[0].strip("/")
+
+
 def options_in(uri: str, model: type[Options], example: str) -> Options:
     """The options in a URI, checked.
 

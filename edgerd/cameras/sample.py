@@ -8,11 +8,10 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edgerd.cameras.options import options_in
+from edgerd.cameras.options import address_in, options_in
 from edgerd.data.samples import KINDS, line_parts
 from edgerd.types import Frame
 
@@ -50,10 +49,9 @@ class SampleCamera:
     fixed_size = True
 
     def __init__(self, uri: str) -> None:
-        address = urlsplit(uri)
         self.uri = uri
         options = options_in(uri, SampleOptions, f"sample://{next(iter(KINDS))}?n=100&defective=0.1&seed=1")
-        kind = address.netloc or next(iter(KINDS))
+        kind = address_in(uri) or next(iter(KINDS))
         n_parts = options.n if options.pool is None else options.pool
         parts = line_parts(kind, n_parts, options.defective, options.seed, options.size)
         self._parts = parts if options.pool is None else itertools.cycle(parts)

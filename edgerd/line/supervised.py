@@ -91,8 +91,6 @@ class SupervisedCamera:
         self._abandoned: list[Connection] = []
         self._outage = _Outage()
         self._closed = threading.Event()
-        # Of `close`, which may come from any thread, against `_connect`.
-        self._lock = threading.Lock()
         self._first_number = 0  # of this connection
         self._next_number = 0
         self._captured_at = 0.0
@@ -137,10 +135,12 @@ class SupervisedCamera:
 
     def close(self) -> None:
         """Let go of the camera and wake a `read` that waits; from any thread, and without waiting."""
-        with self._lock:
-            self._closed.set()
-            if self._connection is not None:
-                self._connection.abandon()
+        # Without a lock, so that a signal handler may call it. It looks for a connection after it has said that this is
+        # closed, `_connect` looks whether it is closed after it has put one there: one of them finds the other.
+        self._closed.set()
+        connection = self._connection
+        if connection is not None:
+            connection.abandon()
 
     def _try(self) -> Frame | None:
         """A frame, or what is to be told in its place; None where neither has come."""
@@ -184,18 +184,16 @@ class SupervisedCamera:
                 expected="a driver that returns from opening or reading the camera",
                 hint="Unplug the camera and plug it in again, or restart edgerd.",
             )
-        with self._lock:
-            if self._closed.is_set():
-                return None
-            self._connection = connection = Connection(self._open_camera, self.uri)
+        self._connection = connection = Connection(self._open_camera, self.uri)
+        if self._closed.is_set():
+            return None
         self._first_number = self._next_number
         connection.start()
         connection.wait_until_open(self._open_timeout_s)
         return connection
 
     def _disconnect(self) -> None:
-        with self._lock:
-            connection, self._connection = self._connection, None
+        connection, self._connection = self._connection, None
         if connection is not None:
             connection.abandon()
             self._abandoned.append(connection)

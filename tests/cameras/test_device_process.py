@@ -119,8 +119,10 @@ def test_a_driver_that_hangs_is_a_silent_camera_and_its_process_is_killed(connec
     camera.read()
     with pytest.raises(CameraError, match=r"no frame for 0\.3 s"):
         camera.read()
-    camera.close()
     assert camera._process.wait(5) == -9
+    with pytest.raises(CameraError, match="was lost after 1 frames"):
+        camera.read()
+    camera.close()
     assert camera.read() is None
 
 

@@ -160,6 +160,16 @@ def test_a_helper_that_hangs_is_a_silent_camera_though_it_waits_for_a_trigger(co
         camera.read()
 
 
+def test_the_rest_of_a_frame_that_came_in_part_is_not_taken_for_another(connect) -> None:
+    late = (
+        "opened()\nos.write(1, HEADER.pack(FRAME, 24, 4, 6, 0, 0) + bytes(9))\ntime.sleep(0.6)\nos.write(1, bytes(15))"
+    )
+    camera = connect(late, timeout_s=0.3)
+    for reason in ("no frame", "was lost"):
+        with pytest.raises(CameraError, match=reason):
+            camera.read()
+
+
 @pytest.mark.parametrize("options", ["", "?trigger=Line1"])
 def test_close_from_another_thread_ends_a_read(connect, options: str) -> None:
     camera = connect(ALIVE_ONLY, options, timeout_s=20)

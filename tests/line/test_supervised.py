@@ -6,15 +6,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from supervised_parts import LOST, URI, fake, picture, read_in_a_thread, supervise
 
 from edgerd.cameras.fake import FakeCamera
 from edgerd.cameras.protocol import (
     Camera,
-    FillingCamera,
     ReturningCamera,
     TriggeredCamera,
     UnreadablePictureError,
@@ -22,11 +21,8 @@ from edgerd.cameras.protocol import (
 )
 from edgerd.errors import CameraError, InputError, MissingDependencyError
 from edgerd.line import supervised
-from edgerd.line.supervised import MAX_ABANDONED, SupervisedCamera, open_supervised
+from edgerd.line.supervised import SupervisedCamera, open_supervised
 from edgerd.types import Frame, UInt8Array
-
-URI = "rtsp://admin:secret@10.0.0.3/live"
-LOST = CameraError("The cable was pulled.")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -35,33 +31,6 @@ def hasty() -> Iterator[None]:
         patch.setattr(supervised, "FIRST_PAUSE_S", 0.001)
         patch.setattr(supervised, "MAX_PAUSE_S", 0.001)
         yield
-
-
-def picture(value: int = 0) -> UInt8Array:
-    return np.full((4, 6, 3), value, np.uint8)
-
-
-class Shop:
-    """Opens one camera after the other: each entry is a camera, or an error in its place; then cameras that block."""
-
-    def __init__(self, *cameras: Camera | Exception) -> None:
-        self.n_opened = 0
-        self._cameras = iter(cameras)
-
-    def __call__(self) -> Camera:
-        self.n_opened += 1
-        camera = next(self._cameras, None) or FakeCamera([], live=True, stall=True)
-        if isinstance(camera, Exception):
-            raise camera
-        return camera
-
-
-def fake(*script: UInt8Array | Frame | Exception, stall: bool = False) -> FakeCamera:
-    return FakeCamera(script, live=True, stall=stall)
-
-
-def supervise(*cameras: Camera | Exception, silence_s: float = 5.0) -> SupervisedCamera:
-    return SupervisedCamera(Shop(*cameras), URI, silence_s=silence_s)
 
 
 def test_it_is_a_camera_that_comes_back_and_takes_triggers_and_hides_its_password() -> None:
@@ -119,131 +88,6 @@ def test_a_live_camera_that_ends_is_lost() -> None:
 def test_what_is_no_loss_of_a_camera_is_raised_as_it_is(error: Exception) -> None:
     with pytest.raises(type(error)):
         supervise(error).read()
-
-
-def test_a_silent_camera_is_left_closed_and_opened_again() -> None:
-    silent = fake(picture(1), stall=True)
-    camera = supervise(silent, fake(picture(2)), silence_s=0.1)
-    camera.read()
-    with pytest.raises(CameraError, match=r"no frame for 0.1 s"):
-        camera.read()
-    assert silent.closed.wait(5)
-    assert camera.read().data.max() == 2
-
-
-class StuckCamera(FakeCamera):
-    """Its driver does not return from a read, not even when closed; in the end it writes to the memory it was given."""
-
-    def __init__(self) -> None:
-        super().__init__([], live=True)
-        self.come_to = threading.Event()
-        self.has_written = threading.Event()
-
-    def read(self) -> Frame | None:
-        return self.read_into(picture())
-
-    def read_into(self, buffer: UInt8Array) -> Frame | None:
-        self.come_to.wait(20)
-        buffer[...] = 99
-        self.has_written.set()
-        return Frame(data=buffer)
-
-
-def test_a_driver_that_hangs_is_lent_no_memory_of_its_reader_and_its_late_frame_is_thrown_away() -> None:
-    stuck = StuckCamera()
-    assert isinstance(stuck, FillingCamera)
-    camera = SupervisedCamera(Shop(stuck, fake(picture(2))), URI, open_timeout_s=0.1)
-    assert not isinstance(camera, FillingCamera)
-    with pytest.raises(CameraError, match="no frame"):
-        camera.read()
-    stuck.come_to.set()
-    assert stuck.has_written.wait(5)
-    assert camera.read().data.max() == 2
-    assert stuck.closed.wait(5)
-
-
-def test_a_driver_that_hangs_while_it_opens_is_left_and_its_camera_closed_when_it_comes() -> None:
-    come_to = threading.Event()
-    late = fake(picture(1))
-    cameras = iter([late, fake(picture(2))])
-
-    def open_camera() -> Camera:
-        camera = next(cameras)
-        if camera is late:
-            come_to.wait(20)
-        return camera
-
-    camera = SupervisedCamera(open_camera, URI, open_timeout_s=0.1)
-    with pytest.raises(CameraError, match=r"not opened within 0.1 s"):
-        camera.read()
-    assert camera.read().data.max() == 2
-    come_to.set()
-    assert late.closed.wait(5)
-
-
-def test_a_driver_that_hangs_every_time_gets_no_more_threads_than_the_limit_until_they_return() -> None:
-    come_to = threading.Event()
-    n_opened = 0
-
-    def open_camera() -> Camera:
-        nonlocal n_opened
-        n_opened += 1
-        come_to.wait(20)
-        return fake(picture())
-
-    camera = SupervisedCamera(open_camera, URI, open_timeout_s=0.01)
-    with pytest.raises(CameraError, match="not opened within"):
-        camera.read()
-    with pytest.raises(CameraError, match=f"hangs: {MAX_ABANDONED} threads") as caught:
-        camera.read()
-    assert "restart edgerd" in str(caught.value)
-    assert n_opened == MAX_ABANDONED
-    come_to.set()
-    assert camera.read() is not None
-
-
-def read_in_a_thread(camera: Camera) -> tuple[threading.Thread, list[Frame | None]]:
-    outcome: list[Frame | None] = []
-    thread = threading.Thread(target=lambda: outcome.append(camera.read()))
-    thread.start()
-    return thread, outcome
-
-
-@pytest.mark.parametrize("hangs_in", ["open", "read", "pause"])
-def test_close_wakes_a_read_that_waits_and_does_not_wait_itself(hangs_in: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    reached, never = threading.Event(), threading.Event()
-
-    class Camera(FakeCamera):
-        def read(self) -> Frame | None:
-            reached.set()
-            never.wait(20)
-            return None
-
-        def close(self) -> None:
-            never.wait(20)
-
-    def open_camera() -> Camera:
-        if hangs_in == "open":
-            reached.set()
-            never.wait(20)
-        if hangs_in == "pause":
-            reached.set()
-            raise LOST
-        return Camera([])
-
-    camera = SupervisedCamera(open_camera, URI, silence_s=20)
-    if hangs_in == "pause":
-        monkeypatch.setattr(supervised.random, "uniform", lambda *_: 20_000.0)
-        with pytest.raises(CameraError):
-            camera.read()
-    thread, outcome = read_in_a_thread(camera)
-    assert reached.wait(5)
-    camera.close()
-    camera.close()
-    thread.join(5)
-    never.set()
-    assert outcome == [None]
-    assert camera.read() is None
 
 
 class Photographer(FakeCamera):
@@ -326,6 +170,7 @@ def connection(plan: str | tuple[str, str], new_picture: Callable[[], UInt8Array
     return fake(*script)
 
 
+@settings(deadline=None)  # it starts threads, and waits for them
 @given(st.lists(CONNECTION, max_size=6))
 def test_every_frame_comes_once_in_order_with_a_number_of_its_own_and_every_outage_is_told(plans) -> None:
     values = iter(range(1, 200))
