@@ -195,13 +195,14 @@ def test_a_missing_or_huge_file_is_named(tmp_path):
         f'uri = "rtsp://admin:{SECRET}@10.0.0.3/live"',
         f'uri = "http://10.0.0.3/video?token={SECRET}"',
         f'uri = "gst://rtspsrc location=rtsp://10.0.0.3 user-pw={SECRET} ! decodebin"',
+        f'masks = ["rtsp://admin:{SECRET}@10.0.0.3/live"]\nuri = "http://10.0.0.3/?token=x"',
         f'[[sink]]\ntype = "webhook"\nurl = "https://example.com/?key={SECRET}"',
         f'[[sink]]\ntype = "webhook"\nsecret = "{SECRET}"\nurl = "https://example.com/"',
         f'[control]\ntoken = "{SECRET}"',
     ],
 )
 def test_a_secret_in_the_file_is_refused_with_advice_and_not_shown(line):
-    text = line if line.startswith("uri") else f'uri = "0"\n{line}'
+    text = line if "uri =" in line else f'uri = "0"\n{line}'
     with pytest.raises(RecipeError) as caught:
         loaded(f'[[camera]]\nbundle = "b"\n{text}\n')
     assert SECRET not in str(caught.value)
