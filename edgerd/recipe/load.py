@@ -114,16 +114,15 @@ def recipe_from_flags(uri: str, bundle: Path | None = None, **keys: Any) -> Load
     Args:
         uri: As `edgerd.cameras.open_camera` takes it; it may hold a password.
         bundle: Folder of the bundle.
-        keys: More keys of the camera, named as in a recipe; those that are None are left out.
+        keys: More keys of the camera, named as in a recipe; those that are None are left out. Paths stay as they are.
 
     Raises:
         RecipeError: A value cannot be used.
     """
     camera = {"uri": uri, "bundle": None if bundle is None else str(bundle), **keys}
     data = {"camera": (_frozen({key: value for key, value in camera.items() if value is not None}),)}
-    context = {FOLDER: Path.cwd(), SECRETS_ALLOWED: True}
     try:
-        recipe = Recipe.model_validate(data, context=context)
+        recipe = Recipe.model_validate(data, context={SECRETS_ALLOWED: True})
     except ValidationError as error:
         raise _error(problems_of(error.errors(), data, None, Recipe), None) from None
     shown = recipe.model_copy(

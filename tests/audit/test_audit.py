@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -282,8 +283,27 @@ def test_a_disk_that_stays_full_does_not_hold_up_the_end(path, monkeypatch):
 
     monkeypatch.setattr(trail._file, "append", full)
     trail.record("start", "One.")
-    assert not trail.close(timeout_s=10)
+    assert not trail.close(timeout_s=0.2)
+    assert not trail._thread.is_alive()
     assert trail.failure == "The disk is full."
+
+
+def test_a_disk_that_is_full_for_a_moment_is_waited_for_at_the_end(path, monkeypatch):
+    monkeypatch.setattr("edgerd.audit.trail._RETRY_S", 0.01)
+    trail = AuditTrail(path, RECIPE)
+    append = trail._file.append
+    is_full = threading.Event()
+
+    def failing_once(one):
+        if not is_full.is_set():
+            is_full.set()
+            raise StorageError("The disk is full.")
+        append(one)
+
+    monkeypatch.setattr(trail._file, "append", failing_once)
+    trail.record("stop", "One.")
+    assert trail.close(timeout_s=30)
+    assert records(path)[-1]["what"] == "One."
 
 
 def test_entries_that_find_no_room_are_counted(path, monkeypatch):
