@@ -21,6 +21,7 @@ from edgerd.redaction import HIDDEN, is_secret_name, without_secrets
 
 _RETRY_S: Final = 1.0
 _MAX_WAITING: Final = 10_000
+_MAX_BITS: Final = 1024
 
 
 class AuditTrail:
@@ -181,7 +182,9 @@ def _shown(value: Any, key: str = "") -> Any:
         return {str(name): _shown(item, str(name)) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_shown(item) for item in value]
-    if value is None or isinstance(value, (bool, int)):
+    if isinstance(value, int) and value.bit_length() > _MAX_BITS:
+        return hex(value)  # Python refuses to write out the largest numbers in decimal
+    if value is None or isinstance(value, int):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)  # JSON has no NaN and no infinity

@@ -253,6 +253,22 @@ def test_a_trail_writes_in_its_own_thread_and_hides_secrets(path):
     assert abs(start["at"] - time.time()) < 3600
 
 
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.just(1 << 5_000) | st.floats() | st.text() | st.binary(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.dictionaries(st.sampled_from(["old", "new", "camera", "é", "\ud800"]), values), st.text(min_size=1))
+def test_whatever_is_handed_over_is_written_as_a_line_that_fits(tmp_path_factory, details, text):
+    path = new_folder(tmp_path_factory)
+    with AuditTrail(path, RECIPE) as trail:
+        trail.record("manual", text, who=text, **details)
+    assert verify(path)[0].n_lines == 2
+
+
 def test_what_cannot_be_written_is_written_later(path, monkeypatch):
     trail = AuditTrail(path, RECIPE)
     append = trail._file.append

@@ -286,6 +286,18 @@ def test_junk_is_read_or_refused(content):
     check_that_it_is_read_or_refused(content)
 
 
+@pytest.mark.parametrize("depth", [10, 100, 300, 600, 900, 5_000])
+@pytest.mark.parametrize("kind", ["lists", "tables", "keys"])
+def test_any_depth_of_nesting_is_refused(kind, depth):
+    text = {
+        "lists": "camera = " + "[" * depth + "]" * depth,
+        "tables": "x = " + "{ a = [" * depth + "] }" * depth,
+        "keys": ".".join("a" * depth) + " = 1",
+    }
+    with pytest.raises(RecipeError):
+        recipe_from_bytes(text[kind].encode(), FILE)
+
+
 @pytest.mark.slow
 @settings(max_examples=12_000, deadline=None)
 @given(st.randoms(use_true_random=False), st.sampled_from([SMALL, FULL]), st.integers(1, 4))
