@@ -18,7 +18,7 @@ HIDDEN: Final = "***"
 # Names are looked for up to a length: what is searched may be long, and time would grow with its square.
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]{0,50}://")
 _HOST_AND_PORT = re.compile(r"(?:[\w\-]*\.[\w.\-]*|localhost|\[[0-9A-Fa-f:.%]+\]):\d+")
-_PARAMETER = re.compile(r"(?P<name>[A-Za-z][\w.\-]{0,200})\s{0,20}(?:=|%3[dD])\s*(?:\(\w{1,50}\)\s*)?")
+_PARAMETER = re.compile(r"(?P<name>[A-Za-z][\w.\-]{0,200})\s*(?:=|%3[dD])\s*(?:\(\w+\)\s*)?")
 """A name and what joins it to its value; GStreamer allows blanks and a type: `user-pw = (string)...`."""
 _NEXT_PARAMETER = re.compile(r"(?:&|%26)[A-Za-z][\w.\-]{0,200}=")
 _LONGEST_NAME = 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import math
 import os
 import platform
 import threading
@@ -20,6 +21,7 @@ from edgerd.redaction import HIDDEN, is_secret_name, without_secrets
 
 _RETRY_S: Final = 1.0
 _MAX_WAITING: Final = 10_000
+_MAX_BITS: Final = 1024
 
 
 class AuditTrail:
@@ -53,6 +55,7 @@ class AuditTrail:
         self._n_lost = 0
         self._news = threading.Condition()
         self._is_closed = False
+        self._give_up_s = math.inf
         self._who = this_process()
         self.recipe_sha256 = recipe_sha256
         self._file = AuditFile(path, self._begin, self._torn, max_bytes)
@@ -88,8 +91,9 @@ class AuditTrail:
         """
         with self._news:
             self._is_closed = True
+            self._give_up_s = time.monotonic() + timeout_s
             self._news.notify()
-        self._thread.join(timeout_s)
+        self._thread.join(timeout_s + _RETRY_S)
         return not self._thread.is_alive() and not self._waiting and not self._n_lost
 
     def __enter__(self) -> AuditTrail:
@@ -118,10 +122,10 @@ class AuditTrail:
             while entry := self._next():
                 if self._is_written(entry):
                     self._done(entry)
-                elif self._is_closed:
+                elif time.monotonic() >= self._give_up_s:
                     return
                 else:
-                    self._wait(_RETRY_S)
+                    self._pause()
         finally:
             self._file.close()
 
@@ -153,10 +157,11 @@ class AuditTrail:
             else:
                 self._waiting.popleft()
 
-    def _wait(self, seconds: float) -> None:
-        end_s = time.monotonic() + seconds
+    def _pause(self) -> None:
+        """Let some time go by before the next try."""
+        end_s = time.monotonic() + _RETRY_S
         with self._news:
-            while not self._is_closed and (left_s := end_s - time.monotonic()) > 0:
+            while (left_s := min(end_s, self._give_up_s) - time.monotonic()) > 0:
                 self._news.wait(left_s)
 
 
@@ -177,8 +182,10 @@ def _shown(value: Any, key: str = "") -> Any:
         return {str(name): _shown(item, str(name)) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_shown(item) for item in value]
-    if value is None or isinstance(value, (bool, int)):
+    if isinstance(value, int) and value.bit_length() > _MAX_BITS:
+        return hex(value)  # Python refuses to write out the largest numbers in decimal
+    if value is None or isinstance(value, int):
         return value
     if isinstance(value, float):
-        return value if value - value == 0 else str(value)  # JSON has no NaN and no infinity
+        return value if math.isfinite(value) else str(value)  # JSON has no NaN and no infinity
     return without_secrets(str(value))

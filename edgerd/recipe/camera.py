@@ -142,8 +142,9 @@ class Camera(RecipeRecord):
         refuse_secrets(uri, "password", info)
         if scheme.lower() == "gst":
             check_pipeline(uri)
+        folder: Path | None = (info.context or {}).get(FOLDER)
         is_path = not separator and not uri.isdecimal()
-        return os.path.normpath(_folder(info) / uri) if is_path else uri
+        return os.path.normpath(folder / uri) if is_path and folder else uri
 
     @field_validator("runtime")
     @classmethod
@@ -215,13 +216,12 @@ def camera_name(uri: str) -> str:
     """
     if uri.isdecimal():
         return f"camera-{uri}"[:64]
-    address = urlsplit(uri.replace("{password}", HIDDEN)) if _is_url(uri) else None
-    if address is not None and address.scheme.lower() != "gst":
-        readable = f"{address.scheme}-{address.netloc.rpartition('@')[2]}-{address.path}"
-    else:
-        readable = without_secrets(uri)
-    words = re.findall(r"[A-Za-z0-9_.-]+", readable)
-    return "-".join(word for text in words if (word := text.strip("-.")))[:64].strip("-.") or "camera"
+    shown = without_secrets(uri.replace("{password}", HIDDEN))
+    if _is_url(shown):
+        address = urlsplit(shown)
+        shown = f"{address.scheme}-{address.netloc.rpartition('@')[2]}-{address.path}"
+    words = (word.strip("-.") for word in re.findall(r"[A-Za-z0-9_.-]+", shown))
+    return "-".join(filter(None, words))[:64].strip("-.") or "camera"
 
 
 def check_pipeline(uri: str) -> None:
@@ -237,15 +237,12 @@ def check_pipeline(uri: str) -> None:
 
 
 def _is_url(uri: str) -> bool:
+    """Whether an address has a host in it; a pipeline has none."""
     try:
-        return bool(urlsplit(uri).netloc)
+        address = urlsplit(uri)
     except ValueError:  # brackets that hold no address
         return False
-
-
-def _folder(info: ValidationInfo) -> Path:
-    folder: Path = (info.context or {}).get(FOLDER, Path())
-    return folder
+    return bool(address.netloc) and address.scheme.lower() != "gst"
 
 
 def _k_and_n(text: str) -> tuple[int, int]:

@@ -34,6 +34,7 @@ _MAX_BYTES: Final = 1 << 20
 _MAX_LISTED: Final = 50
 _TOO_LARGE: Final = "a whole number has more than 64 bits"
 _T = TypeVar("_T")
+_CAMERA: Final = TypeAdapter(Camera)
 _SINK: Final[TypeAdapter[Sink]] = TypeAdapter(Sink)
 _PLACE_IN_MESSAGE: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
@@ -99,7 +100,7 @@ def recipe_from_bytes(content: bytes, file: Path) -> LoadedRecipe:
     """
     text = _decoded(content, file).replace("\r\n", "\n")
     data, positions = _parsed(text, file)
-    context = {FOLDER: file.absolute().parent}
+    context: dict[str, Any] = {FOLDER: file.absolute().parent}
     try:
         recipe = Recipe.model_validate(data, context=context)
     except ValidationError as error:
@@ -114,16 +115,15 @@ def recipe_from_flags(uri: str, bundle: Path | None = None, **keys: Any) -> Load
     Args:
         uri: As `edgerd.cameras.open_camera` takes it; it may hold a password.
         bundle: Folder of the bundle.
-        keys: More keys of the camera, named as in a recipe; those that are None are left out.
+        keys: More keys of the camera, named as in a recipe; those that are None are left out. Paths stay as they are.
 
     Raises:
         RecipeError: A value cannot be used.
     """
     camera = {"uri": uri, "bundle": None if bundle is None else str(bundle), **keys}
     data = {"camera": (_frozen({key: value for key, value in camera.items() if value is not None}),)}
-    context = {FOLDER: Path.cwd(), SECRETS_ALLOWED: True}
     try:
-        recipe = Recipe.model_validate(data, context=context)
+        recipe = Recipe.model_validate(data, context={SECRETS_ALLOWED: True})
     except ValidationError as error:
         raise _error(problems_of(error.errors(), data, None, Recipe), None) from None
     shown = recipe.model_copy(
@@ -188,7 +188,7 @@ def _large_numbers(value: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
             yield from _large_numbers(item, (*path, step))
 
 
-def _with_misfits(error: ValidationError, data: Any, context: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _with_misfits(error: ValidationError, data: Any, context: dict[str, Any]) -> list[Mapping[str, Any]]:
     """The errors, and what does not go together among those tables that are right by themselves.
 
     pydantic compares tables only after all of them are right; a user is to see everything at once.
@@ -196,27 +196,23 @@ def _with_misfits(error: ValidationError, data: Any, context: Mapping[str, Any])
     errors: list[Mapping[str, Any]] = [dict(one) for one in error.errors(include_url=False)]
     if any(one["loc"] == () for one in errors):  # pydantic has compared them
         return errors
-    cameras, n_cameras = _valid(TypeAdapter(Camera), data.get("camera"), context)
-    sinks, n_sinks = _valid(_SINK, data.get("sink", ()), context)
-    misfits = list(
-        misfits_between(cameras, sinks, has_control="control" in data, has_all_sinks=len(sinks) == n_sinks)
-        if n_cameras
-        else ()
-    )
+    cameras, _ = _valid(_CAMERA, data.get("camera"), context)
+    sinks, has_all_sinks = _valid(_SINK, data.get("sink", ()), context)
+    misfits = list(misfits_between(cameras, sinks, has_control="control" in data, has_all_sinks=has_all_sinks))
     if misfits:
         errors.append({"type": "value_error", "loc": (), "msg": "", "ctx": {"error": MisfitError(misfits)}})
     return errors
 
 
-def _valid(adapter: TypeAdapter[_T], items: Any, context: Mapping[str, Any]) -> tuple[dict[int, _T], int]:
-    """Those of the tables that are right by themselves, by their place, and how many there are in all."""
+def _valid(adapter: TypeAdapter[_T], items: Any, context: dict[str, Any]) -> tuple[dict[int, _T], bool]:
+    """Those of the tables that are right by themselves, by their place, and whether that is all of them."""
     found: dict[int, _T] = {}
     if not isinstance(items, tuple):
-        return found, -1
+        return found, False
     for place, item in enumerate(items):
         with suppress(ValidationError):
-            found[place] = adapter.validate_python(item, context=dict(context))
-    return found, len(items)
+            found[place] = adapter.validate_python(item, context=context)
+    return found, len(found) == len(items)
 
 
 def _error(problems: Sequence[Problem], file: Path | None) -> RecipeError:

@@ -218,7 +218,13 @@ def _shown(key: str, value: Any) -> str:
         return f"{len(value)} characters stand there, "
     if isinstance(value, (datetime.date, datetime.time)):
         return f"{value.isoformat()} stands there, "
+    if isinstance(value, tuple) and _has_text(value):  # it may hold a secret, and cut short it would not be found
+        return "a list stands there, "
     return f"{_SHORT.repr(without_secrets(value) if isinstance(value, str) else value)} stands there, "
+
+
+def _has_text(value: Any) -> bool:
+    return any(map(_has_text, value)) if isinstance(value, tuple) else isinstance(value, (str, dict))
 
 
 def _known_keys(model: Any, path: KeyPath, data: Any) -> list[str]:

@@ -19,7 +19,7 @@ from edgerd.recipe.records import (
     is_loopback,
     refuse,
 )
-from edgerd.recipe.secrets import has_secret, two_sources
+from edgerd.recipe.secrets import check_secrets, has_secret, two_sources
 from edgerd.recipe.sinks import Sink
 
 
@@ -95,6 +95,14 @@ class Recipe(RecipeRecord):
     control: Control | None = None
     """Without it, nothing is listened to. An empty table is enough."""
     audit: AuditSettings = AuditSettings()
+
+    def check_secrets(self) -> None:
+        """Read every secret once, as a start does later; they are not kept.
+
+        Raises:
+            InputError: Variables are not set, or files cannot be read; the message names all of them.
+        """
+        check_secrets([*self.cameras, *self.sinks, *([self.control] if self.control else [])])
 
     @model_validator(mode="before")
     @classmethod

@@ -15,7 +15,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Val
 from edgerd.redaction import HIDDEN, without_secrets
 
 FOLDER: Final = "folder"
-"""Validation context: the folder that relative paths begin at, a `pathlib.Path`; the current one where it is absent."""
+"""Validation context: the folder that relative paths begin at, a `pathlib.Path`; where it is absent, they stay as they
+are."""
 SECRETS_ALLOWED: Final = "secrets_allowed"
 """Validation context: True for a recipe that is made from the command line, where an address may hold its password."""
 LIVE: Final[dict[str, Any]] = {"takes_effect": "at once"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -32,6 +32,28 @@ def read_secret(record: RecipeRecord, key: str) -> str | None:
     if variable is not None:
         return _from_environment(variable, key)
     return None if file is None else _from_file(file, key)
+
+
+def check_secrets(records: Iterable[RecipeRecord]) -> None:
+    """Read every secret that tables name, so that one which is missing shows before it is needed.
+
+    Args:
+        records: Tables of a recipe.
+
+    Raises:
+        InputError: At least one cannot be read; the message names all of them.
+    """
+    failures = []
+    for record in records:
+        for name in type(record).model_fields:
+            if name.endswith("_env"):
+                try:
+                    read_secret(record, name.removesuffix("_env"))
+                except InputError as error:
+                    failures.append(error)
+    if failures:
+        whats = dict.fromkeys(error.what for error in failures)
+        raise InputError("\n".join(whats), expected=failures[0].expected, hint=failures[0].hint) from failures[0]
 
 
 def two_sources(record: RecipeRecord, key: str) -> Iterator[Misfit]:

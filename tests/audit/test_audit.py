@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -252,6 +253,22 @@ def test_a_trail_writes_in_its_own_thread_and_hides_secrets(path):
     assert abs(start["at"] - time.time()) < 3600
 
 
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.just(1 << 5_000) | st.floats() | st.text() | st.binary(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.dictionaries(st.sampled_from(["old", "new", "camera", "é", "\ud800"]), values), st.text(min_size=1))
+def test_whatever_is_handed_over_is_written_as_a_line_that_fits(tmp_path_factory, details, text):
+    path = new_folder(tmp_path_factory)
+    with AuditTrail(path, RECIPE) as trail:
+        trail.record("manual", text, who=text, **details)
+    assert verify(path)[0].n_lines == 2
+
+
 def test_what_cannot_be_written_is_written_later(path, monkeypatch):
     trail = AuditTrail(path, RECIPE)
     append = trail._file.append
@@ -282,8 +299,27 @@ def test_a_disk_that_stays_full_does_not_hold_up_the_end(path, monkeypatch):
 
     monkeypatch.setattr(trail._file, "append", full)
     trail.record("start", "One.")
-    assert not trail.close(timeout_s=10)
+    assert not trail.close(timeout_s=0.2)
+    assert not trail._thread.is_alive()
     assert trail.failure == "The disk is full."
+
+
+def test_a_disk_that_is_full_for_a_moment_is_waited_for_at_the_end(path, monkeypatch):
+    monkeypatch.setattr("edgerd.audit.trail._RETRY_S", 0.01)
+    trail = AuditTrail(path, RECIPE)
+    append = trail._file.append
+    is_full = threading.Event()
+
+    def failing_once(one):
+        if not is_full.is_set():
+            is_full.set()
+            raise StorageError("The disk is full.")
+        append(one)
+
+    monkeypatch.setattr(trail._file, "append", failing_once)
+    trail.record("stop", "One.")
+    assert trail.close(timeout_s=30)
+    assert records(path)[-1]["what"] == "One."
 
 
 def test_entries_that_find_no_room_are_counted(path, monkeypatch):

@@ -1,10 +1,13 @@
-"""A recipe may move a bundle's region to where the part lies in its camera's frame, and never change its size."""
+"""Whether a bundle is the one that a recipe means: its id, the size of its region, and its shape beside another's.
+
+A recipe may move a bundle's region to where the part lies in its camera's frame, and never change its size.
+"""
 
 from __future__ import annotations
 
-from edgerd.bundle.manifest import PreprocessSpec, RegionSpec
+from edgerd.bundle.manifest import Manifest, PreprocessSpec, RegionSpec
 from edgerd.errors import BundleError
-from edgerd.recipe.product import Place
+from edgerd.recipe.product import Place, Product
 
 
 def moved_region(spec: PreprocessSpec, place: Place | None, name: str) -> PreprocessSpec:
@@ -42,3 +45,37 @@ def moved_region(spec: PreprocessSpec, place: Place | None, name: str) -> Prepro
         )
     region = RegionSpec(x=place.x, y=place.y, width=trained[0], height=trained[1])
     return spec.model_copy(update={"region": region})
+
+
+def check_bundle_id(manifest: Manifest, product: Product, name: str) -> None:
+    """Refuse another bundle than the one whose id the recipe states.
+
+    Args:
+        manifest: The bundle's.
+        product: The recipe's; without a `bundle_id` every bundle is the right one.
+        name: What is inspected, for messages: "camera left, product nut".
+
+    Raises:
+        BundleError: The bundle has another id.
+    """
+    if product.bundle_id is not None and not manifest.id.startswith(product.bundle_id):
+        raise BundleError(
+            f"{name}: {product.bundle} has the id {manifest.id[:16]}..., and the recipe asks for {product.bundle_id}.",
+            expected="the bundle that the recipe was written for",
+            hint="Copy that bundle here, or set bundle_id in the recipe to the new one.",
+        )
+
+
+def same_shape(one: PreprocessSpec, other: PreprocessSpec) -> bool:
+    """Whether frames are prepared alike for two bundles, but for where their regions lie.
+
+    Where they are, buffers that were made for the one fit the other; see `bundle_fits` of
+    `edgerd.recipe.difference.difference`.
+    """
+    return _without_place(one) == _without_place(other)
+
+
+def _without_place(spec: PreprocessSpec) -> PreprocessSpec:
+    if spec.region is None:
+        return spec
+    return spec.model_copy(update={"region": spec.region.model_copy(update={"x": 0, "y": 0})})
