@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "edgerd"
 
-BOTTOM = {"errors", "types", "events", "paths", "redaction", "tables", "storage"}
+BOTTOM = {"errors", "types", "events", "paths", "redaction", "tables", "storage", "graph_names"}
 BASE = BOTTOM | {"bundle", "data"}
 DEVICE = BASE | {"cuda", "cameras", "sinks", "evaluation", "precision", "runtimes"}
 
@@ -16,6 +16,7 @@ MAY_IMPORT = {
     # the bottom: values, errors, records, nothing that computes
     "errors": set(),
     "types": set(),
+    "graph_names": set(),
     "events": {"types"},
     "redaction": set(),
     "paths": {"errors"},

@@ -14,13 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from edgerd.errors import EdgerdError
+from edgerd.graph_names import CENTRED, STUDENT_FEATURES, TEACHER_FEATURES
 from edgerd.models.student import Student
 from edgerd.models.teachers import Teacher
 
 OPSET = 20
-TEACHER_FEATURES = ("teacher_0", "teacher_1", "teacher_2")
-STUDENT_FEATURES = ("student_0", "student_1", "student_2")
-"""Finest first."""
 Module = TypeVar("Module", bound=nn.Module)
 _SCOPES = "pkg.torch.onnx.name_scopes"
 
@@ -76,9 +74,9 @@ def body_graph(teacher: Teacher, student: Student | None, height: int, width: in
             dynamo=True,
             verbose=False,
             opset_version=OPSET,
-            input_names=["centred"],
+            input_names=[CENTRED],
             output_names=[*TEACHER_FEATURES, *student_features(student)],
-            dynamic_shapes={"centred": {0: torch.export.Dim("batch", min=1)}},
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
         )
     graph = cast("torch.onnx.ONNXProgram", program).model_proto
     opset = next(entry.version for entry in graph.opset_import if entry.domain == "")

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from edgerd.errors import GateError
+from edgerd.graph_names import ANOMALY_MAP, FRAME, SCORE
 from edgerd.models.fusion import fusion_matrix, scores_of_maps
 from edgerd.models.networks import Networks
 from edgerd.models.normalise import image_from_frames
@@ -58,7 +59,7 @@ def check_against_networks(graph: bytes, networks: Networks, frames: UInt8Array)
     session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     error = 0.0
     for frame in frames:
-        anomaly_map, score = session.run(["anomaly_map", "score"], {"frame": frame[None]})
+        anomaly_map, score = session.run([ANOMALY_MAP, SCORE], {FRAME: frame[None]})
         expected = reference_maps(networks, frame[None])
         wanted = scores_of_maps(expected, networks.fusion)
         differences = [error, np.abs(anomaly_map - expected).max(), np.abs(score - wanted).max()]

@@ -6,16 +6,12 @@ from collections.abc import Iterator, Mapping
 
 import onnx
 
-FRONT_PREFIX, PROTOTYPES_PREFIX, HEAD_PREFIX = "input/", "prototypes/", "head/"
-"""Names of the nodes before, beside and after the networks. The head, from the cosine on, is FP32 in every precision;
-the distances to prototypes and from what is usual at a position have no 8-bit integers and no FP16."""
-FLOAT_PREFIXES = (PROTOTYPES_PREFIX, HEAD_PREFIX)
-UNQUANTISED = (FRONT_PREFIX, *FLOAT_PREFIXES)
+from edgerd.graph_names import UNQUANTIZED_PREFIXES
 
 
 def is_body(node: onnx.NodeProto) -> bool:
     """Whether a node belongs to the networks."""
-    return not node.name.startswith(UNQUANTISED)
+    return not node.name.startswith(UNQUANTIZED_PREFIXES)
 
 
 def is_relu(node: onnx.NodeProto) -> bool:

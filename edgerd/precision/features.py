@@ -6,19 +6,13 @@ its mean square over channels, so that wide layers do not drown narrow ones.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import helper
 
+from edgerd.graph_names import FRAME, SCORE, TEACHER_FEATURES
+from edgerd.precision.watching import watching_session
 from edgerd.types import Float32Array, UInt8Array
-
-TEACHER_PREFIX = "teacher_"
-"""The graph's tensors that are the teacher's layers: teacher_0, teacher_1, teacher_2."""
-
-_ERRORS_ONLY = 3
 
 
 class FeatureReader:
@@ -30,18 +24,9 @@ class FeatureReader:
     """
 
     def __init__(self, graph: bytes, threads: int = 1) -> None:
-        import onnxruntime
-
         model = onnx.load_from_string(graph)
-        made = [name for node in model.graph.node for name in node.output]
-        self._outputs = ["score", *(name for name in made if _is_layer(name))]
-        del model.graph.output[:]
-        model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in self._outputs)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = _ERRORS_ONLY
-        content = model.SerializeToString()
-        self._session: Any = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        self._outputs = [SCORE, *TEACHER_FEATURES]
+        self._session = watching_session(model, self._outputs, threads)
 
     def look(self, tiles: UInt8Array) -> tuple[Float32Array, float]:
         """Feature and score of a picture.
@@ -52,7 +37,7 @@ class FeatureReader:
         Returns:
             float32 (d,), d as many as T times the channels of all layers; and the maximum score over the tiles.
         """
-        score, *layers = self._session.run(self._outputs, {"frame": tiles})
+        score, *layers = self._session.run(self._outputs, {FRAME: tiles})
         pooled = [layer.mean(axis=(2, 3)) / np.sqrt(layer.shape[1] * len(tiles)) for layer in layers]
         return np.concatenate(pooled, axis=1).ravel(), float(score.max())
 
@@ -143,7 +128,3 @@ class MostDifferent:
         """Of the two that are nearest to each other, the one whose next neighbour is nearer."""
         pair = np.unravel_index(np.argmin(self._between), self._between.shape)
         return int(min(pair, key=lambda place: np.partition(self._between[place], 1)[1]))
-
-
-def _is_layer(name: str) -> bool:
-    return name.startswith(TEACHER_PREFIX) and name.removeprefix(TEACHER_PREFIX).isdecimal()

@@ -16,8 +16,8 @@ import numpy as np
 import onnx
 
 from edgerd.errors import InputError, MissingDependencyError
+from edgerd.graph_names import FRAME, UNQUANTIZED_PREFIXES
 from edgerd.paths import temporary_folder
-from edgerd.precision.body import UNQUANTISED
 from edgerd.types import UInt8Array
 
 N_PICTURES = 4
@@ -53,11 +53,11 @@ def half_graph(graph: bytes, pictures: UInt8Array) -> bytes:
         samples = folder / "pictures"
         samples.mkdir()
         for index, picture in enumerate(chosen):
-            np.savez(samples / f"{index}.npz", frame=picture[None])
+            np.savez(samples / f"{index}.npz", **{FRAME: picture[None]})
         model = convert(
             onnx_path=str(source),
             low_precision_type="fp16",
-            nodes_to_exclude=[f"^{prefix}.*" for prefix in UNQUANTISED],
+            nodes_to_exclude=[f"^{prefix}.*" for prefix in UNQUANTIZED_PREFIXES],
             keep_io_types=True,
             calibration_data=str(samples),
         )

@@ -15,7 +15,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from edgerd.errors import BundleError
-from edgerd.precision.body import FLOAT_PREFIXES
+from edgerd.graph_names import FLOAT_PREFIXES
 from edgerd.precision.parsed import PAIR, ParsedGraph
 
 Target = Literal["tensorrt", "onnxruntime", "openvino"]

@@ -26,6 +26,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from edgerd.bundle.manifest import Record
 from edgerd.errors import InputError
+from edgerd.graph_names import HEAD, INPUT, PROTOTYPES
 from edgerd.paths import is_file, is_locked
 from edgerd.precision.body import lies_in
 from edgerd.precision.ranges import MIN_RANGE_PICTURES, USUAL_PICTURES
@@ -178,4 +179,4 @@ def _parts_of(names: Iterable[str]) -> set[str]:
         network, _, module = name.partition("/")
         steps = module.split("/")[0].split(".")
         found |= {network} | {f"{network}/{'.'.join(steps[: depth + 1])}" for depth in range(len(steps))}
-    return found - {"head", "input"}
+    return found - {INPUT, PROTOTYPES, HEAD}

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import helper
 
 from edgerd.bundle.manifest import Record
 from edgerd.errors import InputError
+from edgerd.graph_names import FRAME
 from edgerd.precision.body import activations
+from edgerd.precision.watching import watching_session
 from edgerd.types import Float32Array, UInt8Array
 
 RANGES_FILE = "ranges.json"
@@ -24,8 +25,6 @@ N_BINS = 1024
 USUAL_PICTURES = 32
 MIN_RANGE_PICTURES = 8
 """Fewer say too little of what an activation may reach: the first unusual part would saturate it."""
-
-_ERRORS_ONLY = 3
 
 
 class TensorRange(Record):
@@ -107,20 +106,12 @@ def histogram(values: Float32Array, low: float, high: float) -> npt.NDArray[np.i
 
 def watched(graph: bytes, threads: int) -> tuple[tuple[str, ...], Any]:
     """The activations' names, and an ONNX Runtime session whose outputs they are."""
-    import onnxruntime
-
     model = onnx.load_from_string(graph)
     names = activations(model.graph)
-    del model.graph.output[:]
-    model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = _ERRORS_ONLY
-    content = model.SerializeToString()
-    return names, onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    return names, watching_session(model, names, threads)
 
 
 def activations_on(tiles: UInt8Array, names: Sequence[str], session: Any) -> Iterator[tuple[str, Float32Array]]:
     """Name and values of each activation on each of the tiles, uint8 (n, H, W, 3), one tile at a time."""
     for tile in tiles:
-        yield from zip(names, session.run(names, {"frame": tile[None]}), strict=True)
+        yield from zip(names, session.run(names, {FRAME: tile[None]}), strict=True)
