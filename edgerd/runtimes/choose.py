@@ -11,7 +11,7 @@ from edgerd.bundle.bundle import Bundle
 from edgerd.bundle.manifest import GRAPH_FILE, EngineRecord, ThresholdRecord
 from edgerd.errors import DeviceNotReadyError, EdgerdError, EngineMismatchError, InputError, MissingDependencyError
 from edgerd.runtimes import load_runtime
-from edgerd.runtimes.fit import differences
+from edgerd.runtimes.fit import misfit
 from edgerd.runtimes.protocol import Engine
 
 REFERENCE_RUNTIME, REFERENCE_PRECISION = "onnxruntime", "fp32"
@@ -123,14 +123,7 @@ def _misfit(bundle: Bundle, record: EngineRecord) -> EdgerdError | None:
         raise
     except (InputError, MissingDependencyError) as error:  # a runtime that is not there, or not known to this version
         return error
-    found = differences(key, here)
-    if not found:
-        return None
-    return EngineMismatchError(
-        f"The engine {record.name} in {bundle.path} was built for {', '.join(found)}.",
-        expected="an engine built on this device, with this runtime version, from this graph",
-        hint=f"edgerd build-engine {quote(str(bundle.path))} --runtime {key.runtime} --precision {key.precision}",
-    )
+    return misfit(key, here, bundle.path)
 
 
 def _not_built(bundle: Bundle, runtime: str | None, precision: str | None) -> EngineMismatchError:

@@ -13,23 +13,15 @@ import numpy as np
 
 from edgerd.bundle.manifest import EngineKey
 from edgerd.errors import MissingDependencyError
-from edgerd.runtimes.interface import (
-    ANOMALY_MAP,
-    SCORE,
-    check_frames,
-    check_precision,
-    closed,
-    cpu_engine_key,
-    graph_size,
-    run_errors,
-    thread_count,
-    unreadable,
-)
-from edgerd.runtimes.machine import cpu_features, int8_flavour
+from edgerd.graph_names import ANOMALY_MAP, SCORE
+from edgerd.runtimes.base import BaseEngine, BaseRuntime, Place
+from edgerd.runtimes.interface import graph_size, thread_count, unreadable
+from edgerd.runtimes.machine import cpu_features, cpu_name, int8_flavour
 from edgerd.runtimes.openvino_cut import cut_before_head
 from edgerd.runtimes.protocol import Maps, Probe
 from edgerd.types import UInt8Array
 
+_LIBRARY = "OpenVINO"
 _DEVICE = "CPU"
 _USAGE_DATA = "openvino_telemetry"
 _FIX = 'pip install "edgerd[openvino]"'
@@ -39,7 +31,7 @@ _INT8_FLAVOURS = {"u8s8": "u8s8-fused", "u8s7": "u8s7-fused"}
 """By the CPU's flavour: the plug-in adds residual sums within the convolution. It has few INT8 kernels for Arm."""
 
 
-class OpenVino:
+class OpenVino(BaseRuntime):
     """Runs the graph through OpenVINO's CPU plug-in.
 
     The precision is always said, never the plug-in's default, which is BF16 on CPUs that have it. At bf16 the head
@@ -52,9 +44,10 @@ class OpenVino:
     """
 
     name = "openvino"
+    library = _LIBRARY
 
     def probe(self) -> Probe:
-        """See `Runtime.probe`."""
+        """What this machine offers: FP32 always, BF16 and INT8 where the CPU multiplies in them."""
         try:
             openvino = _import()
             capabilities = openvino.Core().get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
@@ -73,55 +66,38 @@ class OpenVino:
             int8_flavour=flavour,
         )
 
-    def key(self, precision: str, graph_sha256: str) -> EngineKey:
-        """See `Runtime.key`."""
-        return cpu_engine_key(self.name, _version(_import()), precision, graph_sha256)
+    def _place(self) -> Place:
+        return Place(_version(_import()), cpu_name(), cpu_features())
 
-    def build(self, graph: bytes, precision: str) -> dict[str, bytes]:
-        """See `Runtime.build`; gives one compiled model, or two where the head has a precision of its own."""
-        check_precision(self.name, self.probe(), precision)
+    def _build(self, graph: bytes, precision: str) -> dict[str, bytes]:
+        """Keep one compiled model, or two where the head has a precision of its own."""
         parts = _compile(_import().Core(), graph, precision, thread_count(0))
         return {file: _exported(part) for file, part in zip(_parts(precision), parts, strict=True)}
 
-    def load(self, graph: bytes, key: EngineKey, files: Mapping[str, bytes], *, threads: int = 0) -> OpenVinoEngine:
-        """See `Runtime.load`."""
-        check_precision(self.name, self.probe(), key.precision)
-        core, threads = _import().Core(), thread_count(threads)
+    def _load(self, graph: bytes, key: EngineKey, files: Mapping[str, bytes], threads: int) -> OpenVinoEngine:
+        core = _import().Core()
         if files:
             return OpenVinoEngine(_import_parts(core, files, key.precision, threads), key)
         return OpenVinoEngine(_compile(core, graph, key.precision, threads), key)
 
 
-class OpenVinoEngine:
-    """Compiled models that feed each other. See `Engine`.
+class OpenVinoEngine(BaseEngine):
+    """Compiled models that feed each other; OpenVINO takes no more threads than there are cores."""
 
-    Attributes:
-        key: What it was opened under.
-        threads: CPU threads it computes with; OpenVINO takes no more than there are cores.
-    """
+    library = _LIBRARY
 
     def __init__(self, parts: Sequence[Any], key: EngineKey) -> None:
-        self.key = key
-        self.threads = int(parts[0].get_property("INFERENCE_NUM_THREADS"))
-        _, self._height, self._width, _ = parts[0].inputs[0].shape
+        _, height, width, _ = parts[0].inputs[0].shape
+        super().__init__(key, int(parts[0].get_property("INFERENCE_NUM_THREADS")), (int(height), int(width)))
         self._requests = [part.create_infer_request() for part in parts]
         for (earlier, later), part in zip(pairwise(self._requests), parts[1:], strict=True):
             for port in part.inputs:
                 later.set_tensor(port, earlier.get_tensor(port.any_name))
 
-    def infer(self, frames: UInt8Array) -> Maps:
-        """See `Engine.infer`."""
-        if not self._requests:
-            raise closed()
-        check_frames(frames, self._height, self._width)
-        with run_errors("OpenVINO"):
-            return self._run(frames)
-
-    def close(self) -> None:
-        """See `Engine.close`."""
+    def _close(self) -> None:
         self._requests = []
 
-    def _run(self, frames: UInt8Array) -> Maps:
+    def _infer(self, frames: UInt8Array) -> Maps:
         frame = self._requests[0].get_input_tensor().data
         score = np.empty(len(frames), np.float32)
         anomaly_map = np.empty(frames.shape[:3], np.float32)

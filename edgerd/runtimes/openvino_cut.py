@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgerd.errors import BundleDamagedError
-from edgerd.runtimes.interface import ANOMALY_MAP, HEAD_PREFIX, SCORE
+from edgerd.graph_names import ANOMALY_MAP, HEAD_PREFIX, SCORE
 
 
 @dataclass

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 
 import numpy as np
 import pytest
@@ -30,6 +31,17 @@ def frames() -> np.ndarray:
 def tensorrt_cache(private_cache):
     """Where engines and timings are kept; empty."""
     return private_cache / "tensorrt"
+
+
+@pytest.fixture
+def emulated_onnxruntime(emulation, monkeypatch, private_cache):
+    """The package onnxruntime-gpu over the emulated GPU, in the place of the one that is installed."""
+    from emulation.onnxruntime_gpu import EmulatedOnnxRuntime
+
+    module = EmulatedOnnxRuntime(emulation)
+    monkeypatch.setitem(sys.modules, "onnxruntime", module)
+    monkeypatch.setattr("edgerd.runtimes.onnxruntime.cuda_libraries._loaded", lambda _: "")
+    return module
 
 
 @pytest.fixture

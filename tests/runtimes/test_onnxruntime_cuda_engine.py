@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import gc
 import re
-import sys
 import weakref
 
 import numpy as np
@@ -24,13 +23,8 @@ pytestmark = pytest.mark.emulated(once=True)
 
 
 @pytest.fixture
-def ort(emulation, expected, monkeypatch, private_cache):  # expected: from the real package, before it is replaced
-    from emulation.onnxruntime_gpu import EmulatedOnnxRuntime
-
-    module = EmulatedOnnxRuntime(emulation)
-    monkeypatch.setitem(sys.modules, "onnxruntime", module)
-    monkeypatch.setattr("edgerd.runtimes.onnxruntime.cuda_libraries._loaded", lambda _: "")
-    return module
+def ort(expected, emulated_onnxruntime):  # expected: from the real package, before it is replaced
+    return emulated_onnxruntime
 
 
 @pytest.fixture

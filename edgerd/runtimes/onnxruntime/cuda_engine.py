@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ import numpy as np
 from edgerd.bundle.manifest import EngineKey
 from edgerd.cuda.context import Context
 from edgerd.errors import DeviceError, DeviceLostError
+from edgerd.graph_names import ANOMALY_MAP, FRAME, SCORE
+from edgerd.runtimes.base import BaseEngine
 from edgerd.runtimes.device import Enqueue
-from edgerd.runtimes.interface import ANOMALY_MAP, FRAME, SCORE, check_frames, closed, graph_size
-from edgerd.runtimes.onnxruntime.cpu import session_options
+from edgerd.runtimes.interface import closed
+from edgerd.runtimes.onnxruntime.cpu import LIBRARY, session_options, session_size
 from edgerd.runtimes.onnxruntime.cuda_errors import device_errors, failures, refused
 from edgerd.runtimes.protocol import Maps
 from edgerd.types import UInt8Array
@@ -31,57 +34,51 @@ counts up to its capture, and captures."""
 _REPLAYS_WITHOUT_WAITING = (1, 27)
 
 
-class OnnxRuntimeCudaEngine:
-    """An open graph. See `DeviceEngine`.
+class OnnxRuntimeCudaEngine(BaseEngine):
+    """A graph that is open on the GPU, a `edgerd.runtimes.device.DeviceEngine`.
 
     Each binding is a session with weights of its own: a session keeps to the stream that it was opened with.
 
     Attributes:
-        key: What it was opened under.
-        threads: CPU threads, for what little is left to them.
         gpu: Where it runs; closed with the engine.
-        height: Of the frames.
-        width: Likewise.
+        height: Height of the frames, px.
+        width: Width of the frames, px.
         notes: What is worth knowing about the way it runs, a sentence each.
     """
 
+    library = LIBRARY
+
     def __init__(self, ort: Any, gpu: Context, graph: bytes, key: EngineKey, threads: int) -> None:
-        self.key = key
-        self.threads = threads
+        super().__init__(key, threads, None)
         self.gpu = gpu
         self.notes: list[str] = []
         self._ort = ort
         self._graph = graph
         self._session: Any = self.open_session({})
         self._runs: list[_StreamRun] = []
-        frame = self._session.get_inputs()[0]
-        outputs = {output.name for output in self._session.get_outputs()}
-        self.height, self.width = graph_size(frame.name, frame.shape, outputs)
+        self.size = self.height, self.width = session_size(self._session)
 
-    def infer(self, frames: UInt8Array) -> Maps:
-        """See `Engine.infer`.
+    def _errors(self) -> AbstractContextManager[None]:
+        return device_errors(self._ort, self.gpu)
 
-        Raises:
-            DeviceError: The GPU refuses, or is lost.
-        """
-        if self._session is None:
-            raise closed()
-        check_frames(frames, self.height, self.width)
-        with device_errors(self._ort, self.gpu):
-            return Maps(*self._session.run([SCORE, ANOMALY_MAP], {FRAME: frames}))
+    def _infer(self, frames: UInt8Array) -> Maps:
+        return Maps(*self._session.run([SCORE, ANOMALY_MAP], {FRAME: frames}))
 
     def bind(self, tiles: int, score: int, anomaly_map: int, batch: int, *, replay: bool = True) -> Enqueue:
-        """See `DeviceEngine.bind`.
+        """Work on these device addresses, as `DeviceEngine.bind` describes it.
 
         Args:
-            tiles: Likewise.
-            score: Likewise.
-            anomaly_map: Likewise.
-            batch: Likewise.
+            tiles: Address of uint8 (batch, H, W, 3), BGR, C-contiguous.
+            score: Address of float32 (batch,).
+            anomaly_map: Address of float32 (batch, H, W).
+            batch: Tiles of one run.
             replay: Let ONNX Runtime capture the run and replay it with one call, where it can; else it enqueues kernel
                 by kernel.
+
+        Raises:
+            EdgerdError: The engine is closed.
         """
-        if self._session is None:
+        if self.is_closed:
             raise closed()
         if replay and _version(self._ort.__version__) < _REPLAYS_WITHOUT_WAITING and not self.notes:
             self.notes.append(
@@ -90,8 +87,8 @@ class OnnxRuntimeCudaEngine:
         self._runs.append(_StreamRun(self, self._ort, (tiles, score, anomaly_map), batch, replay))
         return self._runs[-1].enqueue
 
-    def close(self) -> None:
-        """See `Engine.close`. Nothing may be under way on the GPU."""
+    def _close(self) -> None:
+        """Let go of all sessions; nothing may be under way on the GPU."""
         for run in self._runs:
             run.close()
         self._runs.clear()
@@ -140,7 +137,12 @@ class _StreamRun:
         self._is_closed = False
 
     def enqueue(self, stream: Any) -> None:
-        """See `Enqueue`."""
+        """Put one run on the stream of the first run, and return at once; this is the engine's `Enqueue`.
+
+        Raises:
+            DeviceError: The GPU refuses; the stream is another one, or is being captured.
+            EdgerdError: The engine is closed.
+        """
         if self._is_closed:
             raise closed()
         if self._stream not in (None, stream.handle):

@@ -17,7 +17,7 @@ from typing import Any, SupportsInt
 import tensorrt as trt
 
 from edgerd.errors import InputError
-from edgerd.runtimes.interface import FRAME
+from edgerd.graph_names import FRAME
 from edgerd.runtimes.tensorrt.log import Log, made, refusal
 from edgerd.runtimes.tensorrt.network import Parsed
 from edgerd.runtimes.tensorrt.options import DLA_VERSIONS, BuildOptions

@@ -13,9 +13,12 @@ from edgerd.bundle.manifest import EngineKey
 from edgerd.cuda.context import Context
 from edgerd.cuda.memory import Memory
 from edgerd.errors import BundleDamagedError, InputError
+from edgerd.graph_names import ANOMALY_MAP, FRAME, SCORE
+from edgerd.runtimes.base import BaseEngine
 from edgerd.runtimes.device import Enqueue
-from edgerd.runtimes.interface import ANOMALY_MAP, FRAME, SCORE, check_frames, closed, graph_size
+from edgerd.runtimes.interface import closed, graph_size
 from edgerd.runtimes.protocol import Maps
+from edgerd.runtimes.tensorrt.library import LIBRARY
 from edgerd.runtimes.tensorrt.log import Log, made, refusal
 from edgerd.runtimes.tensorrt.values import extents
 from edgerd.types import UInt8Array
@@ -52,7 +55,7 @@ class _Execution:
         self.batch = batch
 
     def bind(self, tiles: int, score: int, anomaly_map: int) -> Enqueue:
-        """See `DeviceEngine.bind`. Once: a captured graph keeps these addresses.
+        """Work on these device addresses, once: a captured graph keeps them.
 
         Raises:
             DeviceError: TensorRT refuses one of them.
@@ -67,8 +70,8 @@ class _Execution:
             raise refusal(self._log.take(), "run the engine")
 
 
-class TensorRtEngine:
-    """A loaded plan. See `Engine` and `edgerd.runtimes.device.DeviceEngine`.
+class TensorRtEngine(BaseEngine):
+    """A loaded plan, an `edgerd.runtimes.device.DeviceEngine`. Only the thread that loaded it may run or close it.
 
     Args:
         engine: Deserialised.
@@ -77,25 +80,24 @@ class TensorRtEngine:
         log: The engine's.
 
     Attributes:
-        key: As given.
-        threads: Of the CPU that compute with it: 1.
-        gpu: As given.
-        height: Of a tile, px.
-        width: Of a tile, px.
+        gpu: Where it runs.
+        height: Height of a tile, px.
+        width: Width of a tile, px.
         min_batch: Fewest tiles that one run takes.
-        max_batch: Most.
-        notes: None.
+        max_batch: Most tiles that one run takes.
+        notes: Always empty: there is nothing that a person would have to know.
 
     Raises:
         BundleDamagedError: It is no engine of a fused graph.
     """
 
+    library = LIBRARY
+
     def __init__(self, engine: trt.ICudaEngine, gpu: Context, key: EngineKey, log: Log) -> None:
-        self.key = key
-        self.threads = 1
+        self.height, self.width = size = _checked_interface(engine)
+        super().__init__(key, 1, size)
         self.gpu = gpu
         self.notes: list[str] = []
-        self.height, self.width = _checked_interface(engine)
         smallest, _, largest = engine.get_tensor_profile_shape(FRAME, 0)
         self.min_batch, self.max_batch = extents(smallest)[0], extents(largest)[0]
         self._engine: trt.ICudaEngine | None = engine
@@ -103,7 +105,19 @@ class TensorRtEngine:
         self._synchronous: _Synchronous | None = None
 
     def bind(self, tiles: int, score: int, anomaly_map: int, batch: int) -> Enqueue:
-        """See `DeviceEngine.bind`."""
+        """Work on these device addresses, as `DeviceEngine.bind` describes it.
+
+        Args:
+            tiles: Address of uint8 (batch, H, W, 3), BGR, C-contiguous.
+            score: Address of float32 (batch,).
+            anomaly_map: Address of float32 (batch, H, W).
+            batch: Tiles of one run.
+
+        Raises:
+            InputError: The engine was not built for so many.
+            DeviceError: There is no memory for it, or this is another thread.
+            EdgerdError: The engine is closed.
+        """
         return self.execution(batch).bind(tiles, score, anomaly_map)
 
     def execution(self, batch: int) -> _Execution:
@@ -124,11 +138,8 @@ class TensorRtEngine:
             )
         return _Execution(self._engine, batch, (self.height, self.width, 3), self._log)
 
-    def infer(self, frames: UInt8Array) -> Maps:
-        """See `Engine.infer`. Batches larger than the engine's run in parts."""
-        if self._engine is None:
-            raise closed()
-        check_frames(frames, self.height, self.width)
+    def _infer(self, frames: UInt8Array) -> Maps:
+        """Run a batch; one that is larger than the engine's runs in parts."""
         self.gpu.check_thread()
         if self._synchronous is None:
             self._synchronous = _Synchronous(self)
@@ -169,10 +180,7 @@ class TensorRtEngine:
         self._log.take()  # what it could not tell is nothing to a run
         return information
 
-    def close(self) -> None:
-        """See `Engine.close`."""
-        if self._engine is None:
-            return
+    def _close(self) -> None:
         if self._synchronous is not None:
             self._synchronous.close()
         self._synchronous = None
