@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import astuple, dataclass
+from functools import partial
 from pathlib import Path
 
 import onnx
@@ -13,8 +14,9 @@ import onnx
 from edgerd.acceptance.gate import Budget
 from edgerd.acceptance.gate_pictures import GatePictures
 from edgerd.building.candidates import GraphSource, Standard
+from edgerd.building.listener import SILENT, BuildListener
 from edgerd.building.search import Found, Remembered, search
-from edgerd.building.sensitivity import Measured, Sensitivity, deciding_pictures, split_labelled
+from edgerd.building.sensitivity import Sensitivity, deciding_pictures, split_labelled
 from edgerd.bundle.bundle import Bundle
 from edgerd.bundle.manifest import GRAPH_FILE, ThresholdRecord
 from edgerd.precision.body import blocks
@@ -38,7 +40,7 @@ def search_assignments(
     pictures: GatePictures,
     budget: Budget,
     threshold: ThresholdRecord,
-    on_measured: Callable[[str, Measured], None] = lambda _, __: None,
+    listener: BuildListener = SILENT,
 ) -> tuple[list[Searched], GatePictures]:
     """Search on each runtime that has INT8 here; go on with searches that were stopped.
 
@@ -49,7 +51,7 @@ def search_assignments(
         pictures: For the gate. Where there are labelled ones, some of them are decided on, and not for the gate.
         budget: As for the gate.
         threshold: The FP32 graph's, as it stands in the bundle.
-        on_measured: Told of the runtime and each measurement.
+        listener: Hears of each measurement.
 
     Returns:
         What was found, and the pictures that are left for the gate.
@@ -60,7 +62,7 @@ def search_assignments(
     """
     labelled, rest = (None, pictures) if pictures.labelled is None else split_labelled(pictures)
     deciding = deciding_pictures(bundle, labelled, threshold, budget)
-    searched = [_search(bundle, name, graph_of, deciding, on_measured) for name in runtimes]
+    searched = [_search(bundle, name, graph_of, deciding, listener) for name in runtimes]
     return searched, rest
 
 
@@ -69,16 +71,15 @@ def _search(
     runtime: str,
     graph_of: GraphSource,
     deciding: Standard,
-    on_measured: Callable[[str, Measured], None],
+    listener: BuildListener,
 ) -> Searched:
     graph = bundle.read(GRAPH_FILE)
     path = Path(os.path.realpath(bundle.path))  # the bundle may be "."
     log = path.with_name(f"{path.name}.search-{runtime}.json")
     sensitivity = Sensitivity(runtime, graph_of, deciding)
     try:
-        measure = Remembered(
-            sensitivity.measure, log, _key(runtime, sensitivity, deciding), lambda each: on_measured(runtime, each)
-        )
+        told = partial(listener.assignment_measured, runtime)
+        measure = Remembered(sensitivity.measure, log, _key(runtime, sensitivity, deciding), told)
         return Searched(runtime, search(measure, blocks(onnx.load_from_string(graph).graph)), log)
     finally:
         sensitivity.close()

@@ -16,6 +16,7 @@ from edgerd.acceptance.gate_pictures import GatePictures
 from edgerd.acceptance.scores import maps_of
 from edgerd.building.typed_graph import TypedGraph
 from edgerd.bundle.manifest import EngineRecord, GateReport, ThresholdRecord
+from edgerd.errors import EdgerdError
 from edgerd.runtimes import load_runtime
 from edgerd.runtimes.protocol import Engine, Runtime
 from edgerd.types import UInt8Array
@@ -48,6 +49,23 @@ class Wanted:
     runtime: str
     precision: str
     high_precision: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What one of several was wanted and not built.
+
+    Attributes:
+        wanted: The runtime and precision.
+        error: Why it cannot be built here, and what would help.
+    """
+
+    wanted: Wanted
+    error: EdgerdError
+
+    def __str__(self) -> str:
+        wanted, error = self.wanted, self.error
+        return f"{wanted.runtime} {wanted.precision} is left out: {error.what} {error.hint or ''}".rstrip()
 
 
 @dataclass(frozen=True, eq=False)

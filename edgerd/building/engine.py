@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
-from shlex import quote
 
 from edgerd.acceptance.gate import MAX_AUROC_DROP, Budget
 from edgerd.acceptance.gate_pictures import GatePictures, gate_pictures
@@ -14,6 +13,7 @@ from edgerd.building.assignment import Searched, search_assignments
 from edgerd.building.candidates import (
     Candidate,
     GraphSource,
+    LeftOut,
     RuntimeSource,
     Standard,
     Wanted,
@@ -22,7 +22,7 @@ from edgerd.building.candidates import (
     timed,
 )
 from edgerd.building.choice import Built, fastest, install
-from edgerd.building.sensitivity import Measured
+from edgerd.building.listener import SILENT, BuildListener
 from edgerd.building.typed_graph import TypedGraph, bundle_ranges, typed_graph
 from edgerd.bundle.bundle import Bundle, check_can_save
 from edgerd.bundle.manifest import GRAPH_FILE, ThresholdRecord
@@ -59,10 +59,7 @@ def build_engine(
     preset: Preset | None = None,
     graph_of: GraphSource | None = None,
     runtime_of: RuntimeSource = load_runtime,
-    say: Callable[[str], None] = lambda _: None,
-    on_candidate: Callable[[Candidate], None] = lambda _: None,
-    on_measured: Callable[[str, Measured], None] = lambda _, __: None,
-    on_searched: Callable[[Searched], None] = lambda _: None,
+    listener: BuildListener = SILENT,
 ) -> Built:
     """Build engines, compare each with the FP32 graph, and install the fastest that passes as the default.
 
@@ -79,10 +76,7 @@ def build_engine(
         preset: How INT8 ranges are chosen, and which blocks stay out of INT8; None for what is usual.
         graph_of: How the graphs are made; None for `graphs_of` this bundle and preset.
         runtime_of: How the runtimes are made; one may be told how to build.
-        say: Told what a person should know, a line at a time.
-        on_candidate: Told of each engine once it was built, compared and timed.
-        on_measured: Told of a runtime and each assignment that was measured on it.
-        on_searched: Told of each search that has ended.
+        listener: Hears what happens.
 
     Raises:
         GateError: None passed; nothing was changed.
@@ -91,25 +85,25 @@ def build_engine(
         StorageError: The bundle cannot be written; said before the work where that is known.
         InputError: An AUROC drop is given, and there are no labelled pictures; or a preset, and nothing is INT8.
     """
-    threshold = _threshold_of(bundle)
+    threshold = bundle.need_threshold()
     refuse_useless_preset(preset, precision)
     check_can_save(bundle.path, in_place=True)
     combined = combinations(runtime, precision, runtime_of)
     judged_by = gate_pictures(bundle) if pictures is None else pictures
     budget = budget_for(threshold, judged_by, max_map_error, max_auroc_drop)
     graph_of = graph_of or graphs_of(bundle, preset)
-    wanted = _that_have_a_graph([Wanted(*each) for each in combined], graph_of, runtime_of, say)
+    wanted = _that_have_a_graph([Wanted(*each) for each in combined], graph_of, runtime_of, listener)
     searched: list[Searched] = []
     able = tuple(each.runtime for each in wanted if each.precision == "int8" and each.runtime not in _NOT_SEARCHED)
     if able and precision == "auto" and (max_map_error is not None or max_auroc_drop is not None):
-        searched, judged_by = search_assignments(bundle, able, graph_of, judged_by, budget, threshold, on_measured)
+        searched, judged_by = search_assignments(bundle, able, graph_of, judged_by, budget, threshold, listener)
         wanted = _with_assignments(wanted, searched)
     for each in searched:
-        on_searched(each)
+        listener.search_ended(each)
     standard = fp32_standard(bundle, judged_by, threshold, budget)
-    candidates = build_candidates(wanted, graph_of, standard, runtime_of, say)
+    candidates = build_candidates(wanted, graph_of, standard, runtime_of, listener)
     for candidate in candidates:
-        on_candidate(candidate)
+        listener.candidate_built(candidate)
     # a threshold from cross-fitting would not be right for a student that was tuned
     chosen = fastest(candidates, force=force, can_be_tuned=bundle.manifest.cross_fit is None)
     built = install(bundle, chosen, candidates)
@@ -153,22 +147,22 @@ def refuse_useless_preset(preset: Preset | None, precision: str) -> None:
 
 
 def _that_have_a_graph(
-    wanted: list[Wanted], graph_of: GraphSource, runtime_of: RuntimeSource, say: Callable[[str], None]
+    wanted: list[Wanted], graph_of: GraphSource, runtime_of: RuntimeSource, listener: BuildListener
 ) -> list[Wanted]:
     """What of several can be built; what is asked for alone is tried, and its error says what is missing."""
     if len(wanted) == 1:
         return wanted
-    return [each for each in wanted if _has_graph(each, graph_of, runtime_of, say)] or wanted[:1]
+    return [each for each in wanted if _has_graph(each, graph_of, runtime_of, listener)] or wanted[:1]
 
 
-def _has_graph(wanted: Wanted, graph_of: GraphSource, runtime_of: RuntimeSource, say: Callable[[str], None]) -> bool:
+def _has_graph(wanted: Wanted, graph_of: GraphSource, runtime_of: RuntimeSource, listener: BuildListener) -> bool:
     """Whether there is a graph: INT8 needs ranges, TensorRT's graphs ModelOpt if the bundle does not carry them."""
     try:
         graph_of(wanted.precision, runtime_of(wanted.runtime).probe().int8_flavour, wanted.high_precision)
     except BundleDamagedError:
         raise
     except (BundleError, MissingDependencyError) as error:
-        say(_left_out(wanted, error))
+        listener.left_out(LeftOut(wanted, error))
         return False
     return True
 
@@ -219,14 +213,16 @@ def build_candidates(
     graph_of: GraphSource,
     standard: Standard,
     runtime_of: RuntimeSource = load_runtime,
-    say: Callable[[str], None] = lambda _: None,
+    listener: BuildListener = SILENT,
 ) -> tuple[Candidate, ...]:
     """Build, compare and time all that are wanted; their engines are closed again.
 
-    One of several that a device refuses, or has no memory for, is left out.
+    Where several are wanted, one that a device refuses, or has no memory for, is left out.
 
     Raises:
-        As `build_candidate`, where none is left.
+        BundleError: A graph cannot be made, or not read.
+        MissingDependencyError: None is left, because the last runtime is not installed.
+        DeviceError: None is left, because the device refuses the last one; or a GPU was lost.
     """
     with ExitStack() as stack:
         candidates, engines = [], []
@@ -239,7 +235,7 @@ def build_candidates(
             except (DeviceError, MissingDependencyError) as error:
                 refused = error
                 if len(wanted) > 1:
-                    say(_left_out(each, error))
+                    listener.left_out(LeftOut(each, error))
                 continue
             stack.callback(engine.close)
             candidates.append(candidate)
@@ -247,16 +243,6 @@ def build_candidates(
         if refused and not candidates:
             raise refused
         return tuple(timed(candidates, engines, standard.pictures.good[0]))
-
-
-def _left_out(wanted: Wanted, error: EdgerdError) -> str:
-    return f"{wanted.runtime} {wanted.precision} is left out: {error.what} {error.hint or ''}".rstrip()
-
-
-def _threshold_of(bundle: Bundle) -> ThresholdRecord:
-    if bundle.manifest.threshold is None:
-        raise BundleError(f"{bundle.path} has no threshold yet.", hint=f"edgerd calibrate {quote(str(bundle.path))}")
-    return bundle.manifest.threshold
 
 
 def combinations(runtime: str, precision: str, runtime_of: RuntimeSource = load_runtime) -> list[tuple[str, str]]:

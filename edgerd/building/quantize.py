@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from shlex import quote
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from edgerd.building.typed_graph import graphs_for_devices
 from edgerd.bundle.bundle import Bundle, check_can_save
 from edgerd.bundle.manifest import GRAPH_FILE, ThresholdRecord
 from edgerd.calibration.new_ranges import engines_of_older_graphs, with_older_graphs
-from edgerd.errors import BundleError, GateError
+from edgerd.errors import GateError
 from edgerd.precision.preset import Preset
 from edgerd.precision.ranges import RANGES_FILE
 from edgerd.runtimes.onnxruntime.cpu import OPTIMISED_FILE, OnnxRuntime
@@ -98,9 +97,7 @@ def check_quantizable(bundle: Bundle) -> tuple[ThresholdRecord, UInt8Array]:
     """
     check_can_save(bundle.path, in_place=True)
     good, _ = comparison_pictures(bundle)
-    if bundle.manifest.threshold is None:
-        raise BundleError(f"{bundle.path} has no threshold yet.", hint=f"edgerd calibrate {quote(str(bundle.path))}")
-    return bundle.manifest.threshold, good
+    return bundle.need_threshold(), good
 
 
 def _refuse_broken(files: Sequence[str]) -> None:

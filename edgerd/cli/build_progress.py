@@ -1,4 +1,4 @@
-"""What a TensorRT build shows while it runs: a bar on a terminal, lines in a log."""
+"""What `edgerd build-engine` shows while it runs: a line for each thing that happens, a bar for TensorRT's work."""
 
 from __future__ import annotations
 
@@ -11,8 +11,13 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from edgerd.building.candidates import RuntimeSource
+from edgerd.building.assignment import Searched
+from edgerd.building.candidates import Candidate, LeftOut, RuntimeSource
+from edgerd.building.listener import BuildListener
+from edgerd.building.sensitivity import Measured
 from edgerd.cli.console import say
+from edgerd.cli.gate_table import print_gate
+from edgerd.cli.search_table import print_search, report_measured
 from edgerd.cli.tensorrt_options import TensorRtChoice
 from edgerd.runtimes import load_runtime
 from edgerd.runtimes.protocol import Runtime
@@ -20,6 +25,30 @@ from edgerd.runtimes.tensorrt.progress import STOPPING, BuildProgress
 from edgerd.runtimes.tensorrt.runtime import TensorRt
 
 _LOG_INTERVAL_S = 30.0
+
+
+class PrintedBuild(BuildListener):
+    """Prints what happens, on stdout."""
+
+    def left_out(self, left_out: LeftOut) -> None:
+        """Print what is left out, and why."""
+        say(str(left_out))
+
+    def assignment_measured(self, runtime: str, measured: Measured) -> None:
+        """Print a line for the engine that was measured."""
+        report_measured(runtime, measured)
+
+    def search_ended(self, searched: Searched) -> None:
+        """Print what each block in high precision is worth, and the choice."""
+        print_search(searched)
+
+    def candidate_built(self, candidate: Candidate) -> None:
+        """Print one line; for an engine that was refused, also every check of the gate."""
+        if candidate.gate.passed:
+            say(str(candidate))
+        else:
+            say(f"{candidate.name}: refused by the gate")
+            print_gate(candidate.gate)
 
 
 class BuildDisplay:
