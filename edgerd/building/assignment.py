@@ -1,4 +1,4 @@
-"""The precision of each block on this machine: what to measure it on, where the search keeps its log."""
+"""Search the precision of each block on this machine: which pictures decide, and where the search keeps its log."""
 
 from __future__ import annotations
 
@@ -26,7 +26,13 @@ from edgerd.runtimes.machine import usable_cores
 
 @dataclass(frozen=True)
 class Searched:
-    """A search on one runtime: what it found, and its log, to be removed when an engine was installed."""
+    """A search on one runtime.
+
+    Attributes:
+        runtime: An entry of `RUNTIMES`.
+        found: What was measured and chosen.
+        log: The file that holds every measurement; of no more use once an engine was installed.
+    """
 
     runtime: str
     found: Found
@@ -45,11 +51,11 @@ def search_assignments(
     """Search on each runtime that has INT8 here; go on with searches that were stopped.
 
     Args:
-        bundle: With range pictures; they are decided on, never the held-out ones.
+        bundle: A bundle with range pictures. The search decides on those, never on the held-out ones.
         runtimes: Entries of `RUNTIMES`.
         graph_of: How typed graphs are made.
-        pictures: For the gate. Where there are labelled ones, some of them are decided on, and not for the gate.
-        budget: As for the gate.
+        pictures: The gate's pictures. Where some have labels, the search takes a part of those for itself.
+        budget: How far an engine may be from the FP32 graph; the gate has the same.
         threshold: The FP32 graph's, as it stands in the bundle.
         listener: Hears of each measurement.
 
@@ -86,7 +92,7 @@ def _search(
 
 
 def _key(runtime: str, sensitivity: Sensitivity, deciding: Standard) -> str:
-    """What measurements depend on: the machine, the graph and its ranges, the pictures, the budget."""
+    """A hash over all that measurements depend on: the machine, the graph and its ranges, the pictures, the budget."""
     digest = hashlib.sha256()
     for part in _parts(runtime, sensitivity, deciding):
         digest.update(part)

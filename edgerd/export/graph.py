@@ -37,17 +37,18 @@ from edgerd.models.positions import Positions
 from edgerd.models.prototypes import WINDOWS, Prototypes
 
 EPSILON = 1e-8
+"""The smallest product of two norms that a cosine divides by."""
 IR_VERSION = 10
-"""What ONNX Runtime has read since 1.18, and TensorRT's parser 10.3 too."""
+"""ONNX Runtime has read files of this version since 1.18, and TensorRT's parser since 10.3."""
 
 
 def graph_from_networks(networks: Networks, height: int, width: int) -> bytes:
     """Export trained networks as the fused graph.
 
     Args:
-        networks: In eval mode, on the CPU; a student, prototypes and statistics of positions, or all.
-        height: Of the graph's input, a multiple of 32.
-        width: Likewise.
+        networks: The networks in eval mode, on the CPU: a student, or prototypes and statistics of positions, or all.
+        height: Height of the graph's input, px, a multiple of 32.
+        width: Width of the graph's input, px, a multiple of 32.
 
     Returns:
         The ONNX file; opset 20, no external data. Input `frame` uint8 (N, H, W, 3), BGR; outputs `anomaly_map`
