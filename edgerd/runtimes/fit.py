@@ -12,7 +12,7 @@ from edgerd.errors import EngineMismatchError
 ANY_DEVICE = "any"
 """A key whose device is this fits every device."""
 LATER = " or later"
-"""At the end of a key's version or feature: a higher one fits too."""
+"""A version or feature that ends with this fits higher ones too."""
 
 
 def misfit(key: EngineKey, here: EngineKey, bundle: Path | None = None) -> EngineMismatchError | None:

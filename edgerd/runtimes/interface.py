@@ -23,7 +23,7 @@ def graph_size(name: str, dimensions: Sequence[Any], outputs: Collection[str]) -
 
     Args:
         name: The input's name.
-        dimensions: Its shape; anything but an int is a free dimension.
+        dimensions: The input's shape; anything but an int is a free dimension.
         outputs: Names of the outputs.
 
     Raises:
@@ -58,8 +58,8 @@ def library_errors(library: str, doing: str, *raised: type[Exception]) -> Iterat
     Args:
         library: Its name, for people.
         doing: What it was to do, for the message: "run", "build the engine".
-        raised: Exceptions of its own. RuntimeError, which is what most C++ errors become, and MemoryError are always
-            turned.
+        raised: The library's own exceptions. RuntimeError, which most C++ errors become, and MemoryError are always
+            translated.
 
     Raises:
         DeviceError: It refused.

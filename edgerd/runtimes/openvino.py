@@ -26,21 +26,22 @@ _DEVICE = "CPU"
 _USAGE_DATA = "openvino_telemetry"
 _FIX = 'pip install "edgerd[openvino]"'
 _WHOLE, _CUT = {"graph.blob": "f32"}, {"body.blob": "bf16", "head.blob": "f32"}
-"""Compiled models in the order they run: file name to what `INFERENCE_PRECISION_HINT` says of it."""
+"""The compiled models in the order they run: file name to the `INFERENCE_PRECISION_HINT` it is compiled with."""
 _INT8_FLAVOURS = {"u8s8": "u8s8-fused", "u8s7": "u8s7-fused"}
-"""By the CPU's flavour: the plug-in adds residual sums within the convolution. It has few INT8 kernels for Arm."""
+"""The CPU's flavour to the one that the plug-in takes, which adds residual sums within the convolution. Arm has none,
+because the plug-in has few INT8 kernels for it."""
 
 
 class OpenVino(BaseRuntime):
     """Runs the graph through OpenVINO's CPU plug-in.
 
-    The precision is always said, never the plug-in's default, which is BF16 on CPUs that have it. At bf16 the head
-    stays in FP32, see `edgerd.runtimes.openvino_cut`. At int8 what is not between Q/DQ nodes is computed likewise, in
-    BF16 where the CPU multiplies it. Everything is compiled for a batch of 1 and tiles run one after another: on a CPU
-    that is no slower, and the score of a tile does not depend on its neighbours.
+    The plug-in is always told the precision, because its default is BF16 on CPUs that have it. At bf16 the head stays
+    in FP32 (`edgerd.runtimes.openvino_cut`). At int8, what is not between Q/DQ nodes is computed in the same way where
+    the CPU multiplies BF16, and in FP32 elsewhere. Everything is compiled for a batch of 1, and tiles run one after
+    another: on a CPU that is no slower, and the score of a tile does not depend on its neighbours.
 
-    `build` keeps the compiled models: they start in about half of the time and give the same bits. Precision and
-    threads are said again when they are imported: left out, the plug-in would take its defaults, not what was stored.
+    `build` keeps the compiled models: they start in about half of the time and give the same bits. The plug-in is told
+    precision and threads again when they are imported; otherwise it would take its defaults, not what was stored.
     """
 
     name = "openvino"
@@ -124,7 +125,7 @@ def _import() -> Any:
 def _without_usage_data() -> Iterator[None]:
     """Hide the package through which OpenVINO sends an event to Google Analytics whenever it is imported.
 
-    It takes a stub then. An inspection sends nothing that it was not told to send.
+    OpenVINO then takes a stub of its own. An inspection sends nothing that it was not told to send.
     """
     there = sys.modules.get(_USAGE_DATA)
     sys.modules[_USAGE_DATA] = None  # type: ignore[assignment]
@@ -142,13 +143,16 @@ def _version(openvino: Any) -> str:
 
 
 def _multiplies_bf16() -> bool:
-    """Whether the CPU does; OpenVINO also offers BF16 where it only converts. True where the features are not known."""
+    """Whether the CPU multiplies in BF16; OpenVINO also offers BF16 where the CPU only converts to it and back.
+
+    Where the CPU's features are not known, OpenVINO's word is taken.
+    """
     features = set(cpu_features())
     return not features or bool(features & {"avx512_bf16", "amx_bf16"})
 
 
 def _parts(precision: str) -> dict[str, str]:
-    """The compiled models of a precision."""
+    """The compiled models of a precision, file name to precision hint."""
     return _CUT if precision == "bf16" or (precision == "int8" and _multiplies_bf16()) else _WHOLE
 
 

@@ -29,7 +29,7 @@ def cut_before_head(model: Any) -> tuple[Any, Any]:
     """Split a fused graph in two.
 
     Args:
-        model: openvino.Model of the fused graph with a static batch; taken apart, not to be used afterwards.
+        model: openvino.Model of the fused graph with a static batch. It is taken apart and cannot be used afterwards.
 
     Returns:
         The body, `frame` to feature maps in bf16, and the head, the same names to `anomaly_map` and `score` in float32.
@@ -55,7 +55,7 @@ def cut_before_head(model: Any) -> tuple[Any, Any]:
 
 
 def _crossings(model: Any) -> dict[str, _Crossing]:
-    """Walk up from the results; a tensor with a name that is not the head's ends the walk."""
+    """Find the feature maps: walk up from the results until a tensor has a name that is not the head's."""
     crossings: dict[str, _Crossing] = {}
     visited: set[str] = set()
     has_head = False

@@ -63,7 +63,7 @@ class OnnxRuntime(BaseRuntime):
         ort = import_onnxruntime()
         options = session_options(ort, threads)
         if files:
-            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL  # has been through it
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL  # `build` has optimised it
             optimised = files.get(OPTIMISED_FILE, b"")
             return OnnxRuntimeEngine(_open_session(ort, optimised, options, OPTIMISED_FILE), key, threads)
         return OnnxRuntimeEngine(_open_session(ort, graph, options, "The graph"), key, threads)
@@ -91,7 +91,7 @@ class OnnxRuntimeEngine(BaseEngine):
 
 
 def import_onnxruntime() -> Any:
-    """The module.
+    """Import `onnxruntime`.
 
     Raises:
         MissingDependencyError: It is not installed, or does not load.
@@ -104,13 +104,13 @@ def import_onnxruntime() -> Any:
 
 
 def session_options(ort: Any, threads: int) -> Any:
-    """What every session is opened with."""
+    """The options that every session is opened with."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = _ERRORS_ONLY
-    # Threads spin between the operators of one picture, which is fast, but not between pictures: the camera, the
-    # preprocessing and the sinks want the cores then.
+    # Threads may spin between the operators of one picture, because that is fast. Between pictures they must sleep:
+    # the camera, the preprocessing and the sinks need the cores then.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return options
 
@@ -126,7 +126,7 @@ def session_size(session: Any) -> tuple[int, int]:
 
 
 def refusals(ort: Any) -> tuple[type[Exception], ...]:
-    """What a session raises for a graph, or a run, that it refuses."""
+    """The exceptions that a session raises for a graph, or a run, that it refuses."""
     states = ort.capi.onnxruntime_pybind11_state
     return (
         states.EPFail,

@@ -45,7 +45,7 @@ class OnnxRuntimeCuda(BaseRuntime):
             load_libraries(ort)
         except EdgerdError as error:
             return Probe(version=version, reason=error.what, fix=error.hint or _FIX)
-        # the provider calculates Q/DQ nodes one by one, in floating point
+        # the provider would compute Q/DQ nodes one by one, in floating point
         return Probe(version=version, precisions=("fp32", "fp16"), reason="int8 needs TensorRT")
 
     def _place(self) -> Place:
@@ -81,9 +81,10 @@ def _import() -> Any:
 
 
 def _at_opset_19(graph: bytes) -> bytes:
-    """The same graph for the provider, whose ReduceMax is that of opset 18 (docs/OperatorKernels.md of ONNX Runtime).
+    """Mark a graph of opset 20 as one of opset 19, where that means the same.
 
-    Opset 20 added booleans to it, and changed nothing else that the fused graph has.
+    The provider has no ReduceMax of opset 20 (docs/OperatorKernels.md of ONNX Runtime). That one differs in taking
+    booleans too, and nothing else that is in the fused graph has changed.
     """
     try:
         model = onnx.load_from_string(graph)

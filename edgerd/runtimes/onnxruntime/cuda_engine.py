@@ -26,12 +26,13 @@ _OPTIONS = {
     "cudnn_conv_algo_search": "EXHAUSTIVE",  # shapes never change
     "arena_extend_strategy": "kSameAsRequested",  # a Jetson has no memory to spare
 }
-"""Of the provider, for every session; see the address in `cuda`."""
+"""Options of the provider for every session; the address in `edgerd.runtimes.onnxruntime.cuda` explains them."""
 _ERRORS_ONLY = 3
 _WITHOUT_CAPTURE, _UNTIL_CAPTURED = 2, 3
-"""Runs of a new session: first those in which it allocates, which a capture does not allow; then those in which it
-counts up to its capture, and captures."""
+"""How many runs a new session needs before it can replay: first runs without a capture, in which it allocates memory,
+because a capture forbids that; then runs that it counts until it captures, the last of which is captured."""
 _REPLAYS_WITHOUT_WAITING = (1, 27)
+"""The first version of ONNX Runtime that does not wait for the GPU after a replay."""
 
 
 class OnnxRuntimeCudaEngine(BaseEngine):
@@ -103,15 +104,15 @@ class OnnxRuntimeCudaEngine(BaseEngine):
             DeviceError: The GPU refuses, or would not run all of the graph.
             BundleDamagedError: The graph cannot be read.
         """
-        self._ort.set_default_logger_severity(_ERRORS_ONLY)  # each session that opens would print a warning
+        self._ort.set_default_logger_severity(_ERRORS_ONLY)  # otherwise each session prints a warning when it opens
         options = session_options(self._ort, self.threads)
-        options.enable_mem_pattern = False  # it allocates in the second run
+        options.enable_mem_pattern = False  # with it, memory is allocated in the second run too
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-        # In FP32 nothing is rounded to TF32: it is what the gate compares with. Switched off, though, it keeps every
-        # convolution from the tensor cores, those in FP16 too; there the head's small products are TF32.
+        # In FP32 nothing may be rounded to TF32, because the gate compares with FP32. But without TF32 no convolution
+        # runs on the tensor cores, those in FP16 neither; so in FP16 it is on, and the head's small products are TF32.
         precise = {"use_tf32": "0" if self.key.precision == "fp32" else "1"}
         try:
-            # without enable_fallback=0 a failure is printed and the CPU takes over
+            # with a fallback the package would print the failure, and run on the CPU
             return self._ort.InferenceSession(
                 self._graph, options, providers=[(PROVIDER, _OPTIONS | precise | more)], enable_fallback=0
             )
@@ -157,7 +158,7 @@ class _StreamRun:
             self._session.run_with_iobinding(self._binding, self._options)
 
     def close(self) -> None:
-        """Let go of the session; safe to call twice. It cannot run any more."""
+        """Drop the session, so that it cannot run any more; safe to call twice."""
         session, self._session, self._binding = self._session, None, None
         self._is_closed = True
         _let_go(session, self._gpu)
@@ -177,7 +178,7 @@ class _StreamRun:
         self._open(stream, replay=False)
 
     def _open(self, stream: Any, *, replay: bool) -> None:
-        """Open the session, and run it until it allocates and captures no more."""
+        """Open the session, and run it until it has allocated all memory and made its capture."""
         more = {"user_compute_stream": str(stream.handle)} | ({"enable_cuda_graph": "1"} if replay else {})
         session, self._stream = self._engine.open_session(more), stream.handle
         with device_errors(self._ort, self._gpu):
@@ -188,9 +189,9 @@ class _StreamRun:
                 session.run_with_iobinding(self._binding, options)
 
     def _run_options(self, graph_id: str) -> Any:
-        """Options of a run: "-1" captures nothing; empty for a session without graphs."""
+        """Options of a run; as `graph_id`, "-1" captures nothing, and a session without graphs takes an empty one."""
         options = self._ort.RunOptions()
-        # the caller waits for its stream, once per frame
+        # the run does not wait for the GPU: its caller waits for the stream, once per frame
         options.add_run_config_entry("disable_synchronize_execution_providers", "1")
         if graph_id:
             options.add_run_config_entry("gpu_graph_id", graph_id)
@@ -206,7 +207,7 @@ class _StreamRun:
         return binding
 
     def _refuse_capture(self, stream: Any) -> None:
-        """ONNX Runtime was not made for it: releases were seen to end the process (pull request 32081 there)."""
+        """Refuse a stream that is being captured: some releases of ONNX Runtime end the process there (its #32081)."""
         if self._is_capturing(stream):
             raise DeviceError(
                 "ONNX Runtime's work cannot be captured by others.", expected="a stream that is not being captured"
@@ -228,7 +229,7 @@ class _StreamRun:
 
 
 def _let_go(session: Any, gpu: Context) -> None:
-    """Drop a session; on a lost GPU it is kept for ever, because its destructor would end the process there."""
+    """Drop a session; on a lost GPU it is never destroyed, because its destructor would end the process."""
     if session is not None and gpu.is_lost:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
 

@@ -13,7 +13,7 @@ from edgerd.runtimes.tensorrt.values import extents
 
 
 class Parsed(NamedTuple):
-    """A network, with what it was made by and reads its weights from; all of it has to stay until it is built."""
+    """A network, with the objects that made it and that it reads its weights from: they have to live until the build."""
 
     builder: trt.Builder
     network: trt.INetworkDefinition

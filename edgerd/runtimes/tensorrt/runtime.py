@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from edgerd.runtimes.tensorrt.engine import TensorRtEngine
 
 _FLAVOUR = "trt"
-"""`edgerd.precision.tensorrt.FLAVOUR`: which graphs are TensorRT's."""
+"""`edgerd.precision.tensorrt.FLAVOUR`, spelled again because runtimes do not import `precision`."""
 _PROFILED_RUNS = 10
+"""How many runs the times of layers are averaged over."""
 
 
 class TensorRt(BaseRuntime):
@@ -43,10 +44,10 @@ class TensorRt(BaseRuntime):
     An engine that is built to be compatible with other GPUs or versions has a key that fits those too.
 
     Args:
-        options: For `build`.
+        options: The options of `build`.
         timing_cache: A file for the builder's timings; None for one in the user's cache.
-        say: Told what a person should know, a line at a time.
-        on_progress: Told how far a build is, in another thread.
+        say: Called with what a person should know, a line at a time.
+        on_progress: Called with how far a build is, in another thread; it must not raise.
     """
 
     name = "tensorrt"
@@ -181,7 +182,7 @@ class TensorRt(BaseRuntime):
                 _loaded(gpu, graph, key.engine, files).close()
                 return files
             reason = "It was built with other options than its entry says."
-        except (BundleError, InputError) as error:  # else it would be given again and again
+        except (BundleError, InputError) as error:  # without a new build it would fail again every time
             reason = error.what
         self._say(f"The cached engine cannot be used, and is built again: {reason}")
         return None
@@ -207,7 +208,7 @@ class TensorRt(BaseRuntime):
         finally:
             timings.take_from(config)
         build_s = round(time.monotonic() - started_s, 1)
-        del network, config  # before the engine is loaded: they hold the weights once more
+        del network, config  # they hold a copy of the weights, which the engine needs the memory of
         self._say(f"TensorRT {key.precision}: built in {build_s} s, {len(plan) / 1e6:.1f} MB")
         empty = BuildRecord(options=self.options, build_s=build_s, layers=layer_report("", key.precision, {}))
         with closing(_loaded(gpu, graph, key, {PLAN_FILE: plan, BUILD_FILE: empty.to_bytes()})) as engine:
