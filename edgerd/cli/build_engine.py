@@ -24,7 +24,7 @@ from edgerd.precision.preset import load_preset
 from edgerd.runtimes import RUNTIMES
 
 _CLEARLY_FASTER = 0.8
-"""Of another engine's time: the two were measured at different times."""
+"""An engine counts as faster below this part of the other's time: the two were measured at different times."""
 
 
 @click.command("build-engine")
@@ -135,7 +135,7 @@ def build_engine(
 
 
 def _point_out_faster(before: Bundle, chosen: EngineRecord) -> None:
-    """An engine that was built earlier and is faster stays in the bundle, and is no longer the default."""
+    """Name an engine that was built earlier, is faster, and is no longer the default."""
     limit_ms = _CLEARLY_FASTER * (chosen.median_ms or 0.0)
     faster = [
         engine
@@ -152,7 +152,11 @@ def _point_out_faster(before: Bundle, chosen: EngineRecord) -> None:
 
 
 def _refuse_what_only_builds_use(options: Mapping[str, object]) -> None:
-    """--dry-run and --target judge no engine, and make only the usual graphs."""
+    """Refuse options that have no effect with --dry-run and --target, which judge no engine and make the usual graphs.
+
+    Raises:
+        InputError: One was given.
+    """
     typed = [name for name, value in options.items() if value is not None]
     if typed:
         applies = "applies" if len(typed) == 1 else "apply"

@@ -52,14 +52,14 @@ class PrintedBuild(BuildListener):
 
 
 class BuildDisplay:
-    """TensorRT's phase, its steps and the time, on stderr; a context manager.
+    """Shows TensorRT's phase, its steps and the time on stderr; a context manager.
 
-    On a terminal a bar. Elsewhere (a container's log, systemd's journal, CI) a line for each phase when it begins, and
-    one every 30 seconds. TensorRT works on several phases in turn: going back to one that was named is no news. That a
-    build is about to stop is always a line.
+    On a terminal it is a bar. Elsewhere (a container's log, systemd's journal, CI) it is a line for each phase when it
+    begins for the first time, and one every 30 seconds: TensorRT works on several phases in turn, and a line for each
+    turn would fill the log. That a build is about to stop is always a line.
 
     Args:
-        console: Where to show it; stderr where None.
+        console: Where to show it; None for stderr.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -87,7 +87,7 @@ class BuildDisplay:
         self._bar.stop()
 
     def update(self, progress: BuildProgress) -> None:
-        """Take in where a build stands; in any thread. Raises nothing: an exception would end in TensorRT."""
+        """Show how far a build is; from any thread. It raises nothing, because TensorRT's own code calls it."""
         with self._lock:
             if self._terminal:
                 self._draw(progress)
@@ -97,7 +97,7 @@ class BuildDisplay:
                 self._print(_line(progress))
 
     def say(self, line: str) -> None:
-        """Print a line for people, as the build has ended that was shown; the next one begins anew."""
+        """Print a line for people; the build that was shown has ended, and the next one begins with a new bar."""
         with self._lock:
             if self._task is not None:
                 self._bar.remove_task(self._task)
@@ -133,7 +133,7 @@ def _line(progress: BuildProgress) -> str:
 
 @contextmanager
 def runtimes_for(choice: TensorRtChoice) -> Iterator[RuntimeSource]:
-    """How runtimes are made; builds of TensorRT's are shown."""
+    """Gives the function that makes runtimes, TensorRT's with these options; its builds are shown meanwhile."""
     with BuildDisplay() as display:
 
         def runtime_of(name: str) -> Runtime:

@@ -13,7 +13,7 @@ from edgerd.runtimes.tensorrt.values import extents
 
 
 class Parsed(NamedTuple):
-    """A network, with the objects that made it and that it reads its weights from: they have to live until the build."""
+    """A network, and the objects that made it and hold its weights, which must all live until the plan is built."""
 
     builder: trt.Builder
     network: trt.INetworkDefinition
