@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from runtime_graphs import HEIGHT, WIDTH, small_fused_graph
 
+from edgerd.runtimes import load_runtime
+
 
 @pytest.fixture(scope="session")
 def graph() -> bytes:
@@ -76,3 +78,51 @@ def loaded(tensorrt, graph, graph_sha256):
     yield load
     for engine in reversed(opened):
         engine.close()
+
+
+# onnxruntime-cuda, over the emulated GPU
+
+
+@pytest.fixture
+def cpu_maps(graph, graph_sha256, frames):
+    """What ONNX Runtime gives for the frames on the CPU."""
+    runtime = load_runtime("onnxruntime")
+    engine = runtime.load(graph, runtime.key("fp32", graph_sha256), {}, threads=1)
+    return engine.infer(frames)
+
+
+@pytest.fixture
+def ort(cpu_maps, emulated_onnxruntime):  # cpu_maps: from the real package, before it is replaced
+    """The emulated package; `ort.emulation` is the GPU, `ort.sessions` are those that were opened."""
+    return emulated_onnxruntime
+
+
+@pytest.fixture
+def opened(ort, graph, graph_sha256):
+    """Opens an engine of onnxruntime-cuda; closed at the end."""
+    engines = []
+
+    def open_(content=graph, precision="fp32"):
+        runtime = load_runtime("onnxruntime-cuda")
+        engines.append(runtime.load(content, runtime.key(precision, graph_sha256), {}, threads=1))
+        return engines[-1]
+
+    yield open_
+    for engine in engines:
+        engine.close()
+
+
+@pytest.fixture
+def memory():
+    """Makes a Memory; freed before its GPU is closed."""
+    from edgerd.cuda.memory import Memory
+
+    made = []
+
+    def make(gpu):
+        made.append(Memory(gpu))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.free()
