@@ -81,7 +81,7 @@ def typed_graph(
         int8_flavour: An entry of `edgerd.precision.flavours.FLAVOURS`, or `edgerd.precision.tensorrt.FLAVOUR`.
         preset: How INT8 ranges are chosen; None for `Preset()`.
         high_precision: Blocks that INT8 leaves out, beside the preset's; None for `usually_kept`.
-        ranges_of: Gives the ranges; whoever makes several graphs collects them once. None for the bundle's.
+        ranges_of: Gives the ranges, so that they are collected once for several graphs; None for the bundle's.
 
     Raises:
         BundleError: The bundle has neither such a graph nor pictures to make it from, or the graph breaks a rule.

@@ -97,7 +97,7 @@ def _added_before(path: Path, run: RunFolder, say: Callable[[str], None]) -> UIn
     none: UInt8Array = np.empty((0, spec.n_tiles, spec.height, spec.width, 3), np.uint8)
     try:
         there = Bundle.open(path)
-    except BundleError:  # none, or one that is beyond use
+    except BundleError:  # there is none, or one that cannot be used any more
         return none
     if not there.manifest.added:
         return none

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper
 
 from edgerd.errors import BundleError
 from edgerd.graph_names import FLOAT_PREFIXES
-from edgerd.precision.parsed import PAIR, ParsedGraph
+from edgerd.precision.parsed import PAIR, ParsedGraph, opset_of
 
 Target = Literal["tensorrt", "onnxruntime", "openvino"]
 MIN_OPSET = 19
@@ -92,7 +92,7 @@ Broken = Iterator[tuple[str, str, str]]
 
 
 def _opset(parsed: ParsedGraph) -> Broken:
-    found = max((entry.version for entry in parsed.model.opset_import if entry.domain == ""), default=0)
+    found = opset_of(parsed.model)
     if found < MIN_OPSET:
         yield _GRAPH, f"opset {found}", f"{MIN_OPSET} or later"
 

@@ -13,6 +13,11 @@ PAIR = ("QuantizeLinear", "DequantizeLinear")
 """The operators that round an activation to integers and turn it back."""
 
 
+def opset_of(model: onnx.ModelProto) -> int:
+    """The opset of ONNX's own operators; 0 where the graph names none."""
+    return max((int(entry.version) for entry in model.opset_import if entry.domain == ""), default=0)
+
+
 class ParsedGraph:
     """A graph by name: constants, who made a tensor, and of which type it is.
 

@@ -22,6 +22,7 @@ import onnx
 from edgerd.errors import InputError
 from edgerd.precision.body import is_body, lies_in, shortcut_input
 from edgerd.precision.lint import MIN_OPSET
+from edgerd.precision.parsed import opset_of
 from edgerd.precision.qdq import QdqWriter, integer_weights, largest_by_channel, refuse_ranges_of_another_graph
 from edgerd.precision.ranges import Ranges, TensorRange
 from edgerd.precision.scales import symmetric_scale
@@ -70,7 +71,7 @@ def tensorrt_int8_graph(
 
 
 def _refuse_old_opset(model: onnx.ModelProto) -> None:
-    found = max((entry.version for entry in model.opset_import if entry.domain == ""), default=0)
+    found = opset_of(model)
     if found < MIN_OPSET:
         raise InputError(
             f"The graph is of ONNX opset {found}.",
@@ -136,6 +137,6 @@ class _Quantizer(QdqWriter):
 
 
 def _half(scale: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    """float32 that FP16 has too: the integers stay right when the rest of the graph becomes FP16."""
+    """Round a scale to a float32 that FP16 has too, so that the integers stay right when the graph becomes FP16."""
     half: npt.NDArray[np.float32] = np.maximum(scale, _SMALLEST_SCALE).astype(np.float16).astype(np.float32)
     return half

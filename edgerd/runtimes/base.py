@@ -29,7 +29,7 @@ class Place(NamedTuple):
 
 
 class BaseRuntime(ABC):
-    """A runtime, see `edgerd.runtimes.protocol.Runtime`: the public methods, over hooks that each runtime writes."""
+    """The public methods of a runtime (`edgerd.runtimes.protocol.Runtime`), over hooks that each runtime writes."""
 
     name: str
     """The key in `edgerd.runtimes.RUNTIMES`."""
@@ -74,8 +74,8 @@ class BaseRuntime(ABC):
         """Open an engine.
 
         Args:
-            graph: As for `build`.
-            key: As `key` gave it.
+            graph: The graph that `build` was given.
+            key: What `key` gave when the engine was built.
             files: What `build` returned; empty to compile from the graph now.
             threads: CPU threads to use; 0 for all the cores this process may use.
 
@@ -112,7 +112,7 @@ class BaseRuntime(ABC):
 
 
 class BaseEngine(ABC):
-    """An engine, see `edgerd.runtimes.protocol.Engine`: the public methods, over hooks that each runtime writes.
+    """The public methods of an engine (`edgerd.runtimes.protocol.Engine`), over hooks that each runtime writes.
 
     Attributes:
         key: What it was opened under.

@@ -2,10 +2,10 @@
 
 With `INFERENCE_PRECISION_HINT` bf16 the CPU plug-in lowers every node before the last convolution or matrix product
 of a graph, and the fused graph ends in matrix products: cosine and fusion would be lowered too. That doubles the mean
-error of the map and triples the score's. A precision per node cannot be asked for through the public interface, a
-precision per compiled model can. So there are two: the body up to the feature maps (bf16), the head from the cosine on
-(f32). The feature maps cross the cut as bf16, as the convolutions write them: with f32 outputs the plug-in would run
-what follows the last convolutions, transposed convolutions included, in f32.
+error of the map and triples the score's. The public interface takes no precision per node, but one per compiled model.
+So there are two: the body up to the feature maps (bf16), and the head from the cosine on (f32). The feature maps cross
+the cut as bf16, as the convolutions write them: with f32 outputs the plug-in would run what follows the last
+convolutions, transposed convolutions included, in f32.
 """
 
 from __future__ import annotations

@@ -118,8 +118,8 @@ class Runtime(Protocol):
         """Open an engine.
 
         Args:
-            graph: As for `build`.
-            key: As `key` gave it.
+            graph: The graph that `build` was given.
+            key: What `key` gave when the engine was built.
             files: What `build` returned; empty to compile from the graph now.
             threads: CPU threads to use; 0 for all the cores this process may use.
 

@@ -19,7 +19,8 @@ from edgerd.types import UInt8Array
 LIBRARY = "ONNX Runtime"
 OPTIMISED_FILE = "optimised.onnx"
 _PROVIDERS = ["CPUExecutionProvider"]
-_ERRORS_ONLY = 3
+ERRORS_ONLY = 3
+"""ONNX Runtime's log level: warnings are not shown."""
 _FIX = "pip install onnxruntime"
 
 
@@ -108,7 +109,7 @@ def session_options(ort: Any, threads: int) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = _ERRORS_ONLY
+    options.log_severity_level = ERRORS_ONLY
     # Threads may spin between the operators of one picture, because that is fast. Between pictures they must sleep:
     # the camera, the preprocessing and the sinks need the cores then.
     options.add_session_config_entry("session.force_spinning_stop", "1")

@@ -15,7 +15,7 @@ from edgerd.graph_names import ANOMALY_MAP, FRAME, SCORE
 from edgerd.runtimes.base import BaseEngine
 from edgerd.runtimes.device import Enqueue
 from edgerd.runtimes.interface import closed
-from edgerd.runtimes.onnxruntime.cpu import LIBRARY, session_options, session_size
+from edgerd.runtimes.onnxruntime.cpu import ERRORS_ONLY, LIBRARY, session_options, session_size
 from edgerd.runtimes.onnxruntime.cuda_errors import device_errors, failures, refused
 from edgerd.runtimes.protocol import Maps
 from edgerd.types import UInt8Array
@@ -27,7 +27,6 @@ _OPTIONS = {
     "arena_extend_strategy": "kSameAsRequested",  # a Jetson has no memory to spare
 }
 """Options of the provider for every session; the address in `edgerd.runtimes.onnxruntime.cuda` explains them."""
-_ERRORS_ONLY = 3
 _WITHOUT_CAPTURE, _UNTIL_CAPTURED = 2, 3
 """How many runs a new session needs before it can replay: first runs without a capture, in which it allocates memory,
 because a capture forbids that; then runs that it counts until it captures, the last of which is captured."""
@@ -104,7 +103,7 @@ class OnnxRuntimeCudaEngine(BaseEngine):
             DeviceError: The GPU refuses, or would not run all of the graph.
             BundleDamagedError: The graph cannot be read.
         """
-        self._ort.set_default_logger_severity(_ERRORS_ONLY)  # otherwise each session prints a warning when it opens
+        self._ort.set_default_logger_severity(ERRORS_ONLY)  # otherwise each session prints a warning when it opens
         options = session_options(self._ort, self.threads)
         options.enable_mem_pattern = False  # with it, memory is allocated in the second run too
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")

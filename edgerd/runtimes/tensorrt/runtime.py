@@ -208,7 +208,7 @@ class TensorRt(BaseRuntime):
         finally:
             timings.take_from(config)
         build_s = round(time.monotonic() - started_s, 1)
-        del network, config  # they hold a copy of the weights, which the engine needs the memory of
+        del network, config  # they hold a copy of the weights, and the engine needs that memory
         self._say(f"TensorRT {key.precision}: built in {build_s} s, {len(plan) / 1e6:.1f} MB")
         empty = BuildRecord(options=self.options, build_s=build_s, layers=layer_report("", key.precision, {}))
         with closing(_loaded(gpu, graph, key, {PLAN_FILE: plan, BUILD_FILE: empty.to_bytes()})) as engine:
