@@ -26,7 +26,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from edgerd.bundle.manifest import Record
 from edgerd.errors import InputError
-from edgerd.graph_names import HEAD, INPUT, PROTOTYPES
+from edgerd.graph_names import UNQUANTIZED_PREFIXES
 from edgerd.paths import is_file, is_locked
 from edgerd.precision.body import lies_in
 from edgerd.precision.ranges import MIN_RANGE_PICTURES, USUAL_PICTURES
@@ -176,7 +176,9 @@ def _parts_of(names: Iterable[str]) -> set[str]:
     """The parts that nodes of the networks lie in: teacher, teacher/layer1, teacher/layer1.0, ..."""
     found = set()
     for name in names:
+        if name.startswith(UNQUANTIZED_PREFIXES):
+            continue
         network, _, module = name.partition("/")
         steps = module.split("/")[0].split(".")
         found |= {network} | {f"{network}/{'.'.join(steps[: depth + 1])}" for depth in range(len(steps))}
-    return found - {INPUT, PROTOTYPES, HEAD}
+    return found
