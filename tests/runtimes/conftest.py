@@ -8,6 +8,7 @@ import pytest
 from runtime_graphs import HEIGHT, WIDTH, small_fused_graph
 
 from edgerd.runtimes import load_runtime
+from edgerd.runtimes.protocol import Maps
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +28,17 @@ def frames() -> np.ndarray:
     noise[1] //= 4
     ramp = np.linspace(0, 255, WIDTH).astype(np.uint8)[None, None, :, None]
     return np.concatenate([noise, np.broadcast_to(ramp, (1, HEIGHT, WIDTH, 3))])
+
+
+@pytest.fixture(scope="session")
+def expected(graph: bytes, frames: np.ndarray) -> Maps:
+    """What the FP32 graph gives for the frames, by ONNX Runtime itself on the CPU."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    return Maps(*session.run(["score", "anomaly_map"], {"frame": frames}))
 
 
 @pytest.fixture
@@ -84,15 +96,7 @@ def loaded(tensorrt, graph, graph_sha256):
 
 
 @pytest.fixture
-def cpu_maps(graph, graph_sha256, frames):
-    """What ONNX Runtime gives for the frames on the CPU."""
-    runtime = load_runtime("onnxruntime")
-    engine = runtime.load(graph, runtime.key("fp32", graph_sha256), {}, threads=1)
-    return engine.infer(frames)
-
-
-@pytest.fixture
-def ort(cpu_maps, emulated_onnxruntime):  # cpu_maps: from the real package, before it is replaced
+def ort(expected, emulated_onnxruntime):  # expected: from the real package, before it is replaced
     """The emulated package; `ort.emulation` is the GPU, `ort.sessions` are those that were opened."""
     return emulated_onnxruntime
 

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.emulated(once=True)
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-def test_a_run_on_a_stream_gives_the_maps_of_the_cpu(opened, memory, frames, cpu_maps, batch):
+def test_a_run_on_a_stream_gives_the_maps_of_the_cpu(opened, memory, frames, expected, batch):
     engine = opened()
     assert isinstance(engine, DeviceEngine)
     stream, slot = engine.gpu.stream(), Slot(memory(engine.gpu), batch)
@@ -28,8 +28,8 @@ def test_a_run_on_a_stream_gives_the_maps_of_the_cpu(opened, memory, frames, cpu
         slot.frame.host[:] = frames[first : first + batch].ravel()
         step.launch()
         engine.gpu.synchronise(stream)
-        np.testing.assert_allclose(slot.map.host, cpu_maps.anomaly_map[first : first + batch], atol=1e-5)
-        np.testing.assert_allclose(slot.score.host, cpu_maps.score[first : first + batch], atol=1e-5)
+        np.testing.assert_allclose(slot.map.host, expected.anomaly_map[first : first + batch], atol=1e-5)
+        np.testing.assert_allclose(slot.score.host, expected.score[first : first + batch], atol=1e-5)
     step.close()
 
 
@@ -90,7 +90,7 @@ def test_it_allocates_before_it_captures(ort, opened, memory):
 
 
 def test_where_it_cannot_replay_it_runs_kernel_by_kernel_and_says_so(
-    ort, opened, memory, frames, cpu_maps, monkeypatch
+    ort, opened, memory, frames, expected, monkeypatch
 ):
     engine = opened()
     stream, slot = engine.gpu.stream(), Slot(memory(engine.gpu), 1)
@@ -105,7 +105,7 @@ def test_where_it_cannot_replay_it_runs_kernel_by_kernel_and_says_so(
 
     monkeypatch.setattr(session, "run_with_iobinding", fails_in_its_capture)
     work = slot.around(stream, engine.bind(*slot.addresses, 1))
-    for frame, score in zip(frames, cpu_maps.score, strict=True):
+    for frame, score in zip(frames, expected.score, strict=True):
         slot.frame.host[:] = frame.ravel()
         work()
         engine.gpu.synchronise(stream)

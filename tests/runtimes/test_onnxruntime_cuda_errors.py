@@ -16,9 +16,9 @@ from edgerd.runtimes.onnxruntime.cuda import OnnxRuntimeCuda
 pytestmark = pytest.mark.emulated(once=True)
 
 
-def test_infer_gives_the_maps_and_refuses_what_does_not_fit(opened, frames, cpu_maps):
+def test_infer_gives_the_maps_and_refuses_what_does_not_fit(opened, frames, expected):
     engine = opened()
-    np.testing.assert_allclose(engine.infer(frames).anomaly_map, cpu_maps.anomaly_map, atol=1e-5)
+    np.testing.assert_allclose(engine.infer(frames).anomaly_map, expected.anomaly_map, atol=1e-5)
     with pytest.raises(InputError, match=f"{HEIGHT}, {WIDTH}, 3"):
         engine.infer(frames.astype(np.float32))
 
@@ -81,12 +81,12 @@ def test_a_gpu_that_does_not_take_the_session_is_no_damaged_bundle(ort, opened, 
     opened()  # the context was closed again
 
 
-def test_a_graph_of_opset_20_runs_whole_on_the_gpu(opened, graph, frames, cpu_maps):
+def test_a_graph_of_opset_20_runs_whole_on_the_gpu(opened, graph, frames, expected):
     model = onnx.load_from_string(graph)
     model.opset_import[0].version = 20
     model.ir_version = 9
     maps = opened(model.SerializeToString()).infer(frames)
-    np.testing.assert_allclose(maps.anomaly_map, cpu_maps.anomaly_map, atol=1e-5)
+    np.testing.assert_allclose(maps.anomaly_map, expected.anomaly_map, atol=1e-5)
 
 
 def test_a_graph_that_would_be_split_is_refused(opened, graph):
