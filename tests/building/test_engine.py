@@ -9,6 +9,7 @@ from building_parts import Heard
 from edgerd.acceptance.gate_pictures import GatePictures, gate_pictures
 from edgerd.acceptance.scores import holdout_pictures
 from edgerd.building.engine import build_engine
+from edgerd.building.listener import BuildListener
 from edgerd.bundle.bundle import Bundle
 from edgerd.errors import BundleError, DeviceError, GateError, InputError
 from edgerd.inspection.inspector import Inspector
@@ -94,6 +95,17 @@ def test_a_refused_engine_changes_nothing(bundle):
         build_engine(bundle, runtime="openvino", precision="fp32", max_map_error=0.0)
     assert caught.value.exit_code == 5
     assert "--force" in str(caught.value)
+    assert (bundle.path / "bundle.json").read_bytes() == before
+
+
+def test_what_a_listener_raises_ends_the_build_and_changes_nothing(bundle):
+    class Stops(BuildListener):
+        def candidate_built(self, candidate):
+            raise KeyboardInterrupt
+
+    before = (bundle.path / "bundle.json").read_bytes()
+    with pytest.raises(KeyboardInterrupt):
+        build_engine(bundle, runtime="onnxruntime", precision="fp32", listener=Stops())
     assert (bundle.path / "bundle.json").read_bytes() == before
 
 
