@@ -22,12 +22,12 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import NamedTuple
 
+from edgerd.line.loop import Update, run_loop
 from machine import print_results
 
 from edgerd.cameras import open_camera
 from edgerd.cameras.memory import MemoryCamera
 from edgerd.inspection.inspector import Inspector
-from edgerd.line.loop import Update, run_loop
 from edgerd.monitor import open_monitor
 from edgerd.monitor.snapshot import CameraSnapshot, CameraState, LineSnapshot
 from edgerd.types import UInt8Array

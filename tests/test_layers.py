@@ -8,7 +8,9 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "edgerd"
 
-BOTTOM = {"errors", "types", "events", "triggers", "paths", "redaction", "tables", "storage", "audit"}
+BOTTOM = {
+    *("errors", "types", "events", "triggers", "paths", "redaction", "tables", "storage", "audit", "graph_names"),
+}
 BASE = BOTTOM | {"bundle", "data"}
 DEVICE = BASE | {"cuda", "cameras", "sinks", "evaluation", "precision", "runtimes"}
 
@@ -16,6 +18,7 @@ MAY_IMPORT = {
     # the bottom: values, errors, records, nothing that computes
     "errors": set(),
     "types": set(),
+    "graph_names": set(),
     "events": {"types"},
     "triggers": set(),
     "redaction": set(),
@@ -42,7 +45,7 @@ MAY_IMPORT = {
     "calibration": DEVICE | {"inspection", "acceptance"},
     "building": DEVICE | {"inspection", "acceptance", "calibration"},
     "monitor": DEVICE | {"service", "recipe", "inspection", "line"},
-    "station": DEVICE | {"recipe", "delivery", "inspection", "line", "monitor", "service"},
+    "station": DEVICE | {"recipe", "delivery", "inspection", "calibration", "line", "monitor", "service"},
     # what trains, beside it
     "models": BASE,
     "training": BASE | {"models", "precision"},

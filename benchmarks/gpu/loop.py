@@ -14,8 +14,9 @@ import numpy.typing as npt
 from edgerd.cli.bench import frames_of
 from edgerd.cuda.graphs import Step
 from edgerd.inspection.gpu.options import DeviceOptions
-from edgerd.inspection.inspector import MAX_SCORE, Inspector
+from edgerd.inspection.inspector import Inspector
 from edgerd.inspection.judge import Pending
+from edgerd.recipe.product import MAX_SCORE
 from edgerd.runtimes.device import DeviceEngine
 from edgerd.types import Frame, UInt8Array, Verdict
 from gpu.card import clocks_while

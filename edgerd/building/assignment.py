@@ -1,11 +1,12 @@
-"""The precision of each block on this machine: what to measure it on, where the search keeps its log."""
+"""Search the precision of each block on this machine: which pictures decide, and where the search keeps its log."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import astuple, dataclass
+from functools import partial
 from pathlib import Path
 
 import onnx
@@ -13,8 +14,9 @@ import onnx
 from edgerd.acceptance.gate import Budget
 from edgerd.acceptance.gate_pictures import GatePictures
 from edgerd.building.candidates import GraphSource, Standard
+from edgerd.building.listener import SILENT, BuildListener
 from edgerd.building.search import Found, Remembered, search
-from edgerd.building.sensitivity import Measured, Sensitivity, deciding_pictures, split_labelled
+from edgerd.building.sensitivity import Sensitivity, deciding_pictures, split_labelled
 from edgerd.bundle.bundle import Bundle
 from edgerd.bundle.manifest import GRAPH_FILE, ThresholdRecord
 from edgerd.precision.body import blocks
@@ -24,7 +26,13 @@ from edgerd.runtimes.machine import usable_cores
 
 @dataclass(frozen=True)
 class Searched:
-    """A search on one runtime: what it found, and its log, to be removed when an engine was installed."""
+    """A search on one runtime.
+
+    Attributes:
+        runtime: An entry of `RUNTIMES`.
+        found: What was measured and chosen.
+        log: The file that holds every measurement; of no more use once an engine was installed.
+    """
 
     runtime: str
     found: Found
@@ -38,18 +46,18 @@ def search_assignments(
     pictures: GatePictures,
     budget: Budget,
     threshold: ThresholdRecord,
-    on_measured: Callable[[str, Measured], None] = lambda _, __: None,
+    listener: BuildListener = SILENT,
 ) -> tuple[list[Searched], GatePictures]:
     """Search on each runtime that has INT8 here; go on with searches that were stopped.
 
     Args:
-        bundle: With range pictures; they are decided on, never the held-out ones.
+        bundle: A bundle with range pictures. The search decides on those, never on the held-out ones.
         runtimes: Entries of `RUNTIMES`.
         graph_of: How typed graphs are made.
-        pictures: For the gate. Where there are labelled ones, some of them are decided on, and not for the gate.
-        budget: As for the gate.
+        pictures: The gate's pictures. Where some have labels, the search takes a part of those for itself.
+        budget: How far an engine may be from the FP32 graph; the gate has the same.
         threshold: The FP32 graph's, as it stands in the bundle.
-        on_measured: Told of the runtime and each measurement.
+        listener: Hears of each measurement.
 
     Returns:
         What was found, and the pictures that are left for the gate.
@@ -60,7 +68,7 @@ def search_assignments(
     """
     labelled, rest = (None, pictures) if pictures.labelled is None else split_labelled(pictures)
     deciding = deciding_pictures(bundle, labelled, threshold, budget)
-    searched = [_search(bundle, name, graph_of, deciding, on_measured) for name in runtimes]
+    searched = [_search(bundle, name, graph_of, deciding, listener) for name in runtimes]
     return searched, rest
 
 
@@ -69,23 +77,22 @@ def _search(
     runtime: str,
     graph_of: GraphSource,
     deciding: Standard,
-    on_measured: Callable[[str, Measured], None],
+    listener: BuildListener,
 ) -> Searched:
     graph = bundle.read(GRAPH_FILE)
     path = Path(os.path.realpath(bundle.path))  # the bundle may be "."
     log = path.with_name(f"{path.name}.search-{runtime}.json")
     sensitivity = Sensitivity(runtime, graph_of, deciding)
     try:
-        measure = Remembered(
-            sensitivity.measure, log, _key(runtime, sensitivity, deciding), lambda each: on_measured(runtime, each)
-        )
+        told = partial(listener.assignment_measured, runtime)
+        measure = Remembered(sensitivity.measure, log, _key(runtime, sensitivity, deciding), told)
         return Searched(runtime, search(measure, blocks(onnx.load_from_string(graph).graph)), log)
     finally:
         sensitivity.close()
 
 
 def _key(runtime: str, sensitivity: Sensitivity, deciding: Standard) -> str:
-    """What measurements depend on: the machine, the graph and its ranges, the pictures, the budget."""
+    """A hash over all that measurements depend on: the machine, the graph and its ranges, the pictures, the budget."""
     digest = hashlib.sha256()
     for part in _parts(runtime, sensitivity, deciding):
         digest.update(part)

@@ -1,4 +1,4 @@
-"""Engines that were built to choose from: compiled, compared with the FP32 graph, timed in turns."""
+"""Build the engines that one is chosen from: compile each, compare it with the FP32 graph, and time all in turns."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from edgerd.acceptance.gate_pictures import GatePictures
 from edgerd.acceptance.scores import maps_of
 from edgerd.building.typed_graph import TypedGraph
 from edgerd.bundle.manifest import EngineRecord, GateReport, ThresholdRecord
+from edgerd.errors import EdgerdError
 from edgerd.inspection.self_test import StoredPicture, note_score
 from edgerd.runtimes import load_runtime
 from edgerd.runtimes.protocol import Engine, Runtime
@@ -25,24 +26,30 @@ _WARM_UP, _TIMED = 3, 15
 
 
 RuntimeSource = Callable[[str], Runtime]
-"""Name -> runtime: `load_runtime`, or what builds with other options."""
+"""Gives the runtime of a name: `load_runtime`, or a function that makes one with build options of its own."""
 
 
 class GraphSource(Protocol):
-    """How a graph with its precision written into it is made; `typed_graph` of a bundle, or what a test puts there."""
+    """Makes a graph with its precision written into it: `graphs_of` a bundle, or what a test puts in its place."""
 
     def __call__(self, precision: str, int8_flavour: str, high_precision: tuple[str, ...] | None) -> TypedGraph:
-        """The graph for a precision, these blocks left as they are; None for those that usually are."""
+        """The graph for a precision.
+
+        Args:
+            precision: "fp32", "int8", ...
+            int8_flavour: The flavour that the runtime's probe names.
+            high_precision: Blocks that INT8 leaves as they are; None for those that it usually leaves.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to build.
+    """An engine that is to be built.
 
     Attributes:
         runtime: An entry of `RUNTIMES`.
-        precision: One that it has here.
+        precision: A precision that the runtime has on this machine.
         high_precision: Blocks that INT8 leaves in high precision; None for those that its graph usually does.
     """
 
@@ -51,16 +58,33 @@ class Wanted:
     high_precision: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class Standard:
-    """What engines are held to.
+@dataclass(frozen=True)
+class LeftOut:
+    """An engine that was to be built with others, and cannot be built on this machine.
 
     Attributes:
-        pictures: What they are run on.
-        reference: What the FP32 graph gives for them.
+        wanted: What was to be built.
+        error: Why it cannot be built here, and what would help.
+    """
+
+    wanted: Wanted
+    error: EdgerdError
+
+    def __str__(self) -> str:
+        wanted, error = self.wanted, self.error
+        return f"{wanted.runtime} {wanted.precision} is left out: {error.what} {error.hint or ''}".rstrip()
+
+
+@dataclass(frozen=True, eq=False)
+class Standard:
+    """What engines are compared with.
+
+    Attributes:
+        pictures: The pictures that every engine is run on.
+        reference: The FP32 graph's maps and scores of these pictures.
         threshold: The FP32 graph's, as it stands in the bundle.
-        budget: How far an engine may be from it.
         stored: A picture of the bundle whose score is noted for the self-test; None where it has none.
+        budget: How far an engine may be from the FP32 graph.
     """
 
     pictures: GatePictures
@@ -72,13 +96,13 @@ class Standard:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One that was built.
+    """An engine that was built, and may be installed.
 
     Attributes:
-        wanted: What was built, its blocks those of the graph.
+        wanted: What was built; its blocks in high precision are those that the graph really has.
         gate: How it compares with the FP32 graph.
-        record: For the manifest; None where its maps are not finite, so that it has no threshold.
-        files: Of the bundle, name to content, as far as it lacks them.
+        record: Its record for the manifest; None where its maps are not finite, so that it has no threshold.
+        files: The files that the bundle lacks for it, name to content.
     """
 
     wanted: Wanted
@@ -88,22 +112,22 @@ class Candidate:
 
     @property
     def runtime(self) -> str:
-        """An entry of `RUNTIMES`."""
+        """Its runtime, an entry of `RUNTIMES`."""
         return self.wanted.runtime
 
     @property
     def precision(self) -> str:
-        """One that the runtime has here."""
+        """Its precision, "fp32", "int8", ..."""
         return self.wanted.precision
 
     @property
     def high_precision(self) -> tuple[str, ...]:
-        """Blocks that INT8 leaves in high precision."""
+        """The blocks that it leaves in high precision; empty but for INT8."""
         return self.wanted.high_precision or ()
 
     @property
     def name(self) -> str:
-        """As commands print it."""
+        """What commands call it."""
         kept = f" with {', '.join(self.high_precision)} in high precision" if self.high_precision else ""
         return f"{self.runtime} {self.precision}{kept}"
 
@@ -120,7 +144,7 @@ class Candidate:
 
 
 def outputs_of(engine: Engine, pictures: GatePictures) -> Outputs:
-    """Run an engine on all of the gate's pictures; their maps are held in memory."""
+    """Run an engine on all of the gate's pictures; the maps of all of them are held in memory."""
     good, pasted = list(maps_of(engine, pictures.good)), list(maps_of(engine, pictures.pasted.pictures))
     labelled = () if pictures.labelled is None else list(maps_of(engine, pictures.labelled))
     return Outputs(good, pictures.n_never_seen, labelled, pictures.labels, pasted)
@@ -129,7 +153,13 @@ def outputs_of(engine: Engine, pictures: GatePictures) -> Outputs:
 def build_candidate(
     wanted: Wanted, graph_of: GraphSource, standard: Standard, runtime_of: RuntimeSource = load_runtime
 ) -> tuple[Candidate, Engine]:
-    """Compile one engine, compare it with the FP32 graph, find its own threshold; not timed yet.
+    """Compile one engine, compare it with the FP32 graph and find its own threshold. It is not timed yet.
+
+    Args:
+        wanted: What to build.
+        graph_of: How its graph is made.
+        standard: What it is compared with.
+        runtime_of: How its runtime is made.
 
     Returns:
         The candidate, and its engine, which the caller closes.
@@ -181,12 +211,15 @@ def broken_weights(graph: bytes) -> tuple[str, ...]:
 
 
 def timed(candidates: Sequence[Candidate], engines: Sequence[Engine], tiles: UInt8Array) -> list[Candidate]:
-    """Each candidate with its median milliseconds; the engines take turns, so that a busy moment slows all alike.
+    """Measure the median milliseconds of each candidate; the engines take turns, so that a busy moment slows all alike.
 
     Args:
-        candidates: As `build_candidate` gave them.
-        engines: Theirs.
+        candidates: What `build_candidate` gave.
+        engines: The engine of each candidate, in the same order.
         tiles: One picture, uint8 (T, H, W, 3).
+
+    Returns:
+        The candidates with `median_ms` in their records.
     """
     times_ms: list[list[float]] = [[] for _ in engines]
     for _ in range(_WARM_UP + _TIMED):

@@ -14,7 +14,13 @@ from edgerd.errors import GateError
 
 @dataclass(frozen=True)
 class Built:
-    """What `build_engine` did: the new bundle, the engine it chose, and all that were tried."""
+    """What `build_engine` did.
+
+    Attributes:
+        bundle: The bundle as it was saved.
+        chosen: The record of the engine that was installed.
+        candidates: All engines that were built.
+    """
 
     bundle: Bundle
     chosen: EngineRecord
@@ -22,15 +28,15 @@ class Built:
 
 
 def fastest(candidates: Sequence[Candidate], *, force: bool = False, can_be_tuned: bool = True) -> Candidate:
-    """The fastest that passed the gate; with `force` the fastest of all, if none did.
+    """The fastest candidate that passed the gate.
 
     Args:
-        candidates: All that were tried.
-        force: Take one that did not pass.
-        can_be_tuned: Whether the student can be trained for INT8.
+        candidates: All engines that were built.
+        force: If none passed, take the fastest of those that the gate refused.
+        can_be_tuned: Whether the student can be trained for INT8; then the error says so.
 
     Raises:
-        GateError: There is none.
+        GateError: None passed; or, with `force`, none has finite maps.
     """
     built = [(candidate, candidate.record) for candidate in candidates if candidate.record is not None]
     able = [(c, record) for c, record in built if record.gate.passed] or (built if force else [])
@@ -44,7 +50,7 @@ def fastest(candidates: Sequence[Candidate], *, force: bool = False, can_be_tune
 
 
 def _next_steps(candidates: Sequence[Candidate], can_be_tuned: bool) -> str:
-    """What to try after a refusal."""
+    """What to try after the gate has refused all candidates."""
     steps = []
     if any(candidate.precision == "int8" for candidate in candidates):
         steps = [
@@ -61,9 +67,14 @@ def _next_steps(candidates: Sequence[Candidate], can_be_tuned: bool) -> str:
 
 
 def install(bundle: Bundle, best: Candidate, candidates: Sequence[Candidate]) -> Built:
-    """Store an engine in the bundle as its default; one of the same runtime and precision makes way.
+    """Store an engine in the bundle as its default, in place of one of the same runtime and precision.
 
     INT8 graphs of other presets or blocks leave the bundle with the last engine that was compiled from them.
+
+    Args:
+        bundle: Where to.
+        best: The engine that was chosen.
+        candidates: All engines that were built, for the result.
 
     Raises:
         StorageError: The bundle could not be written.

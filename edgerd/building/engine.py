@@ -1,12 +1,11 @@
-"""From the graph in a bundle to an engine in it: what to build, on which pictures it is judged, with which graph."""
+"""From the graph in a bundle to an engine in it: what is built, from which graph, judged on which pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
-from shlex import quote
 
 from edgerd.acceptance.gate import MAX_AUROC_DROP, Budget
 from edgerd.acceptance.gate_pictures import GatePictures, gate_pictures
@@ -14,6 +13,7 @@ from edgerd.building.assignment import Searched, search_assignments
 from edgerd.building.candidates import (
     Candidate,
     GraphSource,
+    LeftOut,
     RuntimeSource,
     Standard,
     Wanted,
@@ -22,7 +22,7 @@ from edgerd.building.candidates import (
     timed,
 )
 from edgerd.building.choice import Built, fastest, install
-from edgerd.building.sensitivity import Measured
+from edgerd.building.listener import SILENT, BuildListener
 from edgerd.building.typed_graph import TypedGraph, bundle_ranges, typed_graph
 from edgerd.bundle.bundle import Bundle, check_can_save
 from edgerd.bundle.manifest import GRAPH_FILE, ThresholdRecord
@@ -43,9 +43,9 @@ from edgerd.runtimes.choose import open_engine
 from edgerd.runtimes.protocol import Probe
 
 AUTO_PRECISIONS = ("fp32", "bf16", "fp16", "int8")
-"""What "auto" chooses from, where a runtime has it."""
+"""The precisions that "auto" tries, as far as a runtime has them on this machine."""
 _NOT_SEARCHED = ("tensorrt",)
-"""A build takes TensorRT minutes, and a search some twenty: its INT8 goes to the gate as it is."""
+"""Runtimes without a search for precisions: TensorRT takes minutes for a build, and a search needs about twenty."""
 
 
 def build_engine(
@@ -60,58 +60,55 @@ def build_engine(
     preset: Preset | None = None,
     graph_of: GraphSource | None = None,
     runtime_of: RuntimeSource = load_runtime,
-    say: Callable[[str], None] = lambda _: None,
-    on_candidate: Callable[[Candidate], None] = lambda _: None,
-    on_measured: Callable[[str, Measured], None] = lambda _, __: None,
-    on_searched: Callable[[Searched], None] = lambda _: None,
+    listener: BuildListener = SILENT,
 ) -> Built:
     """Build engines, compare each with the FP32 graph, and install the fastest that passes as the default.
 
     With "auto" and a budget, the precision of each block of INT8 is searched for first (`edgerd.building.search`).
 
     Args:
-        bundle: Calibrated.
+        bundle: A calibrated bundle.
         runtime: An entry of `RUNTIMES`, or "auto" for all that can be used here.
-        precision: One that the runtime has here, or "auto" for all of `AUTO_PRECISIONS`.
-        pictures: For the gate; None takes the bundle's own.
-        max_map_error: Largest difference of two maps, in units of the map; None for a quarter of the threshold.
-        max_auroc_drop: Of image AUROC, pixel AUROC and AUPRO on labelled pictures; None for `MAX_AUROC_DROP`.
+        precision: A precision that the runtime has here, or "auto" for all of `AUTO_PRECISIONS`.
+        pictures: The pictures that the gate judges on; None for the bundle's own.
+        max_map_error: How far two maps may differ at most, in units of the map; None for a quarter of the threshold.
+        max_auroc_drop: How far image AUROC, pixel AUROC and AUPRO may fall on labelled pictures; None for
+            `MAX_AUROC_DROP`.
         force: Install the fastest even if the gate refuses all; the record says so.
         preset: How INT8 ranges are chosen, and which blocks stay out of INT8; None for what is usual.
         graph_of: How the graphs are made; None for `graphs_of` this bundle and preset.
-        runtime_of: How the runtimes are made; one may be told how to build.
-        say: Told what a person should know, a line at a time.
-        on_candidate: Told of each engine once it was built, compared and timed.
-        on_measured: Told of a runtime and each assignment that was measured on it.
-        on_searched: Told of each search that has ended.
+        runtime_of: How the runtimes are made, for those that are told how to build.
+        listener: Hears what happens.
 
     Raises:
-        GateError: None passed; nothing was changed.
-        MissingDependencyError: The runtime, or the precision on this machine, is not there.
+        GateError: No engine passed the gate; the bundle was not changed.
+        MissingDependencyError: The runtime is not installed.
         BundleError: The bundle has no threshold or no pictures; for "int8" no range pictures.
-        StorageError: The bundle cannot be written; said before the work where that is known.
-        InputError: An AUROC drop is given, and there are no labelled pictures; or a preset, and nothing is INT8.
+        DeviceError: The device refuses to build, and there is nothing else to choose from.
+        StorageError: The bundle cannot be written. Where that can be known before the work, it is raised then.
+        InputError: This machine does not run the precision; an AUROC drop is given, and there are no labelled pictures;
+            or a preset is given, and nothing is INT8.
     """
-    threshold = _threshold_of(bundle)
+    threshold = bundle.need_threshold()
     refuse_useless_preset(preset, precision)
     check_can_save(bundle.path, in_place=True)
     combined = combinations(runtime, precision, runtime_of)
     judged_by = gate_pictures(bundle) if pictures is None else pictures
     budget = budget_for(threshold, judged_by, max_map_error, max_auroc_drop)
     graph_of = graph_of or graphs_of(bundle, preset)
-    wanted = _that_have_a_graph([Wanted(*each) for each in combined], graph_of, runtime_of, say)
+    wanted = _that_have_a_graph([Wanted(*each) for each in combined], graph_of, runtime_of, listener)
     searched: list[Searched] = []
     able = tuple(each.runtime for each in wanted if each.precision == "int8" and each.runtime not in _NOT_SEARCHED)
     if able and precision == "auto" and (max_map_error is not None or max_auroc_drop is not None):
-        searched, judged_by = search_assignments(bundle, able, graph_of, judged_by, budget, threshold, on_measured)
+        searched, judged_by = search_assignments(bundle, able, graph_of, judged_by, budget, threshold, listener)
         wanted = _with_assignments(wanted, searched)
     for each in searched:
-        on_searched(each)
+        listener.search_ended(each)
     standard = fp32_standard(bundle, judged_by, threshold, budget)
-    candidates = build_candidates(wanted, graph_of, standard, runtime_of, say)
+    candidates = build_candidates(wanted, graph_of, standard, runtime_of, listener)
     for candidate in candidates:
-        on_candidate(candidate)
-    # a threshold from cross-fitting would not be right for a student that was tuned
+        listener.candidate_built(candidate)
+    # A student that is tuned for INT8 has other scores than those that a cross-fitted threshold was found from.
     chosen = fastest(candidates, force=force, can_be_tuned=bundle.manifest.cross_fit is None)
     built = install(bundle, chosen, candidates)
     for each in searched:
@@ -120,9 +117,10 @@ def build_engine(
 
 
 def _with_assignments(wanted: Sequence[Wanted], searched: Sequence[Searched]) -> list[Wanted]:
-    """INT8 as the search found it, and all in INT8 if that is within budget; where nothing was, the rest alone.
+    """What to build after a search: instead of the usual INT8 engine, the assignments that are within budget.
 
-    The engines are timed once more, all in turns: what a busy moment made look faster is then not taken.
+    Those are the one that the search chose, and all blocks in INT8. Both are built again and timed in turns with the
+    other precisions, so that what looked faster in a busy moment is not taken.
     """
     runtimes = {each.runtime for each in searched}
     found = [
@@ -138,10 +136,10 @@ def _with_assignments(wanted: Sequence[Wanted], searched: Sequence[Searched]) ->
 
 
 def refuse_useless_preset(preset: Preset | None, precision: str) -> None:
-    """A preset is for INT8.
+    """Refuse a preset where not everything that is built is INT8.
 
     Raises:
-        InputError: There is one, and nothing will be INT8, or not INT8 alone.
+        InputError: There is a preset, and the precision is another, or "auto".
     """
     if preset is None or precision == "int8":
         return
@@ -154,22 +152,22 @@ def refuse_useless_preset(preset: Preset | None, precision: str) -> None:
 
 
 def _that_have_a_graph(
-    wanted: list[Wanted], graph_of: GraphSource, runtime_of: RuntimeSource, say: Callable[[str], None]
+    wanted: list[Wanted], graph_of: GraphSource, runtime_of: RuntimeSource, listener: BuildListener
 ) -> list[Wanted]:
-    """What of several can be built; what is asked for alone is tried, and its error says what is missing."""
+    """Leave out what has no graph; all but the first if none has one, whose error then says what is missing."""
     if len(wanted) == 1:
         return wanted
-    return [each for each in wanted if _has_graph(each, graph_of, runtime_of, say)] or wanted[:1]
+    return [each for each in wanted if _has_graph(each, graph_of, runtime_of, listener)] or wanted[:1]
 
 
-def _has_graph(wanted: Wanted, graph_of: GraphSource, runtime_of: RuntimeSource, say: Callable[[str], None]) -> bool:
-    """Whether there is a graph: INT8 needs ranges, TensorRT's graphs ModelOpt if the bundle does not carry them."""
+def _has_graph(wanted: Wanted, graph_of: GraphSource, runtime_of: RuntimeSource, listener: BuildListener) -> bool:
+    """Whether a graph is there or can be made: INT8 needs ranges, and TensorRT's graphs are made by ModelOpt."""
     try:
         graph_of(wanted.precision, runtime_of(wanted.runtime).probe().int8_flavour, wanted.high_precision)
     except BundleDamagedError:
         raise
     except (BundleError, MissingDependencyError) as error:
-        say(_left_out(wanted, error))
+        listener.left_out(LeftOut(wanted, error))
         return False
     return True
 
@@ -177,7 +175,13 @@ def _has_graph(wanted: Wanted, graph_of: GraphSource, runtime_of: RuntimeSource,
 def budget_for(
     threshold: ThresholdRecord, pictures: GatePictures, max_map_error: float | None, max_auroc_drop: float | None
 ) -> Budget:
-    """How far an engine may be from the FP32 graph; None takes what is usual.
+    """How far an engine may be from the FP32 graph.
+
+    Args:
+        threshold: The FP32 graph's.
+        pictures: The pictures that the gate judges on.
+        max_map_error: In units of the map; None for a quarter of the threshold.
+        max_auroc_drop: 0 to 1; None for `MAX_AUROC_DROP`.
 
     Raises:
         InputError: An AUROC drop is given, and there are no labelled pictures.
@@ -221,14 +225,16 @@ def build_candidates(
     graph_of: GraphSource,
     standard: Standard,
     runtime_of: RuntimeSource = load_runtime,
-    say: Callable[[str], None] = lambda _: None,
+    listener: BuildListener = SILENT,
 ) -> tuple[Candidate, ...]:
     """Build, compare and time all that are wanted; their engines are closed again.
 
-    One of several that a device refuses, or has no memory for, is left out.
+    Where several are wanted, one that a device refuses, or has no memory for, is left out.
 
     Raises:
-        As `build_candidate`, where none is left.
+        BundleError: A graph cannot be made, or not read.
+        MissingDependencyError: None is left, because the last runtime is not installed.
+        DeviceError: None is left, because the device refuses the last one; or a GPU was lost.
     """
     with ExitStack() as stack:
         candidates, engines = [], []
@@ -241,7 +247,7 @@ def build_candidates(
             except (DeviceError, MissingDependencyError) as error:
                 refused = error
                 if len(wanted) > 1:
-                    say(_left_out(each, error))
+                    listener.left_out(LeftOut(each, error))
                 continue
             stack.callback(engine.close)
             candidates.append(candidate)
@@ -249,16 +255,6 @@ def build_candidates(
         if refused and not candidates:
             raise refused
         return tuple(timed(candidates, engines, standard.pictures.good[0]))
-
-
-def _left_out(wanted: Wanted, error: EdgerdError) -> str:
-    return f"{wanted.runtime} {wanted.precision} is left out: {error.what} {error.hint or ''}".rstrip()
-
-
-def _threshold_of(bundle: Bundle) -> ThresholdRecord:
-    if bundle.manifest.threshold is None:
-        raise BundleError(f"{bundle.path} has no threshold yet.", hint=f"edgerd calibrate {quote(str(bundle.path))}")
-    return bundle.manifest.threshold
 
 
 def combinations(runtime: str, precision: str, runtime_of: RuntimeSource = load_runtime) -> list[tuple[str, str]]:
@@ -291,5 +287,5 @@ def combinations(runtime: str, precision: str, runtime_of: RuntimeSource = load_
 
 
 def _offer(probe: Probe) -> str:
-    """What a runtime has here, and why not more."""
+    """The precisions that a runtime has here, and what is missing for more."""
     return " - ".join(filter(None, (", ".join(probe.precisions), probe.reason.rstrip("."))))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from shlex import quote
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from edgerd.building.typed_graph import graphs_for_devices
 from edgerd.bundle.bundle import Bundle, check_can_save
 from edgerd.bundle.manifest import GRAPH_FILE, ThresholdRecord
 from edgerd.calibration.new_ranges import engines_of_older_graphs, with_older_graphs
-from edgerd.errors import BundleError, GateError
+from edgerd.errors import GateError
 from edgerd.precision.preset import Preset
 from edgerd.precision.ranges import RANGES_FILE
 from edgerd.runtimes.onnxruntime.cpu import OPTIMISED_FILE, OnnxRuntime
@@ -28,14 +27,15 @@ _ON_THRESHOLD = 1e-4
 class WrittenGraph:
     """A typed graph, and how far its numbers are from the FP32 graph's on good pictures.
 
-    For looking at. Whether an engine that is compiled from it may run is for that engine to show, at the gate.
+    The figures are for people to look at. Whether an engine that is compiled from the graph may run is decided by the
+    gate, on that engine.
 
     Attributes:
         file: Its name in the bundle.
         n_bytes: Its size.
         max_map_error: Largest absolute difference of the maps, in units of the map; NaN where they are not finite.
-        n_flipped: Pictures that the FP32 threshold judges otherwise.
-        n_pictures: Of so many.
+        n_flipped: How many pictures are on the other side of the FP32 threshold.
+        n_pictures: How many pictures were compared.
     """
 
     file: str
@@ -47,7 +47,13 @@ class WrittenGraph:
 
 @dataclass(frozen=True)
 class Quantized:
-    """What `quantize` did: the new bundle, its typed graphs, and engines that go on with older ones."""
+    """What `quantize` did.
+
+    Attributes:
+        bundle: The bundle as it was saved.
+        graphs: The typed graphs that were written.
+        outdated: Names of engines that go on with a graph from before.
+    """
 
     bundle: Bundle
     graphs: tuple[WrittenGraph, ...]
@@ -60,8 +66,8 @@ def quantize(bundle: Bundle, preset: Preset | None = None, say: Callable[[str], 
     Engines that were compiled from a graph which is no longer the same keep it, under another name, and stay valid.
 
     Args:
-        bundle: Calibrated, with pictures.
-        preset: See `graphs_for_devices`.
+        bundle: A calibrated bundle with pictures.
+        preset: How the ranges are chosen, and from how many pictures; None for `Preset()`.
         say: Told what is going on, a line at a time.
 
     Raises:
@@ -98,9 +104,7 @@ def check_quantizable(bundle: Bundle) -> tuple[ThresholdRecord, UInt8Array]:
     """
     check_can_save(bundle.path, in_place=True)
     good, _ = comparison_pictures(bundle)
-    if bundle.manifest.threshold is None:
-        raise BundleError(f"{bundle.path} has no threshold yet.", hint=f"edgerd calibrate {quote(str(bundle.path))}")
-    return bundle.manifest.threshold, good
+    return bundle.need_threshold(), good
 
 
 def _refuse_broken(files: Sequence[str]) -> None:
@@ -117,21 +121,22 @@ def _compared(
 ) -> WrittenGraph:
     errors = [np.abs(a.anomaly_map - b.anomaly_map).max() for a, b in zip(given, reference, strict=True)]
     scores, wanted = scores_of(given), scores_of(reference)
-    # the threshold is often one of these very scores: on which side of it that picture falls says nothing
+    # The threshold is often the score of one of these pictures; on which side of it that one falls is chance.
     apart = ~np.isclose(wanted, threshold, rtol=_ON_THRESHOLD, atol=0.0)
     flipped = int((((scores > threshold) != (wanted > threshold)) & apart).sum())
     return WrittenGraph(file, len(content), float(np.max(errors)), flipped, len(errors))
 
 
 def maps_as_written(graph: bytes, pictures: UInt8Array) -> list[Maps]:
-    """What a typed graph's numbers say, whatever this CPU is: nothing fused, no integer kernel.
+    """The maps that follow from a typed graph's numbers, on any CPU: no nodes are fused, and no integer kernel runs.
 
-    ONNX Runtime's optimiser must not touch it: it rounds the float bias of a convolution between Q/DQ nodes to integers
-    (WeightBiasQuantization), in FP16 where the scales are FP16, which spoils the maps of a TensorRT graph (1.32).
+    So ONNX Runtime's optimiser must not touch the graph: it rounds the float bias of a convolution between Q/DQ nodes
+    to integers (WeightBiasQuantization), in FP16 where the scales are FP16, which spoils the maps of a TensorRT graph
+    (seen in 1.32).
 
     Args:
-        graph: ONNX.
-        pictures: uint8 (n, T, H, W, 3).
+        graph: The typed graph, ONNX.
+        pictures: uint8 (n, T, H, W, 3), BGR, at graph size.
     """
     runtime = OnnxRuntime()
     key = runtime.key("fp32", hashlib.sha256(graph).hexdigest())

@@ -18,9 +18,11 @@ from edgerd.bundle.manifest import Record
 from edgerd.storage import IN_PLACE, replaced_file, storage_errors
 
 Measure = Callable[[tuple[str, ...]], Measured]
+"""Builds and measures the engine with these blocks in high precision, sorted."""
 NOISE = 0.03
 """Relative time within which two engines are as fast."""
 _LEAST_COST = 0.002
+"""Relative time that a block counts as costing at least, so that nothing is divided by zero or by noise."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,10 @@ class Found:
     """What a search measured, and what it chose.
 
     Attributes:
-        all_int8: Without any block in high precision.
-        alone: With one block, by its name, in the graph's order.
-        combined: With several, in the order they were tried.
-        chosen: The fastest that passed; None if none did.
+        all_int8: The engine without any block in high precision.
+        alone: The engines with one block in high precision, by the block's name, in the graph's order.
+        combined: The engines with several blocks in high precision, in the order they were tried.
+        chosen: The fastest engine that passed; None if none did.
     """
 
     all_int8: Measured
@@ -43,11 +45,11 @@ class Found:
 def search(measure: Measure, blocks: Sequence[str]) -> Found:
     """Find the fastest assignment that passes.
 
-    Where all-INT8 passes nothing is chosen that is slower than it. At most three measurements per block are made.
+    Where all-INT8 passes, nothing is chosen that is slower than it. At most three measurements per block are made.
 
     Args:
-        measure: Blocks in high precision, sorted -> what the engine is worth; asked once for each assignment.
-        blocks: In the graph's order.
+        measure: Called once for each assignment.
+        blocks: The blocks that may be in INT8, in the graph's order.
     """
     all_int8 = measure(())
     alone = {block: measure((block,)) for block in blocks}
@@ -61,13 +63,17 @@ def search(measure: Measure, blocks: Sequence[str]) -> Found:
 
 
 def _worth(alone: Measured, all_int8: Measured) -> float:
-    """Squared error taken off per time added; of a block that costs no time, all the more."""
+    """The squared error that a block in high precision takes off, divided by the time that it costs."""
     gain = all_int8.score_error**2 - alone.score_error**2
     return gain / max(alone.relative_time - all_int8.relative_time, _LEAST_COST)
 
 
 def _first_that_passes(measure: Measure, order: Sequence[str]) -> list[Measured]:
-    """The shortest beginning of the order that passes, by halving; last in the list, if any passes."""
+    """Find the shortest beginning of the order that passes, by halving.
+
+    Returns:
+        All assignments that were measured; where any passes, the last one is the shortest that does.
+    """
     tried = [measure(tuple(sorted(order)))]
     low, high = 1, len(order)
     if not tried[0].passed:
@@ -83,11 +89,15 @@ def _first_that_passes(measure: Measure, order: Sequence[str]) -> list[Measured]
 
 
 def _narrowed(measure: Measure, tried: list[Measured], order: Sequence[str]) -> list[Measured]:
-    """Without each block in turn, the least worth first, as long as what is left passes."""
+    """Take back each block in turn, the one that is worth least first, as long as what is left passes.
+
+    Returns:
+        `tried`, and after it the assignments that were measured here.
+    """
     best = tried[-1]
     for block in order if best.passed else ():
         without = tuple(other for other in best.high_precision if other != block)
-        # one block alone was measured already
+        # no block, and one block alone, were measured at the beginning
         if 1 < len(without) < len(best.high_precision):
             tried.append(measure(without))
             best = tried[-1] if tried[-1].passed else best
@@ -95,7 +105,7 @@ def _narrowed(measure: Measure, tried: list[Measured], order: Sequence[str]) -> 
 
 
 def _fastest(passed: Sequence[Measured]) -> Measured | None:
-    """The fastest; where several differ by no more than noise, the one with the fewest blocks in high precision."""
+    """The fastest; where several are as fast but for noise, the one with the fewest blocks in high precision."""
     if not passed:
         return None
     least = min(each.relative_time for each in passed)
@@ -114,10 +124,10 @@ class Remembered:
     """A measure that writes down what it found, so that a search that was stopped goes on where it was.
 
     Args:
-        measure: What does the work.
+        measure: Measures what is not in the log.
         file: The log; one that is damaged or of another key is begun again.
-        key: What the measurements depend on: graph, pictures, machine.
-        on_measured: Told of each, remembered or new.
+        key: A hash over what the measurements depend on: graph, pictures, machine.
+        on_measured: Called with each measurement that is asked for, remembered or new.
     """
 
     def __init__(self, measure: Measure, file: Path, key: str, on_measured: Callable[[Measured], None]) -> None:
@@ -147,5 +157,5 @@ def _read(file: Path, key: str) -> tuple[Measured, ...]:
     try:
         log = _Log.model_validate_json(file.read_bytes())
     except (OSError, ValidationError):
-        return ()  # nothing to go on with; what cannot be written is said then
+        return ()  # there is nothing to go on with; a folder that cannot be written is an error at the first write
     return log.measured if log.key == key else ()

@@ -21,7 +21,7 @@ from edgerd.runtimes.choose import open_engine
 from edgerd.runtimes.protocol import Engine
 
 MAX_LABELLED = 64
-"""Labelled pictures that are decided on: each block takes a pass over them."""
+"""Most labelled pictures that a search decides on: for each block the engine runs on all of them."""
 _WARM_UP, _TIMED = 3, 20
 
 
@@ -53,10 +53,10 @@ def deciding_pictures(
     """Run the FP32 graph on what assignments are measured on: other pictures than those of threshold and gate.
 
     Args:
-        bundle: With range pictures; they are decided on, and defects are pasted into them.
-        labelled: As `split_labelled` gives them; None where there are none.
+        bundle: A bundle with range pictures. The search decides on those, and on defects that are pasted into them.
+        labelled: The search's part of the labelled pictures, from `split_labelled`; None where there are none.
         threshold: The FP32 graph's, as it stands in the bundle.
-        budget: As for the gate.
+        budget: How far an engine may be from the FP32 graph; the gate has the same.
 
     Raises:
         BundleError: The bundle was exported without pictures.
@@ -75,9 +75,13 @@ def deciding_pictures(
 
 
 def split_labelled(pictures: GatePictures) -> tuple[GatePictures, GatePictures]:
-    """Labelled pictures in two: some to decide on, spread over the kinds of defects, and the rest for the gate.
+    """Split labelled pictures: some for the search, spread over the kinds of defects, and the rest for the gate.
 
-    Good and defective ones are shared out apart, so that both parts have both; of a single one the gate has it.
+    Good and defective ones are split separately, so that both parts have both. Where there is only one, the gate has
+    it.
+
+    Returns:
+        The search's pictures, and the gate's.
     """
     defects, is_good = np.array(pictures.labels.defects), pictures.labels.is_good
     step = max(2, int(np.ceil(len(defects) / (MAX_LABELLED - 2))))
@@ -99,11 +103,11 @@ def _those(pictures: GatePictures, wanted: npt.NDArray[np.bool_]) -> GatePicture
 
 
 class Sensitivity:
-    """Builds and measures assignments of one runtime; the all-INT8 engine stays open, for its time.
+    """Builds and measures assignments of one runtime; the all-INT8 engine stays open, so that times are relative to it.
 
     Attributes:
         runtime: An entry of `RUNTIMES`.
-        graph_sha256: Of the all-INT8 graph.
+        graph_sha256: Hash of the all-INT8 graph.
     """
 
     def __init__(self, runtime: str, graph_of: GraphSource, deciding: Standard) -> None:
@@ -158,7 +162,7 @@ class Sensitivity:
                 start = time.perf_counter()
                 each.infer(tiles)
                 times[name].append(time.perf_counter() - start)
-        # the least disturbed: a busy moment would look like a slow block
+        # The shortest times were disturbed least; a median would take a busy moment for a slow block.
         this, all_int8 = (min(taken[_WARM_UP:]) for taken in times.values())
         return this / all_int8
 

@@ -1,4 +1,4 @@
-"""What to do on another device to get its engine: engines are not portable, typed graphs are."""
+"""What to do on another device to get its engine there: engines are not portable, typed graphs are."""
 
 from __future__ import annotations
 
@@ -43,25 +43,26 @@ class Target(Record):
     """Another device, as its TOML file says."""
 
     name: str = Field(min_length=1)
-    """For people: "line 3, Orin NX"."""
+    """What people call it: "line 3, Orin NX"."""
     compute_capability: str = Field(pattern=r"^\d+\.\d$")
-    """What NVIDIA says its GPU can do, as in "8.7"."""
+    """The compute capability that NVIDIA states for its GPU: "8.7"."""
     tensorrt: str = Field(pattern=r"^\d+\.\d+(\.\d+)*$")
-    """Version that is installed there: "10.3.0"."""
+    """The version of TensorRT that is installed there: "10.3.0"."""
     memory_gb: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    """The GPU's memory; on a Jetson all that it has, which CPU and GPU share."""
+    """The GPU's memory; on a Jetson all of the memory, which CPU and GPU share."""
     dla_cores: int = Field(default=0, ge=0)
+    """How many deep learning accelerators it has."""
 
 
 @dataclass(frozen=True)
 class TargetSteps:
-    """What has to run where.
+    """What has to be done on this machine and on the device.
 
     Attributes:
-        bundle: With the typed graphs in it.
-        graphs: Their file names.
-        copy: Commands for here.
-        there: Commands for the device.
+        bundle: The bundle with the typed graphs that the device needs.
+        graphs: File names of these graphs.
+        copy: Commands to type on this machine.
+        there: Commands to type on the device.
         notes: What a person should know before.
     """
 
@@ -98,10 +99,10 @@ def steps_for(bundle: Bundle, target: Target, precision: str, options: BuildOpti
     """Put the typed graphs that a device needs into a bundle, and say what to do with it.
 
     Args:
-        bundle: Calibrated; saved anew where a graph was missing.
+        bundle: A calibrated bundle; it is saved anew where a graph was missing.
         target: The device.
         precision: One of `PRECISIONS`, or "auto".
-        options: Of `edgerd build-engine`, to be repeated there; None for the usual ones.
+        options: What was given to `edgerd build-engine` and is to be given again on the device; None for the usual.
 
     Raises:
         InputError: The device cannot do what the options ask for.
@@ -123,7 +124,7 @@ def steps_for(bundle: Bundle, target: Target, precision: str, options: BuildOpti
     return TargetSteps(
         bundle=bundle,
         graphs=tuple(dict.fromkeys([GRAPH_FILE, *(graph.file for graph in graphs)])),
-        copy=(f"rsync -a {path}/ DEVICE:{name}/",),  # whole: what the manifest lists has to be there
+        copy=(f"rsync -a {path}/ DEVICE:{name}/",),  # with every file that the manifest lists
         there=('pip install "edgerd[tensorrt]"', "edgerd doctor", command),
         notes=_notes(bundle, target),
     )

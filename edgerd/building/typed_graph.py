@@ -30,8 +30,9 @@ from edgerd.runtimes.machine import usable_cores
 from edgerd.types import UInt8Array
 
 DEVICE_FLAVOURS = ("u8s8", "u8s8-fused", "s8s8")
-"""CPU flavours that travel in a bundle: x86 with VNNI, and Arm. Another is made from the ranges, on the device."""
+"""CPU flavours that travel in a bundle: x86 with VNNI, and Arm. The device makes any other from the ranges."""
 _VARIANT = re.compile(r"graph\.int8\.[\w-]+\.[0-9a-f]{8}\.onnx")
+"""File names of INT8 graphs with a preset or blocks of their own; the digits are `Origin.digest`."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class TypedGraph:
     Attributes:
         file: Its name in the bundle.
         content: ONNX.
-        new_files: It and what it was made from, as far as the bundle lacks them; to be saved with an engine.
-        high_precision: Blocks that INT8 leaves out of it.
+        new_files: The graph and what it was made from, as far as the bundle lacks them; they are saved with the engine.
+        high_precision: Blocks that an INT8 graph leaves in high precision.
     """
 
     file: str
@@ -52,12 +53,12 @@ class TypedGraph:
 
     @property
     def sha256(self) -> str:
-        """What an engine's key says of it."""
+        """Hash of the content; an engine's key has the same."""
         return hashlib.sha256(self.content).hexdigest()
 
 
 RangesSource = Callable[[int], Ranges]
-"""Number of pictures -> ranges."""
+"""Gives the ranges from so many pictures."""
 
 
 def typed_graph(
@@ -70,17 +71,17 @@ def typed_graph(
 ) -> TypedGraph:
     """The graph for a precision: the bundle's own where it has one, else made from its range pictures.
 
-    INT8 has a graph of its own for each flavour, FP16 has one, which TensorRT and ONNX Runtime's CUDA provider take; a
-    runtime makes the other precisions from the exported one. Who says neither preset nor blocks gets the INT8 graph
-    that `edgerd quantize` put there, whatever preset it was told; who says one gets a graph of just that.
+    INT8 has a graph for each flavour, and FP16 has one, which TensorRT and ONNX Runtime's CUDA provider take; a runtime
+    makes the other precisions from the exported graph. Without preset and blocks, INT8 is the graph that `edgerd
+    quantize` put into the bundle, whatever preset that was given. With either of them, INT8 is a graph of just that.
 
     Args:
-        bundle: Opened.
+        bundle: Where the graph is, or what it is made from.
         precision: "fp32", "int8", ...
         int8_flavour: An entry of `edgerd.precision.flavours.FLAVOURS`, or `edgerd.precision.tensorrt.FLAVOUR`.
         preset: How INT8 ranges are chosen; None for `Preset()`.
         high_precision: Blocks that INT8 leaves out, beside the preset's; None for `usually_kept`.
-        ranges_of: Where ranges are from, if many graphs are made from the same; None for the bundle's.
+        ranges_of: Gives the ranges, so that they are collected once for several graphs; None for the bundle's.
 
     Raises:
         BundleError: The bundle has neither such a graph nor pictures to make it from, or the graph breaks a rule.
@@ -122,7 +123,7 @@ def _int8_graph(
     if file in stored:
         return TypedGraph(file, bundle.read(file), high_precision=origin.high_precision)
     if flavour == tensorrt.FLAVOUR:
-        need_modelopt()  # said before ranges are collected
+        need_modelopt()  # before a minute is spent on collecting ranges
     ranges = ranges_of(preset.n_pictures)
     content = _written(bundle, graph, ranges, flavour, preset, kept)
     files = {file: content}
@@ -134,10 +135,10 @@ def _int8_graph(
 def graphs_for_devices(bundle: Bundle, preset: Preset | None = None) -> dict[str, bytes]:
     """Every typed graph that a device may want, made anew and checked by `edgerd.precision.lint`.
 
-    They have the names of the usual graphs, whatever the preset: a device that is told nothing builds from them.
+    They have the names of the usual graphs, whatever the preset, so that a device builds from them without being told.
 
     Args:
-        bundle: Opened, with range pictures.
+        bundle: A bundle with range pictures.
         preset: How the ranges are chosen, and from how many pictures; None for `Preset()`.
 
     Returns:
@@ -165,14 +166,14 @@ def usually_kept(graph: bytes, int8_flavour: str) -> tuple[str, ...]:
 
 
 def unused_variants(manifest: Manifest) -> list[str]:
-    """INT8 graphs of other presets or blocks that no engine was compiled from: what earlier builds left."""
+    """Names of INT8 graphs with a preset or blocks of their own that no engine in the bundle was compiled from."""
     return [name for name in manifest.files if _VARIANT.fullmatch(name) and name not in manifest.named_files]
 
 
 def _written(
     bundle: Bundle, graph: bytes, ranges: Ranges, flavour: str, preset: Preset, high_precision: tuple[str, ...]
 ) -> bytes:
-    """An INT8 graph that says where it comes from, checked."""
+    """Write an INT8 graph with its origin in it, and check it against the rules of its runtime."""
     if flavour == tensorrt.FLAVOUR:
         content = half_graph(_tensorrt_int8(graph, ranges, preset, high_precision), _range_pictures(bundle))
         target: Target = "tensorrt"
@@ -197,7 +198,7 @@ def _checked(file: str, content: bytes, target: Target) -> bytes:
 
 
 def _range_pictures(bundle: Bundle) -> UInt8Array:
-    """uint8 (n, T, H, W, 3)."""
+    """The bundle's range pictures, uint8 (n, T, H, W, 3), BGR, at graph size."""
     manifest, n_pictures = bundle.manifest, _n_range_pictures(bundle)
     if n_pictures < MIN_RANGE_PICTURES:
         raise BundleError(
@@ -210,7 +211,13 @@ def _range_pictures(bundle: Bundle) -> UInt8Array:
 
 
 def bundle_ranges(bundle: Bundle, graph: bytes, n_pictures: int) -> Ranges:
-    """The bundle's ranges; collected where it has none, or none from as many pictures as are asked for."""
+    """The bundle's ranges; they are collected where it has none, or has them from another number of pictures.
+
+    Args:
+        bundle: A bundle with ranges or range pictures.
+        graph: The FP32 graph, ONNX.
+        n_pictures: How many pictures they are found from, as far as there are so many.
+    """
     if RANGES_FILE in bundle.manifest.files:
         ranges = _stored_ranges(bundle)
         if not bundle.manifest.ranges or ranges.n_pictures == min(n_pictures, _n_range_pictures(bundle)):

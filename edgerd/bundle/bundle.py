@@ -23,7 +23,7 @@ from pathlib import Path
 from shlex import quote
 
 from edgerd.bundle.file import MANIFEST_FILE, read_manifest, sealed
-from edgerd.bundle.manifest import GRAPH_FILE, FileRecord, Manifest, PreprocessSpec
+from edgerd.bundle.manifest import GRAPH_FILE, FileRecord, Manifest, PreprocessSpec, ThresholdRecord
 from edgerd.errors import BundleDamagedError, BundleError
 from edgerd.paths import exists, is_file, is_folder, why_missing
 from edgerd.storage import (
@@ -71,6 +71,20 @@ class Bundle:
         with storage_errors(path, IN_PLACE):
             finish_replacing(path)
         return cls(path, read_manifest(path))
+
+    def need_threshold(self) -> ThresholdRecord:
+        """The FP32 graph's threshold.
+
+        Raises:
+            BundleError: The bundle is not calibrated.
+        """
+        if self.manifest.threshold is None:
+            raise BundleError(
+                f"{self.path} has no threshold yet.",
+                expected="a bundle that was calibrated",
+                hint=f"edgerd calibrate {quote(str(self.path))}",
+            )
+        return self.manifest.threshold
 
     def read(self, name: str) -> bytes:
         """The bytes of one file, verified.

@@ -192,6 +192,11 @@ class EngineKey(Record):
     graph_sha256: str
     """Hash of the graph that it was compiled from."""
 
+    @property
+    def name(self) -> str:
+        """As commands print it: runtime and precision."""
+        return f"{self.runtime} {self.precision}"
+
 
 class GateCheck(Record):
     """One thing that an engine was compared in with the FP32 graph."""
@@ -270,7 +275,7 @@ class EngineRecord(Record):
     @property
     def name(self) -> str:
         """As commands print it: runtime and precision."""
-        return f"{self.key.runtime} {self.key.precision}"
+        return self.key.name
 
 
 class Manifest(Record):

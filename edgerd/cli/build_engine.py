@@ -8,26 +8,23 @@ from pathlib import Path
 import click
 
 from edgerd.acceptance.gate_pictures import gate_pictures
-from edgerd.building.candidates import Candidate
 from edgerd.building.engine import build_engine as build
 from edgerd.building.engine import refuse_useless_preset
 from edgerd.bundle.bundle import Bundle, check_can_save, find_bundle
 from edgerd.bundle.manifest import EngineRecord
 from edgerd.cli.build_preview import print_dry_run, print_target
-from edgerd.cli.build_progress import runtimes_for
+from edgerd.cli.build_progress import PrintedBuild, runtimes_for
 from edgerd.cli.console import say, warn
 from edgerd.cli.doubts import warn_of_doubts
-from edgerd.cli.gate_table import print_gate
 from edgerd.cli.new_ranges import bundle_with_ranges, ranges_option, say_what_became_of_older_graphs
 from edgerd.cli.options import PRECISIONS, FiniteRange
-from edgerd.cli.search_table import print_search, report_measured
 from edgerd.cli.tensorrt_options import TensorRtChoice, tensorrt_options
 from edgerd.errors import InputError
 from edgerd.precision.preset import load_preset
 from edgerd.runtimes import RUNTIMES
 
 _CLEARLY_FASTER = 0.8
-"""Of another engine's time: the two were measured at different times."""
+"""An engine counts as faster below this part of the other's time: the two were measured at different times."""
 
 
 @click.command("build-engine")
@@ -124,10 +121,7 @@ def build_engine(
             preset=chosen_preset,
             force=force,
             runtime_of=runtime_of,
-            say=say,
-            on_candidate=_report,
-            on_measured=report_measured,
-            on_searched=print_search,
+            listener=PrintedBuild(),
         )
     chosen = built.chosen
     if chosen.gate.forced:
@@ -141,7 +135,7 @@ def build_engine(
 
 
 def _point_out_faster(before: Bundle, chosen: EngineRecord) -> None:
-    """An engine that was built earlier and is faster stays in the bundle, and is no longer the default."""
+    """Name an engine that was built earlier, is faster, and is no longer the default."""
     limit_ms = _CLEARLY_FASTER * (chosen.median_ms or 0.0)
     faster = [
         engine
@@ -158,7 +152,11 @@ def _point_out_faster(before: Bundle, chosen: EngineRecord) -> None:
 
 
 def _refuse_what_only_builds_use(options: Mapping[str, object]) -> None:
-    """--dry-run and --target judge no engine, and make only the usual graphs."""
+    """Refuse options that have no effect with --dry-run and --target, which judge no engine and make the usual graphs.
+
+    Raises:
+        InputError: One was given.
+    """
     typed = [name for name, value in options.items() if value is not None]
     if typed:
         applies = "applies" if len(typed) == 1 else "apply"
@@ -178,12 +176,3 @@ def _refuse_useless_ranges(ranges: Path | None, precision: str) -> None:
             expected="--precision int8 or auto",
             hint="Change it, or leave --ranges out.",
         )
-
-
-def _report(candidate: Candidate) -> None:
-    """One line; for an engine that was refused, also the reasons."""
-    if candidate.gate.passed:
-        say(str(candidate))
-    else:
-        say(f"{candidate.name}: refused by the gate")
-        print_gate(candidate.gate)

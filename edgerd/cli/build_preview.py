@@ -1,4 +1,4 @@
-"""What `edgerd build-engine` prints instead of building: a dry run, or what another device must run."""
+"""What `edgerd build-engine` prints instead of building: a dry run, or the commands for another device."""
 
 from __future__ import annotations
 
@@ -14,10 +14,19 @@ from edgerd.runtimes.tensorrt.runtime import TensorRt
 
 
 def print_dry_run(bundle: Bundle, runtime: str, precision: str, choice: TensorRtChoice) -> None:
-    """Say what would be built.
+    """Print what would be built.
+
+    Args:
+        bundle: The bundle that it would be built for.
+        runtime: An entry of `RUNTIMES`, or "auto".
+        precision: A precision, or "auto".
+        choice: The options for TensorRT.
 
     Raises:
-        As `edgerd.building.engine.build_engine`.
+        InputError: This machine does not run the precision.
+        MissingDependencyError: The runtime, or what makes its graph, is not installed.
+        BundleError: The graph cannot be made, or not read.
+        DeviceError: TensorRT does not start.
     """
     with runtimes_for(choice) as runtime_of:
         for name, kind in combinations(runtime, precision, runtime_of):
@@ -42,10 +51,18 @@ def print_dry_run(bundle: Bundle, runtime: str, precision: str, choice: TensorRt
 
 
 def print_target(bundle: Bundle, precision: str, choice: TensorRtChoice) -> None:
-    """Print what must run on another device; nothing where the choice names none.
+    """Print the commands that get an engine built on another device; nothing where the choice names no device.
+
+    Args:
+        bundle: The bundle that goes to the device; typed graphs that it lacks are added to it.
+        precision: A precision, or "auto".
+        choice: The options for TensorRT, with the device's file.
 
     Raises:
-        As `edgerd.building.target.steps_for`.
+        InputError: The file cannot be used, or the device cannot do what the options ask for.
+        BundleError: A graph can neither be found nor made.
+        MissingDependencyError: What makes typed graphs is not installed.
+        StorageError: The bundle cannot be written.
     """
     if choice.target is None:
         return

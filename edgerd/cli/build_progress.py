@@ -1,4 +1,4 @@
-"""What a TensorRT build shows while it runs: a bar on a terminal, lines in a log."""
+"""What `edgerd build-engine` shows while it runs: a line for each thing that happens, a bar for TensorRT's work."""
 
 from __future__ import annotations
 
@@ -11,8 +11,13 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from edgerd.building.candidates import RuntimeSource
+from edgerd.building.assignment import Searched
+from edgerd.building.candidates import Candidate, LeftOut, RuntimeSource
+from edgerd.building.listener import BuildListener
+from edgerd.building.sensitivity import Measured
 from edgerd.cli.console import say
+from edgerd.cli.gate_table import print_gate
+from edgerd.cli.search_table import print_search, report_measured
 from edgerd.cli.tensorrt_options import TensorRtChoice
 from edgerd.runtimes import load_runtime
 from edgerd.runtimes.protocol import Runtime
@@ -22,15 +27,39 @@ from edgerd.runtimes.tensorrt.runtime import TensorRt
 _LOG_INTERVAL_S = 30.0
 
 
-class BuildDisplay:
-    """TensorRT's phase, its steps and the time, on stderr; a context manager.
+class PrintedBuild(BuildListener):
+    """Prints what happens, on stdout."""
 
-    On a terminal a bar. Elsewhere (a container's log, systemd's journal, CI) a line for each phase when it begins, and
-    one every 30 seconds. TensorRT works on several phases in turn: going back to one that was named is no news. That a
-    build is about to stop is always a line.
+    def left_out(self, left_out: LeftOut) -> None:
+        """Print what is left out, and why."""
+        say(str(left_out))
+
+    def assignment_measured(self, runtime: str, measured: Measured) -> None:
+        """Print a line for the engine that was measured."""
+        report_measured(runtime, measured)
+
+    def search_ended(self, searched: Searched) -> None:
+        """Print what each block in high precision is worth, and the choice."""
+        print_search(searched)
+
+    def candidate_built(self, candidate: Candidate) -> None:
+        """Print one line; for an engine that was refused, also every check of the gate."""
+        if candidate.gate.passed:
+            say(str(candidate))
+        else:
+            say(f"{candidate.name}: refused by the gate")
+            print_gate(candidate.gate)
+
+
+class BuildDisplay:
+    """Shows TensorRT's phase, its steps and the time on stderr; a context manager.
+
+    On a terminal it is a bar. Elsewhere (a container's log, systemd's journal, CI) it is a line for each phase when it
+    begins for the first time, and one every 30 seconds: TensorRT works on several phases in turn, and a line for each
+    turn would fill the log. That a build is about to stop is always a line.
 
     Args:
-        console: Where to show it; stderr where None.
+        console: Where to show it; None for stderr.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -58,7 +87,7 @@ class BuildDisplay:
         self._bar.stop()
 
     def update(self, progress: BuildProgress) -> None:
-        """Take in where a build stands; in any thread. Raises nothing: an exception would end in TensorRT."""
+        """Show how far a build is; from any thread. It raises nothing, because TensorRT's own code calls it."""
         with self._lock:
             if self._terminal:
                 self._draw(progress)
@@ -68,7 +97,7 @@ class BuildDisplay:
                 self._print(_line(progress))
 
     def say(self, line: str) -> None:
-        """Print a line for people, as the build has ended that was shown; the next one begins anew."""
+        """Print a line for people; the build that was shown has ended, and the next one begins with a new bar."""
         with self._lock:
             if self._task is not None:
                 self._bar.remove_task(self._task)
@@ -104,7 +133,7 @@ def _line(progress: BuildProgress) -> str:
 
 @contextmanager
 def runtimes_for(choice: TensorRtChoice) -> Iterator[RuntimeSource]:
-    """How runtimes are made; builds of TensorRT's are shown."""
+    """Gives the function that makes runtimes, TensorRT's with these options; its builds are shown meanwhile."""
     with BuildDisplay() as display:
 
         def runtime_of(name: str) -> Runtime:

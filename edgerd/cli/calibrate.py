@@ -22,7 +22,7 @@ from edgerd.evaluation.threshold import describe
 from edgerd.evaluation.trade_offs import trade_offs
 
 _PICTURES_PER_RATE = 1.5
-"""A camera collects half as many again as the rate needs at least: the interval of the realised rate gets narrower."""
+"""A camera collects half as many pictures more than the rate needs, so that the realised rate is known better."""
 
 
 @click.command()

@@ -29,7 +29,7 @@ _NAMED = 10
 
 
 def say(line: str) -> None:
-    """A line for people, on stdout."""
+    """Print a line for people, on stdout."""
     click.echo(line)
 
 
@@ -50,11 +50,11 @@ def counted(n: int, noun: str) -> str:
 
 
 def print_latencies(say: Callable[[str], None], summary: RunSummary, *, with_capture: bool) -> None:
-    """A line with the percentiles of each latency that was measured.
+    """Print a line with the percentiles of each latency that was measured.
 
     Args:
-        say: Takes the lines.
-        summary: Of a run.
+        say: Prints a line.
+        summary: What a run has measured.
         with_capture: Whether a camera captured the frames, so that the time since then means something.
     """
     for label, figures in (
@@ -68,7 +68,7 @@ def print_latencies(say: Callable[[str], None], summary: RunSummary, *, with_cap
 
 
 def warn(line: str) -> None:
-    """A warning, on stderr."""
+    """Print a warning, on stderr."""
     click.echo(click.style("warning: ", fg="yellow", bold=True) + line, err=True)
 
 
@@ -88,13 +88,13 @@ def would_block(stream: TextIO) -> bool:
         waits = select.poll()
         waits.register(stream.fileno(), select.POLLOUT)
         return not waits.poll(0)
-    except (OSError, ValueError):  # no file, or closed: writing to it says so
+    except (OSError, ValueError):  # it is no file, or closed: the attempt to write will tell
         return False
 
 
 @contextmanager
 def progress_bar(what: str, total: int | None, unit: str = "pictures") -> Iterator[Callable[[], None]]:
-    """A progress bar with a count and the time left, on a terminal; gives the function to call after each unit."""
+    """Show a bar with a count and the time left, on a terminal only; gives the function to call after each unit."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -110,7 +110,7 @@ def progress_bar(what: str, total: int | None, unit: str = "pictures") -> Iterat
 
 @contextmanager
 def stop_on_interrupt(stop: threading.Event) -> Iterator[None]:
-    """Inside, the first Ctrl-C, SIGTERM or SIGHUP sets `stop`; a second one interrupts at once.
+    """Within the block, the first Ctrl-C, SIGTERM or SIGHUP sets `stop`; a second one interrupts at once.
 
     SIGHUP (a terminal or a remote shell that is closed) ends the work as SIGTERM does, with its files complete; where
     it is ignored already, as under `nohup`, it stays so.

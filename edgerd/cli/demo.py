@@ -20,9 +20,9 @@ from edgerd.storage import is_taken, storage_errors
 
 _MIN_AUROC = 0.95
 _STEPS = 60
-"""Batches for each student: sample parts look much alike, and a third of what `train` takes is enough for them."""
+"""Batches that each student is trained on: sample parts look much alike, and need a third of what `train` takes."""
 _N_GOOD = 120
-"""A false-alarm rate of 1 % needs 99 to be settled without extrapolation."""
+"""Good parts to train on; to settle a false-alarm rate of 1 % without extrapolation takes 99."""
 
 
 @click.command()
@@ -56,7 +56,7 @@ def demo(out: Path, kind: str, seed: int) -> None:
 
 @dataclass(frozen=True)
 class LineResult:
-    """What was found on the sample line, against what was on it."""
+    """How many parts of the sample line were defective and good, and how many of each were called NG."""
 
     n_defective: int
     n_found: int
@@ -65,7 +65,7 @@ class LineResult:
 
 
 def _edgerd(arguments: Sequence[object]) -> None:
-    """One command of the way, shown as a user would type it, run in this process."""
+    """Show a command as a user would type it, and run it in this process."""
     from edgerd.cli.main import edgerd
 
     words = [str(argument) for argument in arguments]

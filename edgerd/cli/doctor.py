@@ -72,7 +72,7 @@ def _machine() -> list[tuple[str, str]]:
 
 
 def _opencv() -> tuple[bool, str]:
-    """Whether OpenCV imports; it needs libGL, which slim containers lack."""
+    """Whether OpenCV imports (it needs libGL, which slim containers lack), and what there is to say of it."""
     try:
         import cv2
     except ImportError as error:
@@ -88,7 +88,7 @@ def _opencv() -> tuple[bool, str]:
 
 
 def _gstreamer() -> tuple[bool, str]:
-    """Whether GStreamer's tools are there; only some cameras need them."""
+    """Whether GStreamer's tools are installed, which only some cameras need, and what there is to say of them."""
     program = shutil.which(PROGRAM)
     if program is None:
         return False, f"{PROGRAM} is not installed; only csi:// and gst:// cameras need it{_next(_GSTREAMER, '; ')}"

@@ -23,7 +23,7 @@ _PYCUDA_BUILD = (
 
 @dataclass(frozen=True)
 class Check:
-    """One row.
+    """One row of the table.
 
     Attributes:
         label: What was looked at.
@@ -86,7 +86,7 @@ def _pycuda() -> Check:
 
 
 def _tensorrt_libraries() -> Iterator[Check]:
-    """Nothing where the bindings are missing: the runtime's own row says so."""
+    """Whether TensorRT's library and bindings agree; no row where there are no bindings, as another row says that."""
     try:
         bindings = tensorrt_version()
     except MissingDependencyError:

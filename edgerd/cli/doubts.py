@@ -1,4 +1,4 @@
-"""What a person must not overlook about a bundle that judges: said again by every command that does."""
+"""Warnings that a person must not overlook about a bundle; every command that judges with it repeats them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def warn_of_doubts(bundle: Bundle, key: EngineKey | None = None) -> None:
     """Warn, a line each, of a threshold that was extrapolated and of a bundle that finds next to nothing.
 
     Args:
-        bundle: That judges, with its own threshold.
-        key: Of the engine that judges; None for FP32.
+        bundle: The bundle that judges, with its own threshold.
+        key: Key of the engine that judges; None for FP32.
     """
     record = threshold_record(bundle, key)
     if record is not None and record.extrapolated:
@@ -26,7 +26,7 @@ def warn_of_doubts(bundle: Bundle, key: EngineKey | None = None) -> None:
 
 
 def threshold_record(bundle: Bundle, key: EngineKey | None) -> ThresholdRecord | None:
-    """How a threshold was found: that of an engine, or that of FP32 where the engine has none of its own."""
+    """The record of an engine's threshold, or of the FP32 graph's where the engine has none of its own."""
     manifest = bundle.manifest
     return next((engine.threshold for engine in manifest.engines if engine.key == key), manifest.threshold)
 

@@ -12,7 +12,7 @@ from edgerd.calibration.calibrate import Calibration
 from edgerd.cli.calibrate import report_calibration
 from edgerd.cli.console import counted, progress_bar, quoted, say, warn
 from edgerd.cli.options import rate_for, rate_option
-from edgerd.cli.train import need_torch
+from edgerd.cli.train_refusals import need_torch
 from edgerd.errors import BundleError
 
 
@@ -61,12 +61,12 @@ def export(context: click.Context, run: Path, out: Path, no_pictures: bool, fals
 def _bundle_at(out: Path) -> Bundle | None:
     try:
         return Bundle.open(out)
-    except BundleError:  # none, or one that is beyond use
+    except BundleError:  # there is none, or one that cannot be used any more
         return None
 
 
 def _say_what_is_replaced(bundle: Bundle, no_pictures: bool) -> None:
-    """An export begins anew: what was built from the bundle that is there goes with it."""
+    """Warn of the engines and graphs of an older bundle that an export does away with."""
     there = bundle.manifest
     lost = [f"the engine {engine.name}" for engine in there.engines]
     lost += [

@@ -1,4 +1,4 @@
-"""A gate report as a table."""
+"""Print a gate report as a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`edgerd`: the commands, loaded when they are used, and what becomes of their errors."""
+"""`edgerd`: the table of commands, which are loaded when they are used, and the exit codes of their errors."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ COMMANDS: Final = {
     "audit": ("edgerd.cli.audit:audit", "Check that an audit trail is as it was written."),
     "doctor": ("edgerd.cli.doctor:doctor", "What this machine can do, and what to install for the rest."),
 }
-"""Name -> where the command is, and its line of help; kept here so that `--help` loads none of them."""
+"""Name of a command to where it is and its line of help. The lines are here so that `--help` loads no command."""
 
 LOST_OUTPUT = 1
-"""Where all went well, but not all that was printed could be written; a reader that has gone wanted no more."""
+"""The exit code where all went well, but the output could not be written. A reader that has gone, as `head` does, is
+no such case: it wanted no more."""
 INTERRUPTED = 130
 
 
@@ -123,7 +124,7 @@ def _report(error: BaseException) -> int:
 
 
 def _was_interrupted(error: BaseException) -> bool:
-    """Whether this is Ctrl-C, or a library's error that was made of it."""
+    """Whether this is Ctrl-C, or an error that a library raised because of it."""
     if isinstance(error, (EdgerdError, click.ClickException)):
         return False
     found: BaseException | None = error
@@ -133,7 +134,7 @@ def _was_interrupted(error: BaseException) -> bool:
 
 
 def _click_message(error: click.ClickException) -> str:
-    """A usage error in the form of all our errors: what happened, what was expected, what to type next."""
+    """The text of a usage error in the form of all our errors: what happened, what was expected, what to type next."""
     message = error.format_message()
     if not isinstance(error, click.UsageError) or error.ctx is None:
         return message
@@ -142,10 +143,10 @@ def _click_message(error: click.ClickException) -> str:
 
 
 def print_error(message: str) -> None:
-    """A message on stderr, its first line marked."""
+    """Print a message on stderr, its first line marked as an error."""
     click.echo(click.style("error: ", fg="red", bold=True) + message, err=True, color=_colours())
 
 
 def _colours() -> bool | None:
-    """False where NO_COLOR is set (https://no-color.org), which click does not read; else what click makes of it."""
+    """False where NO_COLOR is set (https://no-color.org), which click does not read; None to let click decide."""
     return False if os.environ.get("NO_COLOR") else None

@@ -26,13 +26,21 @@ ranges_option = click.option(
 def bundle_with_ranges(
     bundle: Bundle, folder: Path, preset: Preset | None, gate_pictures: Iterable[UInt8Array] = ()
 ) -> UnsavedBundle:
-    """The bundle with range pictures from a folder, not saved yet; says what a person should know of them.
+    """Take range pictures from a folder, and print what a person should know of them.
 
     Args:
-        bundle: Calibrated.
+        bundle: A calibrated bundle.
         folder: Pictures of good parts.
-        preset: Says how many are taken; None for `Preset()`.
-        gate_pictures: What the gate judges on beside the bundle's held-out pictures; ranges are found from neither.
+        preset: Has the number of pictures to take; None for `Preset()`.
+        gate_pictures: Pictures that the gate judges on beside the bundle's held-out ones, each uint8 (T, H, W, 3).
+            Ranges are found from neither.
+
+    Returns:
+        The bundle with the new range pictures, not saved yet.
+
+    Raises:
+        BundleError: The bundle is not calibrated.
+        InputError: The folder does not hold enough pictures of good parts.
     """
     manifest, threshold = bundle.manifest, threshold_of(bundle)
     say(f"Looking for range pictures in {folder}.")
@@ -48,8 +56,8 @@ def say_what_became_of_older_graphs(before: Bundle, after: Bundle) -> None:
     """Name the typed graphs that left the bundle with the old ranges, and the engines that go on with one of them.
 
     Args:
-        before: As `bundle_with_ranges` gave it, or as it was opened.
-        after: As it was saved.
+        before: The bundle that `bundle_with_ranges` gave, or that was opened.
+        after: The bundle that was saved.
     """
     dropped = before.dropped if isinstance(before, UnsavedBundle) else ()
     gone = [name for name in dropped if name not in after.manifest.files]

@@ -16,14 +16,14 @@ from edgerd.inspection.gpu.options import DeviceOptions
 from edgerd.runtimes import RUNTIMES
 
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
-"""What a runtime may have; which of them it has on this machine, `edgerd doctor` says."""
+"""All precisions that there are; `edgerd doctor` says which of them a runtime has on this machine."""
 
 
 class FiniteRange(click.FloatRange):
-    """A number within bounds. NaN is within any, since no comparison with it is true, and infinity bounds nothing."""
+    """A finite number within bounds. click's own range lets NaN pass, since no comparison with it is true."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """See `click.ParamType.convert`."""
+        """Turn what was typed into a number, or fail with a usage error."""
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number.", param, ctx)
@@ -53,7 +53,7 @@ rate_option = click.option(
 
 
 def rate_for(context: click.Context, bundle: Bundle, false_alarm_rate: float) -> float:
-    """The rate to calibrate a bundle for: the one typed; where none was, the one it was calibrated for before."""
+    """The rate to calibrate a bundle for: the one that was typed, else the one that it was calibrated for before."""
     before = bundle.manifest.threshold
     is_typed = context.get_parameter_source("false_alarm_rate") is not ParameterSource.DEFAULT
     return false_alarm_rate if is_typed or before is None else before.false_alarm_rate

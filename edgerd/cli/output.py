@@ -1,4 +1,4 @@
-"""Standard output and errors that may be lost: a full disk, or a reader that has gone, does not end a command."""
+"""Let stdout and stderr be lost without ending a command: the disk may be full, or the reader may have gone."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class LossyStream(io.RawIOBase):
-    """Passes bytes on until that fails for the first time; what comes afterwards is dropped.
+    """Passes bytes on to a file until that fails for the first time; what comes afterwards is dropped.
 
     Attributes:
-        lost: Why nothing is passed on any more; None as long as it is.
+        lost: Why nothing is passed on any more; None as long as everything is.
     """
 
     def __init__(self, raw: io.FileIO, on_loss: Callable[[OSError], None] = lambda _: None) -> None:
@@ -28,7 +28,7 @@ class LossyStream(io.RawIOBase):
         self._on_loss = on_loss
 
     def writable(self) -> bool:
-        """As of any stream that is written to."""
+        """It can be written to."""
         return True
 
     def fileno(self) -> int:
@@ -40,7 +40,7 @@ class LossyStream(io.RawIOBase):
         return self._raw.isatty()
 
     def write(self, data: ReadableBuffer) -> int | None:
-        """Pass bytes on, or drop them."""
+        """Pass bytes on, or drop them; gives how many of them are dealt with."""
         if self.lost is None:
             try:
                 return self._raw.write(data)
@@ -51,10 +51,13 @@ class LossyStream(io.RawIOBase):
 
 
 def lossy_streams() -> LossyStream | None:
-    """Make stdout and stderr lossy; returns what is behind stdout, None where there is none or it was replaced.
+    """Make stdout and stderr lossy.
 
-    Where this process was started with one of its first three files closed, that is opened on nothing: the next file
-    that is opened would get its number, and whatever is printed.
+    Where this process was started with one of its first three files closed, that one is opened on /dev/null: otherwise
+    the next file that is opened would get its number, and with it all that is printed.
+
+    Returns:
+        The stream behind stdout; None where there is none, or where something else has replaced stdout.
     """
     for number in range(3):
         if _is_closed(number):
@@ -81,12 +84,12 @@ def _raw_of(text: io.TextIOWrapper) -> io.FileIO:
 
 
 def _text_over(stream: LossyStream, like: io.TextIOWrapper) -> io.TextIOWrapper:
-    """A text stream that encodes as another one does; a character that cannot be encoded ends nothing."""
+    """A text stream with the encoding of another one; a character that cannot be encoded is written as its number."""
     return io.TextIOWrapper(
         io.BufferedWriter(stream), like.encoding, "backslashreplace", line_buffering=like.line_buffering
     )
 
 
 def _say_that_stdout_is_lost(error: OSError) -> None:
-    if error.errno != errno.EPIPE:  # who reads the first lines alone, as head does, knows
+    if error.errno != errno.EPIPE:  # a reader that has gone, as `head` does after some lines, wanted no more
         click.echo(f"warning: the output cannot be written ({error.strerror}); going on without it.", err=True)

@@ -1,4 +1,4 @@
-"""What a search for precisions measured, as lines and as a table."""
+"""Print what a search for precisions measured, as lines and as a table."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from edgerd.cli.console import say
 
 
 def report_measured(runtime: str, measured: Measured) -> None:
-    """One line for each engine that was measured."""
+    """Print a line for an engine that was measured."""
     verdict = "within budget" if measured.passed else f"over budget: {measured.failures[0]}"
     say(f"{runtime} int8, {_name(measured)}: {measured.relative_time:.2f} of all-INT8's time, {verdict}")
 
 
 def print_search(searched: Searched) -> None:
-    """What each block in high precision is worth on a runtime, and the choice."""
+    """Print what each block in high precision is worth on a runtime, and the choice."""
     found = searched.found
     table = Table(box=None, pad_edge=False)
     table.add_column("in high precision", overflow="fold")

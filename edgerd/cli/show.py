@@ -92,7 +92,10 @@ def _engine_lines(engine: EngineRecord) -> list[tuple[str, str]]:
 
 
 def _layer_lines(bundle: Bundle, engine: EngineRecord) -> list[str]:
-    """What TensorRT made of the layers: how many of each precision, and what is flagged; of others nothing."""
+    """Lines about the layers of a TensorRT engine: how many of each precision, and which are flagged.
+
+    There are none for an engine of another runtime.
+    """
     built = [name for name in engine.files if PurePosixPath(name).name == BUILD_FILE]
     if not built:
         return []

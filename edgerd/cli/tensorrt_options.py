@@ -62,14 +62,14 @@ _OPTIONS = (
 
 @dataclass(frozen=True)
 class TensorRtChoice:
-    """What was typed.
+    """The options for TensorRT as they were typed.
 
     Attributes:
-        options: For the builder.
-        profile_given: Whether the profile was.
-        timing_cache: A file, or None.
-        dry_run: Build nothing, say what would be.
-        target: A device's file, or None.
+        options: What the builder is told.
+        profile_given: Whether --profile was typed.
+        timing_cache: The file of --timing-cache, or None.
+        dry_run: Whether nothing is built, but what would be built is printed.
+        target: The file of --target, or None.
     """
 
     options: BuildOptions
@@ -94,7 +94,7 @@ class TensorRtChoice:
             )
 
     def for_bundle(self, bundle: Bundle) -> TensorRtChoice:
-        """With all tiles of a frame in one run, where no profile was given.
+        """Take all tiles of a frame in one run, where no profile was typed.
 
         Raises:
             InputError: The profile that was given has no run of so many tiles.

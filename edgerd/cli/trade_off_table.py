@@ -1,4 +1,4 @@
-"""What thresholds find and cost, as a table."""
+"""Print what thresholds would find and how many false alarms they would cost, as a table."""
 
 from __future__ import annotations
 

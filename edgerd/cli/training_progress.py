@@ -18,7 +18,7 @@ _SMOOTHING = 0.95
 
 
 class TrainingProgress:
-    """Epoch, loss and time left, on stderr; a context manager.
+    """Shows epoch, loss and time left on stderr; a context manager.
 
     Args:
         stop: Where it is set, the bar says that training is about to stop.
@@ -55,7 +55,7 @@ class TrainingProgress:
         self._bar.stop()
 
     def update(self, report: StepReport) -> None:
-        """Take in a step."""
+        """Take in a step that was made."""
         self.loss = report.loss if self.loss is None else _SMOOTHING * self.loss + (1 - _SMOOTHING) * report.loss
         self._n_steps_seen += 1
         if self._terminal:

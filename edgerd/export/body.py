@@ -14,13 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from edgerd.errors import EdgerdError
+from edgerd.graph_names import CENTRED, STUDENT_FEATURES, TEACHER_FEATURES
 from edgerd.models.student import Student
 from edgerd.models.teachers import Teacher
 
 OPSET = 20
-TEACHER_FEATURES = ("teacher_0", "teacher_1", "teacher_2")
-STUDENT_FEATURES = ("student_0", "student_1", "student_2")
-"""Finest first."""
 Module = TypeVar("Module", bound=nn.Module)
 _SCOPES = "pkg.torch.onnx.name_scopes"
 
@@ -45,7 +43,7 @@ class Body(nn.Module):
         first.weight = nn.Parameter((first.weight * scale).flip(1), requires_grad=False)
 
     def forward(self, centred: Tensor) -> tuple[Tensor, ...]:
-        """See the class."""
+        """Centred pictures, float32 (N, 3, H, W), to feature maps, as the class describes it."""
         wanted = self.teacher(centred)
         return (*wanted, *self.decoder(self.embedding(wanted))) if self.has_student else tuple(wanted)
 
@@ -76,13 +74,13 @@ def body_graph(teacher: Teacher, student: Student | None, height: int, width: in
             dynamo=True,
             verbose=False,
             opset_version=OPSET,
-            input_names=["centred"],
+            input_names=[CENTRED],
             output_names=[*TEACHER_FEATURES, *student_features(student)],
-            dynamic_shapes={"centred": {0: torch.export.Dim("batch", min=1)}},
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
         )
     graph = cast("torch.onnx.ONNXProgram", program).model_proto
     opset = next(entry.version for entry in graph.opset_import if entry.domain == "")
-    if opset != OPSET:  # the exporter falls back to 18 without a word where it cannot convert
+    if opset != OPSET:  # where the exporter cannot convert to this opset it stays at 18, without a message
         raise EdgerdError(
             f"PyTorch {torch.__version__} exported ONNX opset {opset}.",
             expected=f"opset {OPSET}",
@@ -94,7 +92,7 @@ def body_graph(teacher: Teacher, student: Student | None, height: int, width: in
 
 @contextlib.contextmanager
 def _without_exporter_news() -> Iterator[None]:
-    """Keep from users what they cannot act on: operators of torchvision, which is not used, and deprecations inside."""
+    """Suppress messages that users cannot act on: torchvision, which is not used, and deprecations in the exporter."""
     logger = logging.getLogger("torch.onnx._internal.exporter._registration")
 
     def is_no_news(record: logging.LogRecord) -> bool:
@@ -111,7 +109,7 @@ def _without_exporter_news() -> Iterator[None]:
 
 
 def _fold_batchnorm(module: Module) -> Module:
-    """Fold each BatchNorm into the convolution before it, transposed ones too; their place is taken by identities.
+    """Fold each BatchNorm into the convolution before it, transposed ones too, and put an identity in its place.
 
     Convolution and BatchNorm are paired by the order in which blocks declare them (conv1, bn1, conv2, bn2, ...; in a
     Sequential, neighbours), which holds for our own blocks and is checked on the exported graph's numbers.
@@ -130,7 +128,7 @@ def _fold_batchnorm(module: Module) -> Module:
 
 
 def _name_nodes_by_block(graph: onnx.ModelProto) -> None:
-    """Name each node after the module it came from: "teacher/layer1.0.conv1/Conv"; sensitivity and reports read it."""
+    """Name each node after the module it came from, as `edgerd.graph_names` says: "teacher/layer1.0.conv1/Conv"."""
     taken: dict[str, int] = {}
     for node in graph.graph.node:
         scopes = next((prop.value for prop in node.metadata_props if prop.key == _SCOPES), "[]")

@@ -1,4 +1,4 @@
-"""Does the exported graph give what PyTorch gives? Asked on real pictures, at every export."""
+"""Check at every export, on real pictures, that the exported graph gives what PyTorch gives."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ import torch
 from torch.nn import functional as F
 
 from edgerd.errors import GateError
+from edgerd.graph_names import ANOMALY_MAP, FRAME, SCORE
 from edgerd.models.fusion import fusion_matrix, scores_of_maps
 from edgerd.models.networks import Networks
 from edgerd.models.normalise import image_from_frames
 from edgerd.types import Float32Array, UInt8Array
 
 MAX_MAP_ERROR = 1e-4
+"""How far the graph's maps and scores may be from PyTorch's, in units of the map."""
 
 
 @torch.inference_mode()
 def reference_maps(networks: Networks, frames: UInt8Array) -> Float32Array:
     """The anomaly maps, computed in PyTorch as the paper has it: upsample each map, add them up, blur the sum.
 
-    The graph computes them in another way (`edgerd.models.fusion`); so this checks that too.
+    The graph computes them in another way, with the matrices of `edgerd.models.fusion`, which is so checked too.
 
     Args:
-        networks: In eval mode, on the CPU.
+        networks: The networks in eval mode, on the CPU.
         frames: uint8 (N, H, W, 3), BGR.
 
     Returns:
@@ -44,8 +46,8 @@ def check_against_networks(graph: bytes, networks: Networks, frames: UInt8Array)
 
     Args:
         graph: The fused graph, ONNX.
-        networks: In eval mode, on the CPU.
-        frames: uint8 (N, H, W, 3), BGR; one at least.
+        networks: The networks that it was exported from, in eval mode, on the CPU.
+        frames: uint8 (N, H, W, 3), BGR, N >= 1.
 
     Returns:
         The largest absolute difference of maps and scores.
@@ -58,7 +60,7 @@ def check_against_networks(graph: bytes, networks: Networks, frames: UInt8Array)
     session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     error = 0.0
     for frame in frames:
-        anomaly_map, score = session.run(["anomaly_map", "score"], {"frame": frame[None]})
+        anomaly_map, score = session.run([ANOMALY_MAP, SCORE], {FRAME: frame[None]})
         expected = reference_maps(networks, frame[None])
         wanted = scores_of_maps(expected, networks.fusion)
         differences = [error, np.abs(anomaly_map - expected).max(), np.abs(score - wanted).max()]

@@ -19,25 +19,36 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edgerd.export.body import OPSET, STUDENT_FEATURES, TEACHER_FEATURES, body_graph, centre_bgr
+from edgerd.export.body import OPSET, body_graph, centre_bgr
+from edgerd.graph_names import (
+    ANOMALY_MAP,
+    CENTRED,
+    FRAME,
+    HEAD,
+    INPUT,
+    PROTOTYPES,
+    SCORE,
+    STUDENT_FEATURES,
+    TEACHER_FEATURES,
+)
 from edgerd.models.fusion import SCORE_STRIDE, Fusion, fusion_matrix
 from edgerd.models.networks import Networks
 from edgerd.models.positions import Positions
 from edgerd.models.prototypes import WINDOWS, Prototypes
 
-MAP, SCORE = "anomaly_map", "score"
 EPSILON = 1e-8
+"""The smallest product of two norms that a cosine divides by."""
 IR_VERSION = 10
-"""What ONNX Runtime has read since 1.18, and TensorRT's parser 10.3 too."""
+"""ONNX Runtime has read files of this version since 1.18, and TensorRT's parser since 10.3."""
 
 
 def graph_from_networks(networks: Networks, height: int, width: int) -> bytes:
     """Export trained networks as the fused graph.
 
     Args:
-        networks: In eval mode, on the CPU; a student, prototypes and statistics of positions, or all.
-        height: Of the graph's input, a multiple of 32.
-        width: Likewise.
+        networks: The networks in eval mode, on the CPU: a student, or prototypes and statistics of positions, or all.
+        height: Height of the graph's input, px, a multiple of 32.
+        width: Width of the graph's input, px, a multiple of 32.
 
     Returns:
         The ONNX file; opset 20, no external data. Input `frame` uint8 (N, H, W, 3), BGR; outputs `anomaly_map`
@@ -45,7 +56,7 @@ def graph_from_networks(networks: Networks, height: int, width: int) -> bytes:
     """
     teacher, fusion = networks.teacher, networks.fusion
     body = body_graph(teacher, networks.student, height, width).graph
-    front, beside, head = _GraphPart("input"), _GraphPart("prototypes"), _GraphPart("head")
+    front, beside, head = _GraphPart(INPUT), _GraphPart(PROTOTYPES), _GraphPart(HEAD)
     _centre(front, centre_bgr(teacher))
     sizes = [(height // stride, width // stride) for stride in teacher.info.strides]
     maps, map_sizes = [], []
@@ -64,9 +75,9 @@ def graph_from_networks(networks: Networks, height: int, width: int) -> bytes:
     graph = helper.make_graph(
         [*front.nodes, *body.node, *beside.nodes, *head.nodes],
         "edgerd",
-        [helper.make_tensor_value_info("frame", TensorProto.UINT8, ["batch", height, width, 3])],
+        [helper.make_tensor_value_info(FRAME, TensorProto.UINT8, ["batch", height, width, 3])],
         [
-            helper.make_tensor_value_info(MAP, TensorProto.FLOAT, ["batch", height, width]),
+            helper.make_tensor_value_info(ANOMALY_MAP, TensorProto.FLOAT, ["batch", height, width]),
             helper.make_tensor_value_info(SCORE, TensorProto.FLOAT, ["batch"]),
         ],
         [*front.constants, *body.initializer, *beside.constants, *head.constants],
@@ -101,9 +112,9 @@ class _GraphPart:
 def _centre(part: _GraphPart, mean_bgr: list[float]) -> None:
     """Frame -> float32 (N, 3, H, W) minus the mean; colour order and scale are in the first convolution."""
     mean = part.constant("mean", np.array(mean_bgr, np.float32).reshape(1, 3, 1, 1))
-    as_float = part.node("Cast", "cast", "frame", to=TensorProto.FLOAT)
+    as_float = part.node("Cast", "cast", FRAME, to=TensorProto.FLOAT)
     planes = part.node("Transpose", "planes", as_float, perm=[0, 3, 1, 2])
-    part.node("Sub", "centred", planes, mean, output="centred")
+    part.node("Sub", "centred", planes, mean, output=CENTRED)
 
 
 def _cosine_maps(part: _GraphPart, finest: int) -> list[str]:
@@ -178,17 +189,18 @@ def _fuse(
     total = spread[0]
     for index, other in enumerate(spread[1:-1], 1):
         total = part.node("Add", f"fused_{index}", total, other)
-    part.node(*(("Add", "fused", total, spread[-1]) if len(spread) > 1 else ("Identity", "fused", total)), output=MAP)
+    operator, *inputs = ("Add", total, spread[-1]) if len(spread) > 1 else ("Identity", total)
+    part.node(operator, "fused", *inputs, output=ANOMALY_MAP)
 
 
 def _score(part: _GraphPart, fusion: Fusion, height: int, width: int) -> None:
     """The fused map -> its maximum, or the mean of its highest values."""
     if not fusion.score_share:
         image_axes = part.constant("image_axes", np.array([1, 2], np.int64))
-        part.node("ReduceMax", "maximum", MAP, image_axes, output=SCORE, keepdims=0)
+        part.node("ReduceMax", "maximum", ANOMALY_MAP, image_axes, output=SCORE, keepdims=0)
         return
     channels = part.constant("channels", np.array([1], np.int64))
-    planes = part.node("Unsqueeze", "plane", MAP, channels)
+    planes = part.node("Unsqueeze", "plane", ANOMALY_MAP, channels)
     # a pooling over single positions is a strided slice that every runtime has a fast kernel for
     strided = part.node("MaxPool", "strided", planes, kernel_shape=[1, 1], strides=[SCORE_STRIDE] * 2)
     flat = part.node("Flatten", "positions", strided, axis=1)

@@ -24,6 +24,7 @@ from edgerd.training.run import RunFolder
 from edgerd.types import UInt8Array
 
 N_CHECK_PICTURES = 4
+"""How many pictures the exported graph is compared with PyTorch on."""
 
 
 def bundle_from_run(
@@ -32,10 +33,10 @@ def bundle_from_run(
     """Export a run as a bundle. It has no threshold yet: `edgerd.calibration.calibrate` finds it.
 
     Args:
-        run: With a checkpoint; a run that was interrupted will do.
-        path: Where the bundle goes; one that is there is replaced as a whole, but for the good pictures that were added
+        run: A run with a checkpoint; it may have been interrupted.
+        path: Where the bundle goes. A bundle that is there is replaced; of it stay the good pictures that were added
             to it and that this run was not trained on.
-        pictures: Take the held-out and the range pictures along.
+        pictures: Put the held-out and the range pictures into the bundle.
         say: Told what was done, a line at a time.
 
     Raises:
@@ -96,7 +97,7 @@ def _added_before(path: Path, run: RunFolder, say: Callable[[str], None]) -> UIn
     none: UInt8Array = np.empty((0, spec.n_tiles, spec.height, spec.width, 3), np.uint8)
     try:
         there = Bundle.open(path)
-    except BundleError:  # none, or one that is beyond use
+    except BundleError:  # there is none, or one that cannot be used any more
         return none
     if not there.manifest.added:
         return none

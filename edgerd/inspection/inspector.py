@@ -21,14 +21,11 @@ from edgerd.inspection.gpu.options import DeviceOptions
 from edgerd.inspection.judge import Judge, Pending
 from edgerd.inspection.on_host import HostInspection
 from edgerd.inspection.slots import Buffers
-from edgerd.recipe.product import Mask
+from edgerd.recipe.product import MAX_SCORE, Mask
 from edgerd.runtimes.choose import open_engine
 from edgerd.runtimes.device import DeviceEngine
 from edgerd.runtimes.protocol import Engine
 from edgerd.types import Frame, Inspection, PixelFormat, UInt8Array
-
-MAX_SCORE = 6.0
-"""What a map is at most where every scale is opposite to the teacher's."""
 
 
 class Inspector:

@@ -1,4 +1,4 @@
-"""Is a set of pictures enough to find INT8 ranges from? Measured on other good pictures, and by halving the set."""
+"""Measure whether a set of pictures is enough to find INT8 ranges from: on other good pictures, and by halving it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class PictureHistograms:
     """The activations of each picture, counted in bins that all pictures share.
 
     Attributes:
-        names: Of the activations, in the graph's order.
-        low: float64 (names,), the smallest value of any picture: lower edge of the first bin.
-        high: float64 (names,), the largest one: upper edge of the last bin.
-        counts: int32 (pictures, names, `N_BINS`).
+        names: Names of the activations, in the graph's order.
+        low: float64 (names,), the smallest value on any picture, which is the lower edge of the first bin.
+        high: float64 (names,), the largest value on any picture, which is the upper edge of the last bin.
+        counts: int32 (pictures, names, `N_BINS`), how many values fall into each bin.
     """
 
     names: tuple[str, ...]
@@ -41,7 +41,8 @@ class PictureHistograms:
             by: The pictures that the range is found from.
 
         Returns:
-            float64 (names,), shares of the values, 0 to 1; what differs by less than a bin counts as inside.
+            float64 (names,), shares of the values, 0 to 1. A value that exceeds the range by less than the width of a
+            bin counts as inside.
         """
         shown = self.counts[of].sum(axis=0, dtype=np.float64)
         seen = self.counts[by].sum(axis=0, dtype=np.int64) > 0
@@ -59,8 +60,12 @@ class PictureHistograms:
     def widths(self, of: Places, choice: RangeChoice) -> npt.NDArray[np.float64]:
         """How wide the interval of each activation would be, if its range were found from these pictures alone.
 
+        Args:
+            of: The pictures.
+            choice: How the interval is chosen.
+
         Returns:
-            float64 (names,).
+            float64 (names,), in units of the activation.
         """
         counts = self.counts[of].sum(axis=0, dtype=np.int64)
         found = [self._range(index, counts[index]) for index in range(len(self.names))]
@@ -68,7 +73,7 @@ class PictureHistograms:
         return np.array([high - low for low, high in ends])
 
     def _range(self, index: int, counts: npt.NDArray[np.int64]) -> TensorRange:
-        """Without the empty bins at both ends."""
+        """The range of one activation from its counts, without the empty bins at both ends."""
         edges = np.linspace(self.low[index], self.high[index], N_BINS + 1)
         filled = np.flatnonzero(counts)
         first, last = int(filled[0]), int(filled[-1])
@@ -96,18 +101,18 @@ def picture_histograms(graph: bytes, pictures: UInt8Array, threads: int = 1) -> 
 def growth(
     found: PictureHistograms, of: Places, by: Places, sizes: Sequence[int], n_orders: int = 5, seed: int = 0
 ) -> npt.NDArray[np.float64]:
-    """How much is cut off, as the set grows.
+    """How much the range of a set of pictures cuts off of other pictures' values, as the set grows.
 
     Args:
-        found: Of both sets of pictures.
-        of: The pictures that show the values.
+        found: Histograms of both sets of pictures.
+        of: The other pictures.
         by: The set that grows.
-        sizes: How many of it, at each step.
-        n_orders: Random orders in which it grows.
-        seed: Of the orders.
+        sizes: How many pictures of the set are taken, for each step.
+        n_orders: In how many random orders the set grows.
+        seed: Seed of the orders.
 
     Returns:
-        float64 (sizes,): the worst activation's share, the mean over the orders.
+        float64 (sizes,): the share of the activation that loses most, 0 to 1, averaged over the orders.
     """
     random = np.random.default_rng(seed)
     orders = [random.permutation(np.asarray(by)) for _ in range(n_orders)]
@@ -120,15 +125,14 @@ def halving(
     """How far two halves of a set agree on the interval of each activation.
 
     Args:
-        found: Of the set.
+        found: Histograms of the set.
         of: The set, 2 pictures at least.
         choice: How the interval is chosen.
-        n_splits: Random splits.
-        seed: Of the splits.
+        n_splits: How many random splits are averaged over.
+        seed: Seed of the splits.
 
     Returns:
-        float64 (names,): how many times as wide one half's interval is as the other's, the mean over the splits; 1 or
-        more.
+        float64 (names,): the wider half's interval divided by the narrower's, 1 or more.
     """
     random = np.random.default_rng(seed)
     ratios = []
@@ -141,7 +145,7 @@ def halving(
 
 
 def _values(pictures: UInt8Array, names: Sequence[str], session: Any) -> Iterator[tuple[int, int, Float32Array]]:
-    """Index of the picture, index of the activation, values."""
+    """Run the graph on every tile; yields index of the picture, index of the activation, and its values."""
     for picture, tiles in enumerate(pictures):
         for tile in tiles:
             for index, (_, values) in enumerate(activations_on(tile[None], names, session)):

@@ -1,4 +1,4 @@
-"""What a picture looks like to a bundle's own teacher, and which pictures differ most by that.
+"""Features of pictures, as a bundle's own teacher sees them, and which pictures differ most by their features.
 
 A picture's feature is the mean over space of each of the teacher's layers. Distances are Euclidean; a layer counts by
 its mean square over channels, so that wide layers do not drown narrow ones.
@@ -6,19 +6,13 @@ its mean square over channels, so that wide layers do not drown narrow ones.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import helper
 
+from edgerd.graph_names import FRAME, SCORE, TEACHER_FEATURES
+from edgerd.precision.watching import watching_session
 from edgerd.types import Float32Array, UInt8Array
-
-TEACHER_PREFIX = "teacher_"
-"""The graph's tensors that are the teacher's layers: teacher_0, teacher_1, teacher_2."""
-
-_ERRORS_ONLY = 3
 
 
 class FeatureReader:
@@ -30,55 +24,46 @@ class FeatureReader:
     """
 
     def __init__(self, graph: bytes, threads: int = 1) -> None:
-        import onnxruntime
-
         model = onnx.load_from_string(graph)
-        made = [name for node in model.graph.node for name in node.output]
-        self._outputs = ["score", *(name for name in made if _is_layer(name))]
-        del model.graph.output[:]
-        model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in self._outputs)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = _ERRORS_ONLY
-        content = model.SerializeToString()
-        self._session: Any = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        self._outputs = [SCORE, *TEACHER_FEATURES]
+        self._session = watching_session(model, self._outputs, threads)
 
     def look(self, tiles: UInt8Array) -> tuple[Float32Array, float]:
-        """Feature and score of a picture.
+        """The feature and the score of one picture.
 
         Args:
             tiles: uint8 (T, H, W, 3), BGR, at graph size.
 
         Returns:
-            float32 (d,), d as many as T times the channels of all layers; and the maximum score over the tiles.
+            The feature, float32 (d,), with d the channels of all layers times T; and the maximum score over the tiles.
         """
-        score, *layers = self._session.run(self._outputs, {"frame": tiles})
+        score, *layers = self._session.run(self._outputs, {FRAME: tiles})
         pooled = [layer.mean(axis=(2, 3)) / np.sqrt(layer.shape[1] * len(tiles)) for layer in layers]
         return np.concatenate(pooled, axis=1).ravel(), float(score.max())
 
 
 def distances(features: Float32Array, others: Float32Array) -> npt.NDArray[np.float64]:
-    """Between each of (n, d) and each of (m, d): float64 (n, m)."""
+    """Distances between each of n features, float32 (n, d), and each of m others, float32 (m, d): float64 (n, m)."""
     a, b = features.astype(np.float64), others.astype(np.float64)
     square = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T
-    # what rounding leaves of equal pictures
+    # equal pictures are at distance 0, whatever rounding leaves
     square[square < 1e-12 * max(float((a**2).sum(1).max(initial=0)), 1e-30)] = 0.0
     root: npt.NDArray[np.float64] = np.sqrt(square)
     return root
 
 
 def farthest_first(features: Float32Array, n: int) -> list[int]:
-    """The n most different pictures, each the farthest from all before it.
+    """Choose the n most different pictures, each the one that is farthest from all chosen before it.
 
     Gonzalez, "Clustering to minimize the maximum intercluster distance", 1985: no picture is farther from the nearest
     chosen one than twice what the best choice of n would reach.
 
     Args:
-        features: (m, d).
-        n: How many, m at most.
+        features: float32 (m, d), a feature per picture.
+        n: How many to choose, m at most.
 
     Returns:
-        Their indices, the first one that is nearest to the mean.
+        Indices of the pictures; the first one is that nearest to the mean.
     """
     chosen = [int(np.argmin(distances(features.mean(0, keepdims=True), features)))]
     nearest = distances(features[chosen], features)[0]
@@ -89,16 +74,16 @@ def farthest_first(features: Float32Array, n: int) -> list[int]:
 
 
 class MostDifferent:
-    """Keeps the n most different pictures of a stream, each of which is seen once; memory is that of n features.
+    """Keeps the n most different pictures of a stream, each of which is seen once; it holds no more than n features.
 
-    A new picture takes the place of one of the two that are nearest to each other if it is farther from all than they
-    are: the smallest distance among those kept never falls.
+    A new picture that is farther from all kept ones than the two nearest of these are from each other takes the place
+    of one of the two. So the smallest distance among those kept never falls.
 
     Args:
         n: How many to keep, 2 at least.
 
     Attributes:
-        features: float32 (k, d) of those kept, by place.
+        features: float32 (k, d), the features of those kept, by place.
     """
 
     def __init__(self, n: int) -> None:
@@ -107,13 +92,14 @@ class MostDifferent:
         self._between = np.empty((0, 0))
 
     def offer(self, feature: Float32Array) -> int | None:
-        """Take the picture or not.
+        """Take a picture, or leave it.
 
         Args:
-            feature: (d,).
+            feature: float32 (d,).
 
         Returns:
-            Its place, 0 to n - 1, the next free one or that of the picture it replaces; None if it is not taken.
+            The place that it takes, 0 to n - 1: the next free one, or that of the picture it replaces. None if it is
+            left.
         """
         if not len(self.features):
             self.features, self._between = feature[None], np.full((1, 1), np.inf)
@@ -140,10 +126,6 @@ class MostDifferent:
         return float(self._between.min())
 
     def _most_crowded(self) -> int:
-        """Of the two that are nearest to each other, the one whose next neighbour is nearer."""
+        """The place to give up: of the two that are nearest to each other, the one whose next neighbour is nearer."""
         pair = np.unravel_index(np.argmin(self._between), self._between.shape)
         return int(min(pair, key=lambda place: np.partition(self._between[place], 1)[1]))
-
-
-def _is_layer(name: str) -> bool:
-    return name.startswith(TEACHER_PREFIX) and name.removeprefix(TEACHER_PREFIX).isdecimal()

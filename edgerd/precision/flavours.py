@@ -13,7 +13,7 @@ class Flavour:
     """How activations and weights become 8-bit integers.
 
     Attributes:
-        activation: Type of the activations; 256 levels, with a zero point of their own.
+        activation: Type of the activations, which have 256 levels and a zero point of their own.
         weight_limit: Weights are int8 from minus this to this, symmetric, one scale per output channel.
         fused_sums: Whether the runtime adds a residual sum within the convolution before it, unrounded. Then only the
             shortcut is an integer; else both inputs of the sum are.
@@ -25,7 +25,7 @@ class Flavour:
 
     @property
     def target(self) -> Literal["onnxruntime", "openvino"]:
-        """Whose rules the graph keeps (`edgerd.precision.lint`)."""
+        """The runtime whose rules the graph keeps (`edgerd.precision.lint`)."""
         return "openvino" if self.fused_sums else "onnxruntime"
 
     @property

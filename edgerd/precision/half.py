@@ -1,7 +1,7 @@
 """FP16 written into a graph by NVIDIA ModelOpt's AutoCast: the networks in FP16, what surrounds them in FP32.
 
-AutoCast is told by name what to leave alone; without, it converts the head too, whose sums of squares overflow FP16.
-What it watches is real pictures: a node whose values exceed 512 on them stays FP32.
+AutoCast is told by name what to leave alone; otherwise it converts the head too, whose sums of squares overflow FP16.
+It runs the graph on real pictures, and a node whose values exceed 512 on them stays FP32.
 (https://nvidia.github.io/Model-Optimizer/guides/8_autocast.html)
 """
 
@@ -16,12 +16,13 @@ import numpy as np
 import onnx
 
 from edgerd.errors import InputError, MissingDependencyError
+from edgerd.graph_names import FRAME, UNQUANTIZED_PREFIXES
 from edgerd.paths import temporary_folder
-from edgerd.precision.body import UNQUANTISED
 from edgerd.types import UInt8Array
 
 N_PICTURES = 4
-"""AutoCast holds every tensor of every picture in memory; its limit leaves a factor of 128 to what FP16 can hold."""
+"""How many pictures AutoCast runs. It holds every tensor of each in memory; four are enough, because its limit of 512
+leaves a factor of 128 to the largest value of FP16."""
 
 
 def half_graph(graph: bytes, pictures: UInt8Array) -> bytes:
@@ -53,11 +54,11 @@ def half_graph(graph: bytes, pictures: UInt8Array) -> bytes:
         samples = folder / "pictures"
         samples.mkdir()
         for index, picture in enumerate(chosen):
-            np.savez(samples / f"{index}.npz", frame=picture[None])
+            np.savez(samples / f"{index}.npz", **{FRAME: picture[None]})
         model = convert(
             onnx_path=str(source),
             low_precision_type="fp16",
-            nodes_to_exclude=[f"^{prefix}.*" for prefix in UNQUANTISED],
+            nodes_to_exclude=[f"^{prefix}.*" for prefix in UNQUANTIZED_PREFIXES],
             keep_io_types=True,
             calibration_data=str(samples),
         )
@@ -87,17 +88,20 @@ def _autocast() -> Callable[..., onnx.ModelProto]:
             hint='pip install "edgerd[quantize]"; a device builds from the graphs that another machine wrote',
         ) from error
     for name in [name for name in logging.root.manager.loggerDict if name.startswith("modelopt")]:
-        logging.getLogger(name).setLevel(logging.ERROR)  # it says on stdout what it does with each node
+        logging.getLogger(name).setLevel(logging.ERROR)  # otherwise it prints a line for each node
     convert: Callable[..., onnx.ModelProto] = convert_to_mixed_precision
     return convert
 
 
 def _in_order(graph: onnx.GraphProto, source: onnx.GraphProto) -> None:
-    """Nodes and constants in the source's order, each Cast behind what it reads: AutoCast's order is that of a set."""
+    """Sort nodes and constants as in the source, each Cast behind what it reads.
+
+    AutoCast writes them in the order of a set, which differs from run to run.
+    """
     place = {name: index for index, node in enumerate(source.node) for name in (node.name, *node.output)}
 
     def where(node: onnx.NodeProto) -> tuple[int, str]:
-        # a Cast that AutoCast added carries no name of the source's
+        # a Cast that AutoCast added has a name that the source does not know
         return (place[node.name], "") if node.name in place else (place.get(node.input[0], -1), node.name)
 
     nodes, constants = sorted(graph.node, key=where), sorted(graph.initializer, key=lambda constant: constant.name)

@@ -1,7 +1,7 @@
-"""Rules that a Q/DQ graph keeps so that its runtime computes in INT8 and its head in FP32; checked on all we emit.
+"""Rules of Q/DQ graphs: with them a runtime computes in INT8 and the head in FP32. Every graph we write is checked.
 
-A graph that breaks one of them still runs, only slower, or wrong on the device alone. TensorRT's own page on it is
-"Explicit Quantization" (Q/DQ placement recommendations); its parser takes no int32 DequantizeLinear for a bias.
+A graph that breaks one of them still runs, only slower, or with wrong results on some devices. TensorRT's own page on
+it is "Explicit Quantization" (Q/DQ placement recommendations); its parser takes no int32 DequantizeLinear for a bias.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import onnx
 from onnx import TensorProto, helper
 
 from edgerd.errors import BundleError
-from edgerd.precision.body import FLOAT_PREFIXES
-from edgerd.precision.parsed import PAIR, ParsedGraph
+from edgerd.graph_names import FLOAT_PREFIXES
+from edgerd.precision.parsed import PAIR, ParsedGraph, opset_of
 
 Target = Literal["tensorrt", "onnxruntime", "openvino"]
 MIN_OPSET = 19
 """The first in which QuantizeLinear and DequantizeLinear take FP16 scales."""
 
 _OUTPUT_AXIS = 0
-"""Of a convolution's weights."""
+"""The axis of a convolution's weights that its output channels lie along."""
 _GRAPH = "(graph)"
 _SHOWN = 5
 
@@ -54,8 +54,8 @@ def lint(model: bytes | onnx.ModelProto, target: Target = "tensorrt") -> tuple[F
     Args:
         model: The fused graph, ONNX, with Q/DQ nodes or FP16 or neither; read only.
         target: "tensorrt": activations symmetric, biases float, residual sums with Q/DQ at the shortcut only.
-            "openvino": zero points and int32 biases, sums likewise. "onnxruntime": the same, but Q/DQ at both inputs of
-            a sum.
+            "openvino": zero points and int32 biases, and residual sums as for TensorRT. "onnxruntime": zero points and
+            int32 biases, and residual sums with Q/DQ at both inputs.
     """
     parsed = ParsedGraph(onnx.load_from_string(model) if isinstance(model, bytes) else model)
     return tuple(
@@ -70,12 +70,12 @@ def assert_clean(model: bytes | onnx.ModelProto, target: Target = "tensorrt", na
     """Refuse a graph that breaks a rule.
 
     Args:
-        model: As for `lint`.
-        target: Likewise.
-        name: What the message calls the graph, its file.
+        model: The fused graph, ONNX; read only.
+        target: The runtime whose rules it has to keep, as for `lint`.
+        name: What the message calls the graph: its file.
 
     Raises:
-        BundleError: It does; the message names the nodes.
+        BundleError: It breaks a rule; the message names the nodes.
     """
     findings = lint(model, target)
     if findings:
@@ -92,7 +92,7 @@ Broken = Iterator[tuple[str, str, str]]
 
 
 def _opset(parsed: ParsedGraph) -> Broken:
-    found = max((entry.version for entry in parsed.model.opset_import if entry.domain == ""), default=0)
+    found = opset_of(parsed.model)
     if found < MIN_OPSET:
         yield _GRAPH, f"opset {found}", f"{MIN_OPSET} or later"
 
@@ -285,4 +285,4 @@ RULES: Final[dict[str, tuple[tuple[str, ...], Callable[[ParsedGraph], Broken]]]]
     "float head": (_ALL, _float_head),
     "head input": (_ALL, _unrounded_features),
 }
-"""Name of a rule: whom it is for, and the function that finds where it is broken."""
+"""Name of a rule to the runtimes that it is for, and the function that finds where it is broken."""

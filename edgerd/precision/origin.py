@@ -13,11 +13,11 @@ from edgerd.bundle.manifest import Record
 from edgerd.precision.preset import Preset
 
 KEY = "edgerd.int8"
-"""Of the entry in `ModelProto.metadata_props`."""
+"""Key of the entry in `ModelProto.metadata_props`."""
 
 
 class Origin(Record):
-    """What an INT8 graph was written with; two graphs of the same origin, ranges and flavour are the same."""
+    """The settings that an INT8 graph was written with; two graphs of the same origin, ranges and flavour are equal."""
 
     preset: dict[str, JsonValue]
     """The fields of `edgerd.precision.preset.Preset`."""
@@ -26,19 +26,19 @@ class Origin(Record):
 
     @classmethod
     def of(cls, preset: Preset, high_precision: tuple[str, ...]) -> Origin:
-        """From a preset, and the blocks that are left out beside its own."""
+        """The origin of a graph with this preset, and with these blocks in high precision beside the preset's own."""
         kept = tuple(dict.fromkeys((*high_precision, *preset.high_precision)))
         return cls(preset=preset.model_dump(mode="json"), high_precision=kept)
 
     @property
     def digest(self) -> str:
-        """8 hex digits that differ where preset or blocks do; the blocks' order says nothing."""
+        """8 hex digits that differ where preset or blocks do; the order of the blocks makes no difference."""
         said = json.dumps([self.preset, sorted(self.high_precision)], sort_keys=True)
         return hashlib.sha256(said.encode()).hexdigest()[:8]
 
 
 def with_origin(graph: bytes, origin: Origin) -> bytes:
-    """The graph, ONNX, with its origin in it."""
+    """Write the origin into a graph, ONNX."""
     model = onnx.load_from_string(graph)
     entries = {entry.key: entry.value for entry in model.metadata_props}
     helper.set_model_props(model, entries | {KEY: origin.model_dump_json()})
@@ -47,7 +47,7 @@ def with_origin(graph: bytes, origin: Origin) -> bytes:
 
 
 def origin_of(graph: bytes) -> Origin | None:
-    """What a graph says it was written with; None where it does not say, or says it as another version does."""
+    """Read the origin of a graph, ONNX; None where it has none, or one that another version wrote."""
     for entry in onnx.load_from_string(graph).metadata_props:
         if entry.key == KEY:
             try:

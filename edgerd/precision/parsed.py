@@ -10,16 +10,22 @@ import onnx
 from onnx import numpy_helper
 
 PAIR = ("QuantizeLinear", "DequantizeLinear")
+"""The operators that round an activation to integers and turn it back."""
+
+
+def opset_of(model: onnx.ModelProto) -> int:
+    """The opset of ONNX's own operators; 0 where the graph names none."""
+    return max((int(entry.version) for entry in model.opset_import if entry.domain == ""), default=0)
 
 
 class ParsedGraph:
     """A graph by name: constants, who made a tensor, and of which type it is.
 
     Attributes:
-        model: As given.
-        nodes: In its order.
-        made_by: Tensor name to the node that makes it.
-        constants: Tensor name to its value, initializers and Constant nodes.
+        model: The graph that was read.
+        nodes: Its nodes, in its order.
+        made_by: Name of a tensor to the node that makes it.
+        constants: Name of a tensor to its value, for initializers and Constant nodes.
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
@@ -44,14 +50,14 @@ class ParsedGraph:
         return made if made is not None and made.op_type == "DequantizeLinear" else None
 
     def before_casts(self, name: str) -> onnx.NodeProto | None:
-        """The node that makes a tensor, seen through Casts."""
+        """The node that makes a tensor; where that is a Cast, the one before it."""
         made = self.made_by.get(name)
         while made is not None and made.op_type == "Cast":
             made = self.made_by.get(made.input[0])
         return made
 
     def zero_point(self, node: onnx.NodeProto) -> npt.NDArray[Any] | None:
-        """Of a Q or DQ node, if it has one that is constant."""
+        """The zero point of a Q or DQ node; None where it has none, or one that is computed."""
         return self.constants.get(node.input[2]) if len(node.input) > 2 else None
 
     def is_weight(self, node: onnx.NodeProto) -> bool:
@@ -59,7 +65,7 @@ class ParsedGraph:
         return node.op_type == "DequantizeLinear" and node.input[0] in self.constants
 
     def types(self) -> dict[str, int]:
-        """Tensor name to its element type."""
+        """Name of a tensor to its element type, an `onnx.TensorProto.DataType`."""
         inferred = onnx.shape_inference.infer_shapes(self.model).graph
         values = [*inferred.value_info, *inferred.input, *inferred.output]
         known = {value.name: value.type.tensor_type.elem_type for value in values}

@@ -26,6 +26,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from edgerd.bundle.manifest import Record
 from edgerd.errors import InputError
+from edgerd.graph_names import UNQUANTIZED_PREFIXES
 from edgerd.paths import is_file, is_locked
 from edgerd.precision.body import lies_in
 from edgerd.precision.ranges import MIN_RANGE_PICTURES, USUAL_PICTURES
@@ -41,7 +42,7 @@ _PERCENTILE = "percentile"
 
 
 class PartPreset(Record):
-    """What is different in one part of the networks; what is not given is as in the rest."""
+    """The settings of one part of the networks; what is not given is as in the rest of them."""
 
     method: str | None = None
     percentile: float | None = Field(default=None, gt=50.0, le=100.0)
@@ -62,7 +63,7 @@ class Preset(Record):
     n_pictures: int = Field(default=USUAL_PICTURES, ge=MIN_RANGE_PICTURES)
     """How many pictures the ranges are found from, where there are so many."""
     parts: dict[str, PartPreset] = Field(default_factory=dict)
-    """By the name that the names of their nodes begin with, as `edgerd.precision.body.lies_in` has it."""
+    """Name of a part to its settings; `edgerd.precision.body.lies_in` says which nodes lie in it."""
 
     @field_validator("method")
     @classmethod
@@ -91,8 +92,8 @@ class Preset(Record):
         """How the range of an activation is chosen.
 
         Args:
-            names: What it is known by: its own name and that of the node that gives it. Whichever is in the part with
-                the longest name counts.
+            names: The activation's own name, and that of the node that gives it. Of the parts that any of them lies in,
+                the one with the longest name counts.
         """
         matching = [part for part in self.parts if any(lies_in(name, part) for name in names)]
         part = self.parts[max(matching, key=len)] if matching else PartPreset()
@@ -156,7 +157,7 @@ def _known_method(name: str) -> str:
 
 
 def _input_error(file: Path, found: Any) -> InputError:
-    """From the first thing that pydantic found wrong: file, key, what was expected."""
+    """The error for the first thing that pydantic found wrong: it names file, key, and what was expected."""
     path = [str(step) for step in found["loc"]]
     key = ".".join(f'"{step}"' if "/" in step else step for step in path)
     if found["type"] == "extra_forbidden":
@@ -172,10 +173,12 @@ def _input_error(file: Path, found: Any) -> InputError:
 
 
 def _parts_of(names: Iterable[str]) -> set[str]:
-    """teacher, teacher/layer1, teacher/layer1.0, ... of the networks' node names."""
+    """The parts that nodes of the networks lie in: teacher, teacher/layer1, teacher/layer1.0, ..."""
     found = set()
     for name in names:
+        if name.startswith(UNQUANTIZED_PREFIXES):
+            continue
         network, _, module = name.partition("/")
         steps = module.split("/")[0].split(".")
         found |= {network} | {f"{network}/{'.'.join(steps[: depth + 1])}" for depth in range(len(steps))}
-    return found - {"head", "input"}
+    return found

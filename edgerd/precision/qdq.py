@@ -1,4 +1,4 @@
-"""What every Q/DQ graph is written with, whichever runtime it is for."""
+"""Write Q/DQ nodes into a graph: what the writers for CPUs and for TensorRT share."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from edgerd.errors import InputError
 from edgerd.precision.ranges import Ranges
 
 _LARGEST = 127
+"""The largest integer of a weight; -128 is not used, so that the range is symmetric."""
 
 
 def refuse_ranges_of_another_graph(graph: bytes, ranges: Ranges) -> None:
@@ -33,9 +34,9 @@ class QdqWriter(ABC):
     """Goes through a graph once and writes it again with Q/DQ nodes.
 
     Attributes:
-        graph: Changed by `rewrite`.
-        constants: Name to value; those that no node reads in the end are left out.
-        made_by: Name of a tensor to the node that gives it.
+        graph: The graph, which `rewrite` changes.
+        constants: Name of a constant to its value; `rewrite` leaves out those that no node reads.
+        made_by: Name of a tensor to the node that makes it.
     """
 
     def __init__(self, graph: onnx.GraphProto) -> None:
@@ -47,7 +48,7 @@ class QdqWriter(ABC):
 
     @abstractmethod
     def written(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
-        """What stands in a node's place."""
+        """The nodes to write in the place of one."""
 
     def rewrite(self) -> None:
         """Replace the graph's nodes and constants."""
@@ -63,12 +64,12 @@ class QdqWriter(ABC):
             field.extend(values)
 
     def there_and_back(self, name: str, scale: Any, zero_point: Any) -> Iterator[onnx.NodeProto]:
-        """Q and DQ of an activation, which then is there as "<name>/dequantized" too.
+        """The Q and the DQ node of an activation, which give "<name>/dequantized".
 
         Args:
-            name: The activation.
-            scale: float32.
-            zero_point: int8 or uint8, which is what the activation is rounded to.
+            name: Name of the activation.
+            scale: float32, real value per integer step.
+            zero_point: int8 or uint8; its type is the one that the activation is rounded to.
         """
         pair = [self._constant(f"{name}/scale", scale), self._constant(f"{name}/zero", zero_point)]
         yield _node("QuantizeLinear", [name, *pair], f"{name}/quantized")
@@ -77,13 +78,13 @@ class QdqWriter(ABC):
     def dequantized_constant(
         self, name: str, integers: npt.NDArray[Any], scales: npt.NDArray[np.float32], axis: int
     ) -> onnx.NodeProto:
-        """A constant as integers, zero point 0, and the DQ node that gives it as "<name>/dequantized".
+        """Add a constant as integers with zero point 0; gives the DQ node that makes "<name>/dequantized" of it.
 
         Args:
-            name: What it is called.
-            integers: Any shape.
+            name: Name of the constant.
+            integers: int8 or int32, any shape.
             scales: float32, one for each index of the axis.
-            axis: Of the output channels.
+            axis: The axis that the output channels lie along.
         """
         parts = {"integers": integers, "scale": scales, "zero": np.zeros(len(scales), integers.dtype)}
         inputs = [self._constant(f"{name}/{part}", value) for part, value in parts.items()]
@@ -95,7 +96,7 @@ class QdqWriter(ABC):
 
 
 def largest_by_channel(weight: npt.NDArray[np.float64], axis: int) -> npt.NDArray[np.float64]:
-    """The largest absolute weight of each index of the axis."""
+    """The largest absolute weight of each index of the axis, float64."""
     largest: npt.NDArray[np.float64] = np.abs(weight).max(axis=_others(weight, axis))
     return largest
 
@@ -103,7 +104,7 @@ def largest_by_channel(weight: npt.NDArray[np.float64], axis: int) -> npt.NDArra
 def integer_weights(
     weight: npt.NDArray[np.float64], scales: npt.NDArray[np.float32], axis: int
 ) -> npt.NDArray[np.int8]:
-    """Weights in steps of a scale for each index of the axis, to the nearest, -127 to 127."""
+    """Divide weights by the scale of their index of the axis and round to the nearest integer, -127 to 127."""
     steps = weight / np.expand_dims(scales, _others(weight, axis))
     return np.rint(steps).clip(-_LARGEST, _LARGEST).astype(np.int8)
 

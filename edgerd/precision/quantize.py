@@ -28,7 +28,7 @@ _LARGEST_BIAS = 2.0**30
 
 
 def int8_graph_file(flavour: str) -> str:
-    """Name in the bundle of a flavour's graph, the one that who says neither preset nor blocks builds from."""
+    """Name in the bundle of a flavour's usual graph: the one that is built from without a preset or blocks."""
     return f"graph.int8.{flavour}.onnx"
 
 
@@ -39,7 +39,7 @@ def quantized_graph(
 
     Args:
         graph: The FP32 fused graph, ONNX.
-        ranges: Of the same graph.
+        ranges: The ranges of the same graph's activations.
         flavour: An entry of `FLAVOURS`.
         preset: How the ranges are chosen; None for `Preset()`.
         high_precision: Blocks that stay as they are ("decoder/stage1.0", see `edgerd.precision.body.lies_in`), beside
@@ -83,7 +83,10 @@ class _Quantizer(QdqWriter):
         self.scales = _scales(graph, read, scale_of)
 
     def _integer_inputs(self, node: onnx.NodeProto) -> tuple[int, ...]:
-        """Which activations a node reads as integers: none in high precision, nor of what is not the networks'."""
+        """Indices of the inputs that a node reads as integers: none where the node stays in high precision.
+
+        What is made outside of the networks is never an integer.
+        """
         if not is_body(node) or is_relu(node) or self._is_kept(node):
             return ()
         if node.op_type == "Add" and self.flavour.fused_sums:
@@ -92,14 +95,14 @@ class _Quantizer(QdqWriter):
         return tuple(k for k in made if is_body(self.made_by[node.input[k]]))
 
     def _is_kept(self, node: onnx.NodeProto) -> bool:
-        """Whether it stays in high precision; what only moves values does where one of its readers does."""
+        """Whether a node stays in high precision; one that only moves values does where one of its readers does."""
         if node.op_type not in _MOVING:
             return any(lies_in(node.name, part) for part in self.kept)
         readers = (reader for name in node.output for reader in self.readers[name] if is_body(reader))
         return any(self._is_kept(reader) for reader in readers)
 
     def written(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
-        """What stands in a node's place: its weights' DQ, itself, Q and DQ of what it gives."""
+        """The nodes to write in the place of one: the DQ of its weights, itself, Q and DQ of its outputs."""
         integer_inputs = self.integer_inputs[node.name]
         if node.op_type == "Conv" and integer_inputs:
             yield from self._dequantized_weights(node)
@@ -116,7 +119,8 @@ class _Quantizer(QdqWriter):
         weight = self.constants[node.input[1]].astype(np.float64)
         bias = self.constants[node.input[2]].astype(np.float64) if len(node.input) > 2 else np.zeros(len(weight))
         step = float(self.scales[node.input[0]].scale)
-        # a channel that BatchNorm switched off has weights near zero and a bias: its steps must not be as small
+        # A channel that BatchNorm switched off has weights near zero and a bias. Steps as small as its weights would
+        # make the bias overflow.
         scales = np.maximum(
             largest_by_channel(weight, 0) / self.flavour.weight_limit, np.abs(bias) / (step * _LARGEST_BIAS)
         )
@@ -129,7 +133,7 @@ class _Quantizer(QdqWriter):
 
 
 def _scales(graph: onnx.GraphProto, names: Collection[str], scale_of: Callable[[str], Scale]) -> dict[str, Scale]:
-    """A scale for each activation; nodes that only move values have the same on both sides."""
+    """A scale for each activation; what a node that only moves values reads has the same one as what it gives."""
     spread = {node.input[0]: node.output[0] for node in graph.node if node.op_type == "DepthToSpace"}
     scales = {name: scale_of(spread.get(name, name)) for name in names}
     for node in graph.node:
@@ -139,7 +143,7 @@ def _scales(graph: onnx.GraphProto, names: Collection[str], scale_of: Callable[[
 
 
 def _redirected(node: onnx.NodeProto, index: int) -> str:
-    """The name of an input, instead of which the node is made to read its dequantized one."""
+    """Let a node read the dequantized form of one of its inputs; gives the name that the input had."""
     name: str = node.input[index]
     node.input[index] = f"{name}/dequantized"
     return name

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import helper
 
 from edgerd.bundle.manifest import Record
 from edgerd.errors import InputError
+from edgerd.graph_names import FRAME
 from edgerd.precision.body import activations
+from edgerd.precision.watching import watching_session
 from edgerd.types import Float32Array, UInt8Array
 
 RANGES_FILE = "ranges.json"
@@ -25,30 +26,28 @@ USUAL_PICTURES = 32
 MIN_RANGE_PICTURES = 8
 """Fewer say too little of what an activation may reach: the first unusual part would saturate it."""
 
-_ERRORS_ONLY = 3
-
 
 class TensorRange(Record):
-    """One activation over all pictures."""
+    """The values of one activation over all pictures."""
 
     low: float
     """Smallest value."""
     high: float
     """Largest value."""
     counts: tuple[int, ...]
-    """Values in each of `N_BINS` bins of equal width from low to high; of a tensor that is constant, all in one."""
+    """How many values lie in each of `N_BINS` bins of equal width from low to high; all in one where low is high."""
 
 
 class Ranges(Record):
     """`ranges.json`: every activation of one graph on one list of pictures."""
 
     graph_sha256: str
-    """Of the FP32 graph."""
+    """Hash of the FP32 graph."""
     pictures_sha256: str
-    """Over the pictures in their order."""
+    """Hash over the pictures in their order."""
     n_pictures: int
     tensors: dict[str, TensorRange]
-    """By the name of the activation."""
+    """Name of an activation to its range."""
 
 
 def collect_ranges(graph: bytes, pictures: UInt8Array, threads: int = 1) -> Ranges:
@@ -99,28 +98,20 @@ def histogram(values: Float32Array, low: float, high: float) -> npt.NDArray[np.i
         low: Lower edge of the first bin.
         high: Upper edge of the last bin, which holds it.
     """
-    # five times as fast as numpy.histogram, which looks after edges that need no care here
+    # five times as fast as numpy.histogram, which handles values outside and bins of unequal width
     width = (high - low) / N_BINS or 1.0
     bins = ((values.ravel() - np.float32(low)) / np.float32(width)).astype(np.int32)
     return np.bincount(np.clip(bins, 0, N_BINS - 1), minlength=N_BINS)
 
 
 def watched(graph: bytes, threads: int) -> tuple[tuple[str, ...], Any]:
-    """The activations' names, and an ONNX Runtime session whose outputs they are."""
-    import onnxruntime
-
+    """The names of a graph's activations, and an ONNX Runtime session that gives them as its outputs."""
     model = onnx.load_from_string(graph)
     names = activations(model.graph)
-    del model.graph.output[:]
-    model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = _ERRORS_ONLY
-    content = model.SerializeToString()
-    return names, onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    return names, watching_session(model, names, threads)
 
 
 def activations_on(tiles: UInt8Array, names: Sequence[str], session: Any) -> Iterator[tuple[str, Float32Array]]:
-    """Name and values of each activation on each of the tiles, uint8 (n, H, W, 3), one tile at a time."""
+    """Run tiles, uint8 (n, H, W, 3), one at a time; yields name and values of each activation on each of them."""
     for tile in tiles:
-        yield from zip(names, session.run(names, {"frame": tile[None]}), strict=True)
+        yield from zip(names, session.run(names, {FRAME: tile[None]}), strict=True)

@@ -20,7 +20,7 @@ def without_transposed_convolutions(graph: onnx.GraphProto) -> None:
     """Replace every transposed convolution whose stride is its kernel's size, in place.
 
     A ReLU behind it moves in front of the DepthToSpace, where a runtime computes it together with the convolution. The
-    tensor between is named "<output>/packed"; it holds the same values as the output.
+    tensor that DepthToSpace reads is named "<output>/packed"; it holds the same values as the output.
     """
     constants = {constant.name: constant for constant in graph.initializer}
     readers = readers_of(graph)
@@ -69,7 +69,7 @@ def _packed(
 
 
 def _packed_weight(weight: np.ndarray) -> np.ndarray:
-    """(in, out, b, b) of a transposed convolution -> (b * b * out, in, 1, 1), row, column, channel."""
+    """Weights (in, out, b, b) of a transposed convolution -> (b * b * out, in, 1, 1), by row, column and channel."""
     packed = weight.transpose(2, 3, 1, 0)
     return np.ascontiguousarray(packed.reshape(-1, weight.shape[0], 1, 1))
 

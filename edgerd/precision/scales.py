@@ -1,7 +1,7 @@
 """From ranges to scales: which interval of an activation the 8-bit levels should span.
 
 A method is a function and a line in `RANGE_METHODS`. It sees a histogram and says where the interval ends; whether the
-levels lie around 0 (TensorRT) or have a zero point of their own (CPUs) is decided before it.
+levels lie around 0 (TensorRT) or have a zero point of their own (CPUs) is decided by the caller.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ class Scale:
 
 @dataclass(frozen=True, eq=False)
 class Spread:
-    """What a method sees of an activation.
+    """The histogram of an activation, as a method sees it.
 
     Attributes:
         low: The smallest value, or 0 if that is less.
         high: The largest value, or 0 if that is more.
-        edges: float64 (n + 1,), of the bins, ascending.
-        counts: float64 (n,), values per bin.
-        n_levels: The interval's levels, evenly spread, both ends included.
+        edges: float64 (n + 1,), the edges of the bins, ascending.
+        counts: float64 (n,), how many values each bin holds.
+        n_levels: How many levels the interval has, evenly spread, both ends included.
     """
 
     low: float
@@ -72,11 +72,11 @@ class Spread:
 
     @property
     def centres(self) -> npt.NDArray[np.float64]:
-        """Of the bins: float64 (n,)."""
+        """The centres of the bins, float64 (n,)."""
         return (self.edges[1:] + self.edges[:-1]) / 2
 
     def step(self, part: float) -> float:
-        """Between two levels, if they span this part of the whole range."""
+        """The distance between two levels, if all of them together span this part of the whole range."""
         return max((self.high * part - self.low * part) / (self.n_levels - 1), _SMALLEST_SCALE)
 
 
@@ -98,12 +98,12 @@ def symmetric_scale(found: TensorRange, choice: RangeChoice = DEFAULT_CHOICE) ->
 
 
 def interval(found: TensorRange, choice: RangeChoice = DEFAULT_CHOICE) -> tuple[float, float]:
-    """The interval that 256 levels span: lower end, at most 0, and upper end, at least 0."""
+    """The interval that 256 levels span: its lower end, 0 or less, and its upper end, 0 or more."""
     return RANGE_METHODS[choice.method](_spread(found), choice)
 
 
 def _whole_range(spread: Spread, _: RangeChoice) -> tuple[float, float]:
-    """Nothing is cut off."""
+    """The whole range: nothing is cut off."""
     return spread.low, spread.high
 
 
@@ -121,13 +121,13 @@ def _least_divergence(spread: Spread, _: RangeChoice) -> tuple[float, float]:
     """The interval whose levels keep most of the distribution: least Kullback-Leibler divergence from the histogram.
 
     Migacz, "8-bit Inference with TensorRT", GTC 2017, S7310, "Entropy Calibration - pseudocode"; here for any number of
-    levels. The bin that holds 0 counts no more than its fuller neighbour (NVIDIA's ModelOpt does likewise): a Relu's
-    zeros are exact in every interval, and their number would drown all else.
+    levels. The bin that holds 0 counts no more than its fuller neighbour, as in NVIDIA's ModelOpt: a Relu's zeros are
+    exact in every interval, and their number would outweigh everything else.
     """
     counts = spread.counts.copy()
     zero = int(np.clip(np.searchsorted(spread.edges, 0.0, side="right") - 1, 0, len(counts) - 1))
     counts[zero] = min(counts[zero], max(counts[max(zero - 1, 0) : zero].sum(), counts[zero + 1 : zero + 2].sum()))
-    # a level narrower than a bin would keep everything
+    # with levels narrower than a bin the divergence would be 0, whatever is cut off
     width = spread.edges[1] - spread.edges[0]
     able = [part for part in _CANDIDATES if spread.step(part) >= width] or [1.0]
     part = min(able, key=lambda part: _divergence(spread, counts, part))
@@ -150,7 +150,7 @@ RANGE_METHODS: Final[dict[str, Callable[[Spread, RangeChoice], tuple[float, floa
     "entropy": _least_divergence,
     "percentile": _percentile,
 }
-"""Name to function: where the interval ends."""
+"""Name of a method to the function that says where the interval ends."""
 
 
 def _spread(found: TensorRange) -> Spread:
@@ -159,10 +159,10 @@ def _spread(found: TensorRange) -> Spread:
 
 
 def _absolute(found: TensorRange) -> Spread:
-    """The histogram of the values' amounts, in bins about as wide as those that were counted in."""
+    """The histogram of the absolute values, in bins about as wide as those of the values themselves."""
     signed = _spread(found)
     high, n_counted = max(-signed.low, signed.high), len(found.counts)
-    # of values that lie close together and far from 0, the bins become coarser, not more
+    # Values that lie close together and far from 0 would take thousands of bins as narrow as theirs: those get wider.
     n_bins = round(n_counted * min(high / max(found.high - found.low, _SMALLEST_SCALE), 2.0)) or 1
     bins = np.minimum(np.abs(signed.centres) * (n_bins / max(high, _SMALLEST_SCALE)), n_bins - 1).astype(int)
     counts = np.bincount(bins, signed.counts, minlength=n_bins).astype(np.float64)
@@ -176,7 +176,10 @@ def _square_error(spread: Spread, part: float) -> float:
 
 
 def _divergence(spread: Spread, counts: npt.NDArray[np.float64], part: float) -> float:
-    """Of what is left after clipping, from the same with each level's values spread evenly over its filled bins."""
+    """Kullback-Leibler divergence between the clipped histogram and its quantized form.
+
+    In the quantized form the values of each level are spread evenly over those of its bins that hold any.
+    """
     low, high, values = spread.low * part, spread.high * part, spread.centres
     inside = np.flatnonzero((values >= low) & (values <= high))
     if not counts[inside].any():
@@ -187,7 +190,7 @@ def _divergence(spread: Spread, counts: npt.NDArray[np.float64], part: float) ->
     filled = reference > 0
     share = np.bincount(levels, reference) / np.maximum(np.bincount(levels, filled), 1)
     candidate = share[levels][filled]
-    # what lies outside is clipped to the ends; the candidate does not know of it
+    # What lies outside is clipped to the ends of the reference only, so that cutting off has its price.
     reference[0] += counts[:first].sum()
     reference[-1] += counts[last + 1 :].sum()
     reference, candidate = reference[filled] / reference.sum(), candidate / candidate.sum()

@@ -22,23 +22,24 @@ import onnx
 from edgerd.errors import InputError
 from edgerd.precision.body import is_body, lies_in, shortcut_input
 from edgerd.precision.lint import MIN_OPSET
+from edgerd.precision.parsed import opset_of
 from edgerd.precision.qdq import QdqWriter, integer_weights, largest_by_channel, refuse_ranges_of_another_graph
 from edgerd.precision.ranges import Ranges, TensorRange
 from edgerd.precision.scales import symmetric_scale
 
 FLAVOUR = "trt"
-"""What `int8_flavour` of a probe, and file names, call these graphs."""
+"""The name of these graphs' flavour, in the `int8_flavour` of a probe and in file names."""
 GRAPH_FILES = {"fp16": "graph.fp16.trt.onnx", "int8": "graph.int8.trt.onnx"}
-"""Precision to the typed graph's name in a bundle. Both are FP16 where they are not INT8 or the FP32 head."""
+"""Precision to the typed graph's name in a bundle. Both graphs are FP16 wherever they are not INT8 or FP32."""
 
 ScaleOf = Callable[[str, TensorRange], float]
-"""Name and range of an activation -> its scale, float per integer step."""
+"""Gives the scale of an activation, real value per integer step, from its name and range."""
 
 _OUTPUT_AXIS = 0
-"""Of a convolution's weights."""
+"""The axis of a convolution's weights that its output channels lie along."""
 _LARGEST = 127
 _SMALLEST_SCALE = 2.0**-20
-"""Scales become FP16, whose steps are 2**-24 at the lower end."""
+"""Scales become FP16, whose smallest step is 2**-24: smaller scales would lose too many digits."""
 
 
 def tensorrt_int8_graph(
@@ -48,7 +49,7 @@ def tensorrt_int8_graph(
 
     Args:
         graph: The FP32 fused graph, ONNX.
-        ranges: Of the same graph.
+        ranges: The ranges of the same graph's activations.
         scale_of: How a scale is chosen; None for `edgerd.precision.scales.symmetric_scale`.
         high_precision: Blocks that stay as they are ("decoder/stage1", see `edgerd.precision.body.lies_in`).
 
@@ -70,7 +71,7 @@ def tensorrt_int8_graph(
 
 
 def _refuse_old_opset(model: onnx.ModelProto) -> None:
-    found = max((entry.version for entry in model.opset_import if entry.domain == ""), default=0)
+    found = opset_of(model)
     if found < MIN_OPSET:
         raise InputError(
             f"The graph is of ONNX opset {found}.",
@@ -115,7 +116,7 @@ class _Quantizer(QdqWriter):
         return []
 
     def written(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
-        """What stands in a node's place: its weights' DQ, itself, Q and DQ of what it gives."""
+        """The nodes to write in the place of one: the DQ of its weights, itself, Q and DQ of its outputs."""
         index = self.integer_inputs.get(node.name)
         if index is not None:
             if node.op_type == "Conv":
@@ -127,7 +128,7 @@ class _Quantizer(QdqWriter):
                 yield from self.there_and_back(name, self.scales[name], np.int8(0))
 
     def _dequantized_weights(self, node: onnx.NodeProto) -> onnx.NodeProto:
-        """The weights as integers; the node is made to read what their DQ gives."""
+        """The DQ node that gives the weights, which become integers; the node itself is made to read its output."""
         name = f"{node.name}/weight"
         weight = self.constants[node.input[1]].astype(np.float64)
         scales = _half(largest_by_channel(weight, _OUTPUT_AXIS) / _LARGEST)
@@ -136,6 +137,6 @@ class _Quantizer(QdqWriter):
 
 
 def _half(scale: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    """float32 that FP16 has too: the integers stay right when the rest of the graph becomes FP16."""
+    """Round a scale to a float32 that FP16 has too, so that the integers stay right when the graph becomes FP16."""
     half: npt.NDArray[np.float32] = np.maximum(scale, _SMALLEST_SCALE).astype(np.float16).astype(np.float32)
     return half

@@ -11,7 +11,7 @@ from edgerd.bundle.bundle import Bundle
 from edgerd.bundle.manifest import GRAPH_FILE, EngineRecord, ThresholdRecord
 from edgerd.errors import DeviceNotReadyError, EdgerdError, EngineMismatchError, InputError, MissingDependencyError
 from edgerd.runtimes import load_runtime
-from edgerd.runtimes.fit import differences
+from edgerd.runtimes.fit import misfit
 from edgerd.runtimes.protocol import Engine
 
 REFERENCE_RUNTIME, REFERENCE_PRECISION = "onnxruntime", "fp32"
@@ -23,8 +23,8 @@ class OpenedEngine:
     """An engine ready to run; a context manager that closes it.
 
     Attributes:
-        engine: Opened.
-        threshold: Its own, or the FP32 graph's for FP32; None where the bundle is not calibrated.
+        engine: The open engine.
+        threshold: The engine's own, or the FP32 graph's for FP32; None where the bundle is not calibrated.
         why: One line for people: which engine this is and why this one.
     """
 
@@ -47,7 +47,7 @@ def open_engine(
     """Open the engine that flags name, or the best that the bundle has for this machine.
 
     Args:
-        bundle: Opened.
+        bundle: Where the engine is.
         runtime: An entry of `RUNTIMES`; None for whichever the bundle has.
         precision: "fp32", "bf16", ...; None for whichever the bundle has.
         threads: CPU threads; 0 for all the cores this process may use.
@@ -107,7 +107,7 @@ def _open_record(bundle: Bundle, record: EngineRecord, threads: int, reason: str
 
 
 def _open_graph(bundle: Bundle, name: str, threads: int, reason: str) -> OpenedEngine:
-    """FP32, compiled now: the one precision whose threshold is known without building."""
+    """Compile the FP32 graph now: FP32 is the one precision whose threshold is known without a build."""
     runtime = load_runtime(name)
     key = runtime.key(REFERENCE_PRECISION, bundle.manifest.files[GRAPH_FILE].sha256)
     engine = runtime.load(bundle.read(GRAPH_FILE), key, {}, threads=threads)
@@ -119,18 +119,11 @@ def _misfit(bundle: Bundle, record: EngineRecord) -> EdgerdError | None:
     key = record.key
     try:
         here = load_runtime(key.runtime).key(key.precision, bundle.manifest.files[record.graph].sha256)
-    except DeviceNotReadyError:  # it fits, and soon: a line must not run on the CPU for ever because of that
+    except DeviceNotReadyError:  # the engine will run in a moment: a line must not stay on the CPU because of that
         raise
-    except (InputError, MissingDependencyError) as error:  # a runtime that is not there, or not known to this version
+    except (InputError, MissingDependencyError) as error:  # the runtime is not installed, or this version has none such
         return error
-    found = differences(key, here)
-    if not found:
-        return None
-    return EngineMismatchError(
-        f"The engine {record.name} in {bundle.path} was built for {', '.join(found)}.",
-        expected="an engine built on this device, with this runtime version, from this graph",
-        hint=f"edgerd build-engine {quote(str(bundle.path))} --runtime {key.runtime} --precision {key.precision}",
-    )
+    return misfit(key, here, bundle.path)
 
 
 def _not_built(bundle: Bundle, runtime: str | None, precision: str | None) -> EngineMismatchError:

@@ -1,4 +1,4 @@
-"""What the camera loop asks of an engine on a GPU, beside `Engine`: work on its own stream, at its own addresses."""
+"""What the camera loop asks of an engine on a GPU beyond `Engine`: work on the loop's stream, at its addresses."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from edgerd.cuda.context import Context
 from edgerd.runtimes.protocol import Engine
 
 Enqueue = Callable[[Any], None]
-"""Puts one run of the engine on a `pycuda.driver.Stream`, always the same, and returns at once: no wait, and nothing is
-allocated but in its first call. It may be captured into a graph after that one. Raises DeviceError where the engine
-refuses."""
+"""Puts one run of the engine on a `pycuda.driver.Stream`, always the same one, and returns without waiting for it.
+
+Only the first call allocates memory; those after it may be captured into a graph. Raises DeviceError where the engine
+refuses, and EdgerdError where it is closed.
+"""
 
 
 @runtime_checkable
@@ -19,23 +21,28 @@ class DeviceEngine(Engine, Protocol):
     """An engine whose work can be put on a stream."""
 
     gpu: Context
-    """Where it runs, open as long as the engine; in the thread that loaded it."""
+    """Where it runs: open as long as the engine is, and used by the thread that loaded the engine."""
     height: int
+    """Height of the frames, px."""
     width: int
+    """Width of the frames, px."""
     notes: list[str]
     """What is worth knowing about the way it runs, a sentence each."""
 
     def bind(self, tiles: int, score: int, anomaly_map: int, batch: int) -> Enqueue:
-        """Work on these device addresses, with memory of its own: runs of two bindings may overlap on two streams.
+        """Give the work of one run on these device addresses.
+
+        Each binding has memory of its own, so that runs of two bindings may overlap on two streams.
 
         Args:
-            tiles: uint8 (batch, H, W, 3), BGR, C-contiguous.
-            score: float32 (batch,).
-            anomaly_map: float32 (batch, H, W).
+            tiles: Address of uint8 (batch, H, W, 3), BGR, C-contiguous.
+            score: Address of float32 (batch,).
+            anomaly_map: Address of float32 (batch, H, W).
             batch: Tiles of one run.
 
         Raises:
             InputError: The engine was not built for so many.
             DeviceError: There is no memory for it.
+            EdgerdError: The engine is closed.
         """
         ...

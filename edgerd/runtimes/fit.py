@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from shlex import quote
 
 from edgerd.bundle.manifest import EngineKey
+from edgerd.errors import EngineMismatchError
 
 ANY_DEVICE = "any"
-"""As a key's device: it is not looked at."""
+"""A key whose device is this fits every device."""
 LATER = " or later"
-"""At the end of a key's version or feature: a higher one fits too."""
+"""A version or feature that ends with this fits higher ones too."""
+
+
+def misfit(key: EngineKey, here: EngineKey, bundle: Path | None = None) -> EngineMismatchError | None:
+    """The error for an engine that cannot run here; None where its key fits.
+
+    Args:
+        key: The engine's.
+        here: The key of an engine that would be built here and now.
+        bundle: Where the engine is, for the message; None where that is not known.
+    """
+    found = differences(key, here)
+    if not found:
+        return None
+    where, argument = (f" in {bundle}", f" {quote(str(bundle))}") if bundle else ("", "")
+    return EngineMismatchError(
+        f"The engine {key.name}{where} was built for {', '.join(found)}.",
+        expected="an engine built on this device, with this runtime version, from this graph",
+        hint=f"edgerd build-engine{argument} --runtime {key.runtime} --precision {key.precision}",
+    )
 
 
 def differences(key: EngineKey, here: EngineKey) -> list[str]:
@@ -17,7 +39,7 @@ def differences(key: EngineKey, here: EngineKey) -> list[str]:
 
     Args:
         key: The engine's.
-        here: Of an engine that would be built here and now.
+        here: The key of an engine that would be built here and now.
     """
     return [
         f"{name.replace('_', ' ')} {_shown(getattr(key, name))} (here {_shown(getattr(here, name))})"

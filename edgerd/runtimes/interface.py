@@ -1,4 +1,4 @@
-"""The fused graph's interface, and the checks that every runtime makes on it."""
+"""Checks and errors that all runtimes share: of graphs, frames, precisions and threads, and of what libraries raise."""
 
 from __future__ import annotations
 
@@ -8,35 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from edgerd.bundle.manifest import EngineKey
 from edgerd.errors import BundleDamagedError, DeviceError, EdgerdError, InputError, MissingDependencyError
-from edgerd.runtimes.machine import cpu_features, cpu_name, usable_cores
+from edgerd.graph_names import ANOMALY_MAP, FRAME, SCORE
+from edgerd.runtimes.machine import usable_cores
 from edgerd.runtimes.protocol import Probe
 from edgerd.types import UInt8Array
 
-FRAME = "frame"
-"""Input: uint8 (N, H, W, 3), BGR."""
-ANOMALY_MAP = "anomaly_map"
-"""Output: float32 (N, H, W)."""
-SCORE = "score"
-"""Output: float32 (N,)."""
-HEAD_PREFIX = "head/"
-"""Names of the head's tensors begin so; the head, from the cosine on, is FP32 in every precision."""
-
 _LONGEST_REASON = 300
 """Characters of a library's message that are repeated; some hold a whole stack."""
-
-
-def cpu_engine_key(runtime: str, version: str, precision: str, graph_sha256: str) -> EngineKey:
-    """The key of an engine for this machine's CPU."""
-    return EngineKey(
-        runtime=runtime,
-        runtime_version=version,
-        precision=precision,
-        device=cpu_name(),
-        features=cpu_features(),
-        graph_sha256=graph_sha256,
-    )
 
 
 def graph_size(name: str, dimensions: Sequence[Any], outputs: Collection[str]) -> tuple[int, int]:
@@ -44,7 +23,7 @@ def graph_size(name: str, dimensions: Sequence[Any], outputs: Collection[str]) -
 
     Args:
         name: The input's name.
-        dimensions: Its shape; anything but an int is a free dimension.
+        dimensions: The input's shape; anything but an int is a free dimension.
         outputs: Names of the outputs.
 
     Raises:
@@ -73,16 +52,17 @@ def unreadable(what: str, error: BaseException) -> BundleDamagedError:
 
 
 @contextmanager
-def run_errors(runtime: str, *raised: type[Exception]) -> Iterator[None]:
-    """Turn what a library raises while it runs a graph into an error of ours; around every run.
+def library_errors(library: str, doing: str, *raised: type[Exception]) -> Iterator[None]:
+    """Turn what a library raises while it builds, loads or runs an engine into an error of ours.
 
     Args:
-        runtime: Its name, for people.
-        raised: Exceptions of its own. RuntimeError, which is what most C++ errors become, and MemoryError are always
-            turned.
+        library: Its name, for people.
+        doing: What it was to do, for the message: "run", "build the engine".
+        raised: The library's own exceptions. RuntimeError, which most C++ errors become, and MemoryError are always
+            translated.
 
     Raises:
-        DeviceError: It refused to run.
+        DeviceError: It refused.
     """
     turned: tuple[type[Exception], ...] = (RuntimeError, MemoryError, *raised)
     try:
@@ -90,20 +70,30 @@ def run_errors(runtime: str, *raised: type[Exception]) -> Iterator[None]:
     except turned as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise DeviceError(
-            f"{runtime} refused to run: {lines[0].strip()[:_LONGEST_REASON]}",
-            expected="maps and scores for the frame",
-            hint="Start again; if it happens again, check the free memory, and build the engine anew: edgerd "
-            "build-engine --force",
+            f"{library} refused to {doing}: {lines[0].strip()[:_LONGEST_REASON]}",
+            expected="a machine that has the memory for it, and a runtime that is whole",
+            hint="Check the free memory, and start again; edgerd doctor says what is installed.",
         ) from error
 
 
-def check_frames(frames: UInt8Array, height: int, width: int) -> None:
-    """Refuse what is not uint8 (N, height, width, 3) with N >= 1.
+def check_frames(frames: UInt8Array, size: tuple[int, int] | None) -> None:
+    """Refuse what is not uint8 (N, H, W, 3) with N >= 1.
+
+    Args:
+        frames: What an engine was given.
+        size: H and W, px; None where any will do.
 
     Raises:
         InputError: The array has another shape or dtype.
     """
-    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[1:] != (height, width, 3) or not len(frames):
+    if (
+        frames.dtype != np.uint8
+        or frames.ndim != 4
+        or frames.shape[3] != 3
+        or size not in (None, frames.shape[1:3])
+        or not frames.size
+    ):
+        height, width = size or ("H", "W")
         raise InputError(
             f"The engine was given {frames.dtype} {frames.shape}.",
             expected=f"uint8 (N, {height}, {width}, 3), BGR, N >= 1",

@@ -1,4 +1,4 @@
-"""What this machine's CPU is, what it can do, and how much of it is ours."""
+"""This machine's CPU: its name, its features, and how many of its cores this process may use."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def cpu_name() -> str:
 def cpu_features() -> tuple[str, ...]:
     """The CPU features that decide which kernels a runtime picks, as Linux names them, sorted.
 
-    Only what every core has counts. Empty where /proc/cpuinfo does not exist.
+    A feature counts if every core has it. The tuple is empty where /proc/cpuinfo does not exist.
     """
     listed = [set(core.get("flags", core.get("Features", "")).split()) for core in _read_cores(_CPUINFO)]
     return tuple(sorted(_FEATURES.intersection(*listed))) if listed else ()
@@ -43,7 +43,7 @@ def cpu_features() -> tuple[str, ...]:
 def int8_flavour() -> str:
     """Which 8-bit integers this CPU multiplies fast, an entry of `edgerd.precision.flavours.FLAVOURS`.
 
-    Empty where it has no such instruction, or its features are not known.
+    The name is empty where the CPU has no such instruction, or its features are not known.
     """
     features = set(cpu_features())
     if features & {"avx_vnni", "avx512_vnni", "amx_int8"}:
@@ -65,7 +65,7 @@ def _is_arm(core: dict[str, str]) -> bool:
 
 
 def _read_cores(cpuinfo: Path) -> list[dict[str, str]]:
-    """One mapping per processor; the paragraphs of a board (serial number, ...) are left out."""
+    """Read /proc/cpuinfo: one mapping per processor. Paragraphs about the board, with a serial number, are left out."""
     cores = []
     for paragraph in _read_text(cpuinfo).split("\n\n"):
         pairs = (line.partition(":") for line in paragraph.splitlines())

@@ -13,48 +13,42 @@ import numpy as np
 
 from edgerd.bundle.manifest import EngineKey
 from edgerd.errors import MissingDependencyError
-from edgerd.runtimes.interface import (
-    ANOMALY_MAP,
-    SCORE,
-    check_frames,
-    check_precision,
-    closed,
-    cpu_engine_key,
-    graph_size,
-    run_errors,
-    thread_count,
-    unreadable,
-)
-from edgerd.runtimes.machine import cpu_features, int8_flavour
+from edgerd.graph_names import ANOMALY_MAP, SCORE
+from edgerd.runtimes.base import BaseEngine, BaseRuntime, Place
+from edgerd.runtimes.interface import graph_size, thread_count, unreadable
+from edgerd.runtimes.machine import cpu_features, cpu_name, int8_flavour
 from edgerd.runtimes.openvino_cut import cut_before_head
 from edgerd.runtimes.protocol import Maps, Probe
 from edgerd.types import UInt8Array
 
+_LIBRARY = "OpenVINO"
 _DEVICE = "CPU"
 _USAGE_DATA = "openvino_telemetry"
 _FIX = 'pip install "edgerd[openvino]"'
 _WHOLE, _CUT = {"graph.blob": "f32"}, {"body.blob": "bf16", "head.blob": "f32"}
-"""Compiled models in the order they run: file name to what `INFERENCE_PRECISION_HINT` says of it."""
+"""The compiled models in the order they run: file name to the `INFERENCE_PRECISION_HINT` it is compiled with."""
 _INT8_FLAVOURS = {"u8s8": "u8s8-fused", "u8s7": "u8s7-fused"}
-"""By the CPU's flavour: the plug-in adds residual sums within the convolution. It has few INT8 kernels for Arm."""
+"""The CPU's flavour to the one that the plug-in takes, which adds residual sums within the convolution. Arm has none,
+because the plug-in has few INT8 kernels for it."""
 
 
-class OpenVino:
+class OpenVino(BaseRuntime):
     """Runs the graph through OpenVINO's CPU plug-in.
 
-    The precision is always said, never the plug-in's default, which is BF16 on CPUs that have it. At bf16 the head
-    stays in FP32, see `edgerd.runtimes.openvino_cut`. At int8 what is not between Q/DQ nodes is computed likewise, in
-    BF16 where the CPU multiplies it. Everything is compiled for a batch of 1 and tiles run one after another: on a CPU
-    that is no slower, and the score of a tile does not depend on its neighbours.
+    The plug-in is always told the precision, because its default is BF16 on CPUs that have it. At bf16 the head stays
+    in FP32 (`edgerd.runtimes.openvino_cut`). At int8, what is not between Q/DQ nodes is computed in the same way where
+    the CPU multiplies BF16, and in FP32 elsewhere. Everything is compiled for a batch of 1, and tiles run one after
+    another: on a CPU that is no slower, and the score of a tile does not depend on its neighbours.
 
-    `build` keeps the compiled models: they start in about half of the time and give the same bits. Precision and
-    threads are said again when they are imported: left out, the plug-in would take its defaults, not what was stored.
+    `build` keeps the compiled models: they start in about half of the time and give the same bits. The plug-in is told
+    precision and threads again when they are imported; otherwise it would take its defaults, not what was stored.
     """
 
     name = "openvino"
+    library = _LIBRARY
 
     def probe(self) -> Probe:
-        """See `Runtime.probe`."""
+        """What this machine offers: FP32 always, BF16 and INT8 where the CPU multiplies in them."""
         try:
             openvino = _import()
             capabilities = openvino.Core().get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
@@ -73,55 +67,38 @@ class OpenVino:
             int8_flavour=flavour,
         )
 
-    def key(self, precision: str, graph_sha256: str) -> EngineKey:
-        """See `Runtime.key`."""
-        return cpu_engine_key(self.name, _version(_import()), precision, graph_sha256)
+    def _place(self) -> Place:
+        return Place(_version(_import()), cpu_name(), cpu_features())
 
-    def build(self, graph: bytes, precision: str) -> dict[str, bytes]:
-        """See `Runtime.build`; gives one compiled model, or two where the head has a precision of its own."""
-        check_precision(self.name, self.probe(), precision)
+    def _build(self, graph: bytes, precision: str) -> dict[str, bytes]:
+        """Keep one compiled model, or two where the head has a precision of its own."""
         parts = _compile(_import().Core(), graph, precision, thread_count(0))
         return {file: _exported(part) for file, part in zip(_parts(precision), parts, strict=True)}
 
-    def load(self, graph: bytes, key: EngineKey, files: Mapping[str, bytes], *, threads: int = 0) -> OpenVinoEngine:
-        """See `Runtime.load`."""
-        check_precision(self.name, self.probe(), key.precision)
-        core, threads = _import().Core(), thread_count(threads)
+    def _load(self, graph: bytes, key: EngineKey, files: Mapping[str, bytes], threads: int) -> OpenVinoEngine:
+        core = _import().Core()
         if files:
             return OpenVinoEngine(_import_parts(core, files, key.precision, threads), key)
         return OpenVinoEngine(_compile(core, graph, key.precision, threads), key)
 
 
-class OpenVinoEngine:
-    """Compiled models that feed each other. See `Engine`.
+class OpenVinoEngine(BaseEngine):
+    """Compiled models that feed each other; OpenVINO takes no more threads than there are cores."""
 
-    Attributes:
-        key: What it was opened under.
-        threads: CPU threads it computes with; OpenVINO takes no more than there are cores.
-    """
+    library = _LIBRARY
 
     def __init__(self, parts: Sequence[Any], key: EngineKey) -> None:
-        self.key = key
-        self.threads = int(parts[0].get_property("INFERENCE_NUM_THREADS"))
-        _, self._height, self._width, _ = parts[0].inputs[0].shape
+        _, height, width, _ = parts[0].inputs[0].shape
+        super().__init__(key, int(parts[0].get_property("INFERENCE_NUM_THREADS")), (int(height), int(width)))
         self._requests = [part.create_infer_request() for part in parts]
         for (earlier, later), part in zip(pairwise(self._requests), parts[1:], strict=True):
             for port in part.inputs:
                 later.set_tensor(port, earlier.get_tensor(port.any_name))
 
-    def infer(self, frames: UInt8Array) -> Maps:
-        """See `Engine.infer`."""
-        if not self._requests:
-            raise closed()
-        check_frames(frames, self._height, self._width)
-        with run_errors("OpenVINO"):
-            return self._run(frames)
-
-    def close(self) -> None:
-        """See `Engine.close`."""
+    def _close(self) -> None:
         self._requests = []
 
-    def _run(self, frames: UInt8Array) -> Maps:
+    def _infer(self, frames: UInt8Array) -> Maps:
         frame = self._requests[0].get_input_tensor().data
         score = np.empty(len(frames), np.float32)
         anomaly_map = np.empty(frames.shape[:3], np.float32)
@@ -148,7 +125,7 @@ def _import() -> Any:
 def _without_usage_data() -> Iterator[None]:
     """Hide the package through which OpenVINO sends an event to Google Analytics whenever it is imported.
 
-    It takes a stub then. An inspection sends nothing that it was not told to send.
+    OpenVINO then takes a stub of its own. An inspection sends nothing that it was not told to send.
     """
     there = sys.modules.get(_USAGE_DATA)
     sys.modules[_USAGE_DATA] = None  # type: ignore[assignment]
@@ -166,13 +143,16 @@ def _version(openvino: Any) -> str:
 
 
 def _multiplies_bf16() -> bool:
-    """Whether the CPU does; OpenVINO also offers BF16 where it only converts. True where the features are not known."""
+    """Whether the CPU multiplies in BF16; OpenVINO also offers BF16 where the CPU only converts to it and back.
+
+    Where the CPU's features are not known, OpenVINO's word is taken.
+    """
     features = set(cpu_features())
     return not features or bool(features & {"avx512_bf16", "amx_bf16"})
 
 
 def _parts(precision: str) -> dict[str, str]:
-    """The compiled models of a precision."""
+    """The compiled models of a precision, file name to precision hint."""
     return _CUT if precision == "bf16" or (precision == "int8" and _multiplies_bf16()) else _WHOLE
 
 

@@ -2,10 +2,10 @@
 
 With `INFERENCE_PRECISION_HINT` bf16 the CPU plug-in lowers every node before the last convolution or matrix product
 of a graph, and the fused graph ends in matrix products: cosine and fusion would be lowered too. That doubles the mean
-error of the map and triples the score's. A precision per node cannot be asked for through the public interface, a
-precision per compiled model can. So there are two: the body up to the feature maps (bf16), the head from the cosine on
-(f32). The feature maps cross the cut as bf16, as the convolutions write them: with f32 outputs the plug-in would run
-what follows the last convolutions, transposed convolutions included, in f32.
+error of the map and triples the score's. The public interface takes no precision per node, but one per compiled model.
+So there are two: the body up to the feature maps (bf16), and the head from the cosine on (f32). The feature maps cross
+the cut as bf16, as the convolutions write them: with f32 outputs the plug-in would run what follows the last
+convolutions, transposed convolutions included, in f32.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgerd.errors import BundleDamagedError
-from edgerd.runtimes.interface import ANOMALY_MAP, HEAD_PREFIX, SCORE
+from edgerd.graph_names import ANOMALY_MAP, HEAD_PREFIX, SCORE
 
 
 @dataclass
@@ -29,7 +29,7 @@ def cut_before_head(model: Any) -> tuple[Any, Any]:
     """Split a fused graph in two.
 
     Args:
-        model: openvino.Model of the fused graph with a static batch; taken apart, not to be used afterwards.
+        model: openvino.Model of the fused graph with a static batch. It is taken apart and cannot be used afterwards.
 
     Returns:
         The body, `frame` to feature maps in bf16, and the head, the same names to `anomaly_map` and `score` in float32.
@@ -55,7 +55,7 @@ def cut_before_head(model: Any) -> tuple[Any, Any]:
 
 
 def _crossings(model: Any) -> dict[str, _Crossing]:
-    """Walk up from the results; a tensor with a name that is not the head's ends the walk."""
+    """Find the feature maps: walk up from the results until a tensor has a name that is not the head's."""
     crossings: dict[str, _Crossing] = {}
     visited: set[str] = set()
     has_head = False

@@ -1,6 +1,7 @@
 """What a runtime is: something that makes an engine from a graph and runs it.
 
-As in Polygraphy, a runtime is a loader (`Runtime`: probes the machine, compiles, loads) and a runner (`Engine`).
+As in Polygraphy, a runtime is a loader (`Runtime`: probes the machine, compiles, loads) and a runner (`Engine`). Those
+in the table stand on `edgerd.runtimes.base`, which makes the checks and translates the errors that are promised here.
 """
 
 from __future__ import annotations
@@ -48,7 +49,12 @@ class Probe:
 
 
 class Engine(Protocol):
-    """A loaded engine. Not shared between threads; on a GPU `infer` is called from the thread that loaded it."""
+    """A loaded engine.
+
+    Several threads may call it, on every runtime: there is one set of buffers, and a lock lets one run after the other.
+    What is on a GPU is closed in the thread that loaded it; a TensorRT engine also runs there only. In another thread
+    both are a DeviceError.
+    """
 
     key: EngineKey
     threads: int
@@ -63,11 +69,12 @@ class Engine(Protocol):
             InputError: The array has another shape or dtype.
             DeviceError: The library, or the device that it runs on, refused to run; no error of the library's own
                 leaves `infer`.
+            EdgerdError: The engine is closed.
         """
         ...
 
     def close(self) -> None:
-        """Free what the engine holds; safe to call twice."""
+        """Free what the engine holds, once a run that is under way has ended; safe to call twice."""
         ...
 
 
@@ -82,6 +89,10 @@ class Runtime(Protocol):
 
     def key(self, precision: str, graph_sha256: str) -> EngineKey:
         """Where an engine that is built here and now will run.
+
+        Args:
+            precision: One of `probe().precisions`.
+            graph_sha256: Hash of the graph that it is compiled from.
 
         Raises:
             MissingDependencyError: The runtime is not installed.
@@ -99,6 +110,7 @@ class Runtime(Protocol):
             MissingDependencyError: The runtime is not installed.
             InputError: It cannot run that precision here.
             BundleDamagedError: It cannot read the graph.
+            DeviceError: The library, or the device, refused to build.
         """
         ...
 
@@ -106,13 +118,15 @@ class Runtime(Protocol):
         """Open an engine.
 
         Args:
-            graph: As for `build`.
-            key: As `key` gave it.
+            graph: The graph that `build` was given.
+            key: What `key` gave when the engine was built.
             files: What `build` returned; empty to compile from the graph now.
             threads: CPU threads to use; 0 for all the cores this process may use.
 
         Raises:
             MissingDependencyError: The runtime is not installed.
+            InputError: It cannot run the key's precision here, or the number of threads is negative.
             BundleDamagedError: It cannot read the graph or the files.
+            DeviceError: The library, or the device, refused to load the engine.
         """
         ...

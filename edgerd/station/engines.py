@@ -7,15 +7,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgerd.bundle.bundle import Bundle
 from edgerd.calibration.other_rate import threshold_at
-from edgerd.errors import BundleError
 from edgerd.inspection.gpu.options import DeviceOptions
 from edgerd.inspection.inspector import Inspector
 from edgerd.inspection.self_test import self_test
 from edgerd.recipe.camera import Camera
+from edgerd.recipe.fit import check_bundle_id, moved_region
 from edgerd.recipe.product import Product
-from edgerd.recipe.region import moved_region
 
 _Key = tuple[Path, str | None, str | None, int]
 
@@ -80,7 +78,7 @@ class Engines:
         key = (product.bundle, camera.runtime, camera.precision, camera.threads)
         if key not in self._first:
             self._first[key] = self._open(camera, product)
-        _check_id(self._first[key].bundle, product)
+        check_bundle_id(self._first[key].bundle.manifest, product, f"camera {camera.name}")
         return self._first[key]
 
     def _open(self, camera: Camera, product: Product) -> Inspector:
@@ -99,12 +97,3 @@ class Engines:
         if note:
             self.warn(note)
         return inspector
-
-
-def _check_id(bundle: Bundle, product: Product) -> None:
-    if product.bundle_id is not None and not bundle.manifest.id.startswith(product.bundle_id):
-        raise BundleError(
-            f"{bundle.path} has the id {bundle.manifest.id[:12]}..., and the recipe wants {product.bundle_id}.",
-            expected="the bundle that the recipe was written for",
-            hint="Put that bundle there, or change bundle_id in the recipe.",
-        )

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from building_parts import Heard
 
 from edgerd.acceptance.gate import Budget, Labels
 from edgerd.acceptance.gate_pictures import GatePictures
@@ -33,17 +34,12 @@ def log_of(bundle):
 
 
 def test_a_generous_budget_takes_what_is_fastest_and_says_what_each_block_is_worth(small):
-    searched, told = [], []
-    built = build_engine(
-        small,
-        runtime="onnxruntime",
-        max_map_error=GENEROUS,
-        on_searched=searched.append,
-        on_measured=lambda runtime, measured: told.append((runtime, measured)),
-    )
-    found = searched[0].found
+    heard = Heard()
+    built = build_engine(small, runtime="onnxruntime", max_map_error=GENEROUS, listener=heard)
+    found = heard.searched[0].found
     assert tuple(found.alone) == BLOCKS
-    assert [measured for _, measured in told] == [found.all_int8, *found.alone.values(), *found.combined]
+    assert {runtime for runtime, _ in heard.measured} == {"onnxruntime"}
+    assert [measured for _, measured in heard.measured] == [found.all_int8, *found.alone.values(), *found.combined]
     assert all(each.relative_time > 0 for each in found.alone.values())
     assert found.chosen.relative_time <= found.all_int8.relative_time + 0.03
     tried = {c.high_precision for c in built.candidates if c.precision == "int8"}
@@ -53,9 +49,9 @@ def test_a_generous_budget_takes_what_is_fastest_and_says_what_each_block_is_wor
 
 @pytest.mark.slow
 def test_a_budget_that_int8_cannot_keep_leaves_the_rest(bundle):
-    searched = []
-    built = build_engine(bundle, runtime="onnxruntime", max_map_error=TIGHT, on_searched=searched.append)
-    found = searched[0].found
+    heard = Heard()
+    built = build_engine(bundle, runtime="onnxruntime", max_map_error=TIGHT, listener=heard)
+    found = heard.searched[0].found
     assert not found.all_int8.passed
     # with every block in high precision nothing is rounded at all
     assert found.chosen.high_precision == tuple(sorted(found.alone))
@@ -65,28 +61,32 @@ def test_a_budget_that_int8_cannot_keep_leaves_the_rest(bundle):
 
 def test_a_search_that_was_stopped_goes_on(small):
     pictures, budget = GatePictures(holdout_pictures(small), 10), Budget(GENEROUS)
-    seen: list[tuple[str, ...]] = []
 
-    def stop_after_three(_, measured):
-        seen.append(measured.high_precision)
-        if len(seen) == 3:
-            raise KeyboardInterrupt
+    class Stops(Heard):
+        """Presses Ctrl-C after so many measurements."""
 
-    def stop_at_once(_, __):
-        raise KeyboardInterrupt
+        def __init__(self, after: int) -> None:
+            super().__init__()
+            self.after = after
 
+        def assignment_measured(self, runtime, measured):
+            super().assignment_measured(runtime, measured)
+            if len(self.measured) == self.after:
+                raise KeyboardInterrupt
+
+    stopped = Stops(after=3)
     arguments = (small, ("onnxruntime",), graphs_of(small), pictures, budget, small.manifest.threshold)
     with pytest.raises(KeyboardInterrupt):
-        search_assignments(*arguments, stop_after_three)
+        search_assignments(*arguments, stopped)
     before = json.loads(log_of(small).read_text())["measured"]
-    assert [tuple(each["high_precision"]) for each in before] == seen
+    assert [tuple(each["high_precision"]) for each in before] == [m.high_precision for _, m in stopped.measured]
     (searched,), _ = search_assignments(*arguments)
     after = json.loads(log_of(small).read_text())["measured"]
     assert after[:3] == before
     assert len(after) == 1 + len(searched.found.alone) + len({m.high_precision for m in searched.found.combined})
     other = (small, ("onnxruntime",), graphs_of(small), pictures, Budget(GENEROUS / 2), small.manifest.threshold)
     with pytest.raises(KeyboardInterrupt):
-        search_assignments(*other, stop_at_once)
+        search_assignments(*other, Stops(after=1))
     assert len(json.loads(log_of(small).read_text())["measured"]) == 1  # another budget is another search
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from building_parts import Heard
 
 from edgerd.acceptance.gate_pictures import GatePictures, gate_pictures
 from edgerd.acceptance.scores import holdout_pictures
-from edgerd.building.candidates import Candidate
 from edgerd.building.engine import build_engine
+from edgerd.building.listener import BuildListener
 from edgerd.bundle.bundle import Bundle
 from edgerd.errors import BundleError, DeviceError, GateError, InputError
 from edgerd.inspection.inspector import Inspector
@@ -39,12 +40,12 @@ def test_building_twice_leaves_one_engine_and_no_file_of_the_old_one(bundle):
 
 
 def test_auto_tries_all_that_is_here_and_says_what_each_gave(bundle):
-    told: list[Candidate] = []
-    built = build_engine(bundle, on_candidate=told.append)
+    heard = Heard()
+    built = build_engine(bundle, listener=heard)
     passed = [c.record for c in built.candidates if c.record and c.record.gate.passed]
-    assert tuple(told) == built.candidates != ()
+    assert tuple(heard.built) == built.candidates != ()
     assert built.chosen.median_ms == min(record.median_ms for record in passed)
-    assert all("ms per picture" in str(candidate) for candidate in told)
+    assert all("ms per picture" in str(candidate) for candidate in heard.built)
 
 
 class Refuses:
@@ -65,10 +66,11 @@ def without_openvino(name):
 
 
 def test_auto_goes_on_without_what_a_device_refuses(bundle):
-    said: list[str] = []
-    built = build_engine(bundle, precision="fp32", runtime_of=without_openvino, say=said.append)
+    heard = Heard()
+    built = build_engine(bundle, precision="fp32", runtime_of=without_openvino, listener=heard)
     assert built.chosen.key.runtime == "onnxruntime"
     assert [candidate.runtime for candidate in built.candidates] == ["onnxruntime"]
+    said = [str(left_out) for left_out in heard.not_built]
     assert "openvino fp32 is left out: The GPU does not have enough memory. Stop other programs." in said
 
 
@@ -93,6 +95,17 @@ def test_a_refused_engine_changes_nothing(bundle):
         build_engine(bundle, runtime="openvino", precision="fp32", max_map_error=0.0)
     assert caught.value.exit_code == 5
     assert "--force" in str(caught.value)
+    assert (bundle.path / "bundle.json").read_bytes() == before
+
+
+def test_what_a_listener_raises_ends_the_build_and_changes_nothing(bundle):
+    class Stops(BuildListener):
+        def candidate_built(self, candidate):
+            raise KeyboardInterrupt
+
+    before = (bundle.path / "bundle.json").read_bytes()
+    with pytest.raises(KeyboardInterrupt):
+        build_engine(bundle, runtime="onnxruntime", precision="fp32", listener=Stops())
     assert (bundle.path / "bundle.json").read_bytes() == before
 
 

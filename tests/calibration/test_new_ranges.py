@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gate_parts import passed_gate
 
 from edgerd.building.typed_graph import typed_graph
 from edgerd.bundle.bundle import Bundle
-from edgerd.bundle.manifest import GRAPH_FILE, EngineKey, EngineRecord, GateReport
+from edgerd.bundle.manifest import GRAPH_FILE, EngineKey, EngineRecord
 from edgerd.calibration.new_ranges import engines_of_older_graphs, with_older_graphs, with_range_pictures
 from edgerd.calibration.range_pictures import RangePictures
 from edgerd.data.pictures import load_bundle_pictures
@@ -22,19 +23,10 @@ ANOTHER = "graph.fp16.trt.onnx"
 
 
 def engine_of(bundle: Bundle, graph: str, runtime: str, default: bool = False) -> EngineRecord:
-    report = GateReport(
-        n_pictures=8,
-        max_map_error=0.0,
-        mean_map_error=0.0,
-        score_rank_correlation=1.0,
-        verdicts_flipped=0,
-        finite=True,
-        passed=True,
-    )
     sha256 = bundle.manifest.files[graph].sha256
     key = EngineKey(runtime=runtime, runtime_version="1", precision="int8", device="here", graph_sha256=sha256)
     threshold = bundle.manifest.threshold
-    return EngineRecord(key=key, files=(), graph=graph, threshold=threshold, gate=report, default=default)
+    return EngineRecord(key=key, files=(), graph=graph, threshold=threshold, gate=passed_gate(), default=default)
 
 
 @pytest.fixture(scope="module")

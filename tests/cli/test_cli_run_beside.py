@@ -51,7 +51,7 @@ def live_line(monkeypatch, run, tmp_path):
             yield (bad if number % 3 == 1 else good) ^ (number % 2)  # a live camera's frames are never the same
 
     monkeypatch.setattr("edgerd.cli.run_cameras.open_camera", lambda uri: FakeCamera(frames(), uri=uri, live=True))
-    return ("--threshold", threshold, "--frames", "every")
+    return ("--threshold", threshold, "--frames", "every", "--max-frames", 30)
 
 
 def test_parts_that_show_for_one_frame_of_a_live_camera_are_an_alert_each(run, live_line, tmp_path):
@@ -179,21 +179,33 @@ def test_a_device_that_cannot_be_used_leaves_an_event(run, tmp_path, monkeypatch
     def fail(*_, **__):
         raise error("The CUDA driver is not ready yet.")
 
-    monkeypatch.setattr("edgerd.cli.run.Inspector.open", fail)
+    monkeypatch.setattr("edgerd.cli.run_cameras.Inspector.open", fail)
     assert run(LINE, "--events", tmp_path / "events.jsonl").exit_code == 1
     (event,) = lines_of(tmp_path / "events.jsonl")
     assert (event["kind"], event["state"]) == ("device", state)
     assert "not ready" in event["reason"]
 
 
-def test_a_camera_that_is_lost_later_has_the_time_of_its_last_frame(run, monkeypatch, tmp_path):
+def test_a_live_camera_that_is_lost_is_opened_again_and_the_run_goes_on(run, monkeypatch, tmp_path):
     (part,) = line_parts("ring", 1, 0.0, seed=3, size=96)
-    script = [part.part.picture, CameraError("The cable is gone.")]
-    monkeypatch.setattr("edgerd.cli.run_cameras.open_camera", lambda uri: FakeCamera(script, uri=uri, live=True))
-    assert run("0", "--frames", "every", "--events", tmp_path / "events.jsonl").exit_code == 4
-    (event,) = lines_of(tmp_path / "events.jsonl")
-    assert event["state"] == "lost"
-    assert 0 < event["captured_at"] <= event["decided_at"]
+    opened = []
+
+    def open_fake(uri):
+        opened.append(uri)
+        return FakeCamera([part.part.picture, CameraError("The cable is gone.")], uri=uri, live=True)
+
+    monkeypatch.setattr("edgerd.cli.run_cameras.open_camera", open_fake)
+    files = [tmp_path / "events.jsonl", tmp_path / "verdicts.jsonl"]
+    result = run("0", "--frames", "every", "--max-frames", 3, "--events", files[0], "--verdicts", files[1])
+    assert result.exit_code == 0, result.err
+    assert len(opened) >= 3
+    events = lines_of(files[0])
+    assert [event["state"] for event in events][:4] == ["lost", "back", "lost", "back"]
+    assert all(0 < event["captured_at"] <= event["decided_at"] for event in events)
+    assert [event["reason"] for event in events][0] == "The cable is gone."
+    assert re.fullmatch(r"It gives frames again after \d+\.\d s\.", events[1]["reason"])
+    verdicts = [line["verdict"] for line in lines_of(files[1])]
+    assert verdicts == ["OK", "NO_DECISION", "OK", "NO_DECISION", "OK"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGHUP")

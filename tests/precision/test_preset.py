@@ -7,6 +7,7 @@ from pathlib import Path
 
 import onnx
 import pytest
+from onnx import helper
 
 from edgerd.errors import InputError
 from edgerd.precision.preset import PartPreset, Preset, load_preset
@@ -119,6 +120,15 @@ def test_a_part_ends_where_a_name_does():
     assert preset.choice("teacher/layer3.10.conv1/Conv").method == "mse"
     # beside a part in high precision, not in it
     Preset(parts={"teacher/layer3.1": PartPreset(precision="high"), "teacher/layer3.10": PartPreset(method="mse")})
+
+
+def test_only_parts_of_the_networks_are_offered(write):
+    names = ("input/cast", "teacher/layer1.0/Conv", "prototypes/pooled_0", "head/fused")
+    nodes = [helper.make_node("Relu", [f"{name}_in"], [f"{name}_out"], name=name) for name in names]
+    preset = load_preset(write('[parts."student"]\nmethod = "mse"\n'))
+    with pytest.raises(InputError) as caught:
+        preset.choices(helper.make_graph(nodes, "parts", [], []))
+    assert caught.value.expected.endswith("such as teacher, teacher/layer1, teacher/layer1.0")
 
 
 def test_half_a_name_is_no_part(write, graph):

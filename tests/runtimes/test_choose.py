@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gate_parts import passed_gate
 
 from edgerd.bundle.bundle import Bundle, bundle_id, save_bundle
 from edgerd.bundle.manifest import (
     GRAPH_FILE,
     EngineRecord,
-    GateReport,
     Manifest,
     ModelRecord,
     PictureLimits,
@@ -66,15 +66,7 @@ def make_bundle(tmp_path: Path, graph: bytes, graph_sha256: str):
                     key=loaded.key(precision, graph_sha256).model_copy(update=key),
                     files=tuple(built),
                     threshold=threshold(ENGINE_THRESHOLD),
-                    gate=GateReport(
-                        n_pictures=0,
-                        max_map_error=0,
-                        mean_map_error=0,
-                        score_rank_correlation=None,
-                        verdicts_flipped=0,
-                        finite=True,
-                        passed=True,
-                    ),
+                    gate=passed_gate(),
                     **record,
                 )
             )

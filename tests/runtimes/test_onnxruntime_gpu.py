@@ -10,7 +10,6 @@ import pytest
 from runtime_graphs import HEIGHT, WIDTH
 
 from edgerd.cuda.memory import Memory
-from edgerd.runtimes.onnxruntime.cpu import OnnxRuntime
 from edgerd.runtimes.onnxruntime.cuda import OnnxRuntimeCuda
 
 pytestmark = pytest.mark.gpu
@@ -50,12 +49,6 @@ def engine(graph, graph_sha256):
     opened = runtime.load(graph, runtime.key("fp32", graph_sha256), {})
     yield opened
     opened.close()
-
-
-@pytest.fixture
-def expected(graph, graph_sha256, frames):
-    runtime = OnnxRuntime()
-    return runtime.load(graph, runtime.key("fp32", graph_sha256), {}, threads=1).infer(frames)
 
 
 def test_maps_on_the_gpu_are_those_of_the_cpu_in_fp32(engine, frames, expected):

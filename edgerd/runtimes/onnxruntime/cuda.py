@@ -16,8 +16,9 @@ from edgerd.bundle.manifest import EngineKey
 from edgerd.cuda.context import Context
 from edgerd.cuda.properties import gpu_properties
 from edgerd.errors import EdgerdError, MissingDependencyError
-from edgerd.runtimes.interface import check_precision, thread_count, unreadable
-from edgerd.runtimes.onnxruntime.cpu import import_onnxruntime
+from edgerd.runtimes.base import BaseRuntime, Place
+from edgerd.runtimes.interface import unreadable
+from edgerd.runtimes.onnxruntime.cpu import LIBRARY, import_onnxruntime
 from edgerd.runtimes.onnxruntime.cuda_engine import PROVIDER, OnnxRuntimeCudaEngine
 from edgerd.runtimes.onnxruntime.cuda_libraries import load_libraries
 from edgerd.runtimes.protocol import Probe
@@ -28,13 +29,14 @@ _FIX = (
 )
 
 
-class OnnxRuntimeCuda:
+class OnnxRuntimeCuda(BaseRuntime):
     """Runs the graph through ONNX Runtime's CUDA provider; FP16 is the typed graph that TensorRT takes too."""
 
     name = "onnxruntime-cuda"
+    library = LIBRARY
 
     def probe(self) -> Probe:
-        """See `Runtime.probe`."""
+        """What this machine offers: FP32 and FP16, where onnxruntime-gpu, its libraries and a GPU are there."""
         version = None
         try:
             ort = _import()
@@ -43,43 +45,21 @@ class OnnxRuntimeCuda:
             load_libraries(ort)
         except EdgerdError as error:
             return Probe(version=version, reason=error.what, fix=error.hint or _FIX)
-        # the provider calculates Q/DQ nodes one by one, in floating point
+        # the provider would compute Q/DQ nodes one by one, in floating point
         return Probe(version=version, precisions=("fp32", "fp16"), reason="int8 needs TensorRT")
 
-    def key(self, precision: str, graph_sha256: str) -> EngineKey:
-        """See `Runtime.key`."""
+    def _place(self) -> Place:
         version, gpu = _import().__version__, gpu_properties()
-        return EngineKey(
-            runtime=self.name,
-            runtime_version=version,
-            precision=precision,
-            device=gpu.name,
-            features=(gpu.architecture,),
-            graph_sha256=graph_sha256,
-        )
+        return Place(version, gpu.name, (gpu.architecture,))
 
-    def build(self, graph: bytes, precision: str) -> dict[str, bytes]:
-        """See `Runtime.build`; opens the graph once to see that it can be, and keeps nothing: opening takes a second.
-
-        Raises:
-            DeviceError: The GPU refuses.
-        """
-        check_precision(self.name, self.probe(), precision)
-        key = self.key(precision, graph_sha256="")
-        self.load(graph, key, {}).close()
+    def _build(self, graph: bytes, precision: str) -> dict[str, bytes]:
+        """Open the graph once to see that it can be opened; nothing is kept, because opening takes a second."""
+        self.load(graph, self.key(precision, graph_sha256=""), {}).close()
         return {}
 
-    def load(
-        self, graph: bytes, key: EngineKey, files: Mapping[str, bytes], *, threads: int = 0
-    ) -> OnnxRuntimeCudaEngine:
-        """See `Runtime.load`.
-
-        Raises:
-            DeviceError: The GPU refuses.
-        """
+    def _load(self, graph: bytes, key: EngineKey, files: Mapping[str, bytes], threads: int) -> OnnxRuntimeCudaEngine:
         ort = _import()
         load_libraries(ort)
-        threads = thread_count(threads)
         if files:
             raise unreadable(", ".join(files), ValueError(f"{self.name} keeps no files"))
         gpu = Context()
@@ -101,9 +81,10 @@ def _import() -> Any:
 
 
 def _at_opset_19(graph: bytes) -> bytes:
-    """The same graph for the provider, whose ReduceMax is that of opset 18 (docs/OperatorKernels.md of ONNX Runtime).
+    """Mark a graph of opset 20 as one of opset 19, where that means the same.
 
-    Opset 20 added booleans to it, and changed nothing else that the fused graph has.
+    The provider has no ReduceMax of opset 20 (docs/OperatorKernels.md of ONNX Runtime). That one differs in taking
+    booleans too, and nothing else that is in the fused graph has changed.
     """
     try:
         model = onnx.load_from_string(graph)

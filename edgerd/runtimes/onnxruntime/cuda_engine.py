@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ import numpy as np
 from edgerd.bundle.manifest import EngineKey
 from edgerd.cuda.context import Context
 from edgerd.errors import DeviceError, DeviceLostError
+from edgerd.graph_names import ANOMALY_MAP, FRAME, SCORE
+from edgerd.runtimes.base import BaseEngine
 from edgerd.runtimes.device import Enqueue
-from edgerd.runtimes.interface import ANOMALY_MAP, FRAME, SCORE, check_frames, closed, graph_size
-from edgerd.runtimes.onnxruntime.cpu import session_options
+from edgerd.runtimes.interface import closed
+from edgerd.runtimes.onnxruntime.cpu import ERRORS_ONLY, LIBRARY, session_options, session_size
 from edgerd.runtimes.onnxruntime.cuda_errors import device_errors, failures, refused
 from edgerd.runtimes.protocol import Maps
 from edgerd.types import UInt8Array
@@ -23,65 +26,59 @@ _OPTIONS = {
     "cudnn_conv_algo_search": "EXHAUSTIVE",  # shapes never change
     "arena_extend_strategy": "kSameAsRequested",  # a Jetson has no memory to spare
 }
-"""Of the provider, for every session; see the address in `cuda`."""
-_ERRORS_ONLY = 3
+"""Options of the provider for every session; the address in `edgerd.runtimes.onnxruntime.cuda` explains them."""
 _WITHOUT_CAPTURE, _UNTIL_CAPTURED = 2, 3
-"""Runs of a new session: first those in which it allocates, which a capture does not allow; then those in which it
-counts up to its capture, and captures."""
+"""How many runs a new session needs before it can replay: first runs without a capture, in which it allocates memory,
+because a capture forbids that; then runs that it counts until it captures, the last of which is captured."""
 _REPLAYS_WITHOUT_WAITING = (1, 27)
+"""The first version of ONNX Runtime that does not wait for the GPU after a replay."""
 
 
-class OnnxRuntimeCudaEngine:
-    """An open graph. See `DeviceEngine`.
+class OnnxRuntimeCudaEngine(BaseEngine):
+    """A graph that is open on the GPU, a `edgerd.runtimes.device.DeviceEngine`.
 
     Each binding is a session with weights of its own: a session keeps to the stream that it was opened with.
 
     Attributes:
-        key: What it was opened under.
-        threads: CPU threads, for what little is left to them.
         gpu: Where it runs; closed with the engine.
-        height: Of the frames.
-        width: Likewise.
+        height: Height of the frames, px.
+        width: Width of the frames, px.
         notes: What is worth knowing about the way it runs, a sentence each.
     """
 
+    library = LIBRARY
+
     def __init__(self, ort: Any, gpu: Context, graph: bytes, key: EngineKey, threads: int) -> None:
-        self.key = key
-        self.threads = threads
+        super().__init__(key, threads, None)
         self.gpu = gpu
         self.notes: list[str] = []
         self._ort = ort
         self._graph = graph
         self._session: Any = self.open_session({})
         self._runs: list[_StreamRun] = []
-        frame = self._session.get_inputs()[0]
-        outputs = {output.name for output in self._session.get_outputs()}
-        self.height, self.width = graph_size(frame.name, frame.shape, outputs)
+        self.size = self.height, self.width = session_size(self._session)
 
-    def infer(self, frames: UInt8Array) -> Maps:
-        """See `Engine.infer`.
+    def _errors(self) -> AbstractContextManager[None]:
+        return device_errors(self._ort, self.gpu)
 
-        Raises:
-            DeviceError: The GPU refuses, or is lost.
-        """
-        if self._session is None:
-            raise closed()
-        check_frames(frames, self.height, self.width)
-        with device_errors(self._ort, self.gpu):
-            return Maps(*self._session.run([SCORE, ANOMALY_MAP], {FRAME: frames}))
+    def _infer(self, frames: UInt8Array) -> Maps:
+        return Maps(*self._session.run([SCORE, ANOMALY_MAP], {FRAME: frames}))
 
     def bind(self, tiles: int, score: int, anomaly_map: int, batch: int, *, replay: bool = True) -> Enqueue:
-        """See `DeviceEngine.bind`.
+        """Work on these device addresses, as `DeviceEngine.bind` describes it.
 
         Args:
-            tiles: Likewise.
-            score: Likewise.
-            anomaly_map: Likewise.
-            batch: Likewise.
+            tiles: Address of uint8 (batch, H, W, 3), BGR, C-contiguous.
+            score: Address of float32 (batch,).
+            anomaly_map: Address of float32 (batch, H, W).
+            batch: Tiles of one run.
             replay: Let ONNX Runtime capture the run and replay it with one call, where it can; else it enqueues kernel
                 by kernel.
+
+        Raises:
+            EdgerdError: The engine is closed.
         """
-        if self._session is None:
+        if self.is_closed:
             raise closed()
         if replay and _version(self._ort.__version__) < _REPLAYS_WITHOUT_WAITING and not self.notes:
             self.notes.append(
@@ -90,8 +87,8 @@ class OnnxRuntimeCudaEngine:
         self._runs.append(_StreamRun(self, self._ort, (tiles, score, anomaly_map), batch, replay))
         return self._runs[-1].enqueue
 
-    def close(self) -> None:
-        """See `Engine.close`. Nothing may be under way on the GPU."""
+    def _close(self) -> None:
+        """Let go of all sessions; nothing may be under way on the GPU."""
         for run in self._runs:
             run.close()
         self._runs.clear()
@@ -106,15 +103,15 @@ class OnnxRuntimeCudaEngine:
             DeviceError: The GPU refuses, or would not run all of the graph.
             BundleDamagedError: The graph cannot be read.
         """
-        self._ort.set_default_logger_severity(_ERRORS_ONLY)  # each session that opens would print a warning
+        self._ort.set_default_logger_severity(ERRORS_ONLY)  # otherwise each session prints a warning when it opens
         options = session_options(self._ort, self.threads)
-        options.enable_mem_pattern = False  # it allocates in the second run
+        options.enable_mem_pattern = False  # with it, memory is allocated in the second run too
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-        # In FP32 nothing is rounded to TF32: it is what the gate compares with. Switched off, though, it keeps every
-        # convolution from the tensor cores, those in FP16 too; there the head's small products are TF32.
+        # In FP32 nothing may be rounded to TF32, because the gate compares with FP32. But without TF32 no convolution
+        # runs on the tensor cores, those in FP16 neither; so in FP16 it is on, and the head's small products are TF32.
         precise = {"use_tf32": "0" if self.key.precision == "fp32" else "1"}
         try:
-            # without enable_fallback=0 a failure is printed and the CPU takes over
+            # with a fallback the package would print the failure, and run on the CPU
             return self._ort.InferenceSession(
                 self._graph, options, providers=[(PROVIDER, _OPTIONS | precise | more)], enable_fallback=0
             )
@@ -140,7 +137,12 @@ class _StreamRun:
         self._is_closed = False
 
     def enqueue(self, stream: Any) -> None:
-        """See `Enqueue`."""
+        """Put one run on the stream of the first run, and return at once; this is the engine's `Enqueue`.
+
+        Raises:
+            DeviceError: The GPU refuses; the stream is another one, or is being captured.
+            EdgerdError: The engine is closed.
+        """
         if self._is_closed:
             raise closed()
         if self._stream not in (None, stream.handle):
@@ -155,7 +157,7 @@ class _StreamRun:
             self._session.run_with_iobinding(self._binding, self._options)
 
     def close(self) -> None:
-        """Let go of the session; safe to call twice. It cannot run any more."""
+        """Drop the session, so that it cannot run any more; safe to call twice."""
         session, self._session, self._binding = self._session, None, None
         self._is_closed = True
         _let_go(session, self._gpu)
@@ -175,7 +177,7 @@ class _StreamRun:
         self._open(stream, replay=False)
 
     def _open(self, stream: Any, *, replay: bool) -> None:
-        """Open the session, and run it until it allocates and captures no more."""
+        """Open the session, and run it until it has allocated all memory and made its capture."""
         more = {"user_compute_stream": str(stream.handle)} | ({"enable_cuda_graph": "1"} if replay else {})
         session, self._stream = self._engine.open_session(more), stream.handle
         with device_errors(self._ort, self._gpu):
@@ -186,9 +188,9 @@ class _StreamRun:
                 session.run_with_iobinding(self._binding, options)
 
     def _run_options(self, graph_id: str) -> Any:
-        """Options of a run: "-1" captures nothing; empty for a session without graphs."""
+        """Options of a run; as `graph_id`, "-1" captures nothing, and a session without graphs takes an empty one."""
         options = self._ort.RunOptions()
-        # the caller waits for its stream, once per frame
+        # the run does not wait for the GPU: its caller waits for the stream, once per frame
         options.add_run_config_entry("disable_synchronize_execution_providers", "1")
         if graph_id:
             options.add_run_config_entry("gpu_graph_id", graph_id)
@@ -204,7 +206,7 @@ class _StreamRun:
         return binding
 
     def _refuse_capture(self, stream: Any) -> None:
-        """ONNX Runtime was not made for it: releases were seen to end the process (pull request 32081 there)."""
+        """Refuse a stream that is being captured: some releases of ONNX Runtime end the process there (its #32081)."""
         if self._is_capturing(stream):
             raise DeviceError(
                 "ONNX Runtime's work cannot be captured by others.", expected="a stream that is not being captured"
@@ -226,7 +228,7 @@ class _StreamRun:
 
 
 def _let_go(session: Any, gpu: Context) -> None:
-    """Drop a session; on a lost GPU it is kept for ever, because its destructor would end the process there."""
+    """Drop a session; on a lost GPU it is never destroyed, because its destructor would end the process."""
     if session is not None and gpu.is_lost:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
 

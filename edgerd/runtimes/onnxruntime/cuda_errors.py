@@ -1,4 +1,4 @@
-"""What ONNX Runtime's CUDA provider raises, as errors of the GPU: its messages hold the codes of CUDA's libraries."""
+"""Translate what ONNX Runtime's CUDA provider raises into errors of the GPU, by the CUDA codes in its messages."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from edgerd.runtimes.onnxruntime.cpu import refusals
 
 _OUT_OF_MEMORY = 2
 _FAILURE = re.compile(r"\bCU[A-Z_]+ failure -?\d+: [^;\n]*")
-"""In ONNX Runtime's messages: "CUDA failure 700: ...", CUBLAS, CUDNN, CUDNN_FE; around it are file names and hosts."""
+"""The part of ONNX Runtime's messages that is worth showing: "CUDA failure 700: ...", and the same with CUBLAS, CUDNN
+and CUDNN_FE. Around it are file names and host names."""
 _LONGEST = 300
 
 
 def failures(ort: Any) -> tuple[type[Exception], ...]:
-    """What opening and running raise; the built-in one comes from providers and from runs with bindings."""
+    """The exceptions of opening and running; RuntimeError itself comes from providers and from runs with bindings."""
     return (*refusals(ort), RuntimeError)
 
 
@@ -38,7 +39,7 @@ def refused(error: Exception, gpu: Context) -> EdgerdError:
 
 @contextlib.contextmanager
 def device_errors(ort: Any, gpu: Context) -> Iterator[None]:
-    """Turn what a run raises into DeviceError."""
+    """Turn what a run raises into DeviceError, or DeviceLostError where the GPU no longer answers."""
     try:
         yield
     except failures(ort) as error:
@@ -46,11 +47,11 @@ def device_errors(ort: Any, gpu: Context) -> Iterator[None]:
 
 
 def _device_error(error: Exception, gpu: Context) -> EdgerdError:
-    """The error for what ONNX Runtime says of the GPU, which is noted as lost where it is."""
+    """The error for a failure on the GPU; notes in `gpu` that it is lost where that is what the message says."""
     text, call = str(error).strip(), "ONNX Runtime's run"
     number = re.search(r"CUDA failure (\d+)", text)
     described = re.search(r"CUDA error cuda\w+:(.+)", text)
-    if number:  # the runtime's codes are the driver's, as far as they matter here
+    if number:  # CUDA's runtime has the same codes as the driver for the errors that matter here
         found = gpu.driver.error(int(number[1]), call)
     elif described:
         found = gpu.driver.error_of(f"{call} failed: {described[1]}")

@@ -1,8 +1,8 @@
-"""What ONNX Runtime's CUDA provider is linked to: CUDA's libraries and cuDNN, found where pip or the system has them.
+"""Load what ONNX Runtime's CUDA provider is linked to: CUDA's libraries and cuDNN, from pip's wheels or the system.
 
-`onnxruntime.preload_dlls` looks for NVIDIA's wheels beside its own package only. They are found here wherever Python
-imports from: in a virtual environment that sees the system's packages, or with a folder in PYTHONPATH, the one is not
-beside the other.
+`onnxruntime.preload_dlls` looks for NVIDIA's wheels beside its own package only. In a virtual environment that sees the
+system's packages, or with a folder in PYTHONPATH, they may lie elsewhere; so here every folder is searched that Python
+imports from.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from edgerd.cuda.driver import Driver
 from edgerd.errors import MissingDependencyError
 
 _NEEDED = ("libcudart.so.{cuda}", "libcublasLt.so.{cuda}", "libcublas.so.{cuda}", "libcurand.so.10", "libcudnn.so.9")
-"""What the provider is linked to, or loads for convolutions; in an order in which each finds those before it."""
+"""Libraries that the provider is linked to, or loads for convolutions. Each needs only those before it."""
 _WANTED = ("libnvrtc.so.{cuda}", "libcufft.so.{cufft}")
-"""What cuDNN compiles kernels with, and what older releases are linked to."""
+"""Libraries that are loaded where they are there: cuDNN compiles kernels with one, older releases need the other."""
 _FIRST_WITH_CUDA_13 = "1.27"
+"""The first version of onnxruntime-gpu that was built for CUDA 13."""
 
 
 def load_libraries(ort: Any) -> None:
-    """Load them, so that the provider finds them by their names.
+    """Load CUDA's libraries and cuDNN, so that the provider finds them by their names.
 
     Args:
         ort: The module `onnxruntime`, of the package onnxruntime-gpu.
@@ -60,7 +61,7 @@ def _check_driver(version: str, cuda: int) -> None:
 
 
 def _loaded(library: str) -> str:
-    """Load a library; why it does not, or nothing where it does."""
+    """Load a library; gives the reason where it does not load, and an empty text where it does."""
     wheels = (file for folder in sys.path for file in sorted((Path(folder) / "nvidia").glob(f"*/lib/{library}")))
     reason = ""
     for name in (*map(str, wheels), library):

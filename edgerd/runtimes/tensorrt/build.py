@@ -17,7 +17,7 @@ from typing import Any, SupportsInt
 import tensorrt as trt
 
 from edgerd.errors import InputError
-from edgerd.runtimes.interface import FRAME
+from edgerd.graph_names import FRAME
 from edgerd.runtimes.tensorrt.log import Log, made, refusal
 from edgerd.runtimes.tensorrt.network import Parsed
 from edgerd.runtimes.tensorrt.options import DLA_VERSIONS, BuildOptions
@@ -35,7 +35,7 @@ def configured(parsed: Parsed, options: BuildOptions, log: Log) -> trt.IBuilderC
     config = made(builder.create_builder_config(), log, "make a configuration")
     log.take()
     _choose(builder, config, options)
-    if log.errors:  # what it does not take it only logs, and goes on without
+    if log.errors:  # TensorRT only logs the options that it does not take, and goes on without them
         raise InputError(
             f"TensorRT refuses {options.flags or 'its usual configuration'}: {log.take()}.",
             expected="options that this device and this TensorRT have",
@@ -64,7 +64,7 @@ def _choose(builder: trt.Builder, config: trt.IBuilderConfig, options: BuildOpti
     if options.version_compatible:
         config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
     if options.strip:
-        # not REFIT: the weights that come back are the same ones, which leaves the optimiser more freedom
+        # Not REFIT: the weights that are put back are the same ones, so that the optimiser may rely on them.
         config.set_flag(trt.BuilderFlag.STRIP_PLAN)
     if options.dla_core is not None:
         _use_dla(builder, config, options.dla_core)
@@ -90,14 +90,14 @@ def plan_from(
     on_progress: Callable[[BuildProgress], None],
     flags: str = "",
 ) -> bytes:
-    """Build.
+    """Build a plan.
 
     Args:
         parsed: The network.
-        config: As `configured`, with a timing cache where there is one.
-        log: Of the builder.
-        on_progress: Told of every step, in another thread; must not raise.
-        flags: What the configuration was told, as it was typed; for the message where the builder refuses.
+        config: What `configured` gave, with a timing cache where there is one.
+        log: The builder's.
+        on_progress: Called after every step, in another thread; it must not raise.
+        flags: The options as they were typed, for the message where the builder refuses.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed, once or more; the builder has stopped.
@@ -105,10 +105,11 @@ def plan_from(
     """
     monitor = _Monitor(on_progress)
     config.progress_monitor = monitor
-    # In a thread of its own: while TensorRT works in this one no signal is heard, and none may end in its callbacks.
+    # In a thread of its own: Python handles no signal while TensorRT works in this one, and an exception must not end
+    # in TensorRT's callbacks.
     with _ctrl_c(monitor.cancel), ThreadPoolExecutor(max_workers=1, thread_name_prefix="tensorrt build") as pool:
         future = pool.submit(parsed.builder.build_serialized_network, parsed.network, config)
-        wait([future])  # however often Ctrl-C is pressed: what the builder uses must not go before it
+        wait([future])  # however often Ctrl-C is pressed: what the builder uses must be there until it has ended
     plan = future.result()
     if monitor.is_cancelled:
         raise KeyboardInterrupt

@@ -18,7 +18,13 @@ from edgerd.runtimes.tensorrt.timing_cache import TimingCache
 
 
 def described(graph: bytes, key: CacheKey, gpu: Context, timing_cache: Path | None) -> list[str]:
-    """A line for each thing that matters.
+    """What a build would do: a line for each thing that a person should know before.
+
+    Args:
+        graph: The fused graph, ONNX.
+        key: What the engine depends on, its options included.
+        gpu: What it would be built on.
+        timing_cache: A file of timings; None for the one in the user's cache.
 
     Raises:
         BundleDamagedError: The graph cannot be parsed.

@@ -1,4 +1,4 @@
-"""An engine that runs: enqueued on a stream at fixed addresses, or synchronously for whoever has no stream."""
+"""Run an engine: enqueued on a stream at fixed addresses, or synchronously for callers that have no stream."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from edgerd.bundle.manifest import EngineKey
 from edgerd.cuda.context import Context
 from edgerd.cuda.memory import Memory
 from edgerd.errors import BundleDamagedError, InputError
+from edgerd.graph_names import ANOMALY_MAP, FRAME, SCORE
+from edgerd.runtimes.base import BaseEngine
 from edgerd.runtimes.device import Enqueue
-from edgerd.runtimes.interface import ANOMALY_MAP, FRAME, SCORE, check_frames, closed, graph_size
+from edgerd.runtimes.interface import closed, graph_size
 from edgerd.runtimes.protocol import Maps
+from edgerd.runtimes.tensorrt.library import LIBRARY
 from edgerd.runtimes.tensorrt.log import Log, made, refusal
 from edgerd.runtimes.tensorrt.values import extents
 from edgerd.types import UInt8Array
@@ -31,17 +34,17 @@ class _Execution:
 
     def __init__(self, engine: trt.ICudaEngine, batch: int, tile: tuple[int, int, int], log: Log) -> None:
         self.context = made(engine.create_execution_context(), log, "activate the engine")
-        # else each layer of the detailed engine opens and closes an NVTX range in every run
+        # otherwise each layer of an engine with details opens and closes an NVTX range in every run
         self.context.nvtx_verbosity = trt.ProfilingVerbosity.NONE
         self._log = log
         self._tile = tile
         self.resize(batch)
 
     def resize(self, batch: int) -> None:
-        """Run another number of tiles from now on; the memory is there for the most that the engine takes.
+        """Run another number of tiles from now on; there is memory for as many as the engine takes.
 
         Raises:
-            DeviceError: It is outside of the engine's profile.
+            DeviceError: The number is outside of the engine's profile.
         """
         try:
             is_taken = self.context.set_input_shape(FRAME, (batch, *self._tile)) and not self.context.infer_shapes()
@@ -52,7 +55,7 @@ class _Execution:
         self.batch = batch
 
     def bind(self, tiles: int, score: int, anomaly_map: int) -> Enqueue:
-        """See `DeviceEngine.bind`. Once: a captured graph keeps these addresses.
+        """Work on these device addresses, once: a captured graph keeps them.
 
         Raises:
             DeviceError: TensorRT refuses one of them.
@@ -67,35 +70,34 @@ class _Execution:
             raise refusal(self._log.take(), "run the engine")
 
 
-class TensorRtEngine:
-    """A loaded plan. See `Engine` and `edgerd.runtimes.device.DeviceEngine`.
+class TensorRtEngine(BaseEngine):
+    """A loaded plan, an `edgerd.runtimes.device.DeviceEngine`. Only the thread that loaded it may run or close it.
 
     Args:
-        engine: Deserialised.
-        gpu: Open; closed with the engine.
+        engine: The deserialised plan.
+        gpu: Where it runs; closed with the engine.
         key: What it was opened under.
         log: The engine's.
 
     Attributes:
-        key: As given.
-        threads: Of the CPU that compute with it: 1.
-        gpu: As given.
-        height: Of a tile, px.
-        width: Of a tile, px.
+        gpu: Where it runs.
+        height: Height of a tile, px.
+        width: Width of a tile, px.
         min_batch: Fewest tiles that one run takes.
-        max_batch: Most.
-        notes: None.
+        max_batch: Most tiles that one run takes.
+        notes: Always empty: there is nothing that a person would have to know.
 
     Raises:
         BundleDamagedError: It is no engine of a fused graph.
     """
 
+    library = LIBRARY
+
     def __init__(self, engine: trt.ICudaEngine, gpu: Context, key: EngineKey, log: Log) -> None:
-        self.key = key
-        self.threads = 1
+        self.height, self.width = size = _checked_interface(engine)
+        super().__init__(key, 1, size)
         self.gpu = gpu
         self.notes: list[str] = []
-        self.height, self.width = _checked_interface(engine)
         smallest, _, largest = engine.get_tensor_profile_shape(FRAME, 0)
         self.min_batch, self.max_batch = extents(smallest)[0], extents(largest)[0]
         self._engine: trt.ICudaEngine | None = engine
@@ -103,7 +105,19 @@ class TensorRtEngine:
         self._synchronous: _Synchronous | None = None
 
     def bind(self, tiles: int, score: int, anomaly_map: int, batch: int) -> Enqueue:
-        """See `DeviceEngine.bind`."""
+        """Work on these device addresses, as `DeviceEngine.bind` describes it.
+
+        Args:
+            tiles: Address of uint8 (batch, H, W, 3), BGR, C-contiguous.
+            score: Address of float32 (batch,).
+            anomaly_map: Address of float32 (batch, H, W).
+            batch: Tiles of one run.
+
+        Raises:
+            InputError: The engine was not built for so many.
+            DeviceError: There is no memory for it, or this is another thread.
+            EdgerdError: The engine is closed.
+        """
         return self.execution(batch).bind(tiles, score, anomaly_map)
 
     def execution(self, batch: int) -> _Execution:
@@ -124,11 +138,8 @@ class TensorRtEngine:
             )
         return _Execution(self._engine, batch, (self.height, self.width, 3), self._log)
 
-    def infer(self, frames: UInt8Array) -> Maps:
-        """See `Engine.infer`. Batches larger than the engine's run in parts."""
-        if self._engine is None:
-            raise closed()
-        check_frames(frames, self.height, self.width)
+    def _infer(self, frames: UInt8Array) -> Maps:
+        """Run a batch; one that is larger than the engine's runs in parts."""
         self.gpu.check_thread()
         if self._synchronous is None:
             self._synchronous = _Synchronous(self)
@@ -140,7 +151,10 @@ class TensorRtEngine:
         return maps
 
     def profiled(self, n_runs: int) -> dict[str, float]:
-        """Run with TensorRT's profiler attached, on whatever picture lies in new memory.
+        """Run with TensorRT's profiler attached, on whatever lies in new memory: the times do not depend on it.
+
+        Args:
+            n_runs: How many runs are averaged over.
 
         Returns:
             Mean milliseconds per layer, by name.
@@ -157,22 +171,19 @@ class TensorRtEngine:
         return {name: total / n_runs for name, total in profiler.total_ms.items()}
 
     def layer_information(self) -> str:
-        """What TensorRT's engine inspector says of all layers, JSON; empty where there is none for this engine."""
+        """What TensorRT's engine inspector says of all layers, JSON; empty where it says nothing of this engine."""
         if self._engine is None:
             raise closed()
         execution = self.execution(self.max_batch)
         inspector: Any = self._engine.create_engine_inspector()
         if inspector is None:
             return ""
-        inspector.execution_context = execution.context  # formats are told for known shapes only, and the batch is free
+        inspector.execution_context = execution.context  # it tells formats for known shapes
         information = str(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
-        self._log.take()  # what it could not tell is nothing to a run
+        self._log.take()  # errors of the inspector are no errors of a run
         return information
 
-    def close(self) -> None:
-        """See `Engine.close`."""
-        if self._engine is None:
-            return
+    def _close(self) -> None:
         if self._synchronous is not None:
             self._synchronous.close()
         self._synchronous = None
@@ -181,7 +192,7 @@ class TensorRtEngine:
 
 
 class _Synchronous:
-    """Pinned buffers and a stream of its own; nothing is allocated after it was made."""
+    """Runs an engine with pinned buffers and a stream of its own; all memory is allocated when it is made."""
 
     def __init__(self, engine: TensorRtEngine) -> None:
         n, height, width = engine.max_batch, engine.height, engine.width
@@ -203,7 +214,7 @@ class _Synchronous:
     def run(self, frames: UInt8Array, results: Maps) -> None:
         """Fill `results` for `frames`, at most a batch."""
         n_frames = len(frames)
-        batch = max(n_frames, self._min_batch)  # what is left of an earlier run is computed again, and not read
+        batch = max(n_frames, self._min_batch)  # tiles beyond n_frames are those of an earlier run; nobody reads them
         if batch != self.execution.batch:
             self.execution.resize(batch)
         self._tiles.host[: frames.size] = frames.reshape(-1)
@@ -217,7 +228,7 @@ class _Synchronous:
         results.anomaly_map[:] = self._map.host[:n_frames]
 
     def warm_up(self, n_runs: int = 3) -> None:
-        """Run as much as fits."""
+        """Run a full batch several times, on whatever lies in memory."""
         for _ in range(n_runs):
             with self._gpu.errors():
                 self._enqueue(self._stream)
@@ -238,7 +249,11 @@ class _LayerTimes(trt.IProfiler):
 
 
 def _checked_interface(engine: trt.ICudaEngine) -> tuple[int, int]:
-    """Height and width, if this is an engine of a fused graph with the types that our buffers have."""
+    """Height and width of an engine's tiles, checked to be of a fused graph with the types that our buffers have.
+
+    Raises:
+        BundleDamagedError: It is something else.
+    """
     names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
     inputs = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
     first = inputs[0] if inputs else ""

@@ -1,4 +1,4 @@
-"""Engines that were built before: the same graph, options, GPU and TensorRT give the same engine, minutes sooner."""
+"""Keep engines: from the same graph, with the same options, GPU and TensorRT, a build would give the same one."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from edgerd.storage import replaced_directory, write_durably
 
 _ENTRY_FILE = "entry.json"
 _N_KEPT = 16
+"""How many engines are kept; the oldest ones go first."""
 
 
 class CacheKey(Record):
-    """What an engine depends on."""
+    """All that an engine depends on."""
 
     engine: EngineKey
     options: BuildOptions
@@ -30,12 +31,12 @@ class CacheKey(Record):
 
     @property
     def versions(self) -> str:
-        """As people are told."""
+        """The versions in it, as messages name them."""
         return f"TensorRT {self.engine.runtime_version} ({self.library or 'libnvinfer unknown'}), edgerd {self.edgerd}"
 
     @property
     def name(self) -> str:
-        """Of the entry's folder. Versions are left out: an engine of other ones makes way for one of these."""
+        """Name of the entry's folder, without versions: the engine of a new version replaces that of the old one."""
         unversioned = self.engine.model_copy(update={"runtime_version": ""})
         text = unversioned.model_dump_json() + self.options.model_dump_json()
         return hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -50,11 +51,11 @@ class _Entry(Record):
 class EngineCache:
     """A folder of the engines that were built last.
 
-    That it cannot be read or written is said and is no error: the engine is built all the same.
+    A folder that cannot be read or written is no error: a line says so, and the engine is built all the same.
 
     Args:
-        say: Told why an entry is not used, and where one was.
-        folder: None for the user's cache.
+        say: Told why an entry is not used, or which one is.
+        folder: Where the engines are kept; None for the user's cache.
     """
 
     def __init__(self, say: Callable[[str], None], folder: Path | None = None) -> None:
@@ -62,7 +63,7 @@ class EngineCache:
         self.folder = folder or cache_folder() / "tensorrt" / "engines"
 
     def get(self, key: CacheKey) -> dict[str, bytes] | None:
-        """The files of an engine, each with the hash that it was stored with; None where there is none that fits."""
+        """The files of an engine, checked against their hashes; None where there is no engine that fits."""
         folder = self.folder / key.name
         try:
             entry = _Entry.model_validate_json((folder / _ENTRY_FILE).read_bytes())
@@ -82,7 +83,7 @@ class EngineCache:
         return files
 
     def put(self, key: CacheKey, files: Mapping[str, bytes]) -> None:
-        """Keep an engine; one of other versions makes way."""
+        """Keep an engine, in place of one that other versions built."""
         folder = self.folder / key.name
         entry = _Entry(key=key, files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()})
         try:

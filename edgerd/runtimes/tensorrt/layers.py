@@ -13,7 +13,8 @@ from typing import Any
 
 from edgerd.bundle.manifest import Record
 
-# Order matters: UINT8 holds INT8, BFLOAT16 holds FLOAT, and "Float16" too.
+# The order matters, because the first pattern that is found counts: "uint8" contains "int8", and "bfloat16" and
+# "float16" contain "float".
 _TYPES = {
     "uint8": r"uint8",
     "int8": r"int8",
@@ -37,22 +38,23 @@ class Layer(Record):
     inputs: tuple[str, ...] = ()
     """Types of its input tensors."""
     outputs: tuple[str, ...] = ()
+    """Types of its output tensors."""
     ms: float | None = None
     """Milliseconds per run; None where it was not profiled."""
 
     @property
     def precision(self) -> str:
-        """What it computes in: the type that it reads."""
+        """What it computes in, which is the type of its first input; "?" where that is not known."""
         return next(iter((*self.inputs, *self.outputs)), "?")
 
     @property
     def is_reformat(self) -> bool:
-        """Only changes format or type."""
+        """Whether it only changes a tensor's format or type."""
         return "reformat" in self.kind.lower() or self.name.startswith("Reformatting")
 
     @property
     def is_convolution(self) -> bool:
-        """Convolutions and deconvolutions."""
+        """Whether it is a convolution or a deconvolution."""
         return re.search(r"conv", self.kind, re.IGNORECASE) is not None
 
     def __str__(self) -> str:
@@ -64,12 +66,12 @@ class LayerReport(Record):
     """All layers of an engine, in the order they run."""
 
     precision: str
-    """Of the engine."""
+    """The engine's precision."""
     layers: tuple[Layer, ...] = ()
 
     @property
     def reformats(self) -> tuple[Layer, ...]:
-        """Layers that only move data."""
+        """The layers that only change formats."""
         return tuple(layer for layer in self.layers if layer.is_reformat)
 
     @property
@@ -80,12 +82,12 @@ class LayerReport(Record):
 
     @property
     def slowest(self) -> tuple[Layer, ...]:
-        """The ten that take longest; empty where nothing was profiled."""
+        """The ten layers that take longest; empty where nothing was profiled."""
         timed = [layer for layer in self.layers if layer.ms is not None]
         return tuple(sorted(timed, key=lambda layer: layer.ms or 0.0, reverse=True)[:_N_SLOWEST])
 
     def lines(self) -> list[str]:
-        """For people: counts, what is flagged, the slowest."""
+        """Lines for people: how many layers there are of each precision, which are flagged, which are the slowest."""
         counts = {layer.precision: 0 for layer in self.layers}
         for layer in self.layers:
             counts[layer.precision] += 1
@@ -102,8 +104,8 @@ def layer_report(information: str, precision: str, times_ms: Mapping[str, float]
     """Read what the engine inspector gives.
 
     Args:
-        information: JSON of the whole engine; an empty report where it is none.
-        precision: Of the engine.
+        information: JSON of the whole engine; anything else gives an empty report.
+        precision: The engine's precision.
         times_ms: Milliseconds per run by layer name; empty where it was not profiled.
     """
     try:
@@ -114,7 +116,7 @@ def layer_report(information: str, precision: str, times_ms: Mapping[str, float]
 
 
 def _layer(item: Any, times_ms: Mapping[str, float]) -> Layer:
-    if not isinstance(item, dict):  # a name alone, of an engine built without details
+    if not isinstance(item, dict):  # an engine that was built without details has names alone
         return Layer(name=str(item), kind="?", ms=times_ms.get(str(item)))
     name = str(item.get("Name", "?"))
     return Layer(

@@ -6,6 +6,7 @@ import ctypes
 
 from edgerd.errors import MissingDependencyError
 
+LIBRARY = "TensorRT"
 FIX = (
     "TensorRT comes with JetPack on a Jetson (sudo apt-get install nvidia-jetpack; a virtual environment sees it if it "
     'was made with --system-site-packages), elsewhere pip install tensorrt. Then pip install "edgerd[tensorrt]".'

@@ -1,4 +1,4 @@
-"""What TensorRT says while it works: its calls return None or False, and only its log tells why."""
+"""TensorRT's log: calls that fail return None or False, and only the log tells why."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _SIGNS_OF_NO_MEMORY = ("outofmemory", "out of memory", "insufficient memory", "c
 class Complaint:
     """Why a call failed.
 
-    A builder logs an error for each kernel that it passes over, too; what ended it comes last.
+    A builder also logs an error for each kernel that it passes over; the error that ended it comes last.
 
     Attributes:
-        errors: The newest last.
+        errors: What was logged, the newest last.
     """
 
     errors: tuple[str, ...]
@@ -33,20 +33,20 @@ class Complaint:
 
     @property
     def is_about_memory(self) -> bool:
-        """Whether there was too little of it."""
+        """Whether the call failed because there was too little memory."""
         return bool(self.errors) and _is_about_memory(self.errors[-1])
 
     @property
     def may_be_about_memory(self) -> bool:
-        """Whether there was too little of it at some point."""
+        """Whether there was too little memory at some point, for some kernel at least."""
         return any(map(_is_about_memory, self.errors))
 
 
 class Log(trt.ILogger):
-    """Keeps the newest errors, from whichever thread they come, until they are taken; the rest is not shown.
+    """Keeps the newest errors, from whichever thread they come, until they are taken; warnings are dropped.
 
     Attributes:
-        errors: Since they were last taken, each once, the newest last.
+        errors: Errors since they were last taken, each once, the newest last.
     """
 
     def __init__(self) -> None:
@@ -54,40 +54,40 @@ class Log(trt.ILogger):
         self.errors: list[str] = []
 
     def log(self, severity: trt.ILogger.Severity, msg: str) -> None:
-        """Called by TensorRT."""
+        """Take in a message; TensorRT calls this, in its own threads."""
         if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
             text = msg.strip()
             self.errors = [*(error for error in self.errors if error != text), text][-_KEPT:]
 
     def take(self) -> Complaint:
-        """The errors; forgotten here."""
+        """Give the errors, and forget them."""
         errors, self.errors = self.errors, []
         return Complaint(tuple(errors))
 
 
 def started(kind: Callable[[Log], _Made], log: Log) -> _Made:
-    """What TensorRT makes by a class, not by a call: a builder, a runtime, a refitter.
+    """Make an object of one of TensorRT's classes: a builder, a runtime, a refitter.
 
     Args:
-        kind: Its class.
-        log: Stays with it.
+        kind: The class.
+        log: Where the object will log.
 
     Raises:
         DeviceError: There is no driver for it, or one that is too old; or it refuses.
     """
     try:
         return kind(log)
-    except TypeError as error:  # how the bindings say that nothing was made
+    except TypeError as error:  # the bindings raise it where the library gave no object
         raise DeviceError(f"TensorRT does not start: {log.take()}.", hint="edgerd doctor") from error
 
 
 def made(thing: _Made | None, log: Log, doing: str) -> _Made:
-    """What a call of TensorRT's returned, checked.
+    """Check what a call of TensorRT's has returned.
 
     Args:
-        thing: Returned by the call.
-        log: Of the object that was called.
-        doing: What it was to do, for the message.
+        thing: What it returned.
+        log: The log of the object that was called.
+        doing: What the call was to do, for the message: "make a network".
 
     Raises:
         DeviceError: It is None.
@@ -101,9 +101,9 @@ def refusal(complaint: Complaint, doing: str, flags: str = "") -> DeviceError:
     """The error for a call of TensorRT's that failed.
 
     Args:
-        complaint: What its log says.
-        doing: What it was to do.
-        flags: What was asked of the builder beyond the usual, as it was typed.
+        complaint: What the log says.
+        doing: What the call was to do: "build the engine".
+        flags: Options of the builder as they were typed; empty for the usual ones.
     """
     if complaint.is_about_memory:
         return DeviceError(

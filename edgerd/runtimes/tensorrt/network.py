@@ -13,7 +13,7 @@ from edgerd.runtimes.tensorrt.values import extents
 
 
 class Parsed(NamedTuple):
-    """A network, with what it was made by and reads its weights from; all of it has to stay until it is built."""
+    """A network, and the objects that made it and hold its weights, which must all live until the plan is built."""
 
     builder: trt.Builder
     network: trt.INetworkDefinition

@@ -1,4 +1,4 @@
-"""What may be asked of TensorRT's builder."""
+"""The options of a TensorRT build, and which of them go together."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from edgerd.bundle.manifest import Record
 from edgerd.errors import InputError
 
 PRECISIONS = ("fp32", "fp16", "int8")
-"""Slowest first."""
+"""The precisions of engines, slowest first."""
 DLA_PRECISIONS = ("fp16", "int8")
+"""The precisions that a deep learning accelerator computes in."""
 OLDEST_VERSION = (10, 3)
-"""Of TensorRT, as JetPack 6.1 has it."""
+"""The oldest version of TensorRT that is supported; JetPack 6.1 has it."""
 OLDEST_CAPABILITY = (7, 5)
-"""Compute capability that TensorRT 10 and 11 begin with, and the first with INT8 tensor cores."""
+"""The lowest compute capability that TensorRT 10 and 11 support, and the first with INT8 tensor cores."""
 NO_DLA_FROM, DLA_AGAIN_FROM = (10, 8), (11, 4, 1)
 """TensorRT 10.7 was the last 10.x with DLA, 11.4.1 is the next that has it on a Jetson ("Working with DLA", 11.4.1)."""
 DLA_VERSIONS = "TensorRT up to 10.7 or from 11.4.1 on"
@@ -30,17 +31,20 @@ class BuildOptions(Record):
 
     profile: Batches = (1, 1, 1)
     workspace_mib: int | None = Field(default=None, ge=1)
-    """Most that a layer may use beside its tensors; None for all the GPU's memory, which is TensorRT's default."""
+    """Memory that a layer may use beside its tensors; None for all of the GPU's, which is TensorRT's default."""
     opt_level: int | None = Field(default=None, ge=0, le=5)
-    """How long the builder looks; None for TensorRT's default, 3."""
+    """How thoroughly the builder looks for fast kernels, 0 to 5; None for TensorRT's default, 3."""
     hardware_compatible: bool = False
-    """Runs on every GPU from Ampere on, on the same platform, more slowly."""
+    """The engine runs on every GPU from Ampere on, on the same platform, more slowly."""
     version_compatible: bool = False
-    """Runs with later TensorRTs too, more slowly; the plan carries code of its own for that."""
+    """The engine runs with later versions of TensorRT too, more slowly; the plan carries its own code for that."""
     strip: bool = False
     """The plan is without weights; they are taken from the graph when it is loaded."""
     dla_core: int | None = Field(default=None, ge=0)
-    """Which deep learning accelerator takes the layers that it can; None for the GPU alone. It wants a fixed batch."""
+    """Number of the deep learning accelerator that takes the layers it can run; None for the GPU alone.
+
+    It needs a fixed number of tiles.
+    """
 
     @field_validator("profile")
     @classmethod
@@ -51,7 +55,7 @@ class BuildOptions(Record):
 
     @property
     def flags(self) -> str:
-        """As one types them, as far as they differ from the default."""
+        """The options as one types them, without those that have their default."""
         named = (("workspace", self.workspace_mib), ("opt-level", self.opt_level), ("dla-core", self.dla_core))
         words = [f"--{name} {value}" for name, value in named if value is not None]
         if self.profile != (1, 1, 1):
@@ -84,9 +88,9 @@ def refuse_impossible(options: BuildOptions, precision: str, capability: tuple[i
     """Refuse what TensorRT builds on no device, or not on one of this compute capability.
 
     Args:
-        options: For the builder.
-        precision: Of the engine, or "auto".
-        capability: Of the GPU; None where it is not known yet.
+        options: What the engine would be built with.
+        precision: The engine's precision, or "auto".
+        capability: The GPU's compute capability; None where it is not known yet.
 
     Raises:
         InputError: It cannot be built so.

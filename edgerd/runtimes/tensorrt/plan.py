@@ -1,4 +1,4 @@
-"""From a plan to an engine: deserialised, and given its weights back where it was stripped of them."""
+"""From a plan to an engine: deserialise it, and put the weights back into one that was stripped of them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from edgerd.runtimes.tensorrt.options import BuildOptions
 
 PLAN_FILE = "engine.plan"
 _SHOWN = 5
+"""How many of the parser's errors, and of the missing weights, a message shows."""
 _SIGNS_OF_ANOTHER_MACHINE = ("compatible", "version tag does not match", "platform specific tag")
-"""In TensorRT's words: incompatible device, not compatible with this version; the tags are the plan's first bytes."""
+"""Words of TensorRT's for a plan that another device or version made: "incompatible device", "not compatible with this
+version"; the tags are the plan's first bytes."""
 
 
 def engine_from(plan: bytes, graph: bytes, options: BuildOptions, log: Log) -> trt.ICudaEngine:
-    """Deserialise a plan whose hash and key were checked: TensorRT trusts what is in it.
+    """Deserialise a plan. Its hash and key must have been checked, because TensorRT trusts what is in it.
 
     Args:
-        plan: As it was built.
-        graph: What it was built from; read where the plan is stripped.
-        options: What it was built with.
-        log: Stays with the engine.
+        plan: The plan as it was built.
+        graph: The graph that it was built from; read where the plan is stripped.
+        options: The options that it was built with.
+        log: Where the engine will log.
 
     Raises:
         BundleDamagedError: The plan cannot be read, or the graph's weights are not its own.
@@ -34,7 +36,7 @@ def engine_from(plan: bytes, graph: bytes, options: BuildOptions, log: Log) -> t
         raise unreadable(PLAN_FILE, ValueError("the file is empty"))
     runtime = started(trt.Runtime, log)
     if options.version_compatible:
-        runtime.engine_host_code_allowed = True  # the plan brings the runtime that it was built with
+        runtime.engine_host_code_allowed = True  # the plan carries the runtime that it was built with
     if options.dla_core is not None:
         if options.dla_core >= runtime.num_DLA_cores:
             raise InputError(
@@ -48,7 +50,7 @@ def engine_from(plan: bytes, graph: bytes, options: BuildOptions, log: Log) -> t
         raise _undeserialisable(log.take())
     if options.strip:
         _refit(engine, graph, log)
-    log.take()  # what it complained of and got over is nothing to a run
+    log.take()  # errors that did not keep it from loading are no errors of a run
     return engine
 
 

@@ -1,4 +1,4 @@
-"""Whether there is memory to build in, asked before minutes are spent."""
+"""Check that there is memory for a build, before minutes are spent on it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from edgerd.errors import DeviceError
 _MEMINFO = Path("/proc/meminfo")
 _MIB = 1 << 20
 _BASE_BYTES = 256 * _MIB
-"""CUDA's and TensorRT's own kernels, and the tensors of a small network: a guess on the low side."""
+"""What CUDA's and TensorRT's own kernels and the tensors of a small network take: a guess on the low side."""
 _COPIES = 3
-"""Of the weights, while kernels with different layouts of them are tried."""
+"""How many copies of the weights there are while kernels with different layouts of them are tried."""
 
 
 def free_bytes(gpu: Context) -> int:
-    """Memory that a build could have. Where CPU and GPU share it, what the system would give up counts too."""
+    """Memory that a build could have, in bytes; where CPU and GPU share it, with what the system would give up."""
     with gpu.errors():
         free, _ = gpu.cuda.mem_get_info()
     return max(int(free), _available_bytes()) if gpu.maps_host_memory else int(free)
 
 
 def needed_bytes(graph: bytes) -> int:
-    """What a build takes at least. `--workspace` does not count: it is what a layer may take, not what one will."""
+    """Memory that a build takes at least, in bytes. `--workspace` is no part of it: no layer has to take that much."""
     return _BASE_BYTES + _COPIES * len(graph)
 
 

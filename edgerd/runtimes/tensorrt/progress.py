@@ -1,4 +1,4 @@
-"""What a build tells of itself while it runs. Needs no TensorRT, so that whoever shows it need not import it."""
+"""How far a build is. This module does without TensorRT, so that what shows the progress does not import it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class BuildProgress:
     """Where a build stands.
 
     Attributes:
-        phase: TensorRT's name for what it does, or `STOPPING`.
-        step: Steps of it that are done.
-        n_steps: Steps that it has.
-        elapsed_s: Since the build began.
+        phase: TensorRT's name for what it is doing, or `STOPPING`.
+        step: How many steps of the phase are done.
+        n_steps: How many steps the phase has.
+        elapsed_s: Seconds since the build began.
     """
 
     phase: str

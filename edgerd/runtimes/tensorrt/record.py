@@ -1,4 +1,4 @@
-"""What is kept beside a plan: how it was built, and what became of its layers."""
+"""The record that is kept beside a plan: how it was built, and what TensorRT made of its layers."""
 
 from __future__ import annotations
 
@@ -16,20 +16,22 @@ BUILD_FILE = "build.json"
 
 
 class BuildRecord(Record):
-    """How an engine was built; on the GPU and with the version of its key."""
+    """How an engine was built; on which GPU and with which version is in the engine's key."""
 
     options: BuildOptions
+    """What the builder was told."""
     build_s: float
     """Seconds that the builder took."""
     layers: LayerReport
+    """The precision of each layer, and how long it takes."""
 
     def to_bytes(self) -> bytes:
-        """As it is stored."""
+        """The record as the bundle stores it, JSON."""
         return self.model_dump_json(indent=1).encode()
 
 
 def build_record(files: Mapping[str, bytes]) -> BuildRecord:
-    """The record among an engine's files.
+    """Read the record among an engine's files.
 
     Raises:
         BundleDamagedError: There is none, or it does not hold together.

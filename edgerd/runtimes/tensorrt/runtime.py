@@ -13,12 +13,12 @@ from edgerd import __version__
 from edgerd.bundle.manifest import EngineKey
 from edgerd.cuda.context import Context
 from edgerd.cuda.properties import gpu_properties
-from edgerd.errors import BundleError, EngineMismatchError, InputError, MissingDependencyError
-from edgerd.runtimes.fit import ANY_DEVICE, LATER, differences
-from edgerd.runtimes.interface import check_precision, thread_count
+from edgerd.errors import BundleError, InputError, MissingDependencyError
+from edgerd.runtimes.base import BaseRuntime, Place
+from edgerd.runtimes.fit import ANY_DEVICE, LATER, misfit
 from edgerd.runtimes.protocol import Probe
 from edgerd.runtimes.tensorrt.engine_cache import CacheKey, EngineCache
-from edgerd.runtimes.tensorrt.library import FIX, library_version, tensorrt_version
+from edgerd.runtimes.tensorrt.library import FIX, LIBRARY, library_version, tensorrt_version
 from edgerd.runtimes.tensorrt.options import (
     DLA_PRECISIONS,
     OLDEST_CAPABILITY,
@@ -33,21 +33,25 @@ if TYPE_CHECKING:
     from edgerd.runtimes.tensorrt.engine import TensorRtEngine
 
 _FLAVOUR = "trt"
-"""`edgerd.precision.tensorrt.FLAVOUR`: which graphs are TensorRT's."""
+"""`edgerd.precision.tensorrt.FLAVOUR`, spelled again because runtimes do not import `precision`."""
 _PROFILED_RUNS = 10
+"""How many runs the times of layers are averaged over."""
 
 
-class TensorRt:
+class TensorRt(BaseRuntime):
     """Builds plans for this machine's GPU and runs them. Precision stands in the graph: networks are strongly typed.
 
+    An engine that is built to be compatible with other GPUs or versions has a key that fits those too.
+
     Args:
-        options: For `build`.
+        options: The options of `build`.
         timing_cache: A file for the builder's timings; None for one in the user's cache.
-        say: Told what a person should know, a line at a time.
-        on_progress: Told how far a build is, in another thread.
+        say: Called with what a person should know, a line at a time.
+        on_progress: Called with how far a build is, in another thread; it must not raise.
     """
 
     name = "tensorrt"
+    library = LIBRARY
 
     def __init__(
         self,
@@ -63,7 +67,7 @@ class TensorRt:
         self._on_progress = on_progress
 
     def probe(self) -> Probe:
-        """See `Runtime.probe`; of a DLA, where one was asked for."""
+        """What this machine offers; where a DLA was asked for, what that computes in."""
         version = None
         try:
             version = tensorrt_version()
@@ -75,28 +79,22 @@ class TensorRt:
         precisions = PRECISIONS if self.options.dla_core is None else DLA_PRECISIONS
         return Probe(version=version, precisions=precisions, int8_flavour=_FLAVOUR)
 
-    def key(self, precision: str, graph_sha256: str) -> EngineKey:
-        """See `Runtime.key`; an engine built to be compatible has a key that fits more than this machine."""
+    def _place(self) -> Place:
         version, gpu = tensorrt_version(), gpu_properties()
-        return EngineKey(
-            runtime=self.name,
-            runtime_version=version + LATER if self.options.version_compatible else version,
-            precision=precision,
-            device=ANY_DEVICE if self.options.hardware_compatible else gpu.model,
-            features=("sm_80" + LATER if self.options.hardware_compatible else gpu.architecture, gpu.platform),
-            graph_sha256=graph_sha256,
+        return Place(
+            version + LATER if self.options.version_compatible else version,
+            ANY_DEVICE if self.options.hardware_compatible else gpu.model,
+            ("sm_80" + LATER if self.options.hardware_compatible else gpu.architecture, gpu.platform),
         )
 
-    def build(self, graph: bytes, precision: str) -> dict[str, bytes]:
-        """See `Runtime.build`; gives the plan, and how it was built. Taken from a cache where it was built before.
+    def _build(self, graph: bytes, precision: str) -> dict[str, bytes]:
+        """Keep the plan, and how it was built; both come from a cache where the same was built before.
 
         Raises:
-            InputError: The options do not go together, or not with this GPU.
             DeviceError: There is not enough memory, or the builder finds no way.
             StorageError: A timing cache was named and cannot be read or written.
             KeyboardInterrupt: Ctrl-C was pressed; the timings so far are kept.
         """
-        self._check_wanted(precision)
         cache, key = EngineCache(self._say), self._cache_key(graph, precision)
         with _opened_gpu() as gpu:
             files = self._cached(gpu, graph, cache, key)
@@ -113,7 +111,10 @@ class TensorRt:
         """What `build` would do, a line each: the graph is parsed and the builder configured, nothing more.
 
         Raises:
-            As `build`.
+            MissingDependencyError: TensorRT is not installed.
+            InputError: It cannot build that precision here, or the options do not go together or with this GPU.
+            BundleDamagedError: It cannot read the graph.
+            DeviceError: There is not enough memory, or TensorRT does not start.
         """
         self._check_wanted(precision)
         from edgerd.runtimes.tensorrt.dry_run import described
@@ -128,14 +129,13 @@ class TensorRt:
         with _opened_gpu():
             return target_lines()
 
-    def load(self, graph: bytes, key: EngineKey, files: Mapping[str, bytes], *, threads: int = 0) -> TensorRtEngine:
-        """See `Runtime.load`. The engine is used from this thread.
+    def _load(self, graph: bytes, key: EngineKey, files: Mapping[str, bytes], threads: int) -> TensorRtEngine:
+        """Open an engine; only the thread that opened it may run it.
 
         Raises:
             EngineMismatchError: The key is of another GPU, TensorRT or graph; nothing was deserialised.
         """
-        thread_count(threads)
-        check_precision(self.name, self.probe(), key.precision)
+        del threads  # the CPU has no part in it
         if files:
             self._check_key(key, graph)
         else:
@@ -148,19 +148,20 @@ class TensorRt:
             raise
 
     def _check_wanted(self, precision: str) -> None:
+        """Refuse options that do not go together, or not with this precision or GPU.
+
+        Raises:
+            MissingDependencyError: TensorRT is not installed.
+            InputError: It cannot build that here.
+        """
         refuse_impossible(self.options, precision)
-        check_precision(self.name, self.probe(), precision)
+        super()._check_wanted(precision)
         refuse_impossible(self.options, precision, gpu_properties().capability)
 
     def _check_key(self, key: EngineKey, graph: bytes) -> None:
-        here = TensorRt().key(key.precision, hashlib.sha256(graph).hexdigest())
-        found = differences(key, here)
-        if found:
-            raise EngineMismatchError(
-                f"The engine {key.runtime} {key.precision} was built for {', '.join(found)}.",
-                expected="an engine built on this device, with this TensorRT, from this graph",
-                hint=f"edgerd build-engine --runtime tensorrt --precision {key.precision}",
-            )
+        error = misfit(key, TensorRt().key(key.precision, hashlib.sha256(graph).hexdigest()))
+        if error:
+            raise error
 
     def _cache_key(self, graph: bytes, precision: str) -> CacheKey:
         engine = self.key(precision, hashlib.sha256(graph).hexdigest())
@@ -181,7 +182,7 @@ class TensorRt:
                 _loaded(gpu, graph, key.engine, files).close()
                 return files
             reason = "It was built with other options than its entry says."
-        except (BundleError, InputError) as error:  # else it would be given again and again
+        except (BundleError, InputError) as error:  # without a new build it would fail again every time
             reason = error.what
         self._say(f"The cached engine cannot be used, and is built again: {reason}")
         return None
@@ -207,7 +208,7 @@ class TensorRt:
         finally:
             timings.take_from(config)
         build_s = round(time.monotonic() - started_s, 1)
-        del network, config  # before the engine is loaded: they hold the weights once more
+        del network, config  # they hold a copy of the weights, and the engine needs that memory
         self._say(f"TensorRT {key.precision}: built in {build_s} s, {len(plan) / 1e6:.1f} MB")
         empty = BuildRecord(options=self.options, build_s=build_s, layers=layer_report("", key.precision, {}))
         with closing(_loaded(gpu, graph, key, {PLAN_FILE: plan, BUILD_FILE: empty.to_bytes()})) as engine:

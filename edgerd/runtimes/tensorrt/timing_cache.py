@@ -1,4 +1,4 @@
-"""What earlier builds measured: TensorRT need not time the same kernels on the same layers again.
+"""Keep what earlier builds measured, so that TensorRT does not time the same kernels on the same layers again.
 
 The file is TensorRT's own format, so that trtexec reads and writes it too.
 """
@@ -25,10 +25,10 @@ class TimingCache:
     """One file of timings.
 
     Args:
-        file: None for the one in the user's cache for this GPU and TensorRT; that it cannot be read or written is said
-            and is no error. One that is named must be writable.
-        gpu: What is built on.
-        say: Told why timings are not used.
+        file: Where the timings are kept; it must be writable. None for the file in the user's cache for this GPU and
+            TensorRT, which need not be: a line says so, and kernels are timed again.
+        gpu: The GPU that is built on.
+        say: Called with the reason why timings are not used or kept.
     """
 
     def __init__(self, file: Path | None, gpu: GpuProperties, say: Callable[[str], None]) -> None:
@@ -41,14 +41,14 @@ class TimingCache:
         """Read the file, and let a build use it.
 
         Raises:
-            StorageError: The file was named, and cannot be read or written.
-            InputError: It was named, and holds something else.
+            StorageError: A named file cannot be read or written.
+            InputError: A named file holds something else.
         """
         self._stored = self._read()
         if _is_taken(config, self._stored):
             return
         log.take()
-        if self._is_named and self._stored:  # it may be anything: replacing it could cost more than timings
+        if self._is_named and self._stored:  # it may be any file of the user's, so it is not replaced
             raise InputError(
                 f"{self.file} holds no timings of this GPU and TensorRT {trt.__version__}.",
                 expected="a timing cache that was made here, or no file yet",
@@ -74,7 +74,7 @@ class TimingCache:
         try:
             stored = self.file.read_bytes() if exists(self.file) else b""
         except OSError as error:
-            if self._is_named:  # it must not be replaced by an empty one
+            if self._is_named:  # a file that cannot be read must not be replaced
                 raise StorageError(
                     f"{self.file} could not be read: {error.strerror}.",
                     expected="a file of timings, or none yet",
@@ -83,7 +83,7 @@ class TimingCache:
             stored = b""
             self._say(f"{self.file} cannot be read ({error.strerror}); kernels are timed again.")
         if self._is_named:
-            self._write(stored)  # better refused now than after minutes
+            self._write(stored)  # a file that cannot be written is found now, not after minutes
         return stored
 
     def _write(self, timings: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Values of TensorRT's that its type stubs do not describe: byte buffers and dimensions."""
+"""Turn TensorRT's own types, which its type stubs do not describe, into Python's: byte buffers and dimensions."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ def content_of(memory: Any) -> bytes:
 
 
 def extents(dims: Any) -> tuple[int, ...]:
-    """A tensor's shape; -1 for what a profile sets."""
+    """A tensor's shape as a tuple; -1 for a dimension that a profile sets."""
     return tuple(int(extent) for extent in dims)

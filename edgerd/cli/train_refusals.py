@@ -1,0 +1,125 @@
+"""What `edgerd train` refuses before it trains: options that have no effect, and a run that began otherwise."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.core import ParameterSource
+
+from edgerd.cli.console import quoted
+from edgerd.errors import DatasetError, InputError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from edgerd.training.methods import Method
+    from edgerd.training.run import RunFolder, TrainingConfig
+
+_FIXED = ("teacher", "student", "method", "batch_size", "holdout", "cross_fit", "seed")
+"""Settings that a run keeps when it is resumed, beside its preprocessing."""
+
+
+def need_torch() -> None:
+    """Raise MissingDependencyError where `edgerd[train]` is not installed."""
+    missing = [name for name in ("torch", "safetensors", "onnxscript") if find_spec(name) is None]
+    if missing:
+        raise MissingDependencyError(
+            f"Training and export need {', '.join(missing)}.",
+            expected="PyTorch, safetensors and onnxscript",
+            hint='pip install "edgerd[train]"',
+        )
+
+
+def refuse_flags(data: Path, out: Path, *, resume: bool, quantize: bool, epochs: int | None) -> None:
+    """Refuse --quantize without a student that can be tuned, or with a number of epochs.
+
+    Raises:
+        InputError: The options do not go together.
+    """
+    if not quantize or (resume and epochs is None):
+        return
+    command = f"edgerd train {quoted(data)} -o {quoted(out)}"
+    if not resume:
+        raise InputError(
+            "--quantize needs a student that is already trained.",
+            expected="a run with a checkpoint, and --resume",
+            hint=f"{command}, then the same command with --resume --quantize",
+        )
+    raise InputError(
+        f"--epochs {epochs} cannot be used with --quantize: the fine-tune is counted in steps.",
+        expected="--steps, or neither",
+        hint=f"{command} --resume --quantize --steps 100",
+    )
+
+
+def refuse_other_pictures(run: RunFolder, data: Path) -> None:
+    """Refuse to go on with a run on other pictures than it was started with.
+
+    Raises:
+        DatasetError: The pictures are not the same.
+    """
+    if not run.is_of(data):
+        raise DatasetError(
+            f"The pictures in {data} are not those that {run.path} was started with.",
+            expected="the same pictures",
+            hint=f"edgerd train {quoted(data)} -o ANOTHER_RUN",
+        )
+
+
+def refuse_changes(ctx: click.Context, run: RunFolder, given: TrainingConfig) -> None:
+    """Refuse settings that differ from those that a run was started with; typing the same ones again is fine.
+
+    Args:
+        ctx: Knows which options were typed.
+        run: The run that goes on.
+        given: What the options say.
+
+    Raises:
+        InputError: A setting was typed that is another.
+    """
+    began, spec, new = run.record.config, run.record.config.preprocess, given.preprocess
+    fixed = {
+        **{name: (getattr(began, name), getattr(given, name)) for name in _FIXED},
+        "image_size": (spec.height, new.height),
+        "region": (spec.region, new.region),
+        "tiles": (spec.tiles, new.tiles),
+    }
+    for name, (before, now) in fixed.items():
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE and now != before:
+            raise InputError(
+                f"{_flag(name)} {now} cannot be used: {run.path} was started with {before}.",
+                expected="the settings that the run was started with",
+                hint=f"{resume_command(run)}, with --epochs or --steps to train longer",
+            )
+
+
+def refuse_others_options(method: Method, **given: float | None) -> None:
+    """Refuse options that a method does not have: to ignore them silently would promise that they do something.
+
+    Args:
+        method: The method that is used.
+        given: Name of an option to its value; None where it was not typed.
+
+    Raises:
+        InputError: One was typed that belongs to another method.
+    """
+    from edgerd.training.methods import METHODS
+
+    for name, value in given.items():
+        if value is not None and name not in method.options:
+            other = next(one.name for one in METHODS.values() if name in one.options)
+            raise InputError(
+                f"{_flag(name)} {value:g} is of no use to method {method.name}.",
+                expected=", ".join(map(_flag, method.options)) or "no number of steps",
+                hint=f"Leave it out, or choose another method: --method {other}",
+            )
+
+
+def resume_command(run: RunFolder) -> str:
+    """The command that goes on with a run, as one types it."""
+    return f"edgerd train {quoted(Path(run.record.data))} -o {quoted(run.path)} --resume"
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
