@@ -47,8 +47,8 @@ class Change:
         return self.takes_effect == _AT_ONCE
 
     def to_json(self) -> dict[str, Any]:
-        """The attributes, as the audit trail has them."""
-        return {"key": self.key, "old": self.old, "new": self.new, "takes_effect": self.takes_effect}
+        """The attributes, as the audit trail has them: there `setting` is the key, since a key may also be a secret."""
+        return {"setting": self.key, "old": self.old, "new": self.new, "takes_effect": self.takes_effect}
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,10 +115,10 @@ def test_a_changed_threshold_holds_from_the_next_frame_and_no_frame_is_lost(reci
     assert thresholds == sorted(thresholds)
     assert set(thresholds) == {0.4, 0.9}
     frames = [line["frame"] for line in verdicts.events]
-    n_before_the_end = frames[-1] - frames[0] + 1
+    n_before_the_end = frames[-1] + 1
     assert 0 <= len(frames) + summary.dropped - n_before_the_end <= 2  # those that came when the run had ended
     trail = lines_of(station.recipe.audit.path)
-    assert [entry["details"]["key"] for entry in trail if entry["kind"] == "change"] == [key for key, _ in changed]
+    assert [entry["details"]["setting"] for entry in trail if entry["kind"] == "change"] == [key for key, _ in changed]
 
 
 def test_sinks_are_changed_while_the_line_runs_and_no_alert_is_lost(recipe_of: RecipeOf, tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_what_a_station_is_like_is_seen_from_any_thread(recipe_of: RecipeOf) -> 
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ('threshold = 0.4\nbundle_id = "ffffffff"', BundleError, "the recipe wants ffffffff"),
+        ('threshold = 0.4\nbundle_id = "ffffffff"', BundleError, "the recipe asks for ffffffff"),
         ("threshold = 0.4\nregion = { x = 3, y = 4 }", BundleError, "the bundle inspects whole frames"),
     ],
 )
