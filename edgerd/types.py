@@ -30,7 +30,7 @@ class PixelFormat(str, Enum):
     """uint8 (h, w, 2): Y0 U Y1 V for every two pixels; w even."""
 
     def shape(self, height: int, width: int) -> tuple[int, ...]:
-        """Of the data of a picture of this size."""
+        """The shape of the data of a picture of this height and width."""
         rows = height * 3 // 2 if self is PixelFormat.NV12 else height
         return (rows, width, *{PixelFormat.BGR: (3,), PixelFormat.YUYV: (2,)}.get(self, ()))
 
@@ -40,7 +40,7 @@ class PixelFormat(str, Enum):
 
 
 class Verdict(str, Enum):
-    """What is said of a part. NO_DECISION is neither good nor bad: nothing could be judged."""
+    """The judgement of a part. NO_DECISION is neither good nor bad: nothing could be judged."""
 
     OK = "OK"
     NG = "NG"
@@ -83,9 +83,9 @@ class DefectRegion:
     """A connected area of the anomaly map above the threshold.
 
     Attributes:
-        box: In pixels of the frame as the camera delivered it.
+        box: The smallest box around the area, in pixels of the frame as the camera delivered it.
         area_px: Area in the same pixels.
-        peak: Largest map value inside, same unit as the score.
+        peak: The largest value of the anomaly map inside.
     """
 
     box: Box
@@ -99,12 +99,13 @@ class Inspection:
 
     Attributes:
         verdict: NG where `score` > `threshold`, strictly; NO_DECISION where nothing could be judged.
-        score: Maximum of the anomaly map over all tiles, 0 to 6 (three scales of 1 - cosine); None without a decision.
-        threshold: The one the verdict used.
+        score: The highest score of the frame's tiles, 0 or more: for method `rd4ad` the maximum of the anomaly map, for
+            the others the mean of its highest values. None without a decision.
+        threshold: The threshold that `score` was compared with.
         regions: Areas above the threshold, highest peak first; empty unless NG.
         anomaly_map: float32 (tiles, H, W) at graph size, or None without a decision.
         reason: Why there is no decision ("black frame", "frozen", ...); empty otherwise.
-        frame_ms: Frame in memory to verdict, milliseconds.
+        frame_ms: Time from the frame in memory to the verdict, in milliseconds.
     """
 
     verdict: Verdict

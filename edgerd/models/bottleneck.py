@@ -11,8 +11,13 @@ from edgerd.models.blocks import BlockSpec, conv_bn_relu_down, initialise
 class OneClassEmbedding(nn.Module):
     """Brings the teacher's three scales to the size of the third, and compresses them.
 
-    The first scale passes two, the second one 3x3 stride-2 convolution with BatchNorm and ReLU; all three are
-    concatenated, and a residual stage of stride 2 embeds them in twice the third scale's channels.
+    The first scale passes through two 3x3 stride-2 convolutions with BatchNorm and ReLU, the second through one. All
+    three are concatenated, and a residual stage of stride 2 embeds them in twice the third scale's channels.
+
+    Args:
+        channels: Channels of the teacher's three stages, finest first.
+        block: The residual block of the embedding.
+        depth: Blocks of the embedding.
     """
 
     def __init__(self, channels: tuple[int, int, int], block: BlockSpec, depth: int) -> None:

@@ -1,9 +1,9 @@
-"""The student of `edge`: trained on stored features, with hard mining, in as many processes as there are cores.
+"""The students of method `edge`: trained on stored features, with hard mining, several at a time on a CPU.
 
-The loss is RD4AD's, one cosine per picture and scale, with two additions: positions that are already right get a tenth
-of the gradient (Guo et al., "Dinomaly", CVPR 2025, section 3.4; the share of them grows over the first half of
-training), and the features are dropped out before the embedding, so that the student cannot copy them ("noisy
-bottleneck", section 3.2 there).
+The loss is RD4AD's, one cosine per picture and scale, with two additions from Guo et al., "Dinomaly" (CVPR 2025).
+Positions that are reconstructed well get a tenth of the gradient (section 3.4; the share of these positions grows over
+the first half of training). And the features pass through dropout before the embedding, so that the student cannot
+copy them ("noisy bottleneck", section 3.2).
 """
 
 from __future__ import annotations
@@ -43,29 +43,29 @@ _WARM_UP_STEPS = 30
 _WEIGHT_DECAY = 1e-5
 _DROPOUT = 0.2
 _EASY_GRADIENT = 0.1
-"""What is left of the gradient at positions that are already right."""
+"""The part of the gradient that easy positions get, those that are reconstructed well."""
 _EASY_SHARE = 0.9
-"""Of the positions, from the middle of training on; it grows from 0."""
+"""Share of positions that count as easy: it grows from 0 to this until the middle of training."""
 _ROWS_AT_ONCE = 16
 _POLL_S = 0.2
 
 
 @dataclass(frozen=True)
 class StudentJob:
-    """One student to train, and what it should look at once it is trained.
+    """One student to train, and the tiles that it makes maps of once it is trained.
 
     Attributes:
-        name: For people: "fold 2 of 5".
+        name: Name for people: "fold 2 of 5".
         teacher: Name of the teacher, whose features are in `features`.
-        student: Name of the student.
-        finest: The first of the teacher's stages that it gives back; it sees all three.
+        student: Name of the student in `STUDENTS`.
+        finest: Index of the finest of the teacher's stages that the student reconstructs; it sees all three.
         features: Folder of the stored features.
-        rows: Tiles to train on.
-        looks_at: Tiles whose maps are wanted; none for the student that is kept.
+        rows: Row numbers of the tiles to train on.
+        looks_at: Row numbers of the tiles to make maps of; none for the student that is kept.
         steps: Batches to train on.
         batch_size: Tiles per batch.
-        seed: Of weights and batches. Students of one run share it: they differ in their pictures alone.
-        file: Where student and maps go, once it is done; as safetensors.
+        seed: Seed of weights and batches. The students of a run share it, so that they differ in their pictures alone.
+        file: The safetensors file that student and maps are written to in the end.
     """
 
     name: str
@@ -88,16 +88,16 @@ def run_job(
     on_step: Callable[[float], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> bool:
-    """Train the student, look, and write the file.
+    """Train the student, make its maps, and write the file.
 
     Args:
         job: What to do.
-        device: Where to compute.
-        on_step: Told the loss of each step, 0 to 4.
+        device: The device to compute on.
+        on_step: Called with the loss of each step, 0 to 2 per scale.
         should_stop: Asked after each step but the last.
 
     Returns:
-        False where it was stopped; nothing is written then.
+        Whether the job is done; False where it was stopped, and nothing is written then.
 
     Raises:
         WeightsError: The loss is not finite.
@@ -119,7 +119,7 @@ def run_job(
 
 @torch.no_grad()
 def student_maps(student: Student, store: FeatureStore, rows: npt.NDArray[np.intp]) -> tuple[Float32Array, ...]:
-    """1 - cosine of some tiles, per scale float32 (len(rows), h_k, w_k), finest first."""
+    """The student's maps of some tiles, 1 - cosine: per scale float32 (len(rows), h_k, w_k), finest first."""
     scales: list[list[Tensor]] = [[] for _ in range(student.finest, 3)]
     for some in store.batches(rows, _ROWS_AT_ONCE):
         features = store[some]
@@ -129,15 +129,16 @@ def student_maps(student: Student, store: FeatureStore, rows: npt.NDArray[np.int
 
 
 def mined_loss(teacher: tuple[Tensor, ...], student: tuple[Tensor, ...], easy_share: float) -> Tensor:
-    """RD4AD's loss, with less gradient where the student is right already.
+    """RD4AD's loss, with less gradient where the student's reconstruction is good already.
 
     Args:
-        teacher: Features, finest first.
-        student: Their reconstruction.
-        easy_share: Of the positions of the batch, those with the smallest distance, 0 to 1, per scale.
+        teacher: Features, finest first, each (N, c_k, h_k, w_k).
+        student: Their reconstruction, in the same shapes.
+        easy_share: Share of the batch's positions at each scale, those with the smallest distance, whose gradient is
+            reduced; 0 to 1.
 
     Returns:
-        Scalar, float32, 0 to 2 per scale; its value does not depend on the share.
+        A scalar, float32, 0 to 2 per scale; `easy_share` changes its gradient, not its value.
     """
     losses = []
     for wanted, given in zip(teacher, student, strict=True):
@@ -181,7 +182,7 @@ def _trained(
 
 
 def _batches(job: StudentJob) -> list[npt.NDArray[np.intp]]:
-    """A batch per step: the tiles in a fresh order again and again, cut into batches that are all of one size."""
+    """The rows of each step's batch: all tiles in one random order after another, cut into batches of equal size."""
     rng = np.random.default_rng(job.seed)
     size = min(job.batch_size, len(job.rows))
     n_orders = -(-job.steps * size // len(job.rows))
@@ -207,16 +208,17 @@ def run_jobs(
 
     Args:
         jobs: What to do.
-        n_processes: How many at a time; 1, and a GPU, run them in this process, one after another.
-        device: Where to compute.
-        on_step: Told the job's name and the loss of each step.
-        should_stop: Asked all the time.
+        n_processes: Jobs at a time. With 1, and on a GPU, they run in this process, one after another.
+        device: The device to compute on.
+        on_step: Called with the job's name and the loss of each step.
+        should_stop: Asked after each step, or several times a second.
 
     Returns:
-        False where it was stopped: jobs that were done have their files.
+        Whether all are done; False where it was stopped, and jobs that were finished by then have their files.
 
     Raises:
-        As `run_job`.
+        WeightsError: A loss is not finite, or the processes ended early.
+        StorageError: Disk full.
     """
     if n_processes == 1 or device.type != "cpu" or len(jobs) < 2:
         return all(not should_stop() and run_job(job, device, partial(on_step, job.name), should_stop) for job in jobs)
@@ -276,8 +278,8 @@ def _listen(
 
 @contextmanager
 def _ignored_interrupts() -> Iterator[None]:
-    """Processes that are started inside ignore Ctrl-C from the first moment: it is for the one that started them."""
-    if threading.current_thread() is not threading.main_thread():  # no other may say what a signal does
+    """Let processes that are started inside ignore Ctrl-C from their first moment: it is meant for this process."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set signal handlers
         yield
         return
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -288,7 +290,7 @@ def _ignored_interrupts() -> Iterator[None]:
 
 
 def _work(jobs: Sequence[StudentJob], todo: Any, told: Any, stop: Any) -> None:
-    """One process: takes jobs until there are none. Ctrl-C is for the process that started it."""
+    """The main function of a training process: it runs jobs until there are none left."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     use_threads(1)
     while not stop.is_set() and (index := todo.get()) is not None:

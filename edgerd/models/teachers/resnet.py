@@ -15,11 +15,11 @@ _ADDRESS = "https://download.pytorch.org/models/"
 
 
 class ResNet(Teacher):
-    """The stem and three stages of a ResNet; the stem is as wide as a basic-block first stage.
+    """The stem and the first three stages of a ResNet.
 
     Args:
-        info: Channels, depths and block.
-        stem: Channels of the 7x7 convolution.
+        info: Channels, depths and block of the stages.
+        stem: Channels of the 7x7 convolution; ImageNet's ResNets have 64.
     """
 
     def __init__(self, info: TeacherInfo, stem: int = 64) -> None:
@@ -70,5 +70,5 @@ def wide_resnet50_2() -> ResNet:
 
 
 def _torchvision(file: str) -> Download:
-    """Files there are named by the first eight digits of its SHA-256."""
+    """A file of torchvision's, whose name ends in the first eight hex digits of its SHA-256."""
     return Download(_ADDRESS + file, file.removesuffix(".pth").rpartition("-")[2])

@@ -35,7 +35,7 @@ class TimmBackbone(Teacher):
         """Weights that timm finds or downloads.
 
         Raises:
-            DownloadError: It can do neither.
+            DownloadError: timm has no weights for the model, or cannot fetch them.
         """
         import timm
 
