@@ -205,10 +205,10 @@ def test_video_is_one_still_picture_per_part(tmp_path):
 
 
 def test_video_comes_with_what_is_in_each_frame(tmp_path):
-    records = write_video(tmp_path / "line.avi", "weave", n_parts=6, n_defective=2, fps=5, size=64)
+    records = write_video(tmp_path / "line.avi", "weave", n_parts=6, n_defective=2, size=64)
     about = json.loads((tmp_path / "line.avi.json").read_text())
     assert about["frames"] == [{"frame": r.frame, "part": r.part, "defect": r.defect} for r in records]
-    assert (about["kind"], about["fps"], about["size"]) == ("weave", 5, 64)
+    assert (about["kind"], about["fps"], about["size"]) == ("weave", 10, 64)
 
 
 def test_video_without_ffmpeg_is_nearly_the_same(tmp_path, monkeypatch):
