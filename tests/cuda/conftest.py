@@ -11,13 +11,13 @@ def driver(emulation):
 
 @pytest.fixture
 def gpu(driver, shared_cache):
-    """Opens the GPU, `gpu(...)` as `Context(...)`; closed at the end."""
+    """Opens the GPU: each call of `gpu()` is a `Context()`, which is closed at the end of the test."""
     from edgerd.cuda.context import Context
 
     opened = []
 
-    def open_(*arguments, **options):
-        opened.append(Context(*arguments, **options))
+    def open_():
+        opened.append(Context())
         return opened[-1]
 
     yield open_
