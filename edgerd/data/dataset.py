@@ -21,10 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from edgerd.data.layouts import (
-    GOOD,
     LAYOUTS,
     MASKS,
     TEST,
@@ -41,6 +39,7 @@ from edgerd.data.pictures import read_mask
 from edgerd.data.prepared import PreparedPictures, SkippedPicture, picture_limits, read_prepared
 from edgerd.errors import DatasetError, PictureError
 from edgerd.paths import is_file, is_folder, why_missing
+from edgerd.types import GOOD, BoolArray
 
 __all__ = [
     "Dataset",
@@ -156,7 +155,7 @@ class Dataset:
         return unused_files(self.root, {*self.train_good, *(picture.path for picture in self.test), *masks})
 
 
-def read_mask_for(picture: TestPicture, height: int, width: int) -> npt.NDArray[np.bool_] | None:
+def read_mask_for(picture: TestPicture, height: int, width: int) -> BoolArray | None:
     """Read the mask of a test picture, or its masks as one.
 
     Args:

@@ -10,8 +10,8 @@ from pathlib import Path
 from edgerd.data.pictures import PICTURE_SUFFIXES
 from edgerd.errors import DatasetError
 from edgerd.paths import exists, is_file, is_folder, natural_key, why_missing
+from edgerd.types import GOOD
 
-GOOD = "good"
 GOOD_NAMES = frozenset({GOOD, "ok", "normal"})
 """Names of folders of good parts: MVTec's `good`, BTAD's `ok`, VisA's `Normal`; compared in lower case."""
 TRAIN, TEST, MASKS = "train", "test", "ground_truth"

@@ -25,9 +25,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgerd.types import Float32Array, UInt8Array
+from edgerd.types import BoolArray, Float32Array, UInt8Array
 
-BoolArray = npt.NDArray[np.bool_]
 PASTED_KINDS = ("thin", "small", "faint", "large", "texture", "colour")
 N_PER_KIND = 8
 """Defects of each kind that `pasted_defects` makes: 48 in all."""

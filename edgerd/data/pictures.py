@@ -21,7 +21,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from edgerd.bundle.bundle import Bundle
 from edgerd.bundle.manifest import ADDED_FOLDER, PreprocessSpec
@@ -29,7 +28,7 @@ from edgerd.data.containers import container_fault
 from edgerd.data.jpeg import picture_data_fault
 from edgerd.errors import BundleDamagedError, PictureError
 from edgerd.storage import storage_errors
-from edgerd.types import UInt8Array
+from edgerd.types import BoolArray, UInt8Array
 
 PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 MASK_CUT = 127
@@ -60,7 +59,7 @@ def read_picture(path: Path) -> UInt8Array:
     return _decode(_file_content(path), str(path), cv2.IMREAD_COLOR)
 
 
-def read_mask(path: Path) -> npt.NDArray[np.bool_]:
+def read_mask(path: Path) -> BoolArray:
     """Read a defect mask.
 
     Args:
@@ -84,7 +83,7 @@ def read_mask(path: Path) -> npt.NDArray[np.bool_]:
     return grey > MASK_CUT
 
 
-def encode_png(array: npt.NDArray[np.uint8] | npt.NDArray[np.bool_]) -> bytes:
+def encode_png(array: UInt8Array | BoolArray) -> bytes:
     """Encode a picture as PNG, without loss.
 
     Args:
@@ -106,7 +105,7 @@ def decode_png(content: bytes) -> UInt8Array:
     return _decode(content, "A PNG in memory", cv2.IMREAD_COLOR)
 
 
-def write_png(path: Path, array: npt.NDArray[np.uint8] | npt.NDArray[np.bool_]) -> None:
+def write_png(path: Path, array: UInt8Array | BoolArray) -> None:
     """Write a picture or mask as PNG; folders on the way are made.
 
     Args:

@@ -33,7 +33,7 @@ from pydantic import ValidationError
 from edgerd.bundle.manifest import PreprocessSpec, RegionSpec, TileSpec
 from edgerd.data.area import area_average
 from edgerd.errors import SpecError
-from edgerd.types import Box, Frame, PixelFormat, UInt8Array
+from edgerd.types import BoolArray, Box, Frame, PixelFormat, UInt8Array
 
 _LUMA_WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}
 """Kr and Kb."""
@@ -103,7 +103,7 @@ def prepare(bgr: UInt8Array, spec: PreprocessSpec) -> UInt8Array:
     return tiles
 
 
-def prepare_mask(mask: npt.NDArray[np.bool_], spec: PreprocessSpec) -> npt.NDArray[np.bool_]:
+def prepare_mask(mask: BoolArray, spec: PreprocessSpec) -> BoolArray:
     """Cut a mask as `prepare` cuts its picture, resized to the nearest pixel.
 
     Args:

@@ -13,7 +13,7 @@ from html import escape
 
 import numpy as np
 
-from edgerd.evaluation.metrics import Float64Array
+from edgerd.types import Float64Array
 
 _WIDTH, _HEIGHT = 520, 360
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 26, 34, 48

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from edgerd.errors import InputError
-from edgerd.types import Box, DefectRegion, Float32Array, UInt8Array
+from edgerd.types import BoolArray, Box, DefectRegion, Float32Array, UInt8Array
 
 _STOPS = np.array([0.85, 0.93, 1.0, 1.4, 2.0])
 """Multiples of the threshold at which the colours and opacities below hold."""
@@ -64,7 +63,7 @@ def overlay(
     return painted
 
 
-def mask_overlay(bgr: UInt8Array, mask: npt.NDArray[np.bool_]) -> UInt8Array:
+def mask_overlay(bgr: UInt8Array, mask: BoolArray) -> UInt8Array:
     """Draw a ground-truth mask over its picture: the rest dimmed, the defect outlined.
 
     Args:

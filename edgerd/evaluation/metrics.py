@@ -10,16 +10,14 @@ The functions raise `InputError` where a metric does not exist: with one class o
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from edgerd.errors import InputError
-
-BoolArray: TypeAlias = npt.NDArray[np.bool_]
-Float64Array: TypeAlias = npt.NDArray[np.float64]
+from edgerd.types import BoolArray, Float64Array
 
 
 def image_auroc(scores: npt.ArrayLike, is_defective: npt.ArrayLike) -> float:

@@ -20,11 +20,11 @@ from edgerd.bundle.manifest import ThresholdRecord
 from edgerd.errors import InputError, StorageError
 from edgerd.evaluation.charts import roc_chart, score_chart
 from edgerd.evaluation.heatmap import colour_scale, mask_overlay, overlay
-from edgerd.evaluation.metrics import BoolArray, Float64Array, roc_curve
+from edgerd.evaluation.metrics import roc_curve
 from edgerd.evaluation.style import html_page
-from edgerd.evaluation.summary import GOOD, DefectMetrics, Metrics
+from edgerd.evaluation.summary import DefectMetrics, Metrics
 from edgerd.evaluation.threshold import describe
-from edgerd.types import Box, Float32Array, UInt8Array
+from edgerd.types import GOOD, BoolArray, Box, Float32Array, Float64Array, UInt8Array
 
 N_EXAMPLES = 6
 _PICTURE_SIDE_PX = 420

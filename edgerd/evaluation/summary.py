@@ -11,8 +11,6 @@ import numpy.typing as npt
 
 from edgerd.errors import InputError
 from edgerd.evaluation.metrics import (
-    BoolArray,
-    Float64Array,
     alarm_rate,
     aupro,
     check_scores,
@@ -20,9 +18,7 @@ from edgerd.evaluation.metrics import (
     pixel_auroc,
     pro_per_image,
 )
-from edgerd.types import Float32Array
-
-GOOD = "good"
+from edgerd.types import GOOD, BoolArray, Float32Array, Float64Array
 
 
 @dataclass(frozen=True, slots=True)

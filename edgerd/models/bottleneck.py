@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from edgerd.models.blocks import BlockSpec, conv_bn_relu_down, initialise
+from edgerd.models.teachers.teacher import Features
 
 
 class OneClassEmbedding(nn.Module):
@@ -28,7 +29,7 @@ class OneClassEmbedding(nn.Module):
         self.embedding = block.make_stage(3 * third, 2 * third, depth, "down")
         initialise(self)
 
-    def forward(self, features: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    def forward(self, features: Features) -> Tensor:
         """Features at strides 4, 8, 16 -> embedding (N, 2 * c3, H / 32, W / 32)."""
         first, second, third = features
         embedding: Tensor = self.embedding(torch.cat([self.down1(first), self.down2(second), third], dim=1))

@@ -21,12 +21,11 @@ from torch.nn import functional as F
 from edgerd.errors import InputError
 from edgerd.models.student import Student
 from edgerd.models.teachers import Teacher
+from edgerd.models.teachers.teacher import Features
 
 N_LEVELS = 256
 WEIGHT_LIMIT = 127
 """8-bit weights are integers from -127 to 127, with one scale per output channel."""
-
-Features = tuple[Tensor, Tensor, Tensor]
 
 _SMALLEST_SCALE = 1e-12
 _RELUS = (F.relu, F.relu_, torch.relu, torch.relu_, F.relu6, F.hardtanh)

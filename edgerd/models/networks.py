@@ -9,9 +9,10 @@ from torch.nn import functional as F
 
 from edgerd.models.fusion import RD4AD_FUSION, Fusion
 from edgerd.models.positions import Positions
-from edgerd.models.prototypes import Features, Prototypes
+from edgerd.models.prototypes import Prototypes
 from edgerd.models.student import Student
 from edgerd.models.teachers import Teacher
+from edgerd.models.teachers.teacher import Features
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edgerd.models.prototypes import Features, pooled
-from edgerd.models.teachers.teacher import TeacherInfo
+from edgerd.models.prototypes import pooled
+from edgerd.models.teachers.teacher import Features, TeacherInfo
 
 
 class Positions(nn.Module):

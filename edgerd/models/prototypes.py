@@ -18,14 +18,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgerd.models.teachers.teacher import TeacherInfo
+from edgerd.models.teachers.teacher import Features, TeacherInfo
 
 WINDOWS: Final = (1, 3)
 """One window per bank: how many positions, in each direction, its features are averaged over."""
 N_PROTOTYPES: Final = 1000
 """Prototypes per bank. Where there are fewer patches than this, some are repeated."""
-
-Features = tuple[Tensor, Tensor, Tensor]
 
 
 class Prototypes(nn.Module):
@@ -47,7 +45,7 @@ class Prototypes(nn.Module):
     points: Tensor
     nearest: Tensor
 
-    def __init__(self, teacher: TeacherInfo, n: int = N_PROTOTYPES) -> None:
+    def __init__(self, teacher: TeacherInfo, n: int) -> None:
         super().__init__()
         channels = sum(teacher.channels[1:])
         self.register_buffer("mean", torch.zeros(len(WINDOWS), channels))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from edgerd.errors import InputError
 from edgerd.models.bottleneck import OneClassEmbedding
 from edgerd.models.decoder import Decoder
-from edgerd.models.teachers.teacher import TeacherInfo
+from edgerd.models.teachers.teacher import Features, TeacherInfo
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Student(nn.Module):
         depths = teacher.depths if info.decoder_depth is None else (info.decoder_depth,) * 3
         self.decoder = Decoder(teacher, depths, info.width, finest)
 
-    def forward(self, features: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, ...]:
+    def forward(self, features: Features) -> tuple[Tensor, ...]:
         """The teacher's features, finest first -> those from `finest` on, reconstructed; same shapes and order."""
         reconstruction: tuple[Tensor, ...] = self.decoder(self.bottleneck(features))
         return reconstruction

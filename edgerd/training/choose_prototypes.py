@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from edgerd.models.prototypes import N_PROTOTYPES, WINDOWS, Prototypes, pooled, squared_distances
+from edgerd.models.prototypes import WINDOWS, Prototypes, pooled, squared_distances
 from edgerd.models.teachers import TeacherInfo
 from edgerd.training.features import FeatureStore
 from edgerd.types import Float32Array
@@ -42,7 +42,7 @@ class Chosen:
 
 @torch.no_grad()
 def choose_prototypes(
-    store: FeatureStore, owners: npt.NDArray[np.intp], info: TeacherInfo, seed: int, n: int = N_PROTOTYPES
+    store: FeatureStore, owners: npt.NDArray[np.intp], info: TeacherInfo, seed: int, n: int
 ) -> Chosen:
     """Choose prototypes from the features of good pictures.
 
@@ -56,9 +56,9 @@ def choose_prototypes(
     rng = np.random.default_rng(seed)
     prototypes = Prototypes(info, n)
     chosen_owners = torch.zeros(len(WINDOWS), n, dtype=torch.int64)
-    places = _random_places(len(store), store.stages[2][0, 0].size, rng)
+    positions = _random_positions(len(store), store.stages[2][0, 0].size, rng)
     for bank, window in enumerate(WINDOWS):
-        candidates, tile_of = _candidates(store, places, window)
+        candidates, tile_of = _candidates(store, positions, window)
         prototypes.mean[bank] = candidates.mean(0)
         prototypes.spread[bank] = candidates.std(0).clamp_min(_SMALLEST_SPREAD)
         candidates = (candidates - prototypes.mean[bank]) / prototypes.spread[bank]
@@ -122,17 +122,17 @@ def honest_maps(chosen: Chosen, store: FeatureStore, owners: npt.NDArray[np.intp
     return tuple(torch.cat(maps).numpy() for maps in banks)
 
 
-def _random_places(n_tiles: int, n_positions: int, rng: np.random.Generator) -> list[npt.NDArray[np.intp]]:
+def _random_positions(n_tiles: int, n_positions: int, rng: np.random.Generator) -> list[npt.NDArray[np.intp]]:
     """The positions that candidates are taken from, for each tile; equally many per tile."""
     per_tile = min(n_positions, max(1, math.ceil(N_CANDIDATES / n_tiles)))
     return [rng.permutation(n_positions)[:per_tile] for _ in range(n_tiles)]
 
 
-def _candidates(store: FeatureStore, places: list[npt.NDArray[np.intp]], window: int) -> tuple[Tensor, Tensor]:
+def _candidates(store: FeatureStore, positions: list[npt.NDArray[np.intp]], window: int) -> tuple[Tensor, Tensor]:
     """The candidates of a bank, float32 (m, C), and the index of each one's tile, int64 (m,)."""
     found, tiles = [], []
     for rows in store.batches(np.arange(len(store)), _ROWS_AT_ONCE):
         for row, patches in zip(rows, pooled(store[rows], window).flatten(2), strict=True):
-            found.append(patches[:, torch.from_numpy(places[row])].T)
-            tiles.append(torch.full((len(places[row]),), int(row)))
+            found.append(patches[:, torch.from_numpy(positions[row])].T)
+            tiles.append(torch.full((len(positions[row]),), int(row)))
     return torch.cat(found), torch.cat(tiles)

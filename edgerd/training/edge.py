@@ -58,7 +58,7 @@ _MAPS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, eq=False)
-class _Honest:
+class _HonestMaps:
     """Maps of every tile by models that never saw its picture.
 
     Attributes:
@@ -137,7 +137,7 @@ def train_edge(
     say(f"Choosing {N_PROTOTYPES} prototypes for each of {len(WINDOWS)} maps.")
     known = fit_known(store, owners, teacher.info, config.seed)
     if not before:
-        _save(run, teacher, Progress(), {}, known, _Honest(known.maps, len(tiles) // n_tiles), (height, width))
+        _save(run, teacher, Progress(), {}, known, _HonestMaps(known.maps, len(tiles) // n_tiles), (height, width))
     if not n_steps:
         shutil.rmtree(run.path / _FEATURES_FOLDER, ignore_errors=True)
         return Progress()
@@ -162,7 +162,7 @@ def train_edge(
         if key.startswith("student.")
     }
     done = Progress(total_steps=n_steps)
-    honest = _Honest((*student_maps, *known.maps), len(jobs) - 1)
+    honest = _HonestMaps((*student_maps, *known.maps), len(jobs) - 1)
     _save(run, teacher, done, student, known, honest, (height, width))
     for folder in (_FEATURES_FOLDER, _STUDENTS_FOLDER):
         shutil.rmtree(run.path / folder, ignore_errors=True)
@@ -178,7 +178,7 @@ def fit_known(store: FeatureStore, owners: npt.NDArray[np.intp], info: TeacherIn
         info: The teacher that the features are from.
         seed: Seed of the random patches that prototypes are chosen from.
     """
-    chosen = choose_prototypes(store, owners, info, seed)
+    chosen = choose_prototypes(store, owners, info, seed, N_PROTOTYPES)
     prototypes, bank_maps = chosen.prototypes, honest_maps(chosen, store, owners)
     prototypes.nearest[:] = torch.tensor([_ALIKE * float(maps.max((1, 2)).mean()) for maps in bank_maps])
     nearest = prototypes.nearest.numpy()
@@ -201,7 +201,7 @@ def _jobs(run: RunFolder, store: FeatureStore, owners: npt.NDArray[np.intp], n_s
     folder = run.path / _STUDENTS_FOLDER
     folder.mkdir(exist_ok=True)
 
-    def job(name: str, rows: npt.NDArray[np.intp], looks_at: npt.NDArray[np.intp]) -> StudentJob:
+    def job(name: str, rows: npt.NDArray[np.intp], map_rows: npt.NDArray[np.intp]) -> StudentJob:
         return StudentJob(
             name=name,
             teacher=config.teacher,
@@ -209,7 +209,7 @@ def _jobs(run: RunFolder, store: FeatureStore, owners: npt.NDArray[np.intp], n_s
             finest=make_method(config.method).finest,
             features=run.path / _FEATURES_FOLDER,
             rows=rows,
-            looks_at=looks_at,
+            map_rows=map_rows,
             steps=n_steps,
             batch_size=config.batch_size,
             seed=config.seed,
@@ -229,7 +229,7 @@ def _fold_maps(jobs: list[StudentJob], n_tiles: int) -> tuple[Float32Array, ...]
             one = found[f"map.{index}"].numpy()
             if len(maps) <= index:
                 maps.append(np.zeros((n_tiles, *one.shape[1:]), np.float32))
-            maps[index][job.looks_at] = one
+            maps[index][job.map_rows] = one
     return tuple(maps)
 
 
@@ -239,7 +239,7 @@ def _save(
     progress: Progress,
     student: dict[str, torch.Tensor],
     known: Known,
-    honest: _Honest,
+    honest: _HonestMaps,
     size: tuple[int, int],
 ) -> None:
     fusion = fusion_of(honest.maps, size)

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from edgerd.errors import WeightsError
 from edgerd.models.normalise import image_from_frames
-from edgerd.models.prototypes import Features
 from edgerd.models.teachers import Teacher
+from edgerd.models.teachers.teacher import Features
 from edgerd.storage import storage_errors
 from edgerd.types import UInt8Array
 

@@ -28,8 +28,6 @@ from edgerd.training.report import StepReport, finite
 from edgerd.training.restore import restore
 from edgerd.training.run import RunFolder
 
-Features = tuple[Tensor, ...]
-
 EPOCHS = 200
 
 
@@ -38,7 +36,7 @@ def rd4ad_optimiser(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer
     return torch.optim.Adam(parameters, lr=5e-3, betas=(0.5, 0.999))
 
 
-def global_cosine_loss(teacher: Features, student: Features) -> Tensor:
+def global_cosine_loss(teacher: tuple[Tensor, ...], student: tuple[Tensor, ...]) -> Tensor:
     """Sum over scales of the batch mean of 1 - cos, one cosine per picture and scale over all channels and positions.
 
     This is the loss of the official code; the paper's, with one cosine per position, trains worse. It is 0 to 6, and

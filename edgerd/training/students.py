@@ -61,7 +61,7 @@ class StudentJob:
         finest: Index of the finest of the teacher's stages that the student reconstructs; it sees all three.
         features: Folder of the stored features.
         rows: Row numbers of the tiles to train on.
-        looks_at: Row numbers of the tiles to make maps of; none for the student that is kept.
+        map_rows: Row numbers of the tiles to make maps of; none for the student that is kept.
         steps: Batches to train on.
         batch_size: Tiles per batch.
         seed: Seed of weights and batches. The students of a run share it, so that they differ in their pictures alone.
@@ -74,7 +74,7 @@ class StudentJob:
     finest: int
     features: Path
     rows: npt.NDArray[np.intp]
-    looks_at: npt.NDArray[np.intp]
+    map_rows: npt.NDArray[np.intp]
     steps: int
     batch_size: int
     seed: int
@@ -108,8 +108,8 @@ def run_job(
     if student is None:
         return False
     content = {f"student.{key}": value for key, value in student.cpu().state_dict().items()}
-    if len(job.looks_at):
-        maps = student_maps(student, store, job.looks_at)
+    if len(job.map_rows):
+        maps = student_maps(student, store, job.map_rows)
         content |= {f"map.{scale}": torch.from_numpy(one) for scale, one in enumerate(maps)}
     hint = "Free some space, then go on with --resume."
     with storage_errors(job.file, hint), replaced_file(job.file) as part:

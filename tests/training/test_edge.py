@@ -15,6 +15,7 @@ from edgerd.errors import StorageError, WeightsError
 from edgerd.evaluation.outliers import far_outside
 from edgerd.export.check import reference_maps
 from edgerd.models.fusion import Fusion, fused, scores_of_maps
+from edgerd.models.prototypes import N_PROTOTYPES
 from edgerd.models.teachers import make_teacher
 from edgerd.models.weights import load_teacher
 from edgerd.training.checkpoint import Checkpoint, Progress
@@ -207,7 +208,7 @@ def test_a_picture_scores_what_its_worst_tile_scores_without_the_pictures_protot
     networks, _ = networks_of(run)
     store = compute_features(networks.teacher, run.training_tiles(), tmp_path / "features")
     owners = np.repeat(np.arange(N_PICTURES), 2)
-    chosen = choose_prototypes(store, owners, networks.teacher.info, run.record.config.seed)
+    chosen = choose_prototypes(store, owners, networks.teacher.info, run.record.config.seed, N_PROTOTYPES)
     assert torch.equal(chosen.prototypes.points, networks.prototypes.points)
     nearest = networks.prototypes.nearest.numpy()
     _, position_maps = position_statistics(store, owners, networks.teacher.info)

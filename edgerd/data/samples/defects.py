@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from edgerd.data.samples.part import Float64Array, Layer, rounded, smooth_noise
-from edgerd.types import UInt8Array
+from edgerd.data.samples.part import Layer, rounded, smooth_noise
+from edgerd.types import Float64Array, UInt8Array
 
 LIGHT_FROM = (-0.6, -0.8)
 """Where the lamp is, as a direction in the picture: upper left."""

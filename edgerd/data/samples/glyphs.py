@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgerd.data.samples.part import Float64Array
+from edgerd.types import Float64Array
 
 # Strokes on a grid 4 wide and 6 high, y down. Two digits are a point (x, y); commas separate strokes.
 _STROKES = {

@@ -12,7 +12,6 @@ from edgerd.data.samples import defects
 from edgerd.data.samples.glyphs import text_strokes
 from edgerd.data.samples.part import (
     UNITS,
-    Float64Array,
     Kind,
     Layer,
     Pose,
@@ -25,7 +24,7 @@ from edgerd.data.samples.part import (
     smooth_noise,
     tinted,
 )
-from edgerd.types import UInt8Array
+from edgerd.types import Float64Array, UInt8Array
 
 _LAYER = 224
 """Width and height of the layer in units: the label, and a margin."""

@@ -19,9 +19,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgerd.types import Float32Array, UInt8Array
-
-Float64Array: TypeAlias = npt.NDArray[np.float64]
+from edgerd.types import BoolArray, Float32Array, Float64Array, UInt8Array
 
 UNITS = 256
 """Width and height of a picture in units."""
@@ -40,7 +38,7 @@ class SamplePart:
     """
 
     picture: UInt8Array
-    mask: npt.NDArray[np.bool_]
+    mask: BoolArray
     kind: str
     defect: str | None
     seed: int

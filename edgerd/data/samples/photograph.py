@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgerd.data.samples.part import UNITS, Kind, Layer, Pose, PoseRange, grid, laid_over, weighted
-from edgerd.types import Float32Array, UInt8Array
+from edgerd.types import BoolArray, Float32Array, UInt8Array
 
 MASK_LEVEL = 40
 """A pixel is in the mask where the defect covers at least 40/255 of it; fainter edges are not visible."""
@@ -37,7 +37,7 @@ def random_pose(limits: PoseRange, rng: np.random.Generator) -> Pose:
 
 def photograph(
     layer: Layer, coverage: UInt8Array | None, kind: Kind, size: int, pose: Pose, rng: np.random.Generator
-) -> tuple[UInt8Array, npt.NDArray[np.bool_]]:
+) -> tuple[UInt8Array, BoolArray]:
     """Lay a part on its background and take the picture.
 
     Args:

@@ -12,7 +12,6 @@ import numpy.typing as npt
 from edgerd.data.samples import defects
 from edgerd.data.samples.part import (
     UNITS,
-    Float64Array,
     Kind,
     Layer,
     Pose,
@@ -26,7 +25,7 @@ from edgerd.data.samples.part import (
     tinted,
     weighted,
 )
-from edgerd.types import Float32Array, UInt8Array
+from edgerd.types import Float32Array, Float64Array, UInt8Array
 
 _OUTER, _HUB, _BORE, _CHAMFER = 100.0, 61.0, 40.0, 3.2
 _BOLT_CIRCLE, _BOLT_HOLE, _COUNTERSINK = 80.0, 7.5, 11.0

@@ -12,7 +12,6 @@ import numpy.typing as npt
 from edgerd.data.samples import defects
 from edgerd.data.samples.part import (
     UNITS,
-    Float64Array,
     Kind,
     Layer,
     Pose,
@@ -22,7 +21,7 @@ from edgerd.data.samples.part import (
     smooth_noise,
     tinted,
 )
-from edgerd.types import Float32Array, UInt8Array
+from edgerd.types import Float32Array, Float64Array, UInt8Array
 
 _PITCH = 8.0
 """Distance of the threads."""

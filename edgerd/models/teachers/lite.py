@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgerd.models.teachers.teacher import Teacher, TeacherInfo
+from edgerd.models.teachers.teacher import Features, Teacher, TeacherInfo
 
 _STEM = 32
 _STAGES = (
@@ -43,7 +43,7 @@ class EfficientNetLite(Teacher):
             _stage(before, *stage) for before, stage in zip(widths, _STAGES, strict=False)
         )
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, image: Tensor) -> Features:
         """Normalised RGB (N, 3, H, W) -> features at strides 4, 8, 16, signed."""
         x = self.stage1(F.relu6(self.stem(self.pad(image))))
         first = self.stage2(x)

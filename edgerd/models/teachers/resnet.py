@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgerd.models.blocks import BlockSpec, initialise
-from edgerd.models.teachers.teacher import Download, Teacher, TeacherInfo
+from edgerd.models.teachers.teacher import Download, Features, Teacher, TeacherInfo
 
 _ADDRESS = "https://download.pytorch.org/models/"
 
@@ -33,7 +33,7 @@ class ResNet(Teacher):
         self.layer3 = block.make_stage(c2, c3, d3, "down")
         initialise(self)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, image: Tensor) -> Features:
         """Normalised RGB (N, 3, H, W) -> features at strides 4, 8, 16."""
         x = F.max_pool2d(F.relu(self.bn1(self.conv1(image))), 3, stride=2, padding=1)
         first = self.layer1(x)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from torch import Tensor, nn
 
@@ -11,6 +11,10 @@ from edgerd.models.blocks import BlockSpec
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+Features: TypeAlias = tuple[Tensor, Tensor, Tensor]
+"""The features of a teacher's three stages, finest first, each (N, c_k, h_k, w_k)."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Teacher(nn.Module):
 
     info: TeacherInfo
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, image: Tensor) -> Features:
         """Features of normalised pictures, in the shapes that the class states."""
         raise NotImplementedError
 
