@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from train_options import EDGE, QUICK
 
 from edgerd.bundle.bundle import Bundle
 from edgerd.cli.main import main
@@ -72,3 +73,19 @@ def edgerd_process(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[st
 def own_parts(parts: Path, tmp_path: Path) -> Path:
     """A copy of the sample parts that a test may spoil."""
     return shutil.copytree(parts, tmp_path / "parts")
+
+
+@pytest.fixture
+def train(edgerd: Callable[..., Result], tmp_path: Path) -> Callable[..., Result]:
+    """`edgerd train DATA -o run`, small and short: a student that is kept and one for each of two folds."""
+
+    def start(
+        data: Path,
+        *options: object,
+        method: tuple[object, ...] = EDGE,
+        out: Path = tmp_path / "run",
+        steps: int | None = 2,
+    ) -> Result:
+        return edgerd("train", data, "-o", out, *QUICK, *method, *(("--steps", steps) if steps else ()), *options)
+
+    return start
