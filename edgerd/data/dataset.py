@@ -36,22 +36,9 @@ from edgerd.data.layouts import (
     unused_files,
 )
 from edgerd.data.pictures import read_mask
-from edgerd.data.prepared import PreparedPictures, SkippedPicture, picture_limits, read_prepared
 from edgerd.errors import DatasetError, PictureError
 from edgerd.paths import is_file, is_folder, why_missing
 from edgerd.types import GOOD, BoolArray
-
-__all__ = [
-    "Dataset",
-    "PreparedPictures",
-    "SkippedPicture",
-    "TestPicture",
-    "fingerprint",
-    "picture_limits",
-    "read_mask_for",
-    "read_prepared",
-    "split_holdout",
-]
 
 MIN_TRAINING_PICTURES = 8
 MIN_HOLDOUT_PICTURES = 8

@@ -39,7 +39,8 @@ from edgerd.training.position_statistics import position_statistics
 from edgerd.training.report import StepReport
 from edgerd.training.restore import restore
 from edgerd.training.run import RunFolder
-from edgerd.training.students import StudentJob, run_jobs
+from edgerd.training.student_processes import run_jobs
+from edgerd.training.students import StudentJob
 from edgerd.types import Float32Array
 
 STEPS = 200
