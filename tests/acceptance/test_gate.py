@@ -1,4 +1,4 @@
-"""The gate lets an engine through only if it says what the FP32 graph says."""
+"""The gate passes an engine only if its maps and verdicts are those of the FP32 graph."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_whole_maps_that_moved_are_refused_where_a_single_pixel_may():
 
 
 def test_a_shift_of_all_scores_flips_nothing_because_the_threshold_moves_with_them():
-    """An engine runs with its own threshold; how many the old one would flip is told, and not judged."""
+    """An engine has its own threshold; how many verdicts FP32's would flip is reported, but is no failure."""
     gate = off_by(0.05, Budget(max_map_error=1.0))
     assert gate.passed
     assert gate.verdicts_flipped == 0

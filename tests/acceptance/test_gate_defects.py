@@ -15,7 +15,7 @@ from edgerd.runtimes.protocol import Maps
 
 
 def test_an_extrapolated_threshold_is_not_fitted_again():
-    """A tail that is fitted to few scores makes much of little: that is no fault of the engine."""
+    """A tail that is fitted to few scores amplifies small differences, which is no fault of the engine."""
     rate = 0.01
     scores = np.array(GOOD)
     scores[-11] += 0.02  # what the tail begins from
@@ -109,7 +109,7 @@ def with_pasted(scores, **budget: float) -> GateReport:
 
 
 def test_pasted_defects_that_are_no_longer_found_are_refused():
-    """Good pictures alone do not show what becomes of a defect."""
+    """Good pictures alone do not show whether defects are still found."""
     kept = with_pasted(PASTED)
     assert kept.passed
     assert check(kept, "pasted defects lost").measured == 0
@@ -119,7 +119,7 @@ def test_pasted_defects_that_are_no_longer_found_are_refused():
 
 
 def test_the_order_of_pictures_that_were_trained_on_says_nothing():
-    """They score almost alike, and rounding orders them anew; pasted defects show what scores mean."""
+    """Their scores are almost equal, so rounding changes the order; pasted defects spread the scores."""
     seen = [maps(0.5 + 0.0001 * index) for index in range(30)]
     reference = Outputs(seen, 0, pasted=[maps(score) for score in PASTED])
     fp32 = threshold_from_scores(np.linspace(0.3, 0.6, 200), 0.01)

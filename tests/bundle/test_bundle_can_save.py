@@ -1,4 +1,4 @@
-"""Whether a bundle can be saved is known, and said with what to do, before hours of work."""
+"""Commands find out whether a bundle can be saved before they work for hours."""
 
 import errno
 import os

@@ -19,7 +19,7 @@ from edgerd.errors import BundleError, StorageError
 
 
 class Killed(BaseException):
-    """The process ends here: nothing that follows, not even cleaning up, has an effect."""
+    """Stands for the end of the process: nothing that follows has an effect, not even cleaning up."""
 
 
 STEPS = [
@@ -100,7 +100,7 @@ class TestInterrupted:
         assert Bundle.open(path).manifest.training.seed == 2
 
     def test_twice_in_a_row(self, tmp_path):
-        """The second save finds the old one where the first left it, and must not take it for rubbish."""
+        """The first save was cut off and left the old bundle aside; the second one must not remove it as rubbish."""
         path = tmp_path / "bundle"
         save_with_seed(path, 1)()
         path.rename(tmp_path / ".bundle.old")

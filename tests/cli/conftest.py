@@ -1,4 +1,4 @@
-"""The command line as a user has it: `edgerd(...)` in this process, `edgerd_process(...)` in one of its own."""
+"""Fixtures that run the command line: `edgerd(...)` in this process, `edgerd_process(...)` in another one."""
 
 from __future__ import annotations
 

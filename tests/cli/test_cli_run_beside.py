@@ -1,4 +1,4 @@
-"""`edgerd run`: what stands beside the inspection fails, stalls or goes away, and no defect is lost for it."""
+"""`edgerd run`: no defect is lost where something beside the inspection fails, stalls or goes away."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""The emulated GPU, opened."""
+"""Fixtures that open the emulated GPU."""
 
 import pytest
 
 
 @pytest.fixture
 def driver(emulation):
-    """The emulated driver: its log, and what a test can do to it."""
+    """The emulated driver, whose log a test can read, and whose calls it can let fail."""
     return emulation.driver
 
 

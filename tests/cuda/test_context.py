@@ -14,7 +14,7 @@ NOT_INITIALIZED = 3
 
 
 def state_of_the_primary_context(library):
-    """Its flags, and whether it is there."""
+    """The flags of the primary context, and whether it is active."""
     flags, active = ctypes.c_uint(), ctypes.c_int()
     library.cuDevicePrimaryCtxGetState(0, ctypes.byref(flags), ctypes.byref(active))
     return flags.value, active.value == 1

@@ -1,4 +1,4 @@
-"""Frames of random values, and preprocessing specs in short."""
+"""Random pictures, and preprocessing specs written briefly."""
 
 import numpy as np
 

@@ -41,7 +41,7 @@ class TestUnused:
         assert Dataset.open(mvtec).unused() == (f"1 link that leads nowhere in {mvtec / 'test'}: not used",)
         (mvtec / "train/good/11.png").symlink_to("/nas/gone.png")
         lost = Dataset.open(mvtec).train_good[-1]
-        assert lost.name == "11.png"  # whoever reads it says so, or stops with --strict
+        assert lost.name == "11.png"  # reading it is an error
         with pytest.raises(PictureError, match="No such file"):
             read_picture(lost)
 

@@ -103,7 +103,7 @@ def area_weights(source, target):
 
 
 def bilinear(picture, height, width):
-    """Pixel centres at half integers, edges repeated."""
+    """Bilinear interpolation with pixel centres at half integers and repeated edges."""
 
     def weights(source, target):
         position = np.clip((np.arange(target) + 0.5) * source / target - 0.5, 0, source - 1)

@@ -87,7 +87,7 @@ def test_defect_leaves_no_trace_in_the_next_good_part(kind):
     [("ring", "db121db2ee595b71"), ("weave", "69cd58f4d40b36cc"), ("label", "780385f7b94da891")],
 )
 def test_pictures_are_the_same_on_every_machine(kind, digest):
-    """Held by OpenCV 4.9, 4.12 and 5.0 with NumPy 1.26, 2.2 and 2.4, with and without each CPU's vector code."""
+    """Checked with OpenCV 4.9, 4.12 and 5.0, NumPy 1.26, 2.2 and 2.4, with and without vector instructions."""
     together = hashlib.sha256()
     for defect in (None, *defects_of(kind)):
         part = render(kind, 7, defect)

@@ -1,4 +1,4 @@
-"""What tests of the emulated TensorRT begin with: a logger, a parsed network, an engine, wired buffers."""
+"""Fixtures for tests of the emulated TensorRT: a logger, a parsed network, an engine, buffers bound to it."""
 
 import numpy as np
 import pytest

@@ -36,7 +36,7 @@ def test_weights_are_on_the_levels_of_their_channel(seed, transposed):
 
 @given(seed=st.integers(0, 1000), factor=st.sampled_from([0.25, -2.0, 8.0]))
 def test_what_batchnorm_multiplies_a_channel_with_changes_no_rounding(seed, factor):
-    """Powers of two: exact in float, so that no value changes its level by accident."""
+    """Scales that are powers of two: exact in float, so that no value changes its level by accident."""
     layer = convolution(seed, transposed=False)
     before = rounded_weight(layer)[1] * factor
     with torch.no_grad():

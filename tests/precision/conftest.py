@@ -1,4 +1,4 @@
-"""A real graph in small: teacher, embedding and decoder of the session's bundle, 64 px; and one with a pooling."""
+"""A small real graph, that of the session's bundle with 64 px, and one with a pooling."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def graph(_exported: Path) -> bytes:
 
 @pytest.fixture(scope="session")
 def pooled_graph() -> bytes:
-    """Of a small ResNet, untrained, 64 px: it has the pooling that the built-in teacher lacks."""
+    """The graph of a small untrained ResNet, 64 px: it has the pooling that the built-in teacher lacks."""
     torch = pytest.importorskip("torch", reason="what exports it is not installed", exc_type=ImportError)
 
     from edgerd.export.graph import graph_from_networks

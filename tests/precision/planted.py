@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 
 class Planted:
-    """A graph to be spoilt, with what is needed to find and change its parts."""
+    """A graph to plant a violation in, with ways to find and change its parts."""
 
     def __init__(self, content: bytes) -> None:
         self.model = onnx.load_from_string(content)
@@ -35,7 +35,7 @@ class Planted:
         return numpy_helper.to_array(next(c for c in self.graph.initializer if c.name == name))
 
     def insert(self, reader: onnx.NodeProto, index: int, operator: str, name: str, *more: str, **attributes) -> str:
-        """A node between a reader and what it reads."""
+        """Insert a node between a reader and its input; returns the node's name."""
         node = helper.make_node(operator, [reader.input[index], *more], [name], name=name, **attributes)
         reader.input[index] = name
         place = next(k for k, other in enumerate(self.graph.node) if other.name == reader.name)
@@ -43,7 +43,7 @@ class Planted:
         return name
 
     def pair(self, reader: onnx.NodeProto, index: int, scale: float = 0.1) -> str:
-        """Q and DQ between a reader and what it reads, each with the DQ's name and a suffix."""
+        """Insert Q and DQ between a reader and its input; returns the name of the DQ node."""
         name = f"planted/{reader.name}"
         for suffix, value in (("scale", np.float32(scale)), ("zero", np.int8(0))):
             self.graph.initializer.append(numpy_helper.from_array(np.asarray(value), f"{name}/{suffix}"))

@@ -75,7 +75,7 @@ def test_integers_and_scales_are_the_ones_that_were_chosen(graphs):
 
 
 def constants_of_pairs(content: bytes) -> dict[str, list[np.ndarray]]:
-    """Name of each Q and DQ node to its constants, whatever they are called."""
+    """The values of each Q and DQ node's constants, by the node's name: the constants' own names may differ."""
     graph = onnx.load_from_string(content).graph
     constants = {c.name: numpy_helper.to_array(c) for c in graph.initializer}
     return {

@@ -1,4 +1,4 @@
-"""Every rule finds what was planted, by the node's name; what we write breaks none."""
+"""Every rule finds the violation that was planted, by the node's name; graphs that edgerd writes break none."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Parsed:
         return [made[n.output[0]] for n in self.nodes if n.name.startswith(part) and n.output[0] in made]
 
     def integers_at(self, node: onnx.NodeProto) -> list[bool]:
-        """Of each input, whether it comes out of DequantizeLinear."""
+        """For each input of a node, whether it comes out of DequantizeLinear."""
         made = [self.made_by.get(name) for name in node.input]
         return [m is not None and m.op_type == "DequantizeLinear" for m in made]
 
@@ -79,7 +79,7 @@ def test_weights_are_int8_symmetric_per_output_channel(flavour, quantized):
 
 @every_flavour
 def test_every_body_node_computes_on_integers(flavour, quantized):
-    """Else a runtime falls back to FP32 for it, and the engine is slow without a word."""
+    """Otherwise a runtime silently computes it in FP32, and the engine is slow."""
     parsed = quantized[flavour]
     assert not parsed.of("ConvTranspose")
     first, *rest = (n for n in parsed.nodes if is_body(n) and n.op_type in COMPUTING)
@@ -116,7 +116,7 @@ def test_blocks_in_high_precision_read_and_compute_in_float(flavour, graph, rang
 
 @every_flavour
 def test_a_block_whose_number_begins_alike_is_another(flavour, graph, ranges):
-    """teacher/stage2.0 in high precision takes nothing of teacher/stage2.01 with it."""
+    """teacher/stage2.0 in high precision does not include teacher/stage2.01."""
     model = onnx.load_from_string(graph)
     for node in model.graph.node:
         node.name = node.name.replace("teacher/stage3.0", "teacher/stage2.01")

@@ -21,12 +21,12 @@ from edgerd.precision.tensorrt import tensorrt_int8_graph
 
 SIDE = 64
 MAP_ERROR = {"fp16": 0.01, "int8": 0.15}
-"""Of the largest value; untrained networks round worse than trained ones."""
+"""Largest error of a map, as a share of its largest value; untrained networks round worse than trained ones."""
 
 
 @torch.no_grad()
 def with_some_statistics(module: nn.Module) -> nn.Module:
-    """BatchNorm as no start leaves it, the last of a block small, so that many blocks do not add up to infinity."""
+    """Random BatchNorm statistics and weights; small at the end of each block, so that many blocks do not overflow."""
     for name, layer in module.named_modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.weight.uniform_(0.5, 1.5)

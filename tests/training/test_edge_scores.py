@@ -41,7 +41,7 @@ def test_all_pictures_are_trained_on_and_each_has_a_score(new_edge_run):
 
 
 def test_honest_scores_are_higher_than_those_of_networks_that_saw_the_pictures(new_edge_run):
-    """The same prototypes in either; what differs is that a picture's own are left out, and its student."""
+    """The prototypes are the same; an honest score leaves out the picture's own, and is by another student."""
     run = new_edge_run(steps=30)
     trained(run)
     assert (own_scores(run) < scores_by_others(run).scores).mean() > 0.9
@@ -59,7 +59,7 @@ def test_a_defect_among_the_good_pictures_is_named(new_edge_run, parts, tmp_path
 
 
 def test_a_picture_scores_what_its_worst_tile_scores_without_the_pictures_prototypes(new_edge_run, tmp_path):
-    """Scored once more from the parts, tile by tile."""
+    """The score is computed once more here from prototypes, positions and fusion, tile by tile."""
     spec = PreprocessSpec(height=64, width=64, tiles=parse_tiles("1x2"))
     run = new_edge_run(method="prototypes", preprocess=spec, steps=None)
     trained(run)
@@ -98,13 +98,13 @@ def test_folds_are_even_and_every_picture_is_in_one(n, folds, seed):
 
 
 def test_folds_do_not_follow_the_order_of_the_pictures():
-    """Shifts, lots and light change along it: a fold takes some of each."""
+    """Shifts, lots and light change in the order of the pictures: each fold must have some of each."""
     fold = fold_of_pictures(60, 5, 0)
     assert all(len(set(fold[first : first + 12])) > 2 for first in range(0, 60, 12))
 
 
 def maps_with(mean, spread, n=200):
-    """Even maps, float32 (n, 4, 4), of which each one's maximum is as asked for."""
+    """Constant maps, float32 (n, 4, 4), whose maxima have this mean and standard deviation."""
     values = np.random.default_rng(0).standard_normal(n)
     values = (values - values.mean()) / values.std() * spread + mean
     return np.broadcast_to(values[:, None, None], (n, 4, 4)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Mean and spread at each position, and honest maps of the pictures that they are from."""
+"""Mean and spread at each position, and honest maps: each by the other pictures."""
 
 import numpy as np
 import pytest

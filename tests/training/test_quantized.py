@@ -38,7 +38,7 @@ def small_run(trained_run, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def int8_graph(small_run):
-    """What is deployed."""
+    """Teacher and student as one module."""
     run, _, _ = small_run
     graph = graph_from_networks(networks_of(run)[0], 64, 64)
     ranges = collect_ranges(graph, run.range_pictures(N_PICTURES))
@@ -95,7 +95,7 @@ def as_arrays(features):
 
 
 def loss_in_int8(run, pictures):
-    """Of the run's newest student on pictures, with scales found for it as the export will."""
+    """The INT8 loss of a run's newest student on its pictures, with scales found for it as the export finds them."""
     networks, _ = networks_of(run)
     traced = Traced(networks.teacher, networks.student)
     scales = activation_scales(traced, run.range_pictures(N_PICTURES), networks.teacher.info, torch.device("cpu"))

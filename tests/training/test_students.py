@@ -1,4 +1,4 @@
-"""Students on stored features: the loss with hard mining, folds, and what several processes change: nothing."""
+"""Students on stored features: the loss with hard mining, folds, and the same results from several processes."""
 
 from dataclasses import replace
 
@@ -15,7 +15,8 @@ from edgerd.models.student import make_student
 from edgerd.models.teachers import make_teacher
 from edgerd.training.features import FeatureStore, compute_features
 from edgerd.training.loop import global_cosine_loss
-from edgerd.training.students import StudentJob, mined_loss, run_job, run_jobs
+from edgerd.training.student_processes import run_jobs
+from edgerd.training.students import StudentJob, mined_loss, run_job
 
 CPU = torch.device("cpu")
 
@@ -108,7 +109,7 @@ def test_the_same_job_gives_the_same_bytes_and_another_seed_others(job, tmp_path
 
 
 def test_only_its_rows_are_trained_on(job, stored, tmp_path):
-    """The pictures it looks at are spoilt in a copy: the student is the same."""
+    """The tiles it only makes maps of are changed in a copy of the store: the student is the same."""
     spoilt = tmp_path / "spoilt"
     spoilt.mkdir()
     for file in stored.iterdir():

@@ -100,11 +100,11 @@ def test_cut_off_in_an_epoch_it_goes_on_after_the_one_before(new_run, trained, s
 
 
 class TestWear:
-    """Flash memory is written to as rarely as a training allows."""
+    """The teacher is written once, checkpoints rarely: flash memory wears out."""
 
     @pytest.fixture
     def written(self, monkeypatch):
-        """What is in each file that is written, in order; the teacher's own file begins with its layer `bn1`."""
+        """The first part of each name in a file that is written; the teacher's own file begins with layer `bn1`."""
         found = []
         real = checkpointing.save_file
 
