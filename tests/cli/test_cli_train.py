@@ -12,7 +12,7 @@ import pytest
 from train_options import RD4AD
 
 
-def lines_of(text):
+def log_lines(text):
     return [re.sub(r"\d\.\d{4}  \d+:\d\d", "L  T", line) for line in text.splitlines() if line]
 
 
@@ -22,7 +22,7 @@ def test_a_log_gets_a_line_per_student_with_loss_and_time_left(train, parts, tmp
     assert "40 pictures of good parts; all are trained on, and all count for the threshold." in result.out
     assert "Choosing 1000 prototypes for each of 2 maps." in result.out
     assert re.search(r"Trained: 10 steps; last loss \d\.\d{4}\. Next: edgerd export .*run -o BUNDLE", result.out)
-    assert lines_of(result.err)[1:] == [
+    assert log_lines(result.err)[1:] == [
         "student 1 of 3  step 10 of 30  loss L  T left",
         "student 2 of 3  step 20 of 30  loss L  T left",
         "student 3 of 3  step 30 of 30  loss L  T left",
@@ -48,7 +48,7 @@ def test_a_log_of_the_papers_method_gets_a_line_per_epoch(train, parts, tmp_path
     assert re.search(
         r"Trained: 2 epochs, 10 steps; last loss \d\.\d{4}\. Next: edgerd export .*run -o BUNDLE", result.out
     )
-    assert lines_of(result.err) == [
+    assert log_lines(result.err) == [
         "epoch 1 of 3  step 4 of 10  loss L  T left",
         "epoch 2 of 3  step 8 of 10  loss L  T left",
         "epoch 3 of 3  step 10 of 10  loss L  T left",

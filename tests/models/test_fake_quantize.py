@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from mini_teacher import pretrained
 from torch import nn
 
 from edgerd.errors import InputError
@@ -53,8 +54,7 @@ def test_a_channel_of_zeros_stays_one():
 
 @pytest.fixture(params=["full", "light"])
 def networks(request):
-    torch.manual_seed(0)
-    teacher = ResNet(TeacherInfo("mini", (8, 12, 16), (1, 1, 1)), stem=8).requires_grad_(False).eval()
+    teacher = pretrained()
     return teacher, make_student(teacher.info, request.param).eval()
 
 

@@ -9,6 +9,7 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import numpy_helper
+from parsed_graphs import Parsed
 
 from edgerd.errors import InputError
 from edgerd.precision.body import blocks, first_block, first_stage, is_body
@@ -19,27 +20,6 @@ from edgerd.precision.ranges import Ranges, TensorRange, collect_ranges
 
 COMPUTING = ("Conv", "Add", "Concat", "MaxPool", "DepthToSpace")
 every_flavour = pytest.mark.parametrize("flavour", FLAVOURS)
-
-
-class Parsed:
-    def __init__(self, content: bytes) -> None:
-        self.model = onnx.load_from_string(content)
-        self.nodes = list(self.model.graph.node)
-        self.constants = {c.name: numpy_helper.to_array(c) for c in self.model.graph.initializer}
-        self.made_by = {name: node for node in self.nodes for name in node.output}
-
-    def of(self, operator: str) -> list[onnx.NodeProto]:
-        return [node for node in self.nodes if node.op_type == operator]
-
-    def scales_in(self, part: str) -> list[str]:
-        """Names of the scales of the activations that a part's nodes give."""
-        made = {node.input[0]: node.input[1] for node in self.of("QuantizeLinear")}
-        return [made[n.output[0]] for n in self.nodes if n.name.startswith(part) and n.output[0] in made]
-
-    def integers_at(self, node: onnx.NodeProto) -> list[bool]:
-        """For each input of a node, whether it comes out of DequantizeLinear."""
-        made = [self.made_by.get(name) for name in node.input]
-        return [m is not None and m.op_type == "DequantizeLinear" for m in made]
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,10 @@
 """Runs of method edge, and what they give."""
 
 import numpy as np
-import torch
+from mini_teacher import pretrained
 
 from edgerd.export.check import reference_maps
 from edgerd.models.fusion import scores_of_maps
-from edgerd.models.teachers import make_teacher
 from edgerd.training.checkpoint import Checkpoint
 from edgerd.training.edge import train_edge
 from edgerd.training.restore import networks_of
@@ -13,12 +12,8 @@ from edgerd.training.restore import networks_of
 N_PICTURES, N_STUDENTS, STEPS = 24, 4, 4
 
 
-def pretrained(seed=0):
-    torch.manual_seed(seed)
-    return make_teacher("mini")
-
-
 def trained(run, **options):
+    """Train a run on the CPU; gives how far training is."""
     return train_edge(run, pretrained(), device="cpu", **options)
 
 
@@ -36,6 +31,7 @@ def content_of(run):
 
 
 def stop_after(n_steps):
+    """Options that ask the training to stop after so many steps, and after each one more."""
     reports = []
     return {"on_step": reports.append, "should_stop": lambda: len(reports) >= n_steps}
 

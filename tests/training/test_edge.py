@@ -12,11 +12,12 @@ from edge_runs import (
     content_of,
     files_of,
     own_scores,
-    pretrained,
     scores_by_others,
     stop_after,
     trained,
 )
+from interrupts import PowerCutError, cut_off_at
+from mini_teacher import pretrained
 
 from edgerd.errors import StorageError, WeightsError
 from edgerd.models.fusion import Fusion
@@ -81,20 +82,12 @@ def test_a_stopped_run_is_prototypes_alone(new_edge_run):
     assert content_of(run) == content_of(alone)
 
 
-class PowerCutError(BaseException):
-    pass
-
-
 def test_cut_off_it_goes_on_after_the_last_student(new_edge_run):
     run, whole = new_edge_run(), new_edge_run("whole")
     trained(whole)
 
-    def cut_off(report):
-        if report.progress.total_steps == 2 * STEPS + 1:
-            raise PowerCutError
-
     with pytest.raises(PowerCutError):
-        trained(run, on_step=cut_off)
+        trained(run, on_step=cut_off_at(2 * STEPS + 1))
     reports = []
     trained(run, on_step=reports.append)
     assert len(reports) == 2 * STEPS

@@ -6,6 +6,8 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from interrupts import stop_at
+from mini_teacher import pretrained
 from onnx import load_from_string, numpy_helper
 
 from edgerd.errors import InputError, StorageError, WeightsError
@@ -118,9 +120,8 @@ def trained(new_run):
     """A run of 4 steps: one epoch of 3, and one more."""
 
     def make(name="run"):
-        torch.manual_seed(0)
         run = new_run(name, steps=4)
-        train(run, make_teacher("mini"), device="cpu")
+        train(run, pretrained(), device="cpu")
         return run
 
     return make
@@ -132,11 +133,6 @@ def content_of(run):
     tensors = {f"optimiser {n} {key}": t for n, state in checkpoint.optimiser.items() for key, t in state.items()}
     tensors |= {f"student {key}": t for key, t in checkpoint.student.items()} | {"scales": checkpoint.scales}
     return checkpoint.progress, {key: tensor.numpy().tobytes() for key, tensor in tensors.items()}
-
-
-def stop_at(step):
-    reports = []
-    return {"on_step": reports.append, "should_stop": lambda: reports[-1].progress.total_steps == step}
 
 
 @pytest.mark.parametrize("step", [1, 3, 4])
