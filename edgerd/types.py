@@ -1,7 +1,6 @@
 """The values that travel through edgerd: a frame goes in, an inspection comes out.
 
-All are frozen. Arrays are never copied on the way in: whoever makes a `Frame` must not write to its data before it is
-judged.
+All are frozen. Arrays are not copied: the data of a `Frame` must not be written to before the frame is judged.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ def with_trained_statistics(module):
 
 
 KINDS = {
-    # name: what the student gives back, if there is one; whether there are prototypes and statistics of positions
+    # name: the finest stage that the student reconstructs, None without one; whether there are prototypes and positions
     "prototypes": (None, True),
     "coarsest": (2, False),
     "coarser": (1, False),
