@@ -232,7 +232,7 @@ def fingerprint(paths: Iterable[Path], root: Path) -> str:
 def _test_pictures(root: Path) -> tuple[TestPicture, ...]:
     test = root / TEST
     if pictures_in(test) and pictures_in(root):
-        return ()  # a plain folder of pictures, in which one folder happens to be called so
+        return ()  # a plain folder of pictures that happens to hold a folder called "test"
     if pictures_in(test):
         raise DatasetError(
             f"{test} holds pictures of no kind.",

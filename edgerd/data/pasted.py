@@ -210,7 +210,7 @@ def _irregular(part: BoolArray, area: float, rng: np.random.Generator) -> BoolAr
     across = (rows - y) * np.cos(turn) - (columns - x) * np.sin(turn)
     noise = cv2.GaussianBlur(rng.normal(size=part.shape), (0, 0), max(1.0, 0.45 * radius))
     inside = 0.5 * noise / noise.std() - (along**2 * aspect + across**2 / aspect) / radius**2
-    inside[along**2 + across**2 > (4 * radius + 2) ** 2] = -np.inf  # noise has islands
+    inside[along**2 + across**2 > (4 * radius + 2) ** 2] = -np.inf  # noise makes islands far from the ellipse
     count = int(np.clip(round(area), 1, part.size))
     return _on_part(inside >= np.partition(inside.ravel(), -count)[-count], part)
 

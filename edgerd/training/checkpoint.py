@@ -233,7 +233,7 @@ def _write(file: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> 
     with storage_errors(file, _GO_ON), replaced_file(file) as part:
         try:
             save_file(tensors, part, metadata)
-        except SafetensorError as error:  # safetensors reports errors of the disk so
+        except SafetensorError as error:  # safetensors reports errors of the disk in this way
             number = re.search(r"os error (\d+)", str(error))
             raise OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(str(error)) from error
 
