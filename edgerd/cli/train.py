@@ -26,7 +26,7 @@ from edgerd.cli.train_settings import (
 )
 from edgerd.cli.training_progress import TrainingProgress
 from edgerd.errors import MissingDependencyError
-from edgerd.evaluation.threshold import FEW
+from edgerd.evaluation.threshold import N_FOR_ONE_PERCENT
 from edgerd.paths import exists
 from edgerd.runtimes.machine import usable_cores
 
@@ -298,9 +298,9 @@ def _describe(run: RunFolder, method: Method) -> None:
         say(f"{len(record.train)} pictures to train on, {len(record.holdout)} held out for the threshold{left_out}.")
         return
     say(f"{len(record.train)} pictures of good parts{left_out}; all are trained on, and all count for the threshold.")
-    if len(record.train) < FEW:
+    if len(record.train) < N_FOR_ONE_PERCENT:
         warn(
             f"{counted(len(record.train), 'picture')} cannot settle a false-alarm rate of 1 %: that takes "
-            f"{FEW}. The threshold will be extrapolated; edgerd calibrate BUNDLE DATA adds pictures "
+            f"{N_FOR_ONE_PERCENT}. The threshold will be extrapolated; edgerd calibrate BUNDLE DATA adds pictures "
             "later."
         )

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from edgerd.bundle.manifest import PastedRecall, RoughRecall
 
-LEAST = 0.25
+LEAST_SHARE_FOUND = 0.25
 """A model that finds a smaller share of the pasted defects finds next to nothing."""
 
 
@@ -32,7 +32,7 @@ def rough_recall(scores: npt.ArrayLike, kinds: Sequence[str], threshold: float) 
 
 def is_too_low(record: RoughRecall) -> bool:
     """Whether a person must be told that the bundle finds next to nothing."""
-    return record.found < LEAST * record.n
+    return record.found < LEAST_SHARE_FOUND * record.n
 
 
 def describe_recall(record: RoughRecall) -> str:

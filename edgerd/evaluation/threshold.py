@@ -20,11 +20,11 @@ from edgerd.errors import InputError
 from edgerd.evaluation.outliers import far_outside
 
 _TAIL_SCORES = 10
-SOME = 20
+_N_FOR_QUARTILES = 20
 """With fewer scores, their quartiles are too uncertain to say which of them are far above the others."""
-FEW = 99
+N_FOR_ONE_PERCENT = 99
 """From this number of scores on, a rate of 1 % is settled, and one score far above the others only shifts the rank."""
-NEAREST = 20
+N_NEAREST = 20
 """The pictures, nearest to the threshold, that an engine's shift of scores is measured on."""
 _ROUNDING = 1e-9
 """(n + 1)(1 - alpha) is often whole on paper and a hair above in binary; this keeps the rank."""
@@ -39,7 +39,8 @@ def threshold_from_scores(scores: npt.ArrayLike, false_alarm_rate: float) -> Thr
 
     Returns:
         The record, `extrapolated` where alpha < 1 / (n + 1); then the threshold is not below the largest score. With
-        fewer than `FEW` scores, those far above the others (`edgerd.evaluation.outliers`) do not count among the n.
+        fewer than `N_FOR_ONE_PERCENT` scores, those far above the others (`edgerd.evaluation.outliers`) do not count
+        among the n.
 
     Raises:
         InputError: The rate is outside (0, 1), a score is not finite, or there are too few scores.
@@ -47,7 +48,7 @@ def threshold_from_scores(scores: npt.ArrayLike, false_alarm_rate: float) -> Thr
     ordered = np.sort(np.asarray(scores, dtype=np.float64).ravel())
     n = ordered.size
     _check(ordered, false_alarm_rate)
-    n_left_out = len(far_outside(ordered)) if SOME <= n < FEW else 0
+    n_left_out = len(far_outside(ordered)) if _N_FOR_QUARTILES <= n < N_FOR_ONE_PERCENT else 0
     kept = ordered[: n - n_left_out]
     rank = max(1, math.ceil((kept.size + 1) * (1 - false_alarm_rate) - _ROUNDING))
     extrapolated = rank > kept.size
@@ -77,7 +78,7 @@ def threshold_like(
     extrapolated tail is not fitted again, since a fit to ten slightly different scores moves several times as far as
     they do. And where the models that gave some of the scores are gone, the engine has no scores to replace them.
 
-    The shift is the mean difference of the scores on the `NEAREST` pictures whose reference scores are nearest to the
+    The shift is the mean difference of the scores on the `N_NEAREST` pictures whose reference scores are nearest to the
     reference threshold: lower precision may stretch scores as well as shift them, so that ordinary good parts, whose
     scores are far below, do not show what happens at the threshold.
 
@@ -97,7 +98,7 @@ def threshold_like(
     _check_finite(ours)
     if not ours.size:
         raise InputError("There are no pictures to compare an engine's scores on.", expected="one at least")
-    nearest = np.argsort(np.abs(theirs - reference.value), kind="stable")[:NEAREST]
+    nearest = np.argsort(np.abs(theirs - reference.value), kind="stable")[:N_NEAREST]
     shift = float(np.mean(ours[nearest] - theirs[nearest]))
     largest = reference.largest_score + shift
     if own.size == reference.n_good:

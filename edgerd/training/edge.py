@@ -50,7 +50,7 @@ position does not make a defect, and once they are blurred few defects are small
 _LEAST_SPREAD = 0.02
 """Lower limit of the standard deviation of a map's maxima, as a share of their mean: a few pictures that are alike by
 chance must not give a map a large weight."""
-_ALIKE = 0.1
+_SMALLEST_DISTANCE_SHARE = 0.1
 """Distances to prototypes below this share of a good picture's usual largest one are raised to it, so that rounding
 does not change them."""
 _STUDENTS_FOLDER = "students"
@@ -181,7 +181,9 @@ def fit_known(store: FeatureStore, owners: npt.NDArray[np.intp], info: TeacherIn
     """
     chosen = choose_prototypes(store, owners, info, seed, N_PROTOTYPES)
     prototypes, bank_maps = chosen.prototypes, honest_maps(chosen, store, owners)
-    prototypes.nearest[:] = torch.tensor([_ALIKE * float(maps.max((1, 2)).mean()) for maps in bank_maps])
+    prototypes.nearest[:] = torch.tensor(
+        [_SMALLEST_DISTANCE_SHARE * float(maps.max((1, 2)).mean()) for maps in bank_maps]
+    )
     nearest = prototypes.nearest.numpy()
     positions, position_maps = position_statistics(store, owners, info)
     return Known(prototypes, positions, (*map(np.maximum, bank_maps, nearest), position_maps))

@@ -71,9 +71,7 @@ def edgerd_process(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[st
 
 
 @pytest.fixture
-def start(
-    edgerd_process: Callable[..., subprocess.Popen[str]], bundle: Bundle
-) -> Callable[..., subprocess.Popen[str]]:
+def start(edgerd_process: Callable[..., subprocess.Popen[str]], bundle: Bundle) -> Callable[..., subprocess.Popen[str]]:
     """Start `edgerd run` over a bundle in a process of its own: `start(camera, *options)`."""
 
     def process(camera: object, *options: object, **how: Any) -> subprocess.Popen[str]:
