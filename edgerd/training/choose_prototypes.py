@@ -15,7 +15,7 @@ from torch import Tensor
 
 from edgerd.models.prototypes import WINDOWS, Prototypes, pooled, squared_distances
 from edgerd.models.teachers import TeacherInfo
-from edgerd.training.features import FeatureStore
+from edgerd.training.stored_features import FeatureStore
 from edgerd.types import Float32Array
 
 N_CANDIDATES = 30_000

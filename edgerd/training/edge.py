@@ -33,12 +33,12 @@ from edgerd.paths import exists
 from edgerd.training.checkpoint import Checkpoint, Progress, save_checkpoint
 from edgerd.training.choose_prototypes import choose_prototypes, honest_maps
 from edgerd.training.device import DeviceName, deterministic, torch_device
-from edgerd.training.features import FeatureStore, compute_features
 from edgerd.training.methods import make_method
 from edgerd.training.position_statistics import position_statistics
-from edgerd.training.report import StepReport
 from edgerd.training.restore import restore
 from edgerd.training.run import RunFolder
+from edgerd.training.step_report import StepReport
+from edgerd.training.stored_features import FeatureStore, compute_features
 from edgerd.training.student_processes import run_jobs
 from edgerd.training.students import StudentJob
 from edgerd.types import Float32Array

@@ -24,9 +24,9 @@ from edgerd.training.checkpoint import (
     save_checkpoint,
 )
 from edgerd.training.device import DeviceName, autocast, deterministic, torch_device
-from edgerd.training.report import StepReport, finite
 from edgerd.training.restore import restore
 from edgerd.training.run import RunFolder
+from edgerd.training.step_report import StepReport, finite
 
 EPOCHS = 200
 

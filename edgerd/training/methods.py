@@ -11,8 +11,8 @@ from edgerd.models.teachers import Teacher
 from edgerd.tables import did_you_mean
 from edgerd.training.checkpoint import Progress
 from edgerd.training.device import DeviceName
-from edgerd.training.report import StepReport
 from edgerd.training.run import RunFolder
+from edgerd.training.step_report import StepReport
 
 
 class Train(Protocol):

@@ -12,7 +12,7 @@ from torch import Tensor
 from edgerd.models.positions import Positions
 from edgerd.models.prototypes import pooled
 from edgerd.models.teachers import TeacherInfo
-from edgerd.training.features import FeatureStore
+from edgerd.training.stored_features import FeatureStore
 from edgerd.types import Float32Array
 
 LEAST_VARIANCE = 0.05

@@ -26,9 +26,9 @@ from edgerd.training.checkpoint import Checkpoint, Progress, SaveTimer, save_che
 from edgerd.training.device import DeviceName, deterministic, torch_device
 from edgerd.training.loop import batches, global_cosine_loss, rd4ad_optimiser
 from edgerd.training.methods import make_method
-from edgerd.training.report import StepReport, finite
 from edgerd.training.restore import networks_in
 from edgerd.training.run import RunFolder
+from edgerd.training.step_report import StepReport, finite
 from edgerd.types import UInt8Array
 
 DEFAULT_STEPS = 40

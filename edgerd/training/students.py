@@ -25,8 +25,8 @@ from edgerd.models.student import Student, make_student
 from edgerd.models.teachers import make_teacher
 from edgerd.storage import replaced_file, storage_errors
 from edgerd.training.device import autocast, deterministic
-from edgerd.training.features import FeatureStore
-from edgerd.training.report import finite
+from edgerd.training.step_report import finite
+from edgerd.training.stored_features import FeatureStore
 from edgerd.types import Float32Array
 
 LEARNING_RATE = 2e-3

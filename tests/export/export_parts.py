@@ -19,8 +19,8 @@ from edgerd.models.teachers.resnet import ResNet
 from edgerd.models.teachers.teacher import TeacherInfo
 from edgerd.models.weights import load_teacher
 from edgerd.training.choose_prototypes import choose_prototypes
-from edgerd.training.features import FeatureStore
 from edgerd.training.position_statistics import position_statistics
+from edgerd.training.stored_features import FeatureStore
 
 
 def run(graph, frames, outputs=("anomaly_map", "score")):

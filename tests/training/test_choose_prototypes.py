@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from edgerd.models.prototypes import WINDOWS
 from edgerd.models.teachers.teacher import TeacherInfo
 from edgerd.training.choose_prototypes import choose_prototypes, farthest_first, honest_maps
-from edgerd.training.features import FeatureStore
+from edgerd.training.stored_features import FeatureStore
 
 INFO = TeacherInfo("mini", (3, 4, 6), (1, 1, 1))
 N_TILES, HEIGHT, WIDTH = 6, 4, 5

@@ -25,9 +25,9 @@ from edgerd.models.prototypes import N_PROTOTYPES
 from edgerd.models.weights import load_teacher
 from edgerd.training.choose_prototypes import choose_prototypes, honest_maps
 from edgerd.training.edge import SCORE_SHARE, fold_of_pictures, fusion_of, train_edge
-from edgerd.training.features import compute_features
 from edgerd.training.position_statistics import position_statistics
 from edgerd.training.restore import networks_of
+from edgerd.training.stored_features import compute_features
 
 
 def test_all_pictures_are_trained_on_and_each_has_a_score(new_edge_run):

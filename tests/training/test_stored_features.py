@@ -9,7 +9,7 @@ import torch
 from edgerd.errors import StorageError
 from edgerd.models.normalise import image_from_frames
 from edgerd.models.teachers import make_teacher
-from edgerd.training.features import FeatureStore, compute_features
+from edgerd.training.stored_features import FeatureStore, compute_features
 
 
 @pytest.fixture(scope="module")

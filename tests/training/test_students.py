@@ -13,8 +13,8 @@ from edgerd.errors import StorageError, WeightsError
 from edgerd.models.networks import cosine_maps
 from edgerd.models.student import make_student
 from edgerd.models.teachers import make_teacher
-from edgerd.training.features import FeatureStore, compute_features
 from edgerd.training.loop import global_cosine_loss
+from edgerd.training.stored_features import FeatureStore, compute_features
 from edgerd.training.student_processes import run_jobs
 from edgerd.training.students import StudentJob, mined_loss, run_job
 

@@ -1,4 +1,4 @@
-"""What training reports while it runs."""
+"""The report that training gives after each step."""
 
 from __future__ import annotations
 
