@@ -109,7 +109,7 @@ class Inspection:
         regions: Areas above the threshold, highest peak first; empty unless NG.
         anomaly_map: float32 (tiles, H, W) at graph size, or None without a decision.
         reason: Why there is no decision ("black frame", "frozen", ...); empty otherwise.
-        frame_ms: Time from the frame in memory to the verdict, in milliseconds.
+        frame_ms: Frame in memory to verdict, milliseconds.
     """
 
     verdict: Verdict

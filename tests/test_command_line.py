@@ -28,7 +28,7 @@ CONTRACT = {
     "show": "BUNDLE --verify",
     "doctor": "",
 }
-"""Commands and options that scripts may rely on."""
+"""What scripts may rely on; more is welcome. Left to later: init, audit, --recipe, --from-archive, --max-auroc-drop."""
 
 DEFAULTS = {
     ("train", "teacher"): "lite0",
@@ -48,7 +48,7 @@ def command(name):
 
 
 def parameters(name):
-    """The options of a command, as `CONTRACT` writes them."""
+    """As the contract writes them."""
     for parameter in command(name).params:
         if isinstance(parameter, click.Argument):
             label = parameter.metavar or parameter.name.upper()

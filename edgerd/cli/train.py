@@ -13,19 +13,12 @@ from click.core import ParameterSource
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
+from edgerd.bundle.manifest import PreprocessSpec, TileSpec
 from edgerd.cli.console import counted, quoted, say, stop_on_interrupt, warn, warn_of_left_out
 from edgerd.cli.main import INTERRUPTED
 from edgerd.cli.options import FiniteRange
-from edgerd.cli.train_settings import (
-    preprocessing,
-    refuse_changes,
-    refuse_flags,
-    refuse_options_of_other_methods,
-    refuse_other_pictures,
-    resume_command,
-)
 from edgerd.cli.training_progress import TrainingProgress
-from edgerd.errors import MissingDependencyError
+from edgerd.errors import DatasetError, InputError, MissingDependencyError
 from edgerd.evaluation.threshold import N_FOR_ONE_PERCENT
 from edgerd.paths import exists
 from edgerd.runtimes.machine import usable_cores
@@ -34,11 +27,13 @@ if TYPE_CHECKING:
     from edgerd.models.teachers import Teacher
     from edgerd.training.device import DeviceName
     from edgerd.training.methods import Method
-    from edgerd.training.run import RunFolder
+    from edgerd.training.run import RunFolder, TrainingConfig
 
 _HOLDOUT = 0.1
 _NAMED = 10
 """Suspicious good pictures that are named one by one; the page shows more."""
+_FIXED = ("teacher", "student", "method", "batch_size", "holdout", "cross_fit", "seed")
+"""Settings that a run keeps when it is resumed, beside its preprocessing."""
 
 
 @click.command()
@@ -119,7 +114,7 @@ def train(
     with --resume, or export it as it is. Good pictures that may not be good are named, and shown in
     RUN/good_pictures.html.
     """
-    refuse_flags(data, out, resume=resume, quantize=quantize, epochs=epochs)
+    _refuse_flags(data, out, resume=resume, quantize=quantize, epochs=epochs)
     need_torch()
     from edgerd.data.dataset import Dataset
     from edgerd.models.student import student_info
@@ -131,12 +126,12 @@ def train(
     how = _method(ctx, method, run)
     use_threads(1 if how.cross_fits else threads or default_threads(usable_cores()))
     student_info(student or how.student)  # a typing error shows before minutes of reading pictures
-    refuse_options_of_other_methods(how, epochs=epochs, steps=steps, holdout=holdout, cross_fit=cross_fit)
+    _refuse_others_options(how, epochs=epochs, steps=steps, holdout=holdout, cross_fit=cross_fit)
     config = TrainingConfig(
         teacher=teacher,
         student=student or how.student,
         method=method,
-        preprocess=preprocessing(image_size, region, tiles),
+        preprocess=_spec(image_size, region, tiles),
         epochs=epochs,
         steps=steps,
         batch_size=batch_size,
@@ -148,8 +143,8 @@ def train(
     with only_trainer_of(out, data):
         if resume:
             run = RunFolder.open(out)  # again: another training may have ended since
-            refuse_changes(ctx, run, config)
-            refuse_other_pictures(run, data)
+            _refuse_changes(ctx, run, config)
+            _refuse_other_pictures(run, data)
             if quantize:
                 _tune(run.tune_for(steps) if steps else run, device)
                 return
@@ -163,6 +158,15 @@ def train(
             run = RunFolder.prepare(out, data, config, strict=strict)
             _describe(run, how)
         _train(run, how, loaded, device, processes)
+
+
+def _refuse_other_pictures(run: RunFolder, data: Path) -> None:
+    if not run.is_of(data):
+        raise DatasetError(
+            f"The pictures in {data} are not those that {run.path} was started with.",
+            expected="the same pictures",
+            hint=f"edgerd train {quoted(data)} -o ANOTHER_RUN",
+        )
 
 
 def _method(ctx: click.Context, name: str, run: RunFolder | None) -> Method:
@@ -186,14 +190,14 @@ def _train(run: RunFolder, method: Method, teacher: Teacher, device: DeviceName,
     if was_tuned and not exists(run.tuned_file):
         warn(
             "the fine-tuning for INT8 belonged to the old weights and was removed. To repeat it: "
-            f"{resume_command(run)} --quantize"
+            f"{_resume_command(run)} --quantize"
         )
     steps = counted(progress.total_steps, "step")
     done = steps if method.cross_fits else f"{counted(progress.epoch, 'epoch')}, {steps}"
     export = f"edgerd export {quoted(run.path)} -o BUNDLE"
     if stop.is_set():
         what = "; students that are done are kept" if method.cross_fits else f" after {done}"
-        say(f"Stopped{what}. Continue with: {resume_command(run)}")
+        say(f"Stopped{what}. Continue with: {_resume_command(run)}")
         raise click.exceptions.Exit(INTERRUPTED)
     if method.cross_fits:
         _warn_of_suspicious(run)
@@ -243,7 +247,7 @@ def _tune(run: RunFolder, device: DeviceName) -> None:
         progress = tune(run, device=device, on_step=shown.update, should_stop=stop.is_set)
     done = counted(progress.tuning_steps, "step")
     if stop.is_set():
-        say(f"Stopped after {done}. Continue with: {resume_command(run)} --quantize")
+        say(f"Stopped after {done}. Continue with: {_resume_command(run)} --quantize")
         raise click.exceptions.Exit(INTERRUPTED)
     if shown.loss is None:
         say(f"Nothing left to tune: {done}. To tune longer, raise --steps.")
@@ -255,6 +259,23 @@ def _tune(run: RunFolder, device: DeviceName) -> None:
     say(f"{run.tuned_file} is exported from now on. To go back to the student from before, remove it.")
 
 
+def _refuse_flags(data: Path, out: Path, *, resume: bool, quantize: bool, epochs: int | None) -> None:
+    if not quantize or (resume and epochs is None):
+        return
+    command = f"edgerd train {quoted(data)} -o {quoted(out)}"
+    if not resume:
+        raise InputError(
+            "--quantize needs a student that is already trained.",
+            expected="a run with a checkpoint, and --resume",
+            hint=f"{command}, then the same command with --resume --quantize",
+        )
+    raise InputError(
+        f"--epochs {epochs} cannot be used with --quantize: the fine-tune is counted in steps.",
+        expected="--steps, or neither",
+        hint=f"{command} --resume --quantize --steps 100",
+    )
+
+
 def need_torch() -> None:
     """Raise MissingDependencyError where `edgerd[train]` is not installed."""
     missing = [name for name in ("torch", "safetensors", "onnxscript") if find_spec(name) is None]
@@ -264,6 +285,24 @@ def need_torch() -> None:
             expected="PyTorch, safetensors and onnxscript",
             hint='pip install "edgerd[train]"',
         )
+
+
+def _spec(image_size: int, region: str | None, tiles: str | None) -> PreprocessSpec:
+    from pydantic import ValidationError
+
+    from edgerd.data.preprocess import parse_region, parse_tiles
+
+    try:
+        return PreprocessSpec(
+            height=image_size,
+            width=image_size,
+            region=parse_region(region) if region else None,
+            tiles=parse_tiles(tiles) if tiles else TileSpec(rows=1, columns=1),
+        )
+    except ValidationError as error:
+        raise InputError(
+            f"--image-size {image_size} cannot be used.", expected="a multiple of 32 between 32 and 4096"
+        ) from error
 
 
 def _load_teacher(name: str, weights: Path | None) -> Teacher:
@@ -288,6 +327,46 @@ def _resumed_teacher(run: RunFolder, weights: Path | None) -> Teacher:
 
     name = run.record.config.teacher
     return make_teacher(name) if exists(run.checkpoint_file) else _load_teacher(name, weights)
+
+
+def _refuse_changes(ctx: click.Context, run: RunFolder, given: TrainingConfig) -> None:
+    """A run goes on with the settings it began with; the same command again, with --resume, is welcome."""
+    began, spec, new = run.record.config, run.record.config.preprocess, given.preprocess
+    fixed = {
+        **{name: (getattr(began, name), getattr(given, name)) for name in _FIXED},
+        "image_size": (spec.height, new.height),
+        "region": (spec.region, new.region),
+        "tiles": (spec.tiles, new.tiles),
+    }
+    for name, (before, now) in fixed.items():
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE and now != before:
+            raise InputError(
+                f"{_flag(name)} {now} cannot be used: {run.path} was started with {before}.",
+                expected="the settings that the run was started with",
+                hint=f"{_resume_command(run)}, with --epochs or --steps to train longer",
+            )
+
+
+def _resume_command(run: RunFolder) -> str:
+    return f"edgerd train {quoted(Path(run.record.data))} -o {quoted(run.path)} --resume"
+
+
+def _refuse_others_options(method: Method, **given: float | None) -> None:
+    """Options that a method does not have: silently ignored, they would promise something."""
+    from edgerd.training.methods import METHODS
+
+    for name, value in given.items():
+        if value is not None and name not in method.options:
+            other = next(one.name for one in METHODS.values() if name in one.options)
+            raise InputError(
+                f"{_flag(name)} {value:g} is of no use to method {method.name}.",
+                expected=", ".join(map(_flag, method.options)) or "no number of steps",
+                hint=f"Leave it out, or choose another method: --method {other}",
+            )
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _describe(run: RunFolder, method: Method) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from train_options import EDGE, QUICK
 
 from edgerd.bundle.bundle import Bundle
 from edgerd.cli.main import main
@@ -84,19 +83,3 @@ def start(edgerd_process: Callable[..., subprocess.Popen[str]], bundle: Bundle) 
 def own_parts(parts: Path, tmp_path: Path) -> Path:
     """A copy of the sample parts that a test may spoil."""
     return shutil.copytree(parts, tmp_path / "parts")
-
-
-@pytest.fixture
-def train(edgerd: Callable[..., Result], tmp_path: Path) -> Callable[..., Result]:
-    """`edgerd train DATA -o run`, small and short: a student that is kept and one for each of two folds."""
-
-    def start(
-        data: Path,
-        *options: object,
-        method: tuple[object, ...] = EDGE,
-        out: Path = tmp_path / "run",
-        steps: int | None = 2,
-    ) -> Result:
-        return edgerd("train", data, "-o", out, *QUICK, *method, *(("--steps", steps) if steps else ()), *options)
-
-    return start
