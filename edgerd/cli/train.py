@@ -19,7 +19,7 @@ from edgerd.cli.main import INTERRUPTED
 from edgerd.cli.options import FiniteRange
 from edgerd.cli.training_progress import TrainingProgress
 from edgerd.errors import DatasetError, InputError, MissingDependencyError
-from edgerd.evaluation.threshold import N_FOR_ONE_PERCENT
+from edgerd.evaluation.threshold import FEW
 from edgerd.paths import exists
 from edgerd.runtimes.machine import usable_cores
 
@@ -377,9 +377,9 @@ def _describe(run: RunFolder, method: Method) -> None:
         say(f"{len(record.train)} pictures to train on, {len(record.holdout)} held out for the threshold{left_out}.")
         return
     say(f"{len(record.train)} pictures of good parts{left_out}; all are trained on, and all count for the threshold.")
-    if len(record.train) < N_FOR_ONE_PERCENT:
+    if len(record.train) < FEW:
         warn(
             f"{counted(len(record.train), 'picture')} cannot settle a false-alarm rate of 1 %: that takes "
-            f"{N_FOR_ONE_PERCENT}. The threshold will be extrapolated; edgerd calibrate BUNDLE DATA adds pictures "
+            f"{FEW}. The threshold will be extrapolated; edgerd calibrate BUNDLE DATA adds pictures "
             "later."
         )

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from edgerd.evaluation.outliers import far_outside
 from edgerd.evaluation.style import html_page
-from edgerd.evaluation.threshold import N_FOR_ONE_PERCENT
+from edgerd.evaluation.threshold import FEW
 from edgerd.storage import replaced_file, storage_errors
 from edgerd.types import UInt8Array
 
@@ -94,9 +94,8 @@ def _page(
 def _advice(n: int) -> str:
     learned = "the networks have learned from them that such parts are good"
     effect = (
-        f"With fewer than {N_FOR_ONE_PERCENT} pictures, those on this page do not count for the threshold, but "
-        f"{learned}."
-        if n < N_FOR_ONE_PERCENT
+        f"With fewer than {FEW} pictures, those on this page do not count for the threshold, but {learned}."
+        if n < FEW
         else f"Pictures like these raise the threshold, and {learned}: real defects may be missed."
     )
     return (

@@ -22,7 +22,7 @@ from edgerd.evaluation.outliers import far_outside
 _TAIL_SCORES = 10
 _N_FOR_QUARTILES = 20
 """With fewer scores, their quartiles are too uncertain to say which of them are far above the others."""
-N_FOR_ONE_PERCENT = 99
+FEW = 99
 """From this number of scores on, a rate of 1 % is settled, and one score far above the others only shifts the rank."""
 N_NEAREST = 20
 """The pictures, nearest to the threshold, that an engine's shift of scores is measured on."""
@@ -39,7 +39,7 @@ def threshold_from_scores(scores: npt.ArrayLike, false_alarm_rate: float) -> Thr
 
     Returns:
         The record, `extrapolated` where alpha < 1 / (n + 1); then the threshold is not below the largest score. With
-        fewer than `N_FOR_ONE_PERCENT` scores, those far above the others (`edgerd.evaluation.outliers`) do not count
+        fewer than `FEW` scores, those far above the others (`edgerd.evaluation.outliers`) do not count
         among the n.
 
     Raises:
@@ -48,7 +48,7 @@ def threshold_from_scores(scores: npt.ArrayLike, false_alarm_rate: float) -> Thr
     ordered = np.sort(np.asarray(scores, dtype=np.float64).ravel())
     n = ordered.size
     _check(ordered, false_alarm_rate)
-    n_left_out = len(far_outside(ordered)) if _N_FOR_QUARTILES <= n < N_FOR_ONE_PERCENT else 0
+    n_left_out = len(far_outside(ordered)) if _N_FOR_QUARTILES <= n < FEW else 0
     kept = ordered[: n - n_left_out]
     rank = max(1, math.ceil((kept.size + 1) * (1 - false_alarm_rate) - _ROUNDING))
     extrapolated = rank > kept.size

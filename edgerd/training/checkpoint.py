@@ -170,7 +170,7 @@ def keep_teacher_apart(checkpoint_file: Path, teacher: Mapping[str, Tensor]) -> 
 
 
 def remove_teacher_apart(checkpoint_file: Path) -> None:
-    """Remove the teacher's file beside a checkpoint that holds the teacher itself."""
+    """Remove the file beside a checkpoint that has its teacher in itself again."""
     with storage_errors(checkpoint_file, _GO_ON):
         checkpoint_file.with_name(_TEACHER_FILE).unlink(missing_ok=True)
 
@@ -233,7 +233,7 @@ def _write(file: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> 
     with storage_errors(file, _GO_ON), replaced_file(file) as part:
         try:
             save_file(tensors, part, metadata)
-        except SafetensorError as error:  # safetensors reports errors of the disk in this way
+        except SafetensorError as error:  # while writing, it stands for an error of the disk
             number = re.search(r"os error (\d+)", str(error))
             raise OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(str(error)) from error
 
@@ -248,7 +248,7 @@ def _read(file: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 
 
 def _sha256(metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
-    """Hash over a checkpoint's content, to tell a damaged file from a whole one; hashing is faster than writing."""
+    """Tells a damaged checkpoint from a whole one; hashing is faster than writing."""
     return hashlib.sha256(f"{sorted(metadata.items())} {tensors_sha256(tensors)}".encode()).hexdigest()
 
 

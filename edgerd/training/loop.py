@@ -145,12 +145,13 @@ class _Saver:
         file = self._run.checkpoint_file
         if not (self._timer.is_due() or is_last):
             return
-        self._run.tuned_file.unlink(missing_ok=True)  # a fine-tune began from weights that are now replaced
+        self._run.tuned_file.unlink(missing_ok=True)  # it began from weights that are now replaced
         if is_last:
             save_checkpoint(file, progress, student.state_dict(), teacher.state_dict(), optimiser)
             remove_teacher_apart(file)
             return
-        self._teacher_sha256 = self._teacher_sha256 or keep_teacher_apart(file, teacher.state_dict())  # once is enough
+        # the teacher does not change: it is written once
+        self._teacher_sha256 = self._teacher_sha256 or keep_teacher_apart(file, teacher.state_dict())
         save_checkpoint(file, progress, student.state_dict(), self._teacher_sha256, optimiser)
 
 
