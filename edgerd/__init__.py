@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from edgerd.inspection.inspector import Inspector
     from edgerd.types import Frame, Inspection, Verdict
 
-# Releases of ONNX Runtime from 1.32 on send usage data to Microsoft unless this is set before their first import. An
-# inspection sends nothing that it was not told to send; whoever wants that sets it to 0.
+# Releases of ONNX Runtime from 1.32 on send usage data to Microsoft unless this is set before their first import.
+# edgerd sends nothing that it was not told to send. To allow it, set the variable to 0.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 try:

@@ -125,7 +125,7 @@ class MissingDependencyError(EdgerdError):
 
 
 class DeviceNotReadyError(MissingDependencyError):
-    """A driver is installed and does not answer yet, as while a machine comes up: a service is to try again."""
+    """A driver is installed but does not answer yet, as while the machine boots: a service should try again."""
 
     exit_code = 1
 

@@ -1,4 +1,4 @@
-"""Tables of interchangeable parts: a dict literal, name -> "module:attribute", loaded when used."""
+"""Tables of interchangeable parts: a dict from a name to "module:attribute", which is imported when it is used."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from edgerd.errors import InputError
 
 
 def load(table: Mapping[str, str], name: str, kind: str) -> Any:
-    """The object a table names.
+    """Import the object that a table names.
 
     Args:
         table: Name to "module:attribute".
-        name: What was asked for.
-        kind: What the entries are, for the message: "runtime", "teacher", ...
+        name: The entry to load.
+        kind: What the entries are, for the error message: "runtime", "teacher", ...
 
     Raises:
         InputError: There is no such entry; the message offers the nearest name.

@@ -1,20 +1,24 @@
 """The values that travel through edgerd: a frame goes in, an inspection comes out.
 
-All are frozen. Arrays are never copied on the way in: whoever makes a `Frame` must not write to its data before it is
-judged.
+All are frozen. Arrays are not copied: the data of a `Frame` must not be written to before the frame is judged.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
 UInt8Array: TypeAlias = npt.NDArray[np.uint8]
 Float32Array: TypeAlias = npt.NDArray[np.float32]
+Float64Array: TypeAlias = npt.NDArray[np.float64]
+
+GOOD: Final = "good"
+"""The kind of a part without a defect, beside the names of kinds of defect."""
 
 
 class PixelFormat(str, Enum):
@@ -30,7 +34,7 @@ class PixelFormat(str, Enum):
     """uint8 (h, w, 2): Y0 U Y1 V for every two pixels; w even."""
 
     def shape(self, height: int, width: int) -> tuple[int, ...]:
-        """Of the data of a picture of this size."""
+        """The shape of the data of a picture of this height and width."""
         rows = height * 3 // 2 if self is PixelFormat.NV12 else height
         return (rows, width, *{PixelFormat.BGR: (3,), PixelFormat.YUYV: (2,)}.get(self, ()))
 
@@ -40,7 +44,7 @@ class PixelFormat(str, Enum):
 
 
 class Verdict(str, Enum):
-    """What is said of a part. NO_DECISION is neither good nor bad: nothing could be judged."""
+    """The judgement of a part. NO_DECISION is neither good nor bad: nothing could be judged."""
 
     OK = "OK"
     NG = "NG"
@@ -83,9 +87,9 @@ class DefectRegion:
     """A connected area of the anomaly map above the threshold.
 
     Attributes:
-        box: In pixels of the frame as the camera delivered it.
+        box: The smallest box around the area, in pixels of the frame as the camera delivered it.
         area_px: Area in the same pixels.
-        peak: Largest map value inside, same unit as the score.
+        peak: The largest value of the anomaly map inside.
     """
 
     box: Box
@@ -99,8 +103,9 @@ class Inspection:
 
     Attributes:
         verdict: NG where `score` > `threshold`, strictly; NO_DECISION where nothing could be judged.
-        score: Maximum of the anomaly map over all tiles, 0 to 6 (three scales of 1 - cosine); None without a decision.
-        threshold: The one the verdict used.
+        score: The highest score of the frame's tiles, 0 or more: for method `rd4ad` the maximum of the anomaly map, for
+            the others the mean of its highest values. None without a decision.
+        threshold: The threshold that `score` was compared with.
         regions: Areas above the threshold, highest peak first; empty unless NG.
         anomaly_map: float32 (tiles, H, W) at graph size, or None without a decision.
         reason: Why there is no decision ("black frame", "frozen", ...); empty otherwise.

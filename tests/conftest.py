@@ -29,9 +29,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def made_once(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of what is made once: `parts`, runs and bundles, each when a test asks for it.
+    """The folder of what is made once, when a test first asks for it: `parts`, runs and bundles.
 
-    Processes of a parallel session share it.
+    The processes of a parallel session share it.
     """
     if made := request.config.getoption("--made"):
         return made
@@ -44,7 +44,7 @@ def made_once(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 @contextmanager
 def _one_makes(folder: Path) -> Iterator[bool]:
-    """Whether it is for this process to make what goes into a folder; another one waits until it is done."""
+    """True if this process must make the folder; other processes wait until it is made, and get False."""
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield not folder.exists()
@@ -118,7 +118,7 @@ def bundle(_exported: Path, tmp_path: Path) -> Bundle:
 
 @pytest.fixture
 def edge_bundle(_edge_exported: Path, tmp_path: Path) -> Bundle:
-    """A calibrated bundle of `edge_run`, whose threshold is from cross-fitting; a copy likewise."""
+    """A calibrated bundle of `edge_run`, whose threshold is from cross-fitting; a copy that a test may change."""
     return Bundle.open(shutil.copytree(_edge_exported, tmp_path / "edge_bundle"))
 
 

@@ -11,7 +11,7 @@ from edgerd.bundle.manifest import Manifest, ModelRecord, PictureLimits, Preproc
 from edgerd.types import UInt8Array
 
 THRESHOLD = 0.25
-"""Of the fake engine's score, |grey level - 128| / 128."""
+"""The threshold for scores of the fake engine, |grey level - 128| / 128."""
 
 
 def make_bundle(spec: PreprocessSpec | None = None, limits: PictureLimits | None = None) -> Bundle:

@@ -1,4 +1,4 @@
-"""What `--events` and `--verdicts` write."""
+"""Reads the JSON lines that `--events` and `--verdicts` write."""
 
 import json
 

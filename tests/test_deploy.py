@@ -44,7 +44,7 @@ def environment(file):
 
 
 def check_command(words):
-    """An edgerd command line that the program takes."""
+    """Check that edgerd accepts a command line."""
     name, *rest = words
     command = edgerd.get_command(click.Context(edgerd), name)
     assert command is not None, name

@@ -95,7 +95,7 @@ def test_a_secret_property_of_a_pipeline_is_hidden_and_the_others_are_shown(name
 
 @given(st.text())
 def test_any_text_can_be_shown_twice(text: str) -> None:
-    """What was shown once, as in an error about a stored address, stays as it is."""
+    """An address that is redacted already, as in an error about a stored address, is not changed again."""
     shown = without_secrets(text)
     assert without_secrets(shown) == shown
 

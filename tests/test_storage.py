@@ -183,3 +183,14 @@ def test_what_the_disk_says_becomes_one_error_with_what_to_do(number, reason):
         raise OSError(number, os.strerror(number))
     assert caught.value.hint == "Make room."
     assert caught.value.exit_code == 1
+
+
+def test_a_folder_is_replaced_as_a_whole_too(tmp_path):
+    path = tmp_path / "folder"
+    for content in ("first", "second"):
+        with replaced_directory(path) as stage:
+            (stage / "a.txt").write_text(content)
+        assert (path / "a.txt").read_text() == content
+    with pytest.raises(ZeroDivisionError), replaced_directory(path) as stage:
+        (stage / "a.txt").write_text(str(1 / 0))
+    assert (path / "a.txt").read_text() == "second"

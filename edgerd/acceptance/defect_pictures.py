@@ -14,9 +14,9 @@ from edgerd.data.layouts import MASKS, TRAIN, all_pictures, is_good
 from edgerd.data.pictures import read_picture
 from edgerd.data.preprocess import prepare
 from edgerd.errors import DatasetError, PictureError
-from edgerd.evaluation.metrics import Float64Array
 from edgerd.paths import is_folder, why_missing
 from edgerd.runtimes.choose import open_engine
+from edgerd.types import Float64Array
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,11 @@ import numpy.typing as npt
 
 from edgerd.acceptance.scores import scores_of
 from edgerd.bundle.manifest import GateCheck, GateReport, ThresholdRecord
-from edgerd.evaluation.metrics import BoolArray, Float64Array, alarm_rate
-from edgerd.evaluation.summary import GOOD, Metrics, evaluate_scores
+from edgerd.evaluation.metrics import alarm_rate
+from edgerd.evaluation.summary import Metrics, evaluate_scores
 from edgerd.evaluation.threshold import threshold_like
 from edgerd.runtimes.protocol import Maps
+from edgerd.types import GOOD, BoolArray, Float64Array
 
 MAX_MAP_ERROR = 0.25
 """Largest difference of two maps, as a part of the threshold, that is let through by default."""

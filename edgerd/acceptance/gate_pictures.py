@@ -21,8 +21,7 @@ from edgerd.data.pasted import Pasted, pasted_defects
 from edgerd.data.pictures import picture_sha256, read_picture
 from edgerd.data.preprocess import prepare, prepare_mask
 from edgerd.errors import DatasetError, PictureError, SpecError
-from edgerd.evaluation.metrics import BoolArray
-from edgerd.types import UInt8Array
+from edgerd.types import BoolArray, UInt8Array
 
 _OTHERS = "Give a folder of good pictures that training never saw: --calibration DATA"
 

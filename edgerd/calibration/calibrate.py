@@ -19,14 +19,13 @@ from edgerd.bundle.bundle import Bundle, check_can_save
 from edgerd.bundle.manifest import EngineRecord, Manifest, ThresholdRecord
 from edgerd.data.pictures import added_pictures, load_bundle_pictures
 from edgerd.errors import BundleError, EngineMismatchError, InputError, MissingDependencyError
-from edgerd.evaluation.metrics import Float64Array
 from edgerd.evaluation.outliers import far_outside
 from edgerd.evaluation.rough_recall import rough_recall
 from edgerd.evaluation.threshold import threshold_from_scores, threshold_like
 from edgerd.inspection.self_test import StoredPicture, first_picture, note_score
 from edgerd.runtimes.choose import open_engine
 from edgerd.runtimes.protocol import Engine
-from edgerd.types import UInt8Array
+from edgerd.types import Float64Array, UInt8Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,10 +16,10 @@ from edgerd.cli.console import counted, progress_bar, say, warn
 from edgerd.cli.doubts import warn_where_little_is_found
 from edgerd.cli.options import FiniteRange, bundle_argument, rate_for, rate_option
 from edgerd.cli.trade_off_table import print_trade_offs
-from edgerd.evaluation.metrics import Float64Array
 from edgerd.evaluation.rough_recall import describe_recall
 from edgerd.evaluation.threshold import describe
 from edgerd.evaluation.trade_offs import trade_offs
+from edgerd.types import Float64Array
 
 _PICTURES_PER_RATE = 1.5
 """A camera collects half as many pictures more than the rate needs, so that the realised rate is known better."""

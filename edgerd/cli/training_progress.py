@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from edgerd.training.report import StepReport
+    from edgerd.training.step_report import StepReport
 
 _SMOOTHING = 0.95
 """The loss shown is averaged over about twenty steps."""

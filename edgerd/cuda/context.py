@@ -1,4 +1,4 @@
-"""The GPU's primary context, which TensorRT, ONNX Runtime and torch share, owned by one thread."""
+"""The GPU's primary context, which TensorRT, ONNX Runtime and torch share; one thread owns it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 from edgerd.cuda.driver import Driver
-from edgerd.cuda.primary import PrimaryContext, primary_context
-from edgerd.errors import DeviceError, DeviceLostError, EdgerdError, InputError, MissingDependencyError
+from edgerd.cuda.primary import DEVICE_NUMBER, PrimaryContext, primary_context
+from edgerd.errors import DeviceError, DeviceLostError, EdgerdError, MissingDependencyError
 
 Wait = Literal["blocking", "spinning"]
-"""How a thread waits for the GPU: asleep, or turning in a loop, which answers sooner and costs a core."""
+"""How a thread waits for the GPU: asleep ("blocking"), or in a busy loop ("spinning"), which is faster but costs a CPU
+core."""
 
 _WAIT_FLAGS: dict[Wait, int] = {"spinning": 0x01, "blocking": 0x04}
 """CU_CTX_SCHED_SPIN, CU_CTX_SCHED_BLOCKING_SYNC."""
@@ -26,7 +27,9 @@ _PYCUDA_REBUILD = (
 
 
 class Context:
-    """A GPU in use by this process. Everything but writing to pinned memory happens in the thread that opened it.
+    """The GPU as this process uses it. Everything but writing to pinned memory happens in the thread that opened it.
+
+    It is the first GPU that CUDA sees; the environment variable CUDA_VISIBLE_DEVICES chooses another one.
 
     Attributes:
         driver: The driver library.
@@ -34,19 +37,14 @@ class Context:
         name: The GPU's name.
         capability: Its compute capability, (9, 0).
         maps_host_memory: True where GPU and CPU share their memory (Jetson), so that it is mapped, not copied.
-        is_lost: True after an error from which no call recovers.
+        is_lost: True after an error after which every call fails.
     """
 
-    def __init__(self, device: int = 0, *, wait: Wait = "blocking") -> None:
-        """Open a GPU.
-
-        Args:
-            device: Its number among those that CUDA sees.
-            wait: How to wait for it; holds for everything in this process that uses the GPU.
+    def __init__(self) -> None:
+        """Open the GPU. Threads wait for it asleep, until `wait_by` says otherwise.
 
         Raises:
             MissingDependencyError: No driver, GPU, permission or pycuda.
-            InputError: There is no GPU of that number.
             DeviceError: The GPU refuses.
         """
         self.driver = Driver()
@@ -55,37 +53,26 @@ class Context:
         self.is_lost = False
         self._kept: list[object] = []
         self._thread = threading.get_ident()
-        self._number = device
         with self.errors():
             self.cuda.init()
-            handle = self._device(device)
+            handle = self.cuda.Device(DEVICE_NUMBER)
             self.name: str = handle.name()
             self.capability: tuple[int, int] = handle.compute_capability()
             attribute = self.cuda.device_attribute
             self.maps_host_memory = bool(
                 handle.get_attribute(attribute.INTEGRATED) and handle.get_attribute(attribute.CAN_MAP_HOST_MEMORY)
             )
-            self.wait_by(wait)
-            self._primary: PrimaryContext | None = primary_context(self.cuda, device)
+            self.wait_by("blocking")
+            self._primary: PrimaryContext | None = primary_context(self.cuda)
             self._primary.enter()
-
-    def _device(self, number: int) -> Any:
-        count = self.cuda.Device.count()
-        if not 0 <= number < count:
-            raise InputError(
-                f"There is no GPU {number}.",
-                expected=f"0 to {count - 1}",
-                hint="`nvidia-smi -L` lists them; CUDA_VISIBLE_DEVICES may hide some.",
-            )
-        return self.cuda.Device(number)
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:
-        """Turn pycuda's exceptions inside the block into ours.
+        """Turn pycuda's exceptions inside the block into edgerd's.
 
         Raises:
             DeviceLostError: The GPU no longer answers.
-            DeviceError: It refused a call, or does not have enough memory.
+            DeviceError: The GPU refused a call, or does not have enough memory.
         """
         try:
             yield
@@ -93,43 +80,52 @@ class Context:
             raise self._noted(self.driver.error_of(str(error))) from error
 
     def check(self, code: int, call: str) -> None:
-        """Raise what `errors` would, for a result of `driver.library`."""
+        """Raise the error for a result code of `driver.library`, if it is one.
+
+        Args:
+            code: What a function of the library returned; 0 is success.
+            call: Name of the function, for the message.
+
+        Raises:
+            DeviceLostError: The GPU no longer answers.
+            DeviceError: The GPU refused the call, or does not have enough memory.
+        """
         if code:
             raise self._noted(self.driver.error(code, call))
 
     def stream(self) -> Any:
-        """A new `pycuda.driver.Stream`, which neither waits for the default stream nor lets it wait.
+        """A new `pycuda.driver.Stream` that is independent of the default stream.
 
-        So somebody else's copy does not break a capture on it, and a capture on it does not break their copy.
+        So a copy that a library makes on the default stream does not break a capture on this one, nor the other way.
 
         Raises:
-            DeviceError: As `errors`, or in another thread than the one that opened the context.
+            DeviceError: The GPU refuses or is lost, or this is not the thread that opened the context.
         """
         self.check_thread()
         with self.errors():
             return self.cuda.Stream(_NON_BLOCKING)
 
     def wait_by(self, wait: Wait) -> None:
-        """Choose how to wait for the GPU; where the driver does not want it, the wait stays as it is."""
-        self.driver.library.cuDevicePrimaryCtxSetFlags_v2(self._number, _WAIT_FLAGS[wait])
+        """Choose how everything in this process waits for the GPU; a driver that refuses is not an error."""
+        self.driver.library.cuDevicePrimaryCtxSetFlags_v2(DEVICE_NUMBER, _WAIT_FLAGS[wait])
 
     def synchronise(self, stream: Any) -> None:
-        """Wait for everything on a stream; errors of what ran there come up here.
+        """Wait for everything that was enqueued on a stream; its errors are raised here.
 
         Raises:
-            DeviceError: As `errors`.
+            DeviceError: The GPU refused something, or is lost.
         """
         with self.errors():
             stream.synchronize()
 
     def close(self) -> None:
-        """Let go of the GPU; safe to call twice. Free memory, graphs and streams first."""
+        """Release the GPU; safe to call twice. Free memory, graphs and streams first."""
         if self._primary is None:
             return
         self.check_thread()
         primary, self._primary = self._primary, None
         if not self.is_lost:
-            # leaving may be what finds it lost: then it is given up as well
+            # leaving may find that the GPU is lost: then its context is abandoned below
             with contextlib.suppress(DeviceLostError), self.errors():
                 primary.leave()
                 return
@@ -138,7 +134,7 @@ class Context:
         self._kept.clear()
 
     def keep(self, items: Iterable[object]) -> None:
-        """Hold what a lost GPU cannot free until it is closed: sooner pycuda complains of each on stderr."""
+        """Hold objects that a lost GPU cannot free until `close`; freed earlier, pycuda prints an error for each."""
         self._kept.extend(items)
 
     def _noted(self, error: EdgerdError) -> EdgerdError:
@@ -146,10 +142,10 @@ class Context:
         return error
 
     def check_thread(self) -> None:
-        """Refuse another thread than the one that opened the GPU.
+        """Refuse other threads than the one that opened the GPU.
 
         Raises:
-            DeviceError: This is another one.
+            DeviceError: This is another thread.
         """
         if threading.get_ident() != self._thread:
             raise DeviceError(

@@ -1,4 +1,4 @@
-"""The CUDA driver through ctypes: what pycuda has no call for, and result codes, which its exceptions do not carry.
+"""The CUDA driver through ctypes: calls that pycuda lacks, and result codes, which its exceptions do not carry.
 
 Signatures and codes: cuda.h (https://docs.nvidia.com/cuda/cuda-driver-api/). Names are those that the library exports,
 with `_v2` where the header's macros add it; streams are never the default one, so the `_ptsz` variants do not matter.
@@ -32,7 +32,7 @@ _SIGNATURES = {
     "cuGraphExecDestroy": (c_void_p,),
     "cuGraphDestroy": (c_void_p,),
 }
-"""All return a CUresult. `cuGraphInstantiateWithFlags` needs CUDA 11.4."""
+"""Arguments of the functions, which all return a CUresult. `cuGraphInstantiateWithFlags` needs CUDA 11.4."""
 
 _SUCCESS = 0
 _OUT_OF_MEMORY = 2
@@ -57,10 +57,10 @@ _LOST = {
     911: "an external device failed",
     999: "an unknown error",
 }
-"""After these no call on the context succeeds any more (cuda.h: "leaves the process in an inconsistent state")."""
+"""Result codes after which every call on the context fails (cuda.h: "leaves the process in an inconsistent state")."""
 
 _DEVICE_NODES = ("nvidiactl", "nvidia[0-9]*", "nvmap", "nvhost-gpu", "nvhost-ctrl-gpu", "nvgpu/*/ctrl")
-"""Files below /dev that the driver opens: on a PC, then on a Jetson."""
+"""Files below /dev that the driver opens: the first two on a PC, the others on a Jetson."""
 _DEV = Path("/dev")
 
 _INIT_FAILURES = {
@@ -92,7 +92,7 @@ _INIT_FAILURES = {
     ),
 }
 _MAY_PASS = {802, 805}
-"""Of these, the ones that end by themselves when the machine has come up."""
+"""Failures that may end by themselves when the machine has booted."""
 _INSTALL_DRIVER = "Install the NVIDIA driver (on a Jetson it comes with JetPack); start containers with --gpus all."
 
 
@@ -143,13 +143,13 @@ class Driver:
         raise error(what, expected="a GPU that CUDA can use", hint=hint)
 
     def cuda_version(self) -> tuple[int, int]:
-        """The newest CUDA that it knows: (12, 6)."""
+        """The newest version of CUDA that the driver supports: (12, 6)."""
         number = c_int()
         self.library.cuDriverGetVersion(ctypes.byref(number))
         return number.value // 1000, number.value % 1000 // 10
 
     def error(self, code: int, call: str) -> EdgerdError:
-        """The error for a CUresult other than 0."""
+        """The error for a CUresult other than 0 of the function `call`."""
         if code in _LOST:
             return DeviceLostError(
                 f"The GPU is lost: {_LOST[code]}, seen in {call} (CUDA error {code}).",
@@ -186,5 +186,5 @@ def device_nodes() -> list[Path]:
 
 
 def forbidden_node() -> Path | None:
-    """The first of them that this user may not open."""
+    """The first of the driver's device files that this user may not open; None where all may be opened."""
     return next((node for node in device_nodes() if not os.access(node, os.R_OK | os.W_OK)), None)

@@ -1,6 +1,7 @@
 """Steps that are the same for every frame, captured once as a CUDA graph and replayed with one call.
 
-pycuda has no graphs, so this speaks to the driver (`edgerd.cuda.driver`) with the handles of pycuda's streams.
+pycuda has no API for graphs, so this module calls the driver (`edgerd.cuda.driver`) with the handles of pycuda's
+streams.
 """
 
 from __future__ import annotations
@@ -14,17 +15,18 @@ from edgerd.cuda.context import Context
 from edgerd.errors import DeviceLostError, EdgerdError
 
 _THREAD_LOCAL = 1
-"""CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: only this thread is kept from unsafe calls meanwhile, not the whole process."""
+"""CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: during a capture, unsafe calls are forbidden to this thread, not to all."""
 
 
 class Step:
     """Work for one stream, replayed as a graph where it can be captured, else enqueued anew each time.
 
-    The work is enqueued once and waited for before it is captured: libraries allocate and choose in their first run,
-    which a capture does not allow. Addresses and sizes are those of the capture; only what is in the memory changes.
+    The work is enqueued once and waited for before it is captured: in their first run, libraries allocate memory and
+    choose kernels, which a capture does not allow. A replay has the addresses and sizes of the capture; only the
+    content of the memory may change.
 
     Attributes:
-        reason: Why it is not a graph; empty where it is one.
+        reason: Why there is no graph; empty where there is one.
     """
 
     def __init__(self, context: Context, stream: Any, enqueue: Callable[[], None], *, capture: bool = True) -> None:
@@ -33,9 +35,9 @@ class Step:
         Args:
             context: The GPU.
             stream: A `pycuda.driver.Stream`, not the default one.
-            enqueue: Enqueues the work on that stream, and does nothing else; it is called two times, and once per
-                `launch` where there is no graph.
-            capture: False to enqueue each time.
+            enqueue: Enqueues the work on that stream, and does nothing else. It is called once here and once more for
+                the capture; where there is no graph, also at each `launch`.
+            capture: False to enqueue the work each time.
 
         Raises:
             EdgerdError: The work fails without a capture too, or the GPU is lost.
@@ -52,11 +54,11 @@ class Step:
 
     @property
     def is_graph(self) -> bool:
-        """True where `launch` is one call."""
+        """Whether the work was captured, so that `launch` is one call of the driver."""
         return self._graph is not None
 
     def launch(self) -> None:
-        """Enqueue the work.
+        """Enqueue the work on the stream.
 
         Raises:
             DeviceError: The GPU refuses, or is lost.
@@ -87,7 +89,7 @@ class Step:
             raise
         except EdgerdError as error:
             self.reason = error.what
-            # what was enqueued meanwhile was not run; a stream that is broken says so here
+            # what was enqueued during the capture did not run; if the stream is broken, this raises
             self._context.synchronise(self._stream)
 
     def _captured(self) -> c_void_p:
@@ -96,7 +98,7 @@ class Step:
         try:
             self._run()
         except BaseException:
-            # an end that is refused, because the work broke the capture, has ended it all the same
+            # where the work broke the capture, this call fails, but it ends the capture all the same
             self._library.cuStreamEndCapture(self._handle, ctypes.byref(graph))
             self._destroy(graph)
             raise

@@ -1,7 +1,7 @@
-"""Memory of the camera loop: allocated before the first frame of a size and format, never while frames are under way.
+"""Memory of the camera loop, allocated before the first frame of a size and format, never while frames are processed.
 
-On a GPU with its own memory a buffer is a pinned host part and a device part, with a copy between them. On an
-integrated GPU it is one piece of pinned memory that both see, and the copy is nothing.
+On a GPU with its own memory, a buffer has a part in pinned host memory and a part in device memory, with copies between
+them. On an integrated GPU it is one piece of pinned memory that CPU and GPU share, and nothing is copied.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class PinnedBuffer:
     """Pinned host memory, and device memory of the same size unless the GPU maps the host's.
 
     Attributes:
-        host: Pinned array. Any thread may write to a frame while no upload is under way; a result is valid after
-            a download and a synchronise, until the next run.
-        address: Device address of the same.
+        host: The pinned array. Any thread may write to a frame while no upload is going on; a result is valid after a
+            download and a synchronise, until the next run.
+        address: Address of the buffer on the device.
     """
 
     def __init__(self, context: Context, shape: Sequence[int], dtype: npt.DTypeLike, slack: int = 0) -> None:
@@ -34,9 +34,9 @@ class PinnedBuffer:
 
         Args:
             context: The GPU.
-            shape: Of the host's array.
-            dtype: Likewise.
-            slack: Bytes behind it that the GPU may read.
+            shape: Shape of the host's array.
+            dtype: Data type of the host's array.
+            slack: Bytes behind the array that the GPU may read.
 
         Raises:
             pycuda.driver.Error: There is not enough memory.
@@ -56,24 +56,24 @@ class PinnedBuffer:
             self.address = int(self._device)
 
     def upload(self, stream: Any) -> None:
-        """Enqueue the copy to the device, where there is one."""
+        """Enqueue the copy to the device, if the memory is not shared."""
         if self._device is not None:
             self._cuda.memcpy_htod_async(self.address, self._whole, stream)
 
     def download(self, stream: Any) -> None:
-        """Enqueue the copy to the host, where there is one."""
+        """Enqueue the copy to the host, if the memory is not shared."""
         if self._device is not None:
             self._cuda.memcpy_dtoh_async(self._whole, self.address, stream)
 
     def free(self) -> None:
-        """Give the memory back."""
+        """Free the memory."""
         if self._device is not None:
             self._device.free()
         self._allocation.free()
 
 
 class Memory:
-    """Allocates, until it is sealed, and frees everything at once."""
+    """Allocates memory until it is sealed, and frees all of it at once."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -84,7 +84,7 @@ class Memory:
         """A buffer for raw frames, uint8 (n_bytes,): the capture thread writes there, and the GPU's kernel reads it.
 
         Raises:
-            DeviceError: Not enough memory, or the loop is activated.
+            DeviceError: There is not enough memory, or `seal` was called.
         """
         return self._hold(lambda: PinnedBuffer(self._context, (n_bytes,), np.uint8, READ_SLACK))
 
@@ -92,39 +92,39 @@ class Memory:
         """A buffer for an output of the engine.
 
         Raises:
-            DeviceError: Not enough memory, or the loop is activated.
+            DeviceError: There is not enough memory, or `seal` was called.
         """
         return self._hold(lambda: PinnedBuffer(self._context, shape, dtype))
 
     def device(self, n_bytes: int) -> int:
-        """Address of memory that only the GPU uses.
+        """Allocate memory that only the GPU uses, and return its address.
 
         Raises:
-            DeviceError: Not enough memory, or the loop is activated.
+            DeviceError: There is not enough memory, or `seal` was called.
         """
         return int(self._hold(lambda: self._context.cuda.mem_alloc(n_bytes)))
 
     def constant(self, values: npt.NDArray[Any]) -> int:
-        """Address of a copy of an array on the GPU; 0 for an empty one.
+        """Copy an array to the GPU, and return the address of the copy; 0 for an empty array.
 
         Raises:
-            DeviceError: Not enough memory, or the loop is activated.
+            DeviceError: There is not enough memory, or `seal` was called.
         """
         if not values.size:
             return 0
         address, stream = self.device(values.nbytes), self._context.stream()
         with self._context.errors():
-            # not the copy that waits by itself: it uses the default stream, for which ours do not wait
+            # a synchronous copy would use the default stream, which other streams of ours do not wait for
             self._context.cuda.memcpy_htod_async(address, np.ascontiguousarray(values), stream)
         self._context.synchronise(stream)
         return address
 
     def seal(self) -> None:
-        """Refuse every further allocation: the loop is activated."""
+        """Refuse every further allocation, because the camera loop begins."""
         self._is_sealed = True
 
     def free(self) -> None:
-        """Give everything back; safe to call twice. Nothing may be under way on the GPU."""
+        """Free everything; safe to call twice. The GPU must have finished all work on it."""
         held, self._held = self._held, []
         if self._context.is_lost:
             self._context.keep(held)

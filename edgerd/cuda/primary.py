@@ -1,26 +1,29 @@
-"""The primary context of a GPU, as one thread enters and leaves it.
+"""The primary context of the GPU, as one thread enters and leaves it.
 
-It is retained once per thread and kept until the process ends, as CUDA's own runtime does. What TensorRT and ONNX
-Runtime hold on the GPU is freed whenever Python comes to it, perhaps after the engine is closed, and must find its
-context there; and pycuda's release would leave the context current (`cuDevicePrimaryCtxRelease` pops nothing).
+Each thread retains it once and keeps it until the process ends, as CUDA's own runtime does. For Python may free what
+TensorRT and ONNX Runtime hold on the GPU only after the engine is closed, and that needs the context. Besides, pycuda's
+release would leave the context current (`cuDevicePrimaryCtxRelease` pops nothing).
 """
 
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, Final
+
+DEVICE_NUMBER: Final = 0
+"""Number of the GPU that is used, among those that CUDA sees."""
 
 
 class PrimaryContext:
-    """Entered as often as it is left: those who share it in a thread may close in any order."""
+    """The context of a thread. Its users enter and leave it once each, and may leave in any order."""
 
-    def __init__(self, cuda: Any, number: int) -> None:
+    def __init__(self, cuda: Any) -> None:
         self._cuda = cuda
-        self._context: Any = cuda.Device(number).retain_primary_context()
+        self._context: Any = cuda.Device(DEVICE_NUMBER).retain_primary_context()
         self._n_entered = 0
 
     def enter(self) -> None:
-        """Make it current.
+        """Make the context current in this thread.
 
         Raises:
             pycuda.driver.Error: The driver refuses.
@@ -29,7 +32,7 @@ class PrimaryContext:
         self._n_entered += 1
 
     def leave(self) -> None:
-        """Undo one `enter`; nothing after `abandon`.
+        """Undo one `enter`; does nothing after `abandon`.
 
         Raises:
             pycuda.driver.Error: The driver refuses.
@@ -39,16 +42,17 @@ class PrimaryContext:
             self._context.pop()
 
     def abandon(self) -> None:
-        """Give it up for lost.
+        """Detach from a context whose GPU is lost.
 
-        A lost context cannot be made current again, and pycuda would end the process over that when it frees what is
-        left (a traceback may hold a stream until the end). Of a detached context it frees nothing.
+        Such a context cannot be made current again. pycuda would abort the process over that when it frees what is left
+        (a traceback may hold a stream until the end); it does not free what belongs to a detached context.
 
         Raises:
-            pycuda.driver.Error: The context below it cannot be made current.
+            pycuda.driver.Error: The context below it on the stack cannot be made current.
         """
         self._n_entered = 0
-        _THREAD.forget(self)
+        if _THREAD.held is not None and _THREAD.held.primary is self:  # the last user may be freed in another thread
+            _THREAD.held = None
         if self._context is not None:
             context, self._context = self._context, None
             context.detach()
@@ -62,23 +66,22 @@ class PrimaryContext:
             self.abandon()
 
 
-def primary_context(cuda: Any, number: int) -> PrimaryContext:
-    """This thread's, of a GPU.
+def primary_context(cuda: Any) -> PrimaryContext:
+    """The primary context as this thread uses it; retained at the first call.
 
     Args:
         cuda: The module `pycuda.driver`.
-        number: Of the GPU.
 
     Raises:
         pycuda.driver.Error: The driver refuses.
     """
-    if number not in _THREAD.held:
-        _THREAD.held[number] = _UntilThreadEnds(PrimaryContext(cuda, number))
-    return _THREAD.held[number].primary
+    if _THREAD.held is None:
+        _THREAD.held = _UntilThreadEnds(PrimaryContext(cuda))
+    return _THREAD.held.primary
 
 
 class _UntilThreadEnds:
-    """Leaves a context when its thread ends: pycuda aborts the process over one that is current then."""
+    """Leaves a context when its thread ends: pycuda aborts the process if a context is current then."""
 
     def __init__(self, primary: PrimaryContext) -> None:
         self.primary = primary
@@ -88,13 +91,9 @@ class _UntilThreadEnds:
 
 
 class _Thread(threading.local):
-    """The contexts of a thread, by the number of the GPU."""
+    """The context of the current thread, once it has one."""
 
-    def __init__(self) -> None:
-        self.held: dict[int, _UntilThreadEnds] = {}
-
-    def forget(self, primary: PrimaryContext) -> None:
-        self.held = {number: held for number, held in self.held.items() if held.primary is not primary}
+    held: _UntilThreadEnds | None = None
 
 
 _THREAD = _Thread()

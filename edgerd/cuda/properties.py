@@ -1,4 +1,4 @@
-"""What a GPU is, asked without opening it."""
+"""Properties of the GPU, read without opening a context on it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from dataclasses import dataclass
 
 from edgerd.cuda.context import import_pycuda
 from edgerd.cuda.driver import Driver
+from edgerd.cuda.primary import DEVICE_NUMBER
 from edgerd.errors import MissingDependencyError
 
 
 @dataclass(frozen=True)
 class GpuProperties:
-    """A GPU, as it is found.
+    """Properties of a GPU.
 
     Attributes:
-        name: As the driver gives it.
+        name: Name that the driver gives.
         capability: Compute capability, (8, 7).
-        multiprocessors: Those that are switched on: Jetsons of one name have different numbers, as do power modes.
-        memory_bytes: All of it, in use or not.
+        multiprocessors: Multiprocessors that are switched on: the number differs between Jetsons of the same name, and
+            between power modes.
+        memory_bytes: Size of its memory, used or not.
         is_integrated: True where it shares its memory with the CPU (Jetson).
     """
 
@@ -31,22 +33,22 @@ class GpuProperties:
 
     @property
     def architecture(self) -> str:
-        """As compilers call it: "sm_87"."""
+        """The compute capability as compilers write it: "sm_87"."""
         return f"sm_{self.capability[0]}{self.capability[1]}"
 
     @property
     def platform(self) -> str:
-        """What its libraries are made for: "linux aarch64 integrated"; those of servers and Jetsons differ."""
+        """The platform that CUDA's libraries are built for: "linux aarch64 integrated"."""
         return f"{sys.platform} {platform.machine()} {'integrated' if self.is_integrated else 'discrete'}"
 
     @property
     def model(self) -> str:
-        """What an engine is built for: "Orin, 16 SMs"; the name alone is that of an AGX Orin and of an Orin Nano."""
+        """The model that an engine is built for: "Orin, 16 SMs"; AGX Orin and Orin Nano have the same name."""
         return f"{self.name}, {self.multiprocessors} SMs"
 
 
-def gpu_properties(number: int = 0) -> GpuProperties:
-    """Look at a GPU without making a context on it.
+def gpu_properties() -> GpuProperties:
+    """The properties of the GPU that `edgerd.cuda.context.Context` would open.
 
     Raises:
         MissingDependencyError: No driver, GPU, permission or pycuda.
@@ -55,7 +57,7 @@ def gpu_properties(number: int = 0) -> GpuProperties:
     cuda = import_pycuda()
     try:
         cuda.init()
-        device = cuda.Device(number)
+        device = cuda.Device(DEVICE_NUMBER)
         return GpuProperties(
             name=device.name(),
             capability=device.compute_capability(),
@@ -64,4 +66,4 @@ def gpu_properties(number: int = 0) -> GpuProperties:
             is_integrated=bool(device.get_attribute(cuda.device_attribute.INTEGRATED)),
         )
     except cuda.Error as error:
-        raise MissingDependencyError(f"GPU {number} cannot be used: {error}.", hint="edgerd doctor") from error
+        raise MissingDependencyError(f"The GPU cannot be used: {error}.", hint="edgerd doctor") from error

@@ -1,1 +1,1 @@
-"""Pictures and data sets: reading, the one preprocessing spec, data set layouts, sample parts."""
+"""Pictures and data sets: layouts, reading, the one preprocessing, sample parts, pasted defects."""

@@ -25,18 +25,18 @@ import numpy as np
 from edgerd.types import UInt8Array
 
 _FEWEST_PIXELS = 2**20
-"""In smaller sources the calls per output row cost more than they save."""
+"""For smaller sources, the calls per output row cost more time than they save."""
 _ROWS_AT_ONCE = 16
-"""Output rows whose sums are kept: up to 4K they stay in a core's second-level cache."""
+"""Output rows that are summed before their columns are: for sources up to 4K wide, the sums stay in the L2 cache."""
 
 
 class _CoveredRows(NamedTuple):
     """The rows of the source that one output row covers.
 
     Attributes:
-        full: Those covered in full; may be empty.
-        partial: Those covered in part, one row each, with the weight in the running average.
-        scale: From the running average to the mean.
+        full: The rows covered in full; may be empty.
+        partial: The rows covered in part, as slices of one row, each with its weight in the running average.
+        scale: Factor from the running average to the mean.
     """
 
     full: slice
@@ -60,7 +60,7 @@ def area_average(source: UInt8Array, out: UInt8Array) -> None:
 
 
 def rows_first(source: UInt8Array, out: UInt8Array) -> None:
-    """`area_average` by the way that is fast for large pictures at uneven factors.
+    """`area_average` row by row, which is fast for large pictures and factors that are not whole.
 
     Args:
         source: uint8 (h, w, 3).
@@ -88,7 +88,7 @@ def rows_first(source: UInt8Array, out: UInt8Array) -> None:
 
 @lru_cache(maxsize=64)
 def _covered_rows(source_height: int, height: int) -> tuple[_CoveredRows, ...]:
-    """For each output row; the same for every frame of a camera."""
+    """The covered rows of each output row; kept, since they are the same for every frame of a camera."""
     covered = []
     for i in range(height):
         first, cut_off = divmod(i * source_height, height)

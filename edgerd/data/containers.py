@@ -1,4 +1,4 @@
-"""Whether a picture file is all there, from its container alone, without decoding.
+"""Checks that a picture file is complete, by its container alone, without decoding.
 
 Sources: ITU-T T.81 annex B (JPEG markers), the PNG specification section 5 (chunks), Google's WebP container
 specification (RIFF size), and Microsoft's BITMAPFILEHEADER and BITMAPINFOHEADER.
@@ -12,20 +12,20 @@ import zlib
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
-"""In the scan data of a JPEG: not a stuffed zero, a restart, or a fill byte."""
+"""A marker in the scan data of a JPEG: 0xff and a byte that is no stuffed zero, restart marker or fill byte."""
 _START_OF_IMAGE = 0xD8
 _END_OF_IMAGE = 0xD9
 _BMP_UNCOMPRESSED = 0
 
 
 def container_fault(content: bytes) -> str:
-    """Why a picture file is not whole.
+    """Why a picture file is not complete.
 
     Args:
-        content: The file. Formats other than JPEG, PNG, WebP and BMP are left to their decoder.
+        content: The bytes of the file. Formats other than JPEG, PNG, WebP and BMP are not checked.
 
     Returns:
-        What is wrong, for people; "" where the container is whole.
+        What is wrong, in words; "" where the container is complete.
     """
     if not content:
         return "the file is empty"
@@ -38,13 +38,13 @@ def container_fault(content: bytes) -> str:
 
 
 def _jpeg_ends(content: bytes) -> bool:
-    """Walk from marker to marker: a thumbnail within a segment has an end marker of its own, which must not count."""
+    """Whether there is an end marker, from marker to marker: that of a thumbnail inside a segment does not count."""
     position = 2
     while found := _NEXT_MARKER.search(content, position):
         marker, position = content[found.start() + 1], found.end()
         if marker == _END_OF_IMAGE:
             return True
-        if marker == _START_OF_IMAGE:  # the rest of this one is missing, another follows
+        if marker == _START_OF_IMAGE:  # the rest of this picture is missing, and another follows
             return False
         if position + 2 > len(content):
             return False

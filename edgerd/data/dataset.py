@@ -1,4 +1,4 @@
-"""Data sets on disk: which pictures there are, and which are set aside.
+"""Data sets on disk: their pictures, and those of them that are held out.
 
 Two layouts: MVTec AD's (Bergmann et al., CVPR 2019),
 
@@ -21,10 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from edgerd.data.layouts import (
-    GOOD,
     LAYOUTS,
     MASKS,
     TEST,
@@ -38,21 +36,9 @@ from edgerd.data.layouts import (
     unused_files,
 )
 from edgerd.data.pictures import read_mask
-from edgerd.data.prepared import PreparedPictures, SkippedPicture, picture_limits, read_prepared
 from edgerd.errors import DatasetError, PictureError
 from edgerd.paths import is_file, is_folder, why_missing
-
-__all__ = [
-    "Dataset",
-    "PreparedPictures",
-    "SkippedPicture",
-    "TestPicture",
-    "fingerprint",
-    "picture_limits",
-    "read_mask_for",
-    "read_prepared",
-    "split_holdout",
-]
+from edgerd.types import GOOD, BoolArray
 
 MIN_TRAINING_PICTURES = 8
 MIN_HOLDOUT_PICTURES = 8
@@ -64,9 +50,9 @@ class TestPicture:
 
     Attributes:
         path: The file.
-        defect: Kind of defect, the name of its folder; "good" for a good part.
-        mask_path: Where it is defective: a mask, or a folder with several that count together. None for a good part,
-            and where its kind has no masks.
+        defect: Kind of defect, which is the name of its folder; "good" for a good part.
+        mask_path: The mask of the defect, or a folder with several masks that count together. None for a good part,
+            and where its kind of defect has no masks.
     """
 
     __test__ = False  # not a test class, whatever pytest reads into the name
@@ -77,7 +63,7 @@ class TestPicture:
 
     @property
     def is_defective(self) -> bool:
-        """Whether the part is to be found NG."""
+        """Whether the part has a defect."""
         return self.defect != GOOD
 
 
@@ -112,10 +98,14 @@ class Dataset:
 
     @classmethod
     def open_good(cls, root: Path) -> Dataset:
-        """As `open`, for those who need the good pictures alone: masks may be missing.
+        """Find the pictures of a data set of which only the good ones are needed: masks may be missing.
+
+        Args:
+            root: Its folder.
 
         Raises:
-            DatasetError: As `open`, but for masks.
+            DatasetError: No such folder, another layout, fewer than two good pictures, or a defective picture that is
+                among the good ones as well.
         """
         good_folder = good_folder_of(root)
         train_good = pictures_in(good_folder)
@@ -127,13 +117,13 @@ class Dataset:
 
     @classmethod
     def open_labelled(cls, root: Path) -> Dataset:
-        """As `open`, for those who need the test pictures alone: there may be no good pictures to train on.
+        """Find the pictures of a data set of which only the test pictures are needed: there may be no others.
 
         Args:
-            root: Its folder; where it has no test pictures, neither has the data set.
+            root: Its folder. `test` is empty where it holds no test pictures.
 
         Raises:
-            DatasetError: No such folder, test pictures of no kind, or a mask that is missing.
+            DatasetError: No such folder, test pictures outside the folders of their kinds, or a mask that is missing.
         """
         if not is_folder(root):
             raise DatasetError(why_missing(root, "folder"), expected=LAYOUTS, hint="Check the path.")
@@ -143,7 +133,7 @@ class Dataset:
         return cls(root, tuple(file for folder in good_folders for file in pictures_in(folder)), test)
 
     def unused(self) -> tuple[str, ...]:
-        """What lies in the folder and is not used, a sentence for each folder in which there is something.
+        """Files in the data folder that are not used: a phrase for each folder that has such files.
 
         Raises:
             DatasetError: A folder cannot be read.
@@ -152,13 +142,13 @@ class Dataset:
         return unused_files(self.root, {*self.train_good, *(picture.path for picture in self.test), *masks})
 
 
-def read_mask_for(picture: TestPicture, height: int, width: int) -> npt.NDArray[np.bool_] | None:
-    """Read where a test picture is defective.
+def read_mask_for(picture: TestPicture, height: int, width: int) -> BoolArray | None:
+    """Read the mask of a test picture, or its masks as one.
 
     Args:
         picture: The test picture.
-        height: Its height in pixels.
-        width: Its width.
+        height: Height of the picture in pixels.
+        width: Width of the picture in pixels.
 
     Returns:
         bool (height, width), all False for a good part; None for a defective one whose kind has no masks.
@@ -187,12 +177,13 @@ def read_mask_for(picture: TestPicture, height: int, width: int) -> npt.NDArray[
 def split_holdout(
     paths: Sequence[Path], fraction: float | None, seed: int
 ) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    """Set good pictures aside for the threshold.
+    """Hold out good pictures for the threshold.
 
     Args:
         paths: Good pictures.
-        fraction: Part of them to hold out, above 0 and below 1; 8 pictures are held out at least. None for none.
-        seed: Same seed and same number of pictures, same choice.
+        fraction: Share of them to hold out, above 0 and below 1; at least 8 pictures are held out. None to hold out
+            none.
+        seed: The same seed and number of pictures give the same choice.
 
     Returns:
         Pictures to train on and pictures held out, both in the order of `paths`.
@@ -226,13 +217,13 @@ def fingerprint(paths: Iterable[Path], root: Path) -> str:
 
     Args:
         paths: Files under `root`, in any order.
-        root: Names count from here, so that a copy elsewhere has the same fingerprint.
+        root: Names are relative to this folder, so that a copy of it has the same fingerprint.
 
     Returns:
         SHA-256, 64 hex digits.
 
     Raises:
-        DatasetError: A file cannot be read any more.
+        DatasetError: A file cannot be read.
     """
     lines = sorted(f"{_sha256(path)} {path.relative_to(root).as_posix()}\n" for path in paths)
     return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
@@ -241,7 +232,7 @@ def fingerprint(paths: Iterable[Path], root: Path) -> str:
 def _test_pictures(root: Path) -> tuple[TestPicture, ...]:
     test = root / TEST
     if pictures_in(test) and pictures_in(root):
-        return ()  # a plain folder of pictures, in which one folder happens to be called so
+        return ()  # a plain folder of pictures that happens to hold a folder called "test"
     if pictures_in(test):
         raise DatasetError(
             f"{test} holds pictures of no kind.",
@@ -260,7 +251,7 @@ def _test_pictures(root: Path) -> tuple[TestPicture, ...]:
 
 
 def _refuse_missing_masks(root: Path, test: Sequence[TestPicture]) -> None:
-    """A kind has masks for all of its pictures or for none: pixels of some would be measured as if they were all."""
+    """A kind of defect must have masks for all of its pictures or for none, or pixel metrics would leave some out."""
     for picture in test:
         if not picture.is_defective or picture.mask_path is not None:
             continue
@@ -275,7 +266,10 @@ def _refuse_missing_masks(root: Path, test: Sequence[TestPicture]) -> None:
 
 
 def _refuse_defects_among(good: Sequence[Path], test: Sequence[TestPicture]) -> None:
-    """Find pictures that are in train/good and among the defective ones; only files of one size need comparing."""
+    """Refuse pictures that are both in train/good and among the defective ones.
+
+    Files are compared by hash, but only with files of their own size.
+    """
     by_size: dict[int, list[Path]] = {}
     for path in filter(is_file, good):
         by_size.setdefault(path.stat().st_size, []).append(path)

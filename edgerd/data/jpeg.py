@@ -1,7 +1,7 @@
-"""Whether the picture data of a JPEG is all there, though its container is whole.
+"""Checks that the picture data of a JPEG is complete, where its container is.
 
-libjpeg, which OpenCV reads with, fills what is missing with grey and goes on behind a hole with what it finds there;
-its warnings do not come through. FFmpeg's decoder can be told to stop instead. The pixels are still OpenCV's.
+libjpeg, which OpenCV decodes with, fills missing data with grey and goes on behind a gap; its warnings do not reach
+us. FFmpeg's decoder can be told to stop instead. It is only used for this check: the pixels come from OpenCV.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import av
 _SEGMENT = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
 _FRAME_HEADERS = frozenset({*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0)})
 _HUFFMAN_CODED = frozenset({0xC0, 0xC1, 0xC2})
-"""Baseline, extended, progressive; FFmpeg reads no others."""
+"""Baseline, extended and progressive, the kinds of JPEG that FFmpeg reads."""
 
 
 def picture_data_fault(content: bytes) -> str:
-    """What is wrong with the picture data of a JPEG.
+    """Why the picture data of a JPEG is not complete.
 
     Args:
-        content: The file. Of other formats, and of kinds of JPEG that FFmpeg does not read, nothing is said.
+        content: The bytes of the file. Other formats, and kinds of JPEG that FFmpeg does not read, are not checked.
 
     Returns:
-        For people; "" where nothing was found.
+        What is wrong, in words; "" where nothing was found.
     """
     if not content.startswith(b"\xff\xd8") or _frame_header(content) not in _HUFFMAN_CODED:
         return ""

@@ -1,4 +1,4 @@
-"""How folders of pictures are laid out: which files are pictures, which kind they are of, and where their masks are."""
+"""Layouts of data folders: which files are pictures, which kind of part they show, and where their masks are."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from pathlib import Path
 from edgerd.data.pictures import PICTURE_SUFFIXES
 from edgerd.errors import DatasetError
 from edgerd.paths import exists, is_file, is_folder, natural_key, why_missing
+from edgerd.types import GOOD
 
-GOOD = "good"
 GOOD_NAMES = frozenset({GOOD, "ok", "normal"})
-"""What folders of good parts are called: MVTec's `good`, BTAD's `ok`, VisA's `Normal`, in small letters or large."""
+"""Names of folders of good parts: MVTec's `good`, BTAD's `ok`, VisA's `Normal`; compared in lower case."""
 TRAIN, TEST, MASKS = "train", "test", "ground_truth"
 
 LAYOUTS = "a folder of pictures of good parts, or MVTec's layout with train/good and test/<defect>"
 _DOCUMENTS = frozenset({".csv", ".db", ".html", ".ini", ".json", ".md", ".pdf", ".txt", ".xml", ".yaml", ".yml"})
-"""Files beside pictures that nobody expects to be used."""
+"""Suffixes of documents, which nobody expects to be used as pictures."""
 _OWN_FILES = ("run.json", "bundle.json")
-"""In folders that edgerd itself has written."""
+"""Folders with one of these files were written by edgerd, and are not searched for pictures."""
 _NAMED = 10
+"""Folders with unused files that are named; the rest is counted."""
 
 
 def is_good(name: str) -> bool:
-    """Whether a folder's name says that good parts are in it."""
+    """Whether a folder of this name holds good parts."""
     return name.lower() in GOOD_NAMES
 
 
 def entries(folder: Path) -> list[Path]:
-    """What lies in a folder, in natural order, without hidden names; empty where there is no folder.
+    """The entries of a folder in natural order, without hidden ones; empty where there is no such folder.
 
     Raises:
         DatasetError: The folder cannot be read.
@@ -46,9 +47,9 @@ def entries(folder: Path) -> list[Path]:
 
 
 def pictures_in(folder: Path) -> tuple[Path, ...]:
-    """The picture files right in a folder, in natural order.
+    """The picture files directly in a folder, in natural order.
 
-    A link that leads nowhere counts as a picture: whoever reads it finds out, and says so.
+    A link that leads nowhere counts as a picture, so that reading it fails with an error instead of leaving it out.
 
     Raises:
         DatasetError: The folder cannot be read.
@@ -57,7 +58,7 @@ def pictures_in(folder: Path) -> tuple[Path, ...]:
 
 
 def all_pictures(root: Path) -> list[Path]:
-    """The pictures in `root` and in the folders below it, folder by folder.
+    """The pictures in `root` and in all folders below it, folder by folder.
 
     Raises:
         DatasetError: A folder cannot be read.
@@ -75,9 +76,9 @@ def folders_with_pictures(root: Path) -> list[Path]:
 
 
 def good_folder_of(root: Path) -> Path:
-    """Where the good pictures of a data set are: in a folder of `train`, or in its own folder.
+    """The folder with the good pictures of a data set: one in `train`, or `root` itself.
 
-    What decides is where pictures are: a plain folder of pictures may hold a folder that is called `test`.
+    `root` itself counts where pictures are directly in it, even if it also holds a folder called `test`.
 
     Raises:
         DatasetError: There is no such folder, or another layout.
@@ -102,7 +103,7 @@ def good_folder_of(root: Path) -> Path:
 
 
 def too_few_pictures(folder: Path, n: int) -> DatasetError:
-    """The error for a folder that should hold good pictures and holds `n`, 0 or 1; it says where there are more."""
+    """The error for a folder of good pictures that holds only `n`, 0 or 1; it names folders below that hold more."""
     inside = folders_with_pictures(folder)
     if inside:
         names = ", ".join(str(entry.relative_to(folder)) for entry in inside[:5])
@@ -126,7 +127,7 @@ def too_few_pictures(folder: Path, n: int) -> DatasetError:
 
 
 def _which_folder(folder: Path, inside: Sequence[Path]) -> str:
-    """What to name instead of `folder`; an example only where there is no other choice."""
+    """Advice on what to name instead of `folder`; a folder is named only where it is the one possible choice."""
     sets = [entry for entry in entries(folder) if any(is_good(one.name) for one in entries(entry / TRAIN))]
     good = [entry for entry in inside if is_good(entry.name)]
     only = sets if len(sets) == 1 else good if len(good) == 1 and not sets else []
@@ -136,14 +137,14 @@ def _which_folder(folder: Path, inside: Sequence[Path]) -> str:
 
 
 def masks_of(folder: Path, pictures: Sequence[Path]) -> dict[Path, Path] | None:
-    """Where each picture of a kind of defect has its mask; a picture that has none is left out.
+    """The mask of each picture of a kind of defect; pictures without a mask are left out.
 
-    For `007.png` that is `007_mask.png` (MVTec AD), `007.png` (BTAD, VisA), or all masks in the folder `007` (MVTec
-    LOCO); the suffix may be any of a picture.
+    The mask of `007.png` is `007_mask.png` (MVTec AD), `007.png` (BTAD, VisA), or all masks in the folder `007` (MVTec
+    LOCO), with any suffix of a picture.
 
     Args:
-        folder: Where the masks of this kind are.
-        pictures: The pictures of this kind.
+        folder: Folder of the masks of this kind of defect.
+        pictures: The pictures of this kind of defect.
 
     Returns:
         Picture to mask, or to the folder with its masks; None where the kind has no masks at all.
@@ -163,7 +164,7 @@ def masks_of(folder: Path, pictures: Sequence[Path]) -> dict[Path, Path] | None:
 
 
 def unused_files(root: Path, used: Collection[Path]) -> tuple[str, ...]:
-    """What lies in a data folder and is not used, a sentence for each folder.
+    """Files in a data folder that are not used: a phrase for each folder that has such files.
 
     Hidden names, documents such as `readme.txt`, and runs and bundles of edgerd are not mentioned.
 
@@ -198,7 +199,7 @@ def _is_picture(entry: Path) -> bool:
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, list[Path]]]:
-    """Each folder from `root` on with what lies in it; links are followed, and no folder comes twice."""
+    """`root` and each folder below it, with its entries; links are followed, and no folder comes twice."""
     seen: set[str] = set()
     todo = [root]
     while todo:

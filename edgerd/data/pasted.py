@@ -1,7 +1,7 @@
-"""Defects that nobody has to have: good pictures, spoilt by hand in ways as varied as real ones.
+"""Artificial defects, pasted into good pictures: a test that needs no real defects.
 
 CutPaste (Li et al., CVPR 2021, arXiv:2104.04015) pastes rectangles of the picture itself; DRAEM (Zavrtanik et al., ICCV
-2021, arXiv:2108.07610) textures under irregular masks from smooth noise. Here are six kinds, `KINDS`:
+2021, arXiv:2108.07610) textures under irregular masks from smooth noise. Here are six kinds, `PASTED_KINDS`:
 
     thin      a scratch or crack: a line of several segments, 1 to 3 px wide, darker or brighter
     small     a spot of a few pixels, darker or brighter
@@ -10,43 +10,43 @@ CutPaste (Li et al., CVPR 2021, arXiv:2104.04015) pastes rectangles of the pictu
     texture   0.3 to 3 %, from another picture or place, as it is
     colour    0.2 to 2 %, one flat grey or colour
 
-All but the lines have irregular masks. They lie on the part where a part can be told from its background, else
-anywhere. They are no measure of real defects; they show in which order maps are worth trusting, what an engine loses,
-and whether a model finds anything at all.
+All but the lines have irregular masks. They are on the part where a part can be told from its background, else
+anywhere. How many are found is not how many real defects will be found; but it shows what an engine loses against
+another, and whether a model finds anything at all.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgerd.types import Float32Array, UInt8Array
+from edgerd.types import BoolArray, Float32Array, UInt8Array
 
-BoolArray = npt.NDArray[np.bool_]
-KINDS = ("thin", "small", "faint", "large", "texture", "colour")
+PASTED_KINDS = ("thin", "small", "faint", "large", "texture", "colour")
 N_PER_KIND = 8
-"""Of each kind, where a graph is tried: 48 in all."""
+"""Defects of each kind that `pasted_defects` makes: 48 in all."""
 
 _DESIGNED_AT_PX = 256
 """Sizes in pixels are for pictures whose smaller side is this; they shrink and grow with it, lines to 1 px at least."""
 _TRIES = 8
+"""Masks and colours are drawn again up to so many times, until a defect is visible."""
 _VISIBLE = 12.0
-"""Grey levels by which a pasted patch has to differ on average, where one of several tries does."""
+"""Grey levels by which a defect should differ from what was there, on average over its mask; the best try is kept."""
 _SOFT_PX = 0.7
-"""Sigma of the edges: a lens draws none that is sharper."""
+"""Sigma of the blur at the edges of a defect: a lens gives no sharper ones."""
 _BORDER = 0.03
-"""Width of the picture's border, of its smaller side."""
+"""Width of the picture's border, as a share of its smaller side."""
 _ON_BORDER = 0.2
-"""Of the border, the share that the part may cover."""
+"""Largest share of the border that a part may cover."""
 _STANDS_OUT = 25.0
-"""Grey levels by which part and background differ on average."""
+"""Grey levels by which part and background must differ on average."""
 _PART_SHARE = (0.03, 0.95)
-"""Of the picture; what fills less or more is no part on a background."""
+"""Share of the picture that a part fills, from and to; what fills less or more is no part on a background."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +55,8 @@ class Pasted:
 
     Attributes:
         pictures: uint8 (n, T, H, W, 3), BGR.
-        kinds: Of each, one of `KINDS`.
-        masks: bool (n, T, H, W), True where it was spoilt; in one tile of each.
+        kinds: The kind of each picture's defect, one of `PASTED_KINDS`.
+        masks: bool (n, T, H, W), True on the defect, which is in one tile of each picture.
     """
 
     pictures: UInt8Array
@@ -64,34 +64,31 @@ class Pasted:
     masks: BoolArray
 
 
-def pasted_defects(good: UInt8Array, n_per_kind: int = N_PER_KIND, seed: int = 0) -> Pasted:
-    """As many of each kind, pasted into pictures taken evenly from those given.
+def pasted_defects(good: UInt8Array) -> Pasted:
+    """`N_PER_KIND` defects of each kind, pasted into pictures taken evenly from those given.
+
+    The same pictures always get the same defects.
 
     Args:
-        good: uint8 (n, T, H, W, 3), BGR, n >= 1.
-        n_per_kind: How many of each kind.
-        seed: The same seed gives the same defects.
+        good: uint8 (n, T, H, W, 3), BGR, n >= 1; not changed.
     """
-    wanted = n_per_kind * len(KINDS)
+    wanted = N_PER_KIND * len(PASTED_KINDS)
     chosen = np.linspace(0, len(good) - 1, wanted).round().astype(int) if len(good) >= wanted else _cycled(good, wanted)
-    return paste_defects(good[chosen], seed, sources=good)
+    return paste_defects(good[chosen], good, seed=0)
 
 
-def paste_defects(
-    pictures: UInt8Array, seed: int = 0, kinds: Sequence[str] = KINDS, sources: UInt8Array | None = None
-) -> Pasted:
-    """Spoil each picture once; the kinds take turns.
+def paste_defects(pictures: UInt8Array, sources: UInt8Array, seed: int) -> Pasted:
+    """Paste one defect into each picture; the kinds take turns.
 
     Args:
-        pictures: uint8 (n, T, H, W, 3), BGR, n >= 1; left as they are.
-        seed: The same seed gives the same defects, whatever other pictures there are, but for pasted patches.
-        kinds: Which of `KINDS`.
-        sources: uint8 (m, T, H, W, 3): where pasted patches come from; None for the pictures themselves.
+        pictures: uint8 (n, T, H, W, 3), BGR, n >= 1; not changed.
+        sources: uint8 (m, T, H, W, 3), BGR: the pictures that pasted patches are cut from.
+        seed: The same seed gives the same defects. Those in a picture do not depend on the other pictures, but for
+            patches, which depend on `sources`.
     """
     spoilt: UInt8Array = pictures.copy()
     masks = np.zeros(pictures.shape[:-1], np.bool_)
-    chosen = tuple(kinds[index % len(kinds)] for index in range(len(pictures)))
-    sources = pictures if sources is None else sources
+    chosen = tuple(PASTED_KINDS[index % len(PASTED_KINDS)] for index in range(len(pictures)))
     for index, kind in enumerate(chosen):
         rng = np.random.default_rng([seed, index])
         parts = [part_of(tile) for tile in pictures[index]]
@@ -102,10 +99,10 @@ def paste_defects(
 
 
 def part_of(tile: UInt8Array) -> BoolArray:
-    """Where the part is, where that can be told; everywhere, where not.
+    """A mask of the part, where it can be told from the background; else a mask of everything.
 
-    Pixels are parted in two by how far they are from the border's colour (Otsu, IEEE Trans. SMC 9(1), 1979). Those that
-    are far are the part, if they hardly reach the border.
+    Pixels are divided in two classes by how far they are from the border's colour (Otsu, IEEE Trans. SMC 9(1), 1979).
+    The far ones are the part, if they hardly reach the border.
 
     Args:
         tile: uint8 (H, W, 3), BGR.
@@ -130,7 +127,7 @@ def part_of(tile: UInt8Array) -> BoolArray:
 
 
 def _cycled(good: UInt8Array, wanted: int) -> npt.NDArray[np.int_]:
-    """Each picture in turn, shifted by one after each round so that it does not get the same kind again."""
+    """Indices of `wanted` pictures, each in turn; shifted by one after each round, so that the kinds alternate."""
     rounds, places = np.divmod(np.arange(wanted), len(good))
     return (places + rounds) % len(good)
 
@@ -138,7 +135,7 @@ def _cycled(good: UInt8Array, wanted: int) -> npt.NDArray[np.int_]:
 def _spoil(
     tile: UInt8Array, kind: str, part: BoolArray, sources: UInt8Array, rng: np.random.Generator
 ) -> tuple[UInt8Array, BoolArray]:
-    """The spoilt tile, and where it was spoilt."""
+    """A copy of the tile with a defect, and the defect's mask."""
     best: tuple[float, UInt8Array, BoolArray] | None = None
     for _ in range(_TRIES):
         mask = _MASKS[kind](part, rng)
@@ -160,7 +157,7 @@ def _edge_px(kind: str, mask: BoolArray) -> float:
 
 
 def _somewhere(part: BoolArray, rng: np.random.Generator) -> tuple[int, int]:
-    """A place on the part: row, column."""
+    """Row and column of a random pixel of the part."""
     rows, columns = np.nonzero(part)
     index = int(rng.integers(len(rows)))
     return int(rows[index]), int(columns[index])
@@ -200,12 +197,12 @@ def _blob(low: float, high: float) -> Callable[[BoolArray, np.random.Generator],
 
 
 def _spot(part: BoolArray, rng: np.random.Generator) -> BoolArray:
-    """A few pixels across."""
+    """An irregular mask, a few pixels across."""
     return _irregular(part, max(4.0, np.pi * (rng.uniform(1.5, 4.0) * _scale(part)) ** 2), rng)
 
 
 def _irregular(part: BoolArray, area: float, rng: np.random.Generator) -> BoolArray:
-    """An ellipse whose edge smooth noise moves, of so many pixels."""
+    """An ellipse with an edge that smooth noise moves; `area` is in pixels."""
     (y, x), radius = _somewhere(part, rng), np.sqrt(area / np.pi)
     aspect, turn = np.exp(rng.uniform(-0.7, 0.7)), rng.uniform(0, np.pi)
     rows, columns = np.mgrid[: part.shape[0], : part.shape[1]]
@@ -213,13 +210,13 @@ def _irregular(part: BoolArray, area: float, rng: np.random.Generator) -> BoolAr
     across = (rows - y) * np.cos(turn) - (columns - x) * np.sin(turn)
     noise = cv2.GaussianBlur(rng.normal(size=part.shape), (0, 0), max(1.0, 0.45 * radius))
     inside = 0.5 * noise / noise.std() - (along**2 * aspect + across**2 / aspect) / radius**2
-    inside[along**2 + across**2 > (4 * radius + 2) ** 2] = -np.inf  # noise has islands
+    inside[along**2 + across**2 > (4 * radius + 2) ** 2] = -np.inf  # noise makes islands far from the ellipse
     count = int(np.clip(round(area), 1, part.size))
     return _on_part(inside >= np.partition(inside.ravel(), -count)[-count], part)
 
 
 def _shade(least: float, most: float) -> Callable[..., Float32Array]:
-    """Darker or brighter by so many grey levels, whichever there is room for."""
+    """A fill that is darker or brighter by `least` to `most` grey levels, whichever there is room for."""
 
     def fill(tile: UInt8Array, mask: BoolArray, sources: UInt8Array, rng: np.random.Generator) -> Float32Array:
         del sources
@@ -233,12 +230,12 @@ def _shade(least: float, most: float) -> Callable[..., Float32Array]:
 
 
 def _is_grey(tile: UInt8Array) -> bool:
-    """Whether the camera sees no colours, so that no defect has any."""
+    """Whether the picture has no colours, as from a grey camera: then its defects have none either."""
     return bool(np.ptp(tile, axis=2).mean() < 1.0)
 
 
 def _flat(tile: UInt8Array, mask: BoolArray, sources: UInt8Array, rng: np.random.Generator) -> Float32Array:
-    """One grey or one colour, as unlike what is there as a marker, a hole or a foreign body is."""
+    """One grey or one colour that differs from what is there, as a marker, a hole or a foreign body does."""
     del sources
     around = tile[mask].mean(axis=0)
     for _ in range(_TRIES):
@@ -250,7 +247,7 @@ def _flat(tile: UInt8Array, mask: BoolArray, sources: UInt8Array, rng: np.random
 
 
 def _patch(tile: UInt8Array, mask: BoolArray, sources: UInt8Array, rng: np.random.Generator) -> Float32Array:
-    """A place on the part of another picture, or elsewhere on the same one, turned over or not."""
+    """A patch of a part, from another picture or elsewhere in the same one, mirrored or not."""
     del tile
     source = sources[rng.integers(len(sources)), rng.integers(sources.shape[1])]
     source = np.ascontiguousarray(source[:: rng.choice([1, -1]), :: rng.choice([1, -1])])
@@ -261,7 +258,7 @@ def _patch(tile: UInt8Array, mask: BoolArray, sources: UInt8Array, rng: np.rando
 
 
 def _lit_patch(tile: UInt8Array, mask: BoolArray, sources: UInt8Array, rng: np.random.Generator) -> Float32Array:
-    """Likewise, in another light."""
+    """A patch of a part, as from `_patch`, in another light."""
     patch = _patch(tile, mask, sources, rng) * rng.uniform(0.7, 1.3) + rng.uniform(-25, 25)
     return patch.astype(np.float32)
 

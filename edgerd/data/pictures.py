@@ -8,8 +8,8 @@ Whatever a file holds becomes uint8 (h, w, 3), BGR:
 - an EXIF orientation is applied, as picture viewers and OpenCV do, to masks too;
 - of several pages or animation frames the first counts.
 
-A file that was cut short is an error. Decoders fill what is missing with grey without a word, which would train on
-half a part, so the container is checked to its end first, and the picture data of a JPEG.
+A file that was cut short is an error. Decoders silently fill what is missing with grey, and training would learn half
+a part. So the container is checked to its end first, and the picture data of a JPEG as well.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from edgerd.bundle.bundle import Bundle
 from edgerd.bundle.manifest import ADDED_FOLDER, PreprocessSpec
@@ -29,15 +28,15 @@ from edgerd.data.containers import container_fault
 from edgerd.data.jpeg import picture_data_fault
 from edgerd.errors import BundleDamagedError, PictureError
 from edgerd.storage import storage_errors
-from edgerd.types import UInt8Array
+from edgerd.types import BoolArray, UInt8Array
 
 PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 MASK_CUT = 127
 """A mask pixel is defective above this grey level."""
 
 if "OPENCV_LOG_LEVEL" not in os.environ:
-    # Its log repeats on stderr, per thread, what PictureError and CameraError say once.
-    # Where the call is depends on OpenCV's version: 4.x has one, 5.x the other, some builds neither.
+    # OpenCV's log would repeat on stderr, per thread, what PictureError and CameraError say once.
+    # The call has one name in OpenCV 4.x and another in 5.x; some builds have neither.
     _set_log_level = getattr(cv2, "setLogLevel", None) or getattr(
         getattr(cv2.utils, "logging", None), "setLogLevel", None
     )
@@ -60,7 +59,7 @@ def read_picture(path: Path) -> UInt8Array:
     return _decode(_file_content(path), str(path), cv2.IMREAD_COLOR)
 
 
-def read_mask(path: Path) -> npt.NDArray[np.bool_]:
+def read_mask(path: Path) -> BoolArray:
     """Read a defect mask.
 
     Args:
@@ -70,7 +69,8 @@ def read_mask(path: Path) -> npt.NDArray[np.bool_]:
         bool (h, w), True where the grey level is above 127.
 
     Raises:
-        PictureError: As `read_picture`; or the mask has dark marks only, as one that stores 0 and 1.
+        PictureError: The file cannot be read, is not a picture or was cut short; or the mask has no pixel above 127
+            but some above 0, as one that stores 0 and 1.
     """
     grey = _decode(_file_content(path), str(path), cv2.IMREAD_GRAYSCALE)
     peak = int(grey.max())
@@ -83,7 +83,7 @@ def read_mask(path: Path) -> npt.NDArray[np.bool_]:
     return grey > MASK_CUT
 
 
-def encode_png(array: npt.NDArray[np.uint8] | npt.NDArray[np.bool_]) -> bytes:
+def encode_png(array: UInt8Array | BoolArray) -> bytes:
     """Encode a picture as PNG, without loss.
 
     Args:
@@ -105,12 +105,12 @@ def decode_png(content: bytes) -> UInt8Array:
     return _decode(content, "A PNG in memory", cv2.IMREAD_COLOR)
 
 
-def write_png(path: Path, array: npt.NDArray[np.uint8] | npt.NDArray[np.bool_]) -> None:
+def write_png(path: Path, array: UInt8Array | BoolArray) -> None:
     """Write a picture or mask as PNG; folders on the way are made.
 
     Args:
         path: File to write, replaced if it is there.
-        array: As for `encode_png`.
+        array: uint8 (h, w, 3) BGR, uint8 (h, w) grey, or bool (h, w) written as 0 and 255.
 
     Raises:
         StorageError: Disk full or no permission.
@@ -122,12 +122,12 @@ def write_png(path: Path, array: npt.NDArray[np.uint8] | npt.NDArray[np.bool_]) 
 
 
 def picture_sha256(tiles: UInt8Array) -> str:
-    """What a prepared picture, uint8 (T, H, W, 3), is known by, whatever file it came from: 64 hex digits."""
+    """The identity of a prepared picture, uint8 (T, H, W, 3), whatever its file is called: SHA-256, 64 hex digits."""
     return hashlib.sha256(tiles.tobytes()).hexdigest()
 
 
 def added_pictures(pictures: UInt8Array) -> dict[str, bytes]:
-    """Good pictures that were added after training as files of a bundle, named by what they show.
+    """Good pictures that were added after training, as files of a bundle that are named by a hash of their content.
 
     Args:
         pictures: uint8 (n, tiles, H, W, 3), BGR, no two alike.

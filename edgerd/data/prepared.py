@@ -1,4 +1,4 @@
-"""Reading many pictures at once, prepared, with what they look like in the large."""
+"""Reads and prepares many pictures at once, and takes the limits of brightness and contrast from them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from edgerd.errors import DatasetError, PictureError, SpecError
 from edgerd.types import UInt8Array
 
 _READ_AHEAD = 2
-"""Pictures in memory per thread, beside the result."""
+"""Pictures per thread that are in memory beside the result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,10 @@ class PreparedPictures:
     """Pictures at the graph's size.
 
     Attributes:
-        paths: The files that were read, in the order they were given.
+        paths: The files that were read, in the order in which they were given.
         pictures: uint8 (len(paths), tiles, H, W, 3), BGR.
-        skipped: The files that were not.
-        limits: What a frame must look like to be judged, from these pictures.
+        skipped: The files that could not be read.
+        limits: The brightness and contrast that a frame must have to be judged, taken from these pictures.
     """
 
     paths: tuple[Path, ...]
@@ -117,7 +117,7 @@ def picture_limits(pictures: Iterable[UInt8Array]) -> PictureLimits:
 
 
 def _in_order(paths: Sequence[Path], spec: PreprocessSpec) -> Iterator[UInt8Array | PictureError]:
-    """Decode ahead in threads (OpenCV lets go of the interpreter), but never far ahead of who takes the pictures."""
+    """Prepare pictures ahead in threads (OpenCV releases the GIL), but only a few more than have been taken."""
     n_threads = min(4, os.cpu_count() or 1)
     with ThreadPoolExecutor(n_threads) as pool:
         ahead: deque[Future[UInt8Array | PictureError]] = deque()

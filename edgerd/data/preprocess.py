@@ -12,7 +12,7 @@
    rounded and clipped to 0..255; a chroma sample stands for its 2x2 (nv12) or 2x1 (yuyv) pixels. OpenCV's weights have
    ten fractional bits, so a value may be 1 off.
 2. **Region.** Cropped, in pixels of the frame; the whole frame where the spec has none.
-3. **Tiles.** See `tile_boxes`.
+3. **Tiles.** The region is cut into a grid of equal tiles, which may overlap (`tile_boxes`).
 4. **Resize** of each tile: the average over the covered area where both its width and its height shrink, else bilinear
    on both axes with pixel centres at half integers (OpenCV's INTER_AREA, which `area_average` gives in less time to
    within 1 of 255, and INTER_LINEAR); a copy where none changes.
@@ -33,7 +33,7 @@ from pydantic import ValidationError
 from edgerd.bundle.manifest import PreprocessSpec, RegionSpec, TileSpec
 from edgerd.data.area import area_average
 from edgerd.errors import SpecError
-from edgerd.types import Box, Frame, PixelFormat, UInt8Array
+from edgerd.types import BoolArray, Box, Frame, PixelFormat, UInt8Array
 
 _LUMA_WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}
 """Kr and Kb."""
@@ -103,7 +103,7 @@ def prepare(bgr: UInt8Array, spec: PreprocessSpec) -> UInt8Array:
     return tiles
 
 
-def prepare_mask(mask: npt.NDArray[np.bool_], spec: PreprocessSpec) -> npt.NDArray[np.bool_]:
+def prepare_mask(mask: BoolArray, spec: PreprocessSpec) -> BoolArray:
     """Cut a mask as `prepare` cuts its picture, resized to the nearest pixel.
 
     Args:
@@ -132,12 +132,12 @@ def tile_boxes(frame_height: int, frame_width: int, spec: PreprocessSpec) -> tup
         s = ceil(L / (n - (n - 1) f))
 
     and tile i starts at floor(i (L - s) / (n - 1)): the first at the region's edge, the last ending at the other one,
-    neighbours overlapping by f s pixels, rounding takes one of them or adds up to three, and every pixel of the
-    region is in a tile.
+    neighbours overlapping by f s pixels (one less or up to three more, by rounding), and every pixel of the region is
+    in a tile.
 
     Args:
         frame_height: Height of the frame in pixels.
-        frame_width: Its width.
+        frame_width: Width of the frame in pixels.
         spec: The preprocessing.
 
     Returns:
@@ -169,7 +169,7 @@ def frame_box(tile_box: Box, map_box: Box, spec: PreprocessSpec) -> Box:
 
     Args:
         tile_box: Where the tile lies, in frame pixels, as `tile_boxes` gives it.
-        map_box: In pixels of the tile's H x W map, inside it.
+        map_box: The box to map, in pixels of the tile's H x W anomaly map and inside it.
         spec: The preprocessing.
 
     Returns:
@@ -224,7 +224,7 @@ def parse_tiles(text: str) -> TileSpec:
 
 
 def _first_reason(error: ValueError) -> str:
-    """What pydantic found wrong; other ValueErrors speak of Python, not of the text."""
+    """The first reason that pydantic gives; "" for other ValueErrors, whose text is about Python."""
     if not isinstance(error, ValidationError):
         return ""
     first = error.errors()[0]
@@ -232,7 +232,7 @@ def _first_reason(error: ValueError) -> str:
 
 
 def _cut(length: int, n: int, overlap: float) -> tuple[int, tuple[int, ...]]:
-    """Size of a tile and starts of all n along one axis; the fraction is exact so that 0.1 never costs a pixel."""
+    """Size of the tiles along an axis, and where each of the n begins; a Fraction, since 0.1 is not exact in binary."""
     fraction = Fraction(overlap).limit_denominator(10_000)
     size = -(-length // (n - (n - 1) * fraction))
     return size, tuple(i * (length - size) // max(n - 1, 1) for i in range(n))
@@ -264,7 +264,7 @@ def _fits(data: UInt8Array, pixel_format: PixelFormat) -> bool:
 
 
 def _bgr_from_yuv(data: UInt8Array, pixel_format: PixelFormat, spec: PreprocessSpec) -> UInt8Array:
-    """Convert strip by strip: what lies between stays in the cache, where whole planes cost three times as much."""
+    """Convert strip by strip: intermediate planes then stay in the cache, which is three times as fast."""
     matrix = yuv_to_bgr(spec.colour_standard, spec.colour_range)
     height, width = pixel_format.size(data.shape)
     bgr = np.empty((height, width, 3), np.uint8)
@@ -283,7 +283,7 @@ def _bgr_from_yuv(data: UInt8Array, pixel_format: PixelFormat, spec: PreprocessS
 
 @cache
 def yuv_to_bgr(standard: str, colour_range: str) -> npt.NDArray[np.float64]:
-    """The formulas at the top as one (3, 4) matrix: BGR = matrix @ (Y, U, V, 1)."""
+    """The formulas at the top of this module as one float64 (3, 4) matrix: BGR = matrix @ (Y, U, V, 1)."""
     kr, kb = _LUMA_WEIGHTS[standard]
     kg = 1 - kr - kb
     weights = np.array(

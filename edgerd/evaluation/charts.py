@@ -1,6 +1,7 @@
-"""The report's charts as SVG text: no library, no script, colours from the page's style sheet.
+"""The report's charts as SVG text, drawn without a library or a script, in the colours of the page's style sheet.
 
-Classes used: `grid`, `axis`, `tick`, `label`, `good`, `defective`, `threshold`, `curve`, `chance`, `point`.
+The style sheet's classes that are used: `grid`, `axis`, `tick`, `label`, `good`, `defective`, `threshold`, `curve`,
+`area`, `chance`, `point`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from html import escape
 
 import numpy as np
 
-from edgerd.evaluation.metrics import Float64Array
+from edgerd.types import Float64Array
 
 _WIDTH, _HEIGHT = 520, 360
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 26, 34, 48
@@ -40,8 +41,8 @@ def roc_chart(false_alarm_rate: Float64Array, recall: Float64Array, operating_po
 
     Args:
         false_alarm_rate: float64 (n,), ascending from 0 to 1.
-        recall: float64 (n,), likewise.
-        operating_point: False-alarm rate and recall at the threshold, drawn as a point.
+        recall: float64 (n,), ascending from 0 to 1.
+        operating_point: False-alarm rate and recall at the threshold, drawn as a point; None to draw none.
 
     Returns:
         An `<svg>` element.
@@ -69,9 +70,9 @@ def score_chart(good: Float64Array, defective: Float64Array, threshold: float | 
     """Histograms of the scores of good and defective pictures, each as a share of its class.
 
     Args:
-        good: float64 (n,).
-        defective: float64 (m,); one of the two may be empty.
-        threshold: Drawn as a line.
+        good: Scores of good pictures, float64 (n,).
+        defective: Scores of defective pictures, float64 (m,); one of the two may be empty.
+        threshold: Drawn as a line; None to draw none.
 
     Returns:
         An `<svg>` element.
@@ -98,14 +99,14 @@ def score_chart(good: Float64Array, defective: Float64Array, threshold: float | 
 
 
 def _span(values: Float64Array) -> tuple[float, float]:
-    """Limits with a little room around the values, at least a hair apart."""
+    """Limits of an axis with some room around the values; they differ even where all values are equal."""
     low, high = float(values.min()), float(values.max())
     room = max((high - low) * 0.03, 1e-6 + abs(high) * 1e-3)
     return low - room, high + room
 
 
 def _ticks(low: float, high: float, about: int) -> list[float]:
-    """Round numbers, 1, 2 or 5 times a power of ten apart, within the limits."""
+    """About so many round numbers within the limits, 1, 2 or 5 times a power of ten apart."""
     rough = (high - low) / about
     power = 10.0 ** math.floor(math.log10(rough))
     step = power * min((1, 2, 5, 10), key=lambda factor: abs(factor * power - rough))

@@ -1,4 +1,4 @@
-"""A page about good pictures that may not be good: one HTML file that needs nothing else, with the pictures in it."""
+"""A page about good pictures that may not be good: one HTML file with the pictures inside it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edgerd.storage import replaced_file, storage_errors
 from edgerd.types import UInt8Array
 
 MOST_SHOWN = 40
-"""Suspicious pictures on the page; a set with more has another problem than single pictures."""
+"""Most suspicious pictures on the page; where there are more, single pictures are not the problem."""
 _ORDINARY = 6
 _THUMBNAIL_PX = 220
 _TITLE = "Good pictures that may not be good"
@@ -31,14 +31,14 @@ def write_good_pictures(
     picture: Callable[[int], UInt8Array],
     columns: int = 1,
 ) -> tuple[int, ...]:
-    """Write the page where there are suspicious pictures; where there are none, remove an old one.
+    """Write the page if there are suspicious pictures; otherwise remove an old page.
 
     Args:
         file: The page.
-        names: n, as they are shown.
-        scores: (n,), any float type, by models that never saw the pictures.
+        names: The names of n pictures, as they are shown.
+        scores: Their scores by models that never saw them, (n,), any float type.
         picture: Gives the tiles of a picture by its index: uint8 (T, H, W, 3), BGR, row by row.
-        columns: Of the tiles.
+        columns: Columns of the tiling.
 
     Returns:
         Indices of the suspicious pictures (`far_outside`), highest score first.
@@ -115,12 +115,12 @@ def _advice(n: int) -> str:
 
 def _figure(name: str, score: float, tiles: UInt8Array, columns: int) -> str:
     caption = f"<b>{escape(name)}</b>score {score:.2f}"
-    image = f'<img src="{_data_uri(_thumbnail(tiles, columns))}" alt="{escape(name)}">'
+    image = f'<img src="{_png_uri(_thumbnail(tiles, columns))}" alt="{escape(name)}">'
     return f'<figure class="card">{image}<figcaption>{caption}</figcaption></figure>'
 
 
 def _thumbnail(tiles: UInt8Array, columns: int) -> UInt8Array:
-    """The tiles side by side, small."""
+    """The whole picture, put together from its tiles, at the size of a thumbnail."""
     whole = np.concatenate(
         [np.concatenate(tiles[first : first + columns], axis=1) for first in range(0, len(tiles), columns)]
     )
@@ -131,6 +131,6 @@ def _thumbnail(tiles: UInt8Array, columns: int) -> UInt8Array:
     return np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _data_uri(bgr: UInt8Array) -> str:
+def _png_uri(bgr: UInt8Array) -> str:
     _, content = cv2.imencode(".png", bgr)
     return f"data:image/png;base64,{base64.b64encode(content.tobytes()).decode()}"

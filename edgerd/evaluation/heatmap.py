@@ -1,8 +1,8 @@
 """Anomaly maps drawn over pictures, for the report, `inspect --heatmaps` and the live view.
 
-One scale for every picture of a run, tied to the threshold: nothing is drawn below 0.85 of it, colour sets in towards
-it, and from twice the threshold on the colour is the strongest there is. So a good part looks like itself, though
-distances to prototypes are never far below the threshold, and the same colour means the same score everywhere.
+All pictures have the same colour scale, which depends on the threshold alone: nothing is drawn below 0.85 of it, colour
+begins on the way up to it, and is strongest from twice the threshold on. So good parts stay without colour, although
+distances to prototypes are never far below the threshold, and a colour means the same value in every picture.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from edgerd.errors import InputError
-from edgerd.types import Box, DefectRegion, Float32Array, UInt8Array
+from edgerd.types import BoolArray, Box, DefectRegion, Float32Array, UInt8Array
 
 _STOPS = np.array([0.85, 0.93, 1.0, 1.4, 2.0])
 """Multiples of the threshold at which the colours and opacities below hold."""
@@ -38,24 +37,24 @@ def overlay(
     tiles: Sequence[Box] = (),
     regions: Sequence[DefectRegion] = (),
 ) -> UInt8Array:
-    """Draw an anomaly map over its picture, with boxes around `regions`, or else an outline of what is above threshold.
+    """Draw an anomaly map over its picture, and boxes around `regions`, or without those an outline at the threshold.
 
     Args:
         bgr: uint8 (h, w, 3), the frame or picture as it came; not changed.
-        anomaly_map: float32 (T, H, W), or (H, W) for one tile, in the unit of the score.
-        threshold: What the colours are tied to.
+        anomaly_map: float32 (T, H, W), or (H, W) for one tile.
+        threshold: The threshold of the bundle, which the colours depend on.
         tiles: Where the T tiles lie in the picture (`edgerd.data.preprocess.tile_boxes`); by default one covers it all.
-        regions: Boxes to draw with their peak score, in pixels of the picture.
+        regions: Regions whose boxes are drawn with their peak values, in pixels of the picture.
 
     Returns:
         uint8 (h, w, 3), BGR.
 
     Raises:
-        InputError: The number of maps and tiles differs.
+        InputError: There is not one map per tile.
     """
     levels = _levels(bgr.shape[:2], anomaly_map, threshold, tiles)
     painted: UInt8Array = bgr.copy()
-    hot = cv2.boundingRect((levels >= _FIRST_VISIBLE).view(np.uint8))
+    hot = cv2.boundingRect((levels >= _FIRST_VISIBLE).view(np.uint8))  # most of a picture needs no colour
     _blend(painted[_window(hot)], levels[_window(hot)])
     if not regions:
         _outline(painted, (levels >= _ABOVE_THRESHOLD).view(np.uint8), _WHITE, _line_px(painted))
@@ -64,7 +63,7 @@ def overlay(
     return painted
 
 
-def mask_overlay(bgr: UInt8Array, mask: npt.NDArray[np.bool_]) -> UInt8Array:
+def mask_overlay(bgr: UInt8Array, mask: BoolArray) -> UInt8Array:
     """Draw a ground-truth mask over its picture: the rest dimmed, the defect outlined.
 
     Args:
@@ -90,7 +89,7 @@ def colour_scale() -> list[tuple[float, tuple[int, int, int], float]]:
 
 
 def _levels(size: tuple[int, ...], anomaly_map: Float32Array, threshold: float, tiles: Sequence[Box]) -> UInt8Array:
-    """The map at the picture's size, 0 to twice the threshold as 0 to 254; above the threshold is 128 or more."""
+    """The map at the picture's size as uint8: 254 is twice the threshold, and 128 or more is above the threshold."""
     height, width = size
     maps = anomaly_map.reshape(-1, *anomaly_map.shape[-2:])
     boxes = tiles or (Box(0, 0, width, height),)
@@ -111,7 +110,7 @@ def _window(box: Sequence[int]) -> tuple[slice, slice]:
 
 
 def _blend(window: UInt8Array, levels: UInt8Array) -> None:
-    """Colour part of a picture in place; only the hot part, as most of a good part is not."""
+    """Colour a window of a picture in place; `levels` has the window's size."""
     if not window.size:
         return
     opacity = cv2.LUT(levels, _OPACITY_OF_LEVEL)

@@ -1,25 +1,23 @@
-"""Image and pixel metrics: exact, of scores, maps, labels and masks.
+"""Image and pixel metrics, computed exactly from scores, maps, labels and masks.
 
-Every area here is one sum. Sort what is normal; each defective score s then stands at a false-positive rate that runs
-from P(normal > s) to P(normal >= s), its curve rising in a straight line between the two (so ties count half, as
-midranks do); and the area under the curve is the weighted mean of the areas under these ramps. With equal weights that
-is the AUROC; with each pixel weighted by its region's size, and the area cut off at a rate, it is the AUPRO.
+Every area under a curve is computed as one sum. A defective score s adds a ramp to the curve, which rises in a straight
+line between the false-positive rates P(normal > s) and P(normal >= s) (so ties count half, as midranks do). The area
+under the curve is the weighted mean of the areas under these ramps. With equal weights it is the AUROC. With each pixel
+weighted by one over the size of its region, and cut off at a rate, it is the AUPRO.
 
-The functions raise `InputError` where a metric does not exist: one class only, or masks that are empty or full.
+The functions raise `InputError` where a metric does not exist: with one class only, or masks that are empty or full.
 """
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from edgerd.errors import InputError
-
-BoolArray: TypeAlias = npt.NDArray[np.bool_]
-Float64Array: TypeAlias = npt.NDArray[np.float64]
+from edgerd.types import BoolArray, Float64Array
 
 
 def image_auroc(scores: npt.ArrayLike, is_defective: npt.ArrayLike) -> float:
@@ -47,7 +45,7 @@ def roc_curve(scores: npt.ArrayLike, is_defective: npt.ArrayLike) -> tuple[Float
         False-alarm rate and recall, float64, each ascending.
 
     Raises:
-        InputError: As `image_auroc`.
+        InputError: Only one class, lengths that differ, or scores that are not finite.
     """
     good, defective = _by_class(scores, is_defective)
     thresholds = np.unique(np.concatenate([good, defective]))[::-1]
@@ -109,13 +107,13 @@ def pro_per_image(maps: npt.ArrayLike, masks: npt.ArrayLike) -> float:
     """Per-region overlap as RD4AD's own evaluation takes it: a curve per defective picture, then the mean of the areas.
 
     Per picture: thresholds from the map's minimum in 200 equal steps to below its maximum; overlap as in `aupro`, over
-    this picture's regions; false-positive rate over this picture's normal pixels; rates of 0.3 and more are dropped,
-    the rest divided by the largest one kept; trapezoids over the points that are left. So every picture counts the
-    same, an area may end well before a rate of 0.3, and good pictures take no part: the number is not comparable with
-    `aupro`. Pictures without a defective pixel are left out.
+    this picture's regions; false-positive rate over this picture's normal pixels. Rates of 0.3 and more are dropped,
+    the others divided by the largest of them, and the area is that of the trapezoids between these points. So every
+    picture counts the same, an area may end well before a rate of 0.3, and good pictures do not count: the number is
+    not comparable with `aupro`. Pictures without a defective pixel are left out.
 
-    Where the definition divides by zero, a picture whose normal pixels are all below every threshold kept counts
-    its largest overlap, and one whose map is constant counts 0.
+    Two cases in which this definition divides by zero: where all kept rates are 0, the picture counts its largest
+    overlap; where a map is constant, it counts 0.
 
     Source: the evaluation published with Deng and Li, "Anomaly Detection via Reverse Distillation from One-Class
     Embedding", CVPR 2022.
@@ -174,8 +172,8 @@ def _area_under_ramps(
     weights: Float64Array | None = None,
     max_fpr: float = 1.0,
 ) -> float:
-    """The area of the module's docstring, divided by `max_fpr`; `normal` is sorted."""
-    order = np.argsort(scores)  # neighbouring look-ups in 40 million values are an order of magnitude faster
+    """The area that the module's docstring describes, up to `max_fpr` and divided by it; `normal` must be sorted."""
+    order = np.argsort(scores)  # look-ups in sorted order are ten times as fast in 40 million values
     scores = scores[order]
     start = 1 - np.searchsorted(normal, scores, side="right") / normal.size
     end = 1 - np.searchsorted(normal, scores, side="left") / normal.size

@@ -1,4 +1,4 @@
-"""Good pictures that may not be good: their scores stand far outside the others'."""
+"""Finds good pictures that may not be good: their scores are far above the others'."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ FAR_OUT = 3.0
 
 
 def far_outside(scores: npt.ArrayLike) -> tuple[int, ...]:
-    """Which of the scores of good pictures stand far above the others.
+    """Which scores of good pictures are far above the others.
 
-    Most first data sets hold a few defects, and each of them raises the threshold: whoever took the pictures should
-    look at these. The scores must come from models that never saw the pictures.
+    A new data set often holds a few defects by mistake, and each of them raises the threshold, so these pictures should
+    be looked at. The scores must come from models that never saw the pictures.
 
     Args:
         scores: (n,), any float type, one per picture.

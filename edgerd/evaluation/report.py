@@ -1,6 +1,6 @@
-"""The evaluation report: one HTML file that needs nothing else, for the screen and for paper.
+"""The evaluation report: one HTML file, for the screen and for paper.
 
-Style, charts and pictures are in the file itself (inline CSS and SVG, JPEG as data URIs); it loads nothing and runs no
+Style, charts and pictures are inside the file (inline CSS and SVG, JPEG as data URIs). It loads nothing and runs no
 script, so it can be mailed and archived.
 """
 
@@ -20,12 +20,13 @@ from edgerd.bundle.manifest import ThresholdRecord
 from edgerd.errors import InputError, StorageError
 from edgerd.evaluation.charts import roc_chart, score_chart
 from edgerd.evaluation.heatmap import colour_scale, mask_overlay, overlay
-from edgerd.evaluation.metrics import BoolArray, Float64Array, roc_curve
+from edgerd.evaluation.metrics import roc_curve
 from edgerd.evaluation.style import html_page
-from edgerd.evaluation.summary import GOOD, DefectMetrics, Metrics
+from edgerd.evaluation.summary import DefectMetrics, Metrics
 from edgerd.evaluation.threshold import describe
-from edgerd.types import Box, Float32Array, UInt8Array
+from edgerd.types import GOOD, BoolArray, Box, Float32Array, Float64Array, UInt8Array
 
+N_EXAMPLES = 6
 _PICTURE_SIDE_PX = 420
 
 
@@ -34,9 +35,9 @@ class Example:
     """A picture shown in the report.
 
     Attributes:
-        name: As it is shown, e.g. the path below the data folder.
+        name: The name that is shown, e.g. the path below the data folder.
         defect: Kind of defect, "good" for a good picture.
-        score: Its score.
+        score: The picture's score.
         picture: uint8 (h, w, 3), BGR, as it was read.
         anomaly_map: float32 (T, H, W), or (H, W) for one tile.
         mask: bool, any size, True on the defect; None where there is none.
@@ -54,15 +55,15 @@ class Example:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReportData:
-    """What a report is made of.
+    """The content of a report.
 
     Attributes:
         title: Heading and window title.
-        facts: What was evaluated, shown in this order: bundle, runtime, precision, data, date, ...
+        facts: Name and value of what was evaluated, shown in this order: bundle, runtime, precision, data, date, ...
         metrics: From `edgerd.evaluation.summary.evaluate_scores`.
         scores: (n,), any float type, one per test picture.
         defects: n kinds of defect, "good" for good pictures.
-        threshold: Where `metrics.threshold` came from, explained in the report; None if a person chose it.
+        threshold: How `metrics.threshold` was found, explained in the report; None if a person chose it.
         lowest_defective: Defective pictures to show, lowest score first.
         highest_good: Good pictures to show, highest score first.
     """
@@ -77,36 +78,36 @@ class ReportData:
     highest_good: Sequence[Example] = ()
 
 
-def hardest_pictures(scores: npt.ArrayLike, defects: Sequence[str], count: int = 6) -> tuple[list[int], list[int]]:
-    """Which pictures to show: those nearest to the wrong side.
+def hardest_pictures(scores: npt.ArrayLike, defects: Sequence[str]) -> tuple[list[int], list[int]]:
+    """Choose the pictures to show: those that are the hardest to judge.
 
     Args:
         scores: (n,), any float type.
         defects: n kinds of defect, "good" for good pictures.
-        count: How many of each at most.
 
     Returns:
-        Indices of the lowest-scoring defective pictures, lowest first, and of the highest-scoring good ones.
+        Indices of the `N_EXAMPLES` lowest-scoring defective pictures, lowest first, and of as many good ones, the
+        highest-scoring first.
     """
     order = np.argsort(np.asarray(scores), kind="stable").tolist()
     lowest_defective = [index for index in order if defects[index] != GOOD]
     highest_good = [index for index in reversed(order) if defects[index] == GOOD]
-    return lowest_defective[:count], highest_good[:count]
+    return lowest_defective[:N_EXAMPLES], highest_good[:N_EXAMPLES]
 
 
 def write_report(folder: Path, data: ReportData) -> Path:
     """Write the report.
 
     Args:
-        folder: Where to; made if it is not there.
-        data: What to say.
+        folder: Folder of the report; made if it does not exist.
+        data: The content.
 
     Returns:
         The file, `folder`/index.html.
 
     Raises:
         StorageError: It cannot be written.
-        InputError: Scores and kinds of defect differ in number, or an example's maps do not fit its tiles.
+        InputError: The numbers of scores and kinds of defect differ, or an example has not one map per tile.
     """
     page = _page(data)
     target = folder / "index.html"
@@ -236,7 +237,7 @@ def _example(example: Example, threshold: float | None, scale: float) -> str:
     if example.mask is not None:
         pictures.append(("mask", mask_overlay(picture, example.mask)))
     images = "".join(
-        f'<div><img src="{_data_uri(image)}" alt="{name} of {escape(example.name)}"><span>{name}</span></div>'
+        f'<div><img src="{_jpeg_uri(image)}" alt="{name} of {escape(example.name)}"><span>{name}</span></div>'
         for name, image in pictures
     )
     caption = f"<b>{escape(example.name)}</b><span>score {example.score:.4g}</span>"
@@ -248,7 +249,7 @@ def _example(example: Example, threshold: float | None, scale: float) -> str:
 
 
 def _scaled(picture: UInt8Array, tiles: Sequence[Box]) -> tuple[UInt8Array, list[Box]]:
-    """A picture at the report's size, so that outlines are equally thick in all of them, and its tiles."""
+    """A picture and its tiles at the report's size, so that outlines are equally thick in all pictures."""
     height, width = picture.shape[:2]
     factor = _PICTURE_SIDE_PX / max(height, width)
     size = max(1, round(width * factor)), max(1, round(height * factor))
@@ -262,7 +263,7 @@ def _scaled(picture: UInt8Array, tiles: Sequence[Box]) -> tuple[UInt8Array, list
     return np.asarray(resized, np.uint8), boxes
 
 
-def _data_uri(bgr: UInt8Array) -> str:
+def _jpeg_uri(bgr: UInt8Array) -> str:
     _, content = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 88])
     return f"data:image/jpeg;base64,{base64.b64encode(content.tobytes()).decode()}"
 

@@ -1,4 +1,4 @@
-"""How many pasted defects are found: what can be said of recall where nobody has a defect."""
+"""Counts how many pasted defects are found: a rough recall for data sets without defective pictures."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy.typing as npt
 
 from edgerd.bundle.manifest import PastedRecall, RoughRecall
 
-LEAST = 0.25
-"""A model that finds a smaller share of them finds next to nothing."""
+LEAST_SHARE_FOUND = 0.25
+"""A model that finds a smaller share of the pasted defects finds next to nothing."""
 
 
 def rough_recall(scores: npt.ArrayLike, kinds: Sequence[str], threshold: float) -> RoughRecall:
-    """Count what is found.
+    """Count the pasted defects that are found.
 
     Args:
         scores: (n,), any float type, one per pasted defect, n >= 1.
-        kinds: Of each (`edgerd.data.pasted.KINDS`).
+        kinds: The kind of each, one of `edgerd.data.pasted.PASTED_KINDS`.
         threshold: NG is a score above it, strictly.
     """
     is_found, kind = np.asarray(scores, np.float64) > threshold, np.asarray(kinds, np.str_)
@@ -32,7 +32,7 @@ def rough_recall(scores: npt.ArrayLike, kinds: Sequence[str], threshold: float) 
 
 def is_too_low(record: RoughRecall) -> bool:
     """Whether a person must be told that the bundle finds next to nothing."""
-    return record.found < LEAST * record.n
+    return record.found < LEAST_SHARE_FOUND * record.n
 
 
 def describe_recall(record: RoughRecall) -> str:

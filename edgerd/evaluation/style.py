@@ -1,4 +1,4 @@
-"""What the reports look like: light and dark by the reader's setting, light on paper."""
+"""The style of the reports: light or dark by the reader's setting, light on paper."""
 
 from __future__ import annotations
 
@@ -101,11 +101,11 @@ figcaption b { font-weight: 600; overflow-wrap: anywhere; flex: 1; }
 
 
 def html_page(title: str, sections: Iterable[str]) -> str:
-    """A whole page in HTML that needs nothing else.
+    """A whole page in HTML, with its style inside it.
 
     Args:
-        title: Of the window, as plain text.
-        sections: HTML, shown one below the other; empty ones are left out.
+        title: The window's title, as plain text.
+        sections: Pieces of HTML, shown one below the other; empty ones are left out.
     """
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'

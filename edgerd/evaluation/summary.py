@@ -1,4 +1,4 @@
-"""Everything `edgerd evaluate` says about a test set, None where a metric does not exist."""
+"""All metrics of a test set that `edgerd evaluate` reports; None where a metric does not exist."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ import numpy.typing as npt
 
 from edgerd.errors import InputError
 from edgerd.evaluation.metrics import (
-    BoolArray,
-    Float64Array,
     alarm_rate,
     aupro,
     check_scores,
@@ -20,18 +18,16 @@ from edgerd.evaluation.metrics import (
     pixel_auroc,
     pro_per_image,
 )
-from edgerd.types import Float32Array
-
-GOOD = "good"
+from edgerd.types import GOOD, BoolArray, Float32Array, Float64Array
 
 
 @dataclass(frozen=True, slots=True)
 class DefectMetrics:
-    """How one kind of defect is told from the good pictures.
+    """How well one kind of defect is told from the good pictures.
 
     Attributes:
-        n: Pictures of this kind.
-        image_auroc: Of this kind against all good pictures; None without good pictures.
+        n: Number of pictures of this kind.
+        image_auroc: AUROC of this kind against all good pictures; None without good pictures.
         recall: Share of this kind above the threshold; None without a threshold.
     """
 
@@ -42,21 +38,21 @@ class DefectMetrics:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """What `edgerd evaluate` writes, but for the engine's name. All areas and rates are between 0 and 1.
+    """The metrics of a test set. All areas and rates are between 0 and 1.
 
     Attributes:
-        image_auroc: None with one class only.
-        pixel_auroc: None without masks, likewise the next two.
-        aupro: Over the data set, false-positive rates up to 0.3.
-        pro_per_image: RD4AD's own.
-        per_defect: By kind of defect, in alphabetical order.
-        n_good: Good pictures.
-        n_defective: Defective pictures.
-        n_found: Defective pictures above the threshold; None without one.
-        n_false_alarms: Good pictures above it, likewise.
-        threshold: NG is score > threshold; None where there was none.
-        false_alarm_rate: Share of the good pictures above it; None without good pictures or threshold.
-        recall: Share of the defective pictures above it; None without defective pictures or threshold.
+        image_auroc: AUROC of the scores; None with one class only.
+        pixel_auroc: AUROC of the maps' pixels; None without masks.
+        aupro: AUPRO over the data set, for false-positive rates up to 0.3; None without masks.
+        pro_per_image: Per-region overlap per picture, as RD4AD's own evaluation takes it; None without masks.
+        per_defect: The metrics of each kind of defect, in alphabetical order.
+        n_good: Number of good pictures.
+        n_defective: Number of defective pictures.
+        n_found: Number of defective pictures above the threshold; None without a threshold.
+        n_false_alarms: Number of good pictures above the threshold; None without a threshold.
+        threshold: The threshold, NG being score > threshold; None where there is none.
+        false_alarm_rate: Share of the good pictures above the threshold; None without good pictures or threshold.
+        recall: Share of the defective pictures above the threshold; None without defective pictures or threshold.
     """
 
     image_auroc: float | None
@@ -74,7 +70,7 @@ class Metrics:
 
     @property
     def headline(self) -> str:
-        """What a line sees: "46 of 48 defective parts found, 1 of 22 good parts called NG"."""
+        """The verdicts in a sentence: "46 of 48 defective parts found, 1 of 22 good parts called NG"."""
         if self.n_found is None or self.n_false_alarms is None:
             return f"{self.n_defective} defective and {self.n_good} good parts; there is no threshold to judge them by"
         return (
@@ -83,7 +79,7 @@ class Metrics:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """The same as plain dicts and numbers."""
+        """The metrics as plain dicts and numbers, as `edgerd evaluate --json` writes them."""
         return asdict(self)
 
 
@@ -94,15 +90,15 @@ def evaluate_scores(
     maps: npt.ArrayLike | None = None,
     masks: Sequence[BoolArray | None] | None = None,
 ) -> Metrics:
-    """Everything there is to say about a test set.
+    """Compute all metrics of a test set.
 
     Args:
         scores: (n,), any float type, one per picture.
         defects: n kinds of defect, "good" for good pictures.
         threshold: NG is score > threshold; None if there is none.
         maps: float32 (n, H, W) or (n, T, H, W): anomaly maps; None to leave the pixel metrics out.
-        masks: n masks of a map's shape; None for a good picture means all normal, and for a defective one that nobody
-            drew its mask: it is left out of the pixel metrics.
+        masks: n masks, each bool in the shape of a picture's map. None for a good picture stands for a mask without
+            defects; a defective picture with None is left out of the pixel metrics.
 
     Raises:
         InputError: No pictures, lengths or shapes that differ, or values that are not finite.

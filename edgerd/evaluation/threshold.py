@@ -4,8 +4,8 @@ Split-conformal: of n such scores the ceil((n + 1)(1 - alpha))-th smallest is ex
 good pictures, whatever the law of the scores, as long as they are exchangeable (Vovk, Gammerman and Shafer 2005;
 Angelopoulos and Bates, arXiv:2107.07511). With fewer than 1 / alpha - 1 scores there is no such score, and an
 exponential tail is fitted to the largest of them instead (docs/decisions/threshold-tail.md compares the candidates).
-Of few scores, those that stand far outside the others do not count: one defect among thirty good pictures, or one good
-part under another light, would lift the threshold above most defects. Whoever took the pictures is told which they are.
+Where there are few scores, those far above the others do not count: one defect among thirty good pictures, or one good
+part under another light, would raise the threshold above most defects. The user is told which pictures they are.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from edgerd.errors import InputError
 from edgerd.evaluation.outliers import far_outside
 
 _TAIL_SCORES = 10
-SOME = 20
-"""With fewer scores their quartiles are too uncertain to say what stands far outside."""
+_N_FOR_QUARTILES = 20
+"""With fewer scores, their quartiles are too uncertain to say which of them are far above the others."""
 FEW = 99
-"""With as many a rate of 1 % is settled, and one far outside changes the rank by one."""
-NEAREST = 20
-"""Pictures that show how far an engine's scores moved at the threshold."""
+"""From this number of scores on, a rate of 1 % is settled, and one score far above the others only shifts the rank."""
+N_NEAREST = 20
+"""The pictures, nearest to the threshold, that an engine's shift of scores is measured on."""
 _ROUNDING = 1e-9
 """(n + 1)(1 - alpha) is often whole on paper and a hair above in binary; this keeps the rank."""
 
@@ -34,13 +34,13 @@ def threshold_from_scores(scores: npt.ArrayLike, false_alarm_rate: float) -> Thr
     """Find the threshold for a false-alarm rate.
 
     Args:
-        scores: (n,), any float type: scores of held-out good pictures, one per picture.
+        scores: (n,), any float type: scores of good pictures by models that never saw them, one per picture.
         false_alarm_rate: alpha, the share of good parts that may be called NG, between 0 and 1.
 
     Returns:
-        The record, `extrapolated` where alpha < 1 / (n + 1); then the threshold is not below the largest score. Of
-        fewer than `FEW` scores, those far outside the others (`edgerd.evaluation.outliers`) do not count for any of
-        this.
+        The record, `extrapolated` where alpha < 1 / (n + 1); then the threshold is not below the largest score. With
+        fewer than `FEW` scores, those far above the others (`edgerd.evaluation.outliers`) do not count
+        among the n.
 
     Raises:
         InputError: The rate is outside (0, 1), a score is not finite, or there are too few scores.
@@ -48,7 +48,7 @@ def threshold_from_scores(scores: npt.ArrayLike, false_alarm_rate: float) -> Thr
     ordered = np.sort(np.asarray(scores, dtype=np.float64).ravel())
     n = ordered.size
     _check(ordered, false_alarm_rate)
-    n_left_out = len(far_outside(ordered)) if SOME <= n < FEW else 0
+    n_left_out = len(far_outside(ordered)) if _N_FOR_QUARTILES <= n < FEW else 0
     kept = ordered[: n - n_left_out]
     rank = max(1, math.ceil((kept.size + 1) * (1 - false_alarm_rate) - _ROUNDING))
     extrapolated = rank > kept.size
@@ -71,22 +71,22 @@ def threshold_like(
     reference: ThresholdRecord,
     others: tuple[npt.ArrayLike, npt.ArrayLike] = ((), ()),
 ) -> ThresholdRecord:
-    """The threshold of another engine for the same graph.
+    """The threshold of another engine, with the same meaning as that of the FP32 graph.
 
-    Where the rate is settled, and the engine has scored every picture that the reference was found from, it is the same
-    rank of the engine's own scores. Elsewhere the threshold moves as the engine's scores did: an extrapolated tail is
-    not fitted again, since a fit to nearly the same ten scores moves several times as far as they do; and scores that
-    are known as numbers alone, of models that are gone, say nothing about the engine.
+    Where the reference is settled, and the engine has scored every picture that it was found from, the threshold is
+    found from the engine's own scores. Otherwise the reference is shifted by as much as the engine's scores are. An
+    extrapolated tail is not fitted again, since a fit to ten slightly different scores moves several times as far as
+    they do. And where the models that gave some of the scores are gone, the engine has no scores to replace them.
 
-    How far the scores moved is taken where it matters: it is the mean difference on the `NEAREST` pictures whose
-    reference scores lie nearest to the reference threshold. Lower precision may stretch scores as well as shift them,
-    and what happens to the scores of ordinary good parts, far below, is then not what happens at the threshold.
+    The shift is the mean difference of the scores on the `N_NEAREST` pictures whose reference scores are nearest to the
+    reference threshold: lower precision may stretch scores as well as shift them, so that ordinary good parts, whose
+    scores are far below, do not show what happens at the threshold.
 
     Args:
         scores: (n,), any float type: the engine's scores of good pictures that training never saw.
         reference_scores: (n,): the FP32 graph's, in the same order.
-        reference: The FP32 graph's threshold; found from all of those, or from others as well.
-        others: Scores of other pictures, the engine's and the FP32 graph's, (m,) each: they show how the scores moved.
+        reference: The FP32 graph's threshold, found from all of these pictures, or from others as well.
+        others: Scores of more pictures to measure the shift on, by the engine and by the FP32 graph, (m,) each.
 
     Raises:
         InputError: A score is not finite, or there are none.
@@ -98,7 +98,7 @@ def threshold_like(
     _check_finite(ours)
     if not ours.size:
         raise InputError("There are no pictures to compare an engine's scores on.", expected="one at least")
-    nearest = np.argsort(np.abs(theirs - reference.value), kind="stable")[:NEAREST]
+    nearest = np.argsort(np.abs(theirs - reference.value), kind="stable")[:N_NEAREST]
     shift = float(np.mean(ours[nearest] - theirs[nearest]))
     largest = reference.largest_score + shift
     if own.size == reference.n_good:
@@ -131,26 +131,25 @@ def tail_threshold(ordered_scores: npt.NDArray[np.float64], false_alarm_rate: fl
     return float(max(fitted, ordered_scores[-1]))
 
 
-def realised_rate_interval(n: int, rank: int, coverage: float = 0.9) -> tuple[float, float]:
-    """The central interval of the false-alarm rate that will be seen with the rank-th smallest of n scores.
+def realised_rate_interval(n: int, rank: int) -> tuple[float, float]:
+    """The central 90 % interval of the false-alarm rate, where the threshold is the rank-th smallest of n scores.
 
     The rate follows Beta(n + 1 - rank, rank) (arXiv:2107.07511, section 3.2) where no two scores are equal; equal
     scores can only lower it.
 
     Args:
-        n: How many scores there were.
+        n: Number of scores.
         rank: 1 to n.
-        coverage: Probability of the interval.
 
     Returns:
         Lower and upper end, each between 0 and 1.
     """
-    tail = (1 - coverage) / 2
-    return _beta_quantile(tail, n + 1 - rank, rank), _beta_quantile(1 - tail, n + 1 - rank, rank)
+    low, high = (_beta_quantile(probability, n + 1 - rank, rank) for probability in (0.05, 0.95))
+    return low, high
 
 
 def describe(record: ThresholdRecord) -> str:
-    """What a threshold promises and what it does not, in a few lines for people."""
+    """Explain in a few lines what a threshold promises, and what it does not."""
     rate = _percent(record.false_alarm_rate)
     more = f"{record.n_more_needed} more good {'picture' if record.n_more_needed == 1 else 'pictures'}"
     if record.extrapolated:
@@ -204,9 +203,9 @@ def _check_finite(scores: npt.NDArray[np.float64]) -> None:
 
 
 def _beta_quantile(probability: float, a: int, b: int) -> float:
-    """The x with P(X <= x) = probability for X ~ Beta(a, b), a and b whole.
+    """The x with P(X <= x) = probability, for X ~ Beta(a, b) with whole numbers a and b.
 
-    Bisection on P(X <= x) = P(Binomial(a + b - 1, x) >= a), summed over the a terms below.
+    Found by bisection. P(X <= x) is P(Binomial(a + b - 1, x) >= a), or one less the sum of the a terms below.
     """
     n = a + b - 1
     log_choose = [math.lgamma(n + 1) - math.lgamma(j + 1) - math.lgamma(n - j + 1) for j in range(a)]

@@ -1,8 +1,7 @@
-"""What each of some thresholds finds, and what it costs: for a person who has a few defective pictures."""
+"""A choice of thresholds: how many defective pictures each finds, and how many false alarms it costs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,13 +16,14 @@ RATES = (0.001, 0.005, 0.01, 0.02, 0.05)
 
 @dataclass(frozen=True)
 class TradeOff:
-    """One threshold.
+    """One threshold, with what it finds and costs.
 
     Attributes:
-        threshold: How it was found.
-        n_found: Defective pictures above it.
-        false_alarms_per_1000: Expected, of good parts; where it was extrapolated, what was asked for.
-        is_current: Whether it is the bundle's.
+        threshold: The threshold, and how it was found.
+        n_found: Number of defective pictures above it.
+        false_alarms_per_1000: Expected false alarms in 1000 good parts; for an extrapolated threshold, as many as were
+            asked for.
+        is_current: Whether it is the bundle's threshold.
     """
 
     threshold: ThresholdRecord
@@ -36,15 +36,13 @@ def trade_offs(
     good_scores: npt.ArrayLike,
     defect_scores: npt.ArrayLike,
     current: ThresholdRecord | None,
-    rates: Sequence[float] = RATES,
 ) -> tuple[TradeOff, ...]:
-    """The thresholds for some false-alarm rates, and the current one, the highest first.
+    """The thresholds for the false-alarm rates `RATES`, and the current one; the highest first.
 
     Args:
-        good_scores: (n,), any float type: of good pictures, by models that never saw them.
-        defect_scores: (m,): of defective pictures.
+        good_scores: (n,), any float type: scores of good pictures by models that never saw them.
+        defect_scores: (m,), any float type: scores of defective pictures.
         current: The bundle's threshold; None where it has none.
-        rates: False-alarm rates.
 
     Raises:
         InputError: Too few good scores, or a score that is not finite.
@@ -56,7 +54,7 @@ def trade_offs(
             expected="finite scores",
             hint="Export the bundle again.",
         )
-    others = [threshold_from_scores(good_scores, rate) for rate in rates]
+    others = [threshold_from_scores(good_scores, rate) for rate in RATES]
     if current is not None:
         others = [record for record in others if not np.isclose(record.value, current.value, rtol=1e-9, atol=0.0)]
     records = sorted([*others, *([] if current is None else [current])], key=lambda record: -record.value)
@@ -67,7 +65,7 @@ def trade_offs(
 
 
 def _per_1000(record: ThresholdRecord) -> float:
-    """The rate's mean: that of Beta(n + 1 - k, k)."""
+    """The expected number of false alarms in 1000 good parts: the rate follows Beta(n + 1 - k, k), k the rank."""
     if record.rank is None:
         return 1000 * record.false_alarm_rate
     return 1000 * (record.n_good + 1 - record.rank) / (record.n_good + 1)

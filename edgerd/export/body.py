@@ -49,7 +49,7 @@ class Body(nn.Module):
 
 
 def student_features(student: Student | None) -> tuple[str, ...]:
-    """The names of the feature maps that a student gives back, finest first."""
+    """The names of the feature maps that a student reconstructs, finest first."""
     return STUDENT_FEATURES[student.finest :] if student else ()
 
 

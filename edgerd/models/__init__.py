@@ -1,1 +1,1 @@
-"""The networks: frozen teachers, the one-class embedding, the decoder."""
+"""The networks: frozen teachers, the student, prototypes, position statistics, and the fusion of their maps."""

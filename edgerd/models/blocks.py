@@ -22,7 +22,7 @@ class BlockSpec:
 
     Attributes:
         kind: "basic" (two 3x3) or "bottleneck" (1x1, 3x3, 1x1; four times wider outside than inside).
-        base_width: Width of the 3x3 in a bottleneck per 64 planes; 128 makes a Wide ResNet.
+        base_width: Channels of a bottleneck's 3x3 convolution per 64 planes; 128 makes a Wide ResNet.
     """
 
     kind: Literal["basic", "bottleneck"] = "basic"
@@ -94,7 +94,7 @@ def conv_bn_relu_down(in_channels: int, out_channels: int) -> nn.Sequential:
 
 
 def initialise(module: nn.Module) -> None:
-    """RD4AD's start: Kaiming (fan out) on Conv2d only; transposed convolutions keep torch's own."""
+    """Initialise weights as RD4AD does: Kaiming normal (fan out) for Conv2d; transposed ones keep torch's own."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")

@@ -12,11 +12,12 @@ class Decoder(nn.Module):
     """Three residual stages that each double the resolution by a 2x2 stride-2 transposed convolution.
 
     Args:
-        teacher: Whose features it gives back: their channels, and whether they are signed.
-        depths: Blocks of each stage, in their own order from the deepest outward, as the official code does: [3, 4, 6]
-            gives the stage next to the embedding three blocks.
+        teacher: The teacher whose features are reconstructed: their channels, and whether they are signed.
+        depths: Blocks of each decoder stage, from the deepest stage outward. As in the official code, a teacher's own
+            depths are used in this order: (3, 4, 6) gives the stage next to the embedding three blocks.
         width: Channels as a fraction of the teacher's.
-        finest: The first of the teacher's stages that is given back; there are no stages of the decoder for finer ones.
+        finest: Index of the finest of the teacher's stages that is reconstructed, 0 to 2; the decoder has no stages
+            for finer ones.
     """
 
     def __init__(self, teacher: TeacherInfo, depths: tuple[int, int, int], width: float = 1.0, finest: int = 0) -> None:

@@ -14,15 +14,23 @@ from edgerd.models.teachers.teacher import Download
 from edgerd.paths import is_file
 from edgerd.storage import replaced_file, storage_errors
 
-Progress = Callable[[int, int | None], None]
-"""Called with the bytes done and the bytes in all, None where the server does not say."""
+DownloadProgress = Callable[[int, int | None], None]
+"""Called with the bytes received and the bytes in all, None where the server does not say how many there are."""
 
 _CHUNK_BYTES = 1 << 18
 _TIMEOUT_S = 30.0
 
 
-def download(source: Download, folder: Path, progress: Progress | None = None) -> Path:
-    """Fetch a file into a folder, unless it is there already with the right hash; returns its path.
+def download(source: Download, folder: Path, progress: DownloadProgress | None = None) -> Path:
+    """Fetch a file into a folder, unless it is there already with the right hash.
+
+    Args:
+        source: Address and hash of the file.
+        folder: Where the file is kept, under the name it has in the address.
+        progress: Called after each chunk.
+
+    Returns:
+        The path of the file.
 
     Raises:
         DownloadError: No network, a connection that breaks, or a file with another hash; nothing is left behind.
@@ -45,8 +53,8 @@ def download(source: Download, folder: Path, progress: Progress | None = None) -
     return file
 
 
-def _fetch(url: str, progress: Progress | None) -> Iterator[bytes]:
-    """The bytes behind an address, chunk by chunk; whatever the network does becomes a DownloadError."""
+def _fetch(url: str, progress: DownloadProgress | None) -> Iterator[bytes]:
+    """The bytes behind an address, chunk by chunk; every failure of the network becomes a DownloadError."""
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:  # noqa: S310  addresses come from our table
             length = response.headers["Content-Length"]
@@ -60,7 +68,7 @@ def _fetch(url: str, progress: Progress | None) -> Iterator[bytes]:
                 raise ConnectionError(f"the connection broke off after {done} of {total} bytes")
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
-        if isinstance(error, urllib.error.HTTPError):  # it is the answer as well, and still open
+        if isinstance(error, urllib.error.HTTPError):  # the error is also the response, which is still open
             error.close()
             reason = f"HTTP {error.code} {error.reason}"
         raise DownloadError(

@@ -21,37 +21,37 @@ from torch.nn import functional as F
 from edgerd.errors import InputError
 from edgerd.models.student import Student
 from edgerd.models.teachers import Teacher
+from edgerd.models.teachers.teacher import Features
 
 N_LEVELS = 256
 WEIGHT_LIMIT = 127
-"""Weights are integers from minus this to this, symmetric, one scale per output channel."""
-
-Features = tuple[Tensor, Tensor, Tensor]
+"""8-bit weights are integers from -127 to 127, with one scale per output channel."""
 
 _SMALLEST_SCALE = 1e-12
 _RELUS = (F.relu, F.relu_, torch.relu, torch.relu_, F.relu6, F.hardtanh)
 _MOVES = (F.max_pool2d, torch.max_pool2d, F.pad, operator.getitem)
-"""What gives only values that it takes, and zeros."""
+"""Functions whose output holds only values of their input, and zeros."""
 _MOVING_LAYERS = (nn.MaxPool2d, nn.ZeroPad2d)
 
 
 class Traced:
-    """Teacher and student as one list of operations, whose values and weights can be rounded on the way.
+    """Teacher and student as one list of operations, whose activations and weights can be rounded on the way.
 
-    Nothing is copied: the networks keep their parameters and the names of those, and gradients arrive at them. What is
-    rounded is what ONNX Runtime's graph rounds (`edgerd.precision.quantize`); runtimes that fuse residual sums round
-    less. As deployed, the first convolution and the teacher's first block compute in float, and features are given as
-    they were before they were rounded for the next convolution.
+    The networks are not copied: they keep their parameters, and gradients flow into them. The same values are rounded
+    as in the INT8 graph for ONNX Runtime (`edgerd.precision.quantize`); runtimes that fuse residual sums round fewer.
+    As in that graph, the first convolution and the teacher's first block compute in float, and the features are taken
+    before they are rounded for the next convolution.
 
     Args:
         teacher: In eval mode.
-        student: In eval mode too: its BatchNorm computes with running statistics.
+        student: In eval mode, so that its BatchNorm computes with running statistics.
 
     Attributes:
-        activations: Values that are rounded for those that read them, in the order they are computed.
+        activations: Names of the values that are rounded before an INT8 layer reads them, in the order in which they
+            are computed.
 
     Raises:
-        InputError: What a network computes depends on values, so that it is no list of operations.
+        InputError: The operations of a network depend on the values it computes, so that it cannot be traced.
     """
 
     def __init__(self, teacher: Teacher, student: Student) -> None:
@@ -72,11 +72,11 @@ class Traced:
 
     @torch.no_grad()
     def features(self, image: Tensor, on_activation: Callable[[str, Tensor], None]) -> tuple[Features, Features]:
-        """What teacher and student give, nothing rounded and without gradients.
+        """The features of teacher and student, computed in float and without gradients.
 
         Args:
             image: Normalised RGB, float32 (N, 3, H, W).
-            on_activation: Told the name and value of each of `activations`.
+            on_activation: Called with the name and the value of each of `activations`.
         """
 
         def watched(name: str, value: Tensor) -> Tensor:
@@ -86,11 +86,11 @@ class Traced:
         return self._run(image, watched, round_weights=False)
 
     def rounded_features(self, image: Tensor, scales: Tensor) -> tuple[Features, Features]:
-        """What teacher and student give in INT8.
+        """The features of teacher and student as INT8 computes them, with gradients.
 
         Args:
             image: Normalised RGB, float32 (N, 3, H, W).
-            scales: float64 (len(activations), 2): of each, the scale and the zero point, 0 to 255.
+            scales: float64 (len(activations), 2): scale and zero point (0 to 255) of each activation.
         """
         qparams = {name: (s, round(z)) for name, (s, z) in zip(self.activations, scales.tolist(), strict=True)}
 
@@ -110,10 +110,10 @@ class Traced:
 
 
 def rounded_weight(layer: nn.Conv2d | nn.ConvTranspose2d) -> Tensor:
-    """A convolution's weights on their 8-bit levels, same shape.
+    """A convolution's weights, rounded to their 8-bit levels; same shape and dtype.
 
-    A transposed convolution has a scale for each output channel and place in its kernel: deployed, it is a 1x1
-    convolution with as many channels.
+    A transposed convolution has one scale for each output channel and position in its kernel: the exported graph
+    computes it as a 1x1 convolution with that many channels.
     """
     axis = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
     rows = layer.weight.flatten(1)
@@ -124,7 +124,7 @@ def rounded_weight(layer: nn.Conv2d | nn.ConvTranspose2d) -> Tensor:
 
 
 class _Networks(nn.Module):
-    """What is deployed: the image in, the features of both out."""
+    """Teacher and student as one module: normalised image in, three features of each out."""
 
     def __init__(self, teacher: Teacher, student: Student) -> None:
         super().__init__()
@@ -137,7 +137,7 @@ class _Networks(nn.Module):
 
 
 class _Interpreter(fx.Interpreter):
-    """Computes a traced graph node by node; what reads an activation reads what it was changed to."""
+    """Computes a traced graph node by node; the readers of an activation get what `change` made of it."""
 
     def __init__(
         self,
@@ -170,7 +170,7 @@ class _Interpreter(fx.Interpreter):
 
 
 def _drop_identities(module: fx.GraphModule) -> None:
-    """An identity gives what it takes, which is not rounded a second time."""
+    """Remove identities, whose output would be rounded a second time."""
     for node in module.graph.nodes:
         if _layer(node, module, nn.Identity):
             node.replace_all_uses_with(node.all_input_nodes[0])
@@ -178,7 +178,10 @@ def _drop_identities(module: fx.GraphModule) -> None:
 
 
 def _in_float(module: fx.GraphModule) -> tuple[str, str]:
-    """Module paths of the first convolution and of the teacher's first block, up to its number: the second one's."""
+    """Module paths of what computes in float: the first convolution, and the block that holds the second one.
+
+    A block's path ends at its number, as "teacher.layer1.0" does.
+    """
     paths = [str(node.target) for node in module.graph.nodes if _layer(node, module, nn.Conv2d, nn.ConvTranspose2d)]
     steps = paths[1].split(".")
     numbered = next((depth for depth, step in enumerate(steps) if step.isdigit()), 0)
@@ -186,7 +189,7 @@ def _in_float(module: fx.GraphModule) -> tuple[str, str]:
 
 
 def _is_in(node: fx.Node, paths: tuple[str, ...]) -> bool:
-    """Whether a module at one of these paths, or one within it, computes a node."""
+    """Whether a node is computed by a module at one of these paths, or by a module inside it."""
     names = node.meta.get("nn_module_stack", ())
     return any(name == path or name.startswith(f"{path}.") for name in names for path in paths)
 
@@ -197,10 +200,10 @@ def _is_integer(node: fx.Node, module: fx.GraphModule, in_float: tuple[str, ...]
 
 
 def _is_kept_in_8_bits(node: fx.Node, module: fx.GraphModule, in_float: tuple[str, ...]) -> bool:
-    """Whether INT8 layers read it, other than a ReLU: runtimes compute that with the node before it.
+    """Whether a node's value is rounded to 8 bits, because an INT8 layer reads it.
 
-    BatchNorm is part of the convolution before it, padding of the one behind it. What a pooling gives is on its input's
-    levels already.
+    ReLU and BatchNorm do not count as readers: runtimes fuse them with the node before. The outputs of pooling and
+    padding are not rounded, since they are on the levels of their input already.
     """
     if node.op == "placeholder" or _moves(node, module):
         return False
@@ -208,7 +211,7 @@ def _is_kept_in_8_bits(node: fx.Node, module: fx.GraphModule, in_float: tuple[st
 
 
 def _rounds(reader: fx.Node, module: fx.GraphModule, in_float: tuple[str, ...]) -> bool:
-    """Whether a node reads integers; a pooling does if what reads it does."""
+    """Whether a node reads 8-bit integers; pooling and padding do if one of their own readers does."""
     if reader.op == "output" or _is_call(reader, _RELUS) or _layer(reader, module, nn.ReLU, nn.ReLU6, nn.BatchNorm2d):
         return False
     if _moves(reader, module):

@@ -6,8 +6,8 @@ with a Gaussian of sigma 4. All of it is linear and separable, so for maps M_k w
     anomaly_map = sum_k c_k A_k M_k B_k^T
 
 where A_k and B_k are upsampling and blur applied to the identity, once for rows and once for columns. The paper's
-weights are 1. Its score is the maximum of the map; that of `edge` is the mean of the highest values, which a single
-noisy position does not lift.
+weights are 1. The paper's score is the maximum of the map; the score of method `edge` is the mean of its highest
+values, which a single noisy position does not raise.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SIGMA: Final = 4.0
 TRUNCATE: Final = 4.0
 """The Gaussian ends at `TRUNCATE * SIGMA` = 16 pixels, scipy's default."""
 SCORE_STRIDE: Final = 4
-"""Pixels: a mean of highest values is taken over every fourth row and column, which a blur of sigma 4 leaves smooth."""
+"""A mean of highest values is taken over every fourth row and column: after a blur of sigma 4 that is fine enough."""
 
 
 @dataclass(frozen=True)
@@ -33,16 +33,17 @@ class Fusion:
     """Weights of the maps, and how the score is taken.
 
     Attributes:
-        weights: One per map: those of the student, finest first, where there is one; then one per bank of prototypes;
-            then that of the positions' statistics.
-        score_share: Of the positions, the highest, whose mean is the score, 0 to 1; 0 for the maximum.
+        weights: One per map, in this order: the student's maps, finest first; one map per bank of prototypes; the map
+            of the position statistics. A run may lack some of these parts.
+        score_share: The score is the mean of this share of the map's values, the highest ones; 0 to 1, and 0 takes the
+            maximum.
     """
 
     weights: tuple[float, ...]
     score_share: float = 0.0
 
     def n_highest(self, height: int, width: int) -> int:
-        """How many of the strided positions of a map of this size the score is the mean of; 1 at least."""
+        """How many values the score of a map of this size is the mean of, after the stride; 1 at least."""
         return max(1, round(self.score_share * -(-height // SCORE_STRIDE) * -(-width // SCORE_STRIDE)))
 
 
@@ -67,13 +68,13 @@ def fusion_matrix(size: int, n: int) -> Float32Array:
 
 
 def fused(maps: tuple[Float32Array, ...], fusion: Fusion, height: int, width: int) -> Float32Array:
-    """The anomaly maps.
+    """Fuse maps into anomaly maps.
 
     Args:
-        maps: Each float32 (N, h_k, w_k).
-        fusion: A weight for each.
-        height: Of the picture.
-        width: Likewise.
+        maps: The maps of N pictures, each float32 (N, h_k, w_k).
+        fusion: One weight per map.
+        height: Height of the pictures in pixels.
+        width: Width of the pictures in pixels.
 
     Returns:
         float32 (N, height, width).

@@ -1,4 +1,4 @@
-"""What a run has made: the networks that a bundle's graph is exported from."""
+"""The result of training: the networks that a bundle's graph is exported from."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from torch.nn import functional as F
 
 from edgerd.models.fusion import RD4AD_FUSION, Fusion
 from edgerd.models.positions import Positions
-from edgerd.models.prototypes import Features, Prototypes
+from edgerd.models.prototypes import Prototypes
 from edgerd.models.student import Student
 from edgerd.models.teachers import Teacher
+from edgerd.models.teachers.teacher import Features
 
 
 @dataclass(frozen=True, eq=False)
 class Networks:
-    """A teacher and what looks at its features. All in eval mode.
+    """A teacher and the networks that make maps of its features, all in eval mode.
 
     Attributes:
-        teacher: Frozen.
-        student: Gives the features back; None for prototypes alone.
+        teacher: The frozen teacher.
+        student: Reconstructs the teacher's features; None for prototypes alone.
         prototypes: Patches of good parts; None for a student alone.
         positions: Statistics of each position of good parts; None for a student alone.
-        fusion: The weights of their maps, in this order.
+        fusion: The weights of the maps of student, prototypes and positions, in this order.
     """
 
     teacher: Teacher
@@ -42,5 +43,10 @@ class Networks:
 
 
 def cosine_maps(teacher: tuple[Tensor, ...], student: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """1 - cosine along the channels of as many stages of both, per scale: float32 (N, h_k, w_k), 0 to 2."""
+    """1 - cosine along the channels, per scale: float32 (N, h_k, w_k), 0 to 2.
+
+    Args:
+        teacher: The teacher's features of some stages, each (N, c_k, h_k, w_k).
+        student: The student's reconstruction of the same stages.
+    """
     return tuple(1.0 - F.cosine_similarity(t.float(), s.float(), dim=1) for t, s in zip(teacher, student, strict=True))

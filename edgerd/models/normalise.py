@@ -1,4 +1,4 @@
-"""From prepared pictures to what a teacher expects."""
+"""Prepared pictures as a teacher expects them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def image_from_frames(frames: Tensor, info: TeacherInfo) -> Tensor:
 
     Args:
         frames: uint8 (N, H, W, 3), BGR.
-        info: Whose mean and standard deviation to use.
+        info: The teacher, for its mean and standard deviation.
 
     Returns:
         float32 (N, 3, H, W), RGB, on the frames' device.

@@ -11,15 +11,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edgerd.models.prototypes import Features, pooled
-from edgerd.models.teachers.teacher import TeacherInfo
+from edgerd.models.prototypes import pooled
+from edgerd.models.teachers.teacher import Features, TeacherInfo
 
 
 class Positions(nn.Module):
     """Mean and spread of the features at each position of good parts, and the map of distances to them.
 
-    The features are those that prototypes are made of, of single positions. Nothing here is trained:
-    `edgerd.training.position_statistics` fills it.
+    The features are those of the prototypes' patches, at single positions. Nothing here is trained:
+    `edgerd.training.position_statistics` fills in the buffers.
 
     Attributes:
         mean: float32 (C, h3, w3), C = channels of the second and the third stage.

@@ -18,27 +18,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgerd.models.teachers.teacher import TeacherInfo
+from edgerd.models.teachers.teacher import Features, TeacherInfo
 
 WINDOWS: Final = (1, 3)
-"""Over how many positions, in each direction, the features of each bank are averaged."""
+"""One window per bank: how many positions, in each direction, its features are averaged over."""
 N_PROTOTYPES: Final = 1000
-"""Per bank. A bank of fewer patches than that repeats some of them."""
-
-Features = tuple[Tensor, Tensor, Tensor]
+"""Prototypes per bank. Where there are fewer patches than this, some are repeated."""
 
 
 class Prototypes(nn.Module):
     """Banks of patches of good parts, and the maps of distances to them.
 
-    What a patch is made of is the teacher's second and third stage at the third one's positions, less the mean of each
-    channel, in units of its spread. Nothing here is trained: `edgerd.training.choose_prototypes` fills it.
+    A patch is the features of the teacher's second and third stage at one of the third stage's positions, standardised
+    by the mean and the spread of each channel. Nothing here is trained: `edgerd.training.choose_prototypes` fills in
+    the buffers.
 
     Attributes:
         mean: float32 (len(WINDOWS), C), C = channels of the second and the third stage.
         spread: float32 (len(WINDOWS), C), standard deviation.
-        points: float32 (len(WINDOWS), n, C), standardised.
-        nearest: float32 (len(WINDOWS),): smaller distances are all alike to the maps.
+        points: float32 (len(WINDOWS), n, C), the prototypes, standardised.
+        nearest: float32 (len(WINDOWS),), the smallest distance in each bank's map: smaller ones are raised to it.
     """
 
     mean: Tensor
@@ -46,7 +45,7 @@ class Prototypes(nn.Module):
     points: Tensor
     nearest: Tensor
 
-    def __init__(self, teacher: TeacherInfo, n: int = N_PROTOTYPES) -> None:
+    def __init__(self, teacher: TeacherInfo, n: int) -> None:
         super().__init__()
         channels = sum(teacher.channels[1:])
         self.register_buffer("mean", torch.zeros(len(WINDOWS), channels))
@@ -68,11 +67,11 @@ class Prototypes(nn.Module):
 
 
 def pooled(features: Features, window: int) -> Tensor:
-    """What patches are made of: the second stage brought to the third one's size, both averaged over a window.
+    """The features that patches are made of: second and third stage at the third one's size, averaged over a window.
 
     Args:
-        features: The teacher's, finest first.
-        window: Positions in each direction, odd; at the border those that are there.
+        features: The teacher's features, finest first.
+        window: Positions in each direction, odd; at the border, the mean is over the positions inside the picture.
 
     Returns:
         float32 (N, c2 + c3, h3, w3).
@@ -83,7 +82,7 @@ def pooled(features: Features, window: int) -> Tensor:
 
 
 def squared_distances(patches: Tensor, points: Tensor) -> Tensor:
-    """Between each patch and each prototype.
+    """The squared distance between each patch and each prototype.
 
     Args:
         patches: float32 (N, C, h, w).

@@ -1,4 +1,4 @@
-"""The student of reverse distillation: one-class embedding, then a decoder that gives back the teacher's features."""
+"""The student of reverse distillation: one-class embedding, then a decoder that reconstructs the teacher's features."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from edgerd.errors import InputError
 from edgerd.models.bottleneck import OneClassEmbedding
 from edgerd.models.decoder import Decoder
-from edgerd.models.teachers.teacher import TeacherInfo
+from edgerd.models.teachers.teacher import Features, TeacherInfo
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Student(nn.Module):
     """Bottleneck and decoder (Deng & Li, section 3.1 to 3.3).
 
     Args:
-        teacher: Whose features it gives back.
-        info: How large it is.
-        finest: The first of the teacher's stages that it gives back: 0 for all three, as in the paper.
+        teacher: The teacher whose features are reconstructed.
+        info: How large the student is.
+        finest: Index of the finest of the teacher's stages that is reconstructed: 0 for all three, as in the paper.
     """
 
     def __init__(self, teacher: TeacherInfo, info: StudentInfo = STUDENTS["full"], finest: int = 0) -> None:
@@ -48,8 +48,8 @@ class Student(nn.Module):
         depths = teacher.depths if info.decoder_depth is None else (info.decoder_depth,) * 3
         self.decoder = Decoder(teacher, depths, info.width, finest)
 
-    def forward(self, features: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, ...]:
-        """The teacher's features, finest first -> those from `finest` on given back, same shapes and order."""
+    def forward(self, features: Features) -> tuple[Tensor, ...]:
+        """The teacher's features, finest first -> those from `finest` on, reconstructed; same shapes and order."""
         reconstruction: tuple[Tensor, ...] = self.decoder(self.bottleneck(features))
         return reconstruction
 
@@ -66,7 +66,12 @@ def student_info(name: str) -> StudentInfo:
 
 
 def make_student(teacher: TeacherInfo, name: str = "full", finest: int = 0) -> Student:
-    """A student with fresh weights from torch's current seed; see `Student`.
+    """A student with new weights, drawn from torch's current random state.
+
+    Args:
+        teacher: The teacher whose features are reconstructed.
+        name: An entry of `STUDENTS`.
+        finest: Index of the finest of the teacher's stages that is reconstructed, 0 to 2.
 
     Raises:
         InputError: There is no such student.

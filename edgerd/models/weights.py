@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from edgerd.errors import WeightsError
-from edgerd.models.download import Progress, download
+from edgerd.models.download import DownloadProgress, download
 from edgerd.models.teachers import Teacher, make_teacher
 from edgerd.paths import cache_folder, is_file, why_missing
 
@@ -26,14 +26,14 @@ _UNREADABLE = (
 )
 
 
-def load_teacher(name: str, weights: Path | None = None, progress: Progress | None = None) -> Teacher:
+def load_teacher(name: str, weights: Path | None = None, progress: DownloadProgress | None = None) -> Teacher:
     """A pretrained teacher, frozen, in eval mode.
 
     Args:
         name: An entry of `TEACHERS`, or "timm:<model>".
         weights: A `.safetensors` or `.pth` file with the teacher's key names, for ResNets torchvision's; layer 4 and
             the classifier may be missing. None takes what comes with the teacher, or downloads it.
-        progress: Told about a download.
+        progress: Called while weights are downloaded.
 
     Raises:
         InputError: There is no such teacher.
@@ -53,7 +53,7 @@ def load_teacher(name: str, weights: Path | None = None, progress: Progress | No
 
 
 def read_weights(file: Path) -> dict[str, Tensor]:
-    """The tensors of a weights file. Nothing is unpickled but tensors (`weights_only=True`).
+    """The tensors of a weights file, on the CPU. Nothing but tensors is unpickled (`weights_only=True`).
 
     Raises:
         WeightsError: The file is missing, damaged, or holds something else.
@@ -82,7 +82,15 @@ def read_weights(file: Path) -> dict[str, Tensor]:
 
 
 def fill(teacher: Teacher, state: Mapping[str, Tensor], source: str) -> Teacher:
-    """Load weights into a teacher; keys of layer 4 and the classifier are passed over.
+    """Load weights into a teacher; keys of layer 4 and the classifier are ignored.
+
+    Args:
+        teacher: The teacher to fill.
+        state: Weights by key name.
+        source: Where the weights came from, for error messages.
+
+    Returns:
+        `teacher`.
 
     Raises:
         WeightsError: Keys or shapes are another architecture's, or a value is not finite.

@@ -1,1 +1,1 @@
-"""Training: a run folder, a method, a loop."""
+"""Training: run folders, the methods that train them, and their checkpoints."""

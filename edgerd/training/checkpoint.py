@@ -1,8 +1,8 @@
 """A checkpoint: one safetensors file with the networks and the optimiser, replaced as a whole.
 
-The file's metadata holds where training stood, the scores of cross-fitting where there are such, and a hash over both
-and the tensors. Nothing is pickled. While a training goes on, its teacher may lie in a file beside the checkpoint, so
-that it is not written again and again; the checkpoint then holds its hash.
+The file's metadata holds how far training is, the scores of cross-fitting where there are any, and a hash over both
+and the tensors. Nothing is pickled. While training goes on, the teacher may be in a file beside the checkpoint, so that
+it is not written again with every checkpoint, which then holds its hash.
 """
 
 from __future__ import annotations
@@ -40,9 +40,13 @@ _GO_ON = "Free some space, then go on with --resume; the last checkpoint is unch
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands: `epoch` full ones are done, and `step` steps of the next; `total_steps` in all.
+    """How far training is.
 
-    `tuning_steps` of a fine-tune for INT8 came after them.
+    Attributes:
+        epoch: Full epochs that are done.
+        step: Steps that are done of the next epoch.
+        total_steps: Steps that are done in all.
+        tuning_steps: Steps that are done of a fine-tune for INT8, after all of those.
     """
 
     epoch: int = 0
@@ -56,15 +60,17 @@ class Checkpoint:
     """What a checkpoint holds; tensors on the CPU.
 
     Attributes:
-        progress: Where training stood.
-        student: The student's state; empty where there is none.
-        teacher: The teacher's.
-        optimiser: The optimiser's state of each parameter, by its number; empty where nothing goes on from it.
+        progress: How far training is.
+        student: The student's state; empty where there is no student.
+        teacher: The teacher's state.
+        optimiser: The optimiser's state of each parameter, by the parameter's index; empty where training does not go
+            on from this checkpoint.
         prototypes: The prototypes' state; empty where there are none.
-        positions: The state of the positions' statistics; empty where there are none.
-        fusion: Weights of the maps, and the score's share.
+        positions: The state of the position statistics; empty where there are none.
+        fusion: Weights of the maps, and how the score is taken.
         cross_fit: Scores of the training pictures, each by networks that never saw it; None where there are none.
-        scales: Scale and zero point of each activation that a fine-tune for INT8 rounds, float64 (n, 2); else None.
+        scales: Scale and zero point of each activation that a fine-tune for INT8 rounds, float64 (n, 2); None without
+            a fine-tune.
     """
 
     progress: Progress
@@ -128,16 +134,16 @@ class Checkpoint:
 
 
 class SaveTimer:
-    """Says when a checkpoint is due: at first, then five minutes after the last one.
+    """Says when a checkpoint is due: at once, then five minutes after the last one.
 
-    More often is of no use: a power cut costs minutes either way, and flash memory wears out.
+    To save more often would wear out flash memory, and a power cut would cost minutes of work all the same.
     """
 
     def __init__(self) -> None:
         self._last: float | None = None
 
     def is_due(self) -> bool:
-        """Whether to save now; whoever is told so does."""
+        """Whether to save now. The caller must save where it is True: the next five minutes begin then."""
         now = time.monotonic()
         if self._last is not None and now - self._last < _SAVE_EVERY_S:
             return False
@@ -146,7 +152,14 @@ class SaveTimer:
 
 
 def keep_teacher_apart(checkpoint_file: Path, teacher: Mapping[str, Tensor]) -> str:
-    """Write a teacher beside the checkpoints that will name it; returns its hash, which they are saved with.
+    """Write a teacher beside the checkpoints of a training.
+
+    Args:
+        checkpoint_file: Where the checkpoints go.
+        teacher: The teacher's state.
+
+    Returns:
+        Its hash, which `save_checkpoint` takes in place of the state.
 
     Raises:
         StorageError: Disk full or no permission.
@@ -175,9 +188,19 @@ def save_checkpoint(
     fusion: Fusion | None = None,
     cross_fit: CrossFitRecord | None = None,
 ) -> None:
-    """Write a checkpoint atomically. What is None is not in it; without a fusion it is RD4AD's.
+    """Write a checkpoint atomically. What is None is left out.
 
-    In place of the teacher's state it takes the hash of one that `keep_teacher_apart` has written.
+    Args:
+        file: The checkpoint's file.
+        progress: How far training is.
+        student: The student's state; empty where there is no student.
+        teacher: The teacher's state, or the hash of the one that `keep_teacher_apart` has written.
+        optimiser: The optimiser to go on with.
+        scales: float64 (n, 2), as `Checkpoint.scales`.
+        prototypes: The prototypes' state.
+        positions: The state of the position statistics.
+        fusion: Weights of the maps; RD4AD's where it is None.
+        cross_fit: Scores of the training pictures.
 
     Raises:
         StorageError: Disk full or no permission; the checkpoint before it is still there.

@@ -1,4 +1,7 @@
-"""Which patches of good parts stand for all: greedy k-centre, and honest maps of the pictures they came from."""
+"""Choosing the patches of good parts that stand for all others, by greedy k-centre.
+
+An honest map of a picture is one by a model that never saw the picture: here, by the prototypes of other pictures.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,16 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from edgerd.models.prototypes import N_PROTOTYPES, WINDOWS, Prototypes, pooled, squared_distances
+from edgerd.models.prototypes import WINDOWS, Prototypes, pooled, squared_distances
 from edgerd.models.teachers import TeacherInfo
-from edgerd.training.features import FeatureStore
+from edgerd.training.stored_features import FeatureStore
 from edgerd.types import Float32Array
 
 N_CANDIDATES = 30_000
-"""Random patches that the prototypes are chosen from."""
+"""About how many random patches the prototypes are chosen from."""
 _PROJECTED = 64
 """Dimensions in which patches are compared while they are chosen: a random projection keeps distances (Johnson and
-Lindenstrauss, 1984; PatchCore does likewise)."""
+Lindenstrauss, 1984), and PatchCore uses one for the same purpose."""
 _SMALLEST_SPREAD = 1e-6
 _ROWS_AT_ONCE = 8
 
@@ -29,8 +32,8 @@ class Chosen:
     """Prototypes, and where each came from.
 
     Attributes:
-        prototypes: Filled, but for `nearest`.
-        owners: int64 (banks, n): the picture of each.
+        prototypes: All buffers are set but `nearest`.
+        owners: int64 (banks, n): index of the picture that each prototype was taken from.
     """
 
     prototypes: Prototypes
@@ -39,23 +42,23 @@ class Chosen:
 
 @torch.no_grad()
 def choose_prototypes(
-    store: FeatureStore, owners: npt.NDArray[np.intp], info: TeacherInfo, seed: int, n: int = N_PROTOTYPES
+    store: FeatureStore, owners: npt.NDArray[np.intp], info: TeacherInfo, seed: int, n: int
 ) -> Chosen:
     """Choose prototypes from the features of good pictures.
 
     Args:
-        store: Of their tiles.
-        owners: (tiles,): to which picture each tile belongs.
-        info: The teacher's.
-        seed: Of the random patches.
+        store: Features of the pictures' tiles.
+        owners: intp (tiles,): index of the picture that each tile belongs to.
+        info: The teacher that the features are from.
+        seed: Seed of the random patches.
         n: Prototypes per bank.
     """
     rng = np.random.default_rng(seed)
     prototypes = Prototypes(info, n)
     chosen_owners = torch.zeros(len(WINDOWS), n, dtype=torch.int64)
-    places = _random_places(len(store), store.stages[2][0, 0].size, rng)
+    positions = _random_positions(len(store), store.stages[2][0, 0].size, rng)
     for bank, window in enumerate(WINDOWS):
-        candidates, tile_of = _candidates(store, places, window)
+        candidates, tile_of = _candidates(store, positions, window)
         prototypes.mean[bank] = candidates.mean(0)
         prototypes.spread[bank] = candidates.std(0).clamp_min(_SMALLEST_SPREAD)
         candidates = (candidates - prototypes.mean[bank]) / prototypes.spread[bank]
@@ -67,15 +70,15 @@ def choose_prototypes(
 
 
 def farthest_first(points: Tensor, n: int, seed: int = 0) -> Tensor:
-    """Greedy k-centre: each point the farthest from all before it.
+    """Greedy k-centre: each chosen point is the one that is farthest from all chosen before it.
 
     Args:
         points: float32 (m, d).
-        n: How many, m at most.
-        seed: Of the projection and of the first point.
+        n: How many to choose, m at most.
+        seed: Seed of the random projection and of the first point.
 
     Returns:
-        int64 (n,): indices.
+        int64 (n,): indices of the chosen points.
     """
     random = torch.Generator().manual_seed(seed)
     if points.shape[1] > _PROJECTED:
@@ -94,18 +97,18 @@ def farthest_first(points: Tensor, n: int, seed: int = 0) -> Tensor:
 
 @torch.no_grad()
 def honest_maps(chosen: Chosen, store: FeatureStore, owners: npt.NDArray[np.intp]) -> tuple[Float32Array, ...]:
-    """A map per bank of each tile, with the prototypes of its own picture left out.
+    """Maps of each tile by the prototypes of other pictures than its own.
 
-    What is left is what a picture would get that no prototype was taken from, or a little more: the patches that stood
-    for its neighbours too are missing.
+    The distances are those of a picture that no prototype was taken from, or a little larger: prototypes of the own
+    picture that stand for patches of other pictures as well are missing, too.
 
     Args:
         chosen: The prototypes.
-        store: Of the tiles.
-        owners: (tiles,): the picture of each; a number that no prototype has for one that is new.
+        store: Features of the tiles.
+        owners: intp (tiles,): index of the picture of each tile; one that is not in `chosen.owners` for a new picture.
 
     Returns:
-        Per bank float32 (tiles, h3, w3).
+        One map per bank, float32 (tiles, h3, w3).
     """
     banks: list[list[Tensor]] = [[] for _ in WINDOWS]
     for rows in store.batches(np.arange(len(store)), _ROWS_AT_ONCE):
@@ -119,17 +122,17 @@ def honest_maps(chosen: Chosen, store: FeatureStore, owners: npt.NDArray[np.intp
     return tuple(torch.cat(maps).numpy() for maps in banks)
 
 
-def _random_places(n_tiles: int, n_positions: int, rng: np.random.Generator) -> list[npt.NDArray[np.intp]]:
-    """Positions of each tile that candidates are taken from, as many of each tile."""
+def _random_positions(n_tiles: int, n_positions: int, rng: np.random.Generator) -> list[npt.NDArray[np.intp]]:
+    """The positions that candidates are taken from, for each tile; equally many per tile."""
     per_tile = min(n_positions, max(1, math.ceil(N_CANDIDATES / n_tiles)))
     return [rng.permutation(n_positions)[:per_tile] for _ in range(n_tiles)]
 
 
-def _candidates(store: FeatureStore, places: list[npt.NDArray[np.intp]], window: int) -> tuple[Tensor, Tensor]:
-    """Patches float32 (m, C), and the tile of each, int64 (m,)."""
+def _candidates(store: FeatureStore, positions: list[npt.NDArray[np.intp]], window: int) -> tuple[Tensor, Tensor]:
+    """The candidates of a bank, float32 (m, C), and the index of each one's tile, int64 (m,)."""
     found, tiles = [], []
     for rows in store.batches(np.arange(len(store)), _ROWS_AT_ONCE):
         for row, patches in zip(rows, pooled(store[rows], window).flatten(2), strict=True):
-            found.append(patches[:, torch.from_numpy(places[row])].T)
-            tiles.append(torch.full((len(places[row]),), int(row)))
+            found.append(patches[:, torch.from_numpy(positions[row])].T)
+            tiles.append(torch.full((len(positions[row]),), int(row)))
     return torch.cat(found), torch.cat(tiles)

@@ -1,4 +1,4 @@
-"""Where training computes, and how that is made repeatable."""
+"""The device that training computes on, its threads, and deterministic computation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DeviceName = Literal["auto", "cpu", "cuda"]
 
 
 def torch_device(name: DeviceName) -> torch.device:
-    """The device to train on; "auto" takes CUDA where it is.
+    """The device to train on; "auto" takes CUDA where there is a CUDA device.
 
     Raises:
         MissingDependencyError: "cuda" is asked for and there is none.

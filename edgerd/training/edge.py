@@ -1,12 +1,13 @@
 """Method `edge`, and `prototypes`, which is the same without a student.
 
-1. The teacher's features of every good picture, once.
-2. Prototypes: patches that stand for all, and statistics of each position. Each picture is looked at without its own.
-3. Students: one for each of K folds, trained on the others, looks at its fold; one is trained on all, and kept.
-4. So every picture has honest maps, by networks that never saw it. They say how much each map varies on good parts,
-   which decides its weight, and they give the scores that the threshold is found from: cross-conformal prediction
-   (Vovk, "Cross-conformal predictors", 2015; CV+, Barber et al., "Predictive inference with the jackknife+", Annals of
-   Statistics 2021; for anomalies Hennhoefer and Preisach, arXiv:2402.16388).
+1. Compute the teacher's features of every good picture, once.
+2. Choose prototypes, and fit the statistics of each position. Make maps of each picture by those of all others.
+3. Train students: one for each of K folds, on the other folds, which then makes maps of its fold; and one on all
+   pictures, which is kept.
+4. So every picture has honest maps: maps by models that never saw it. They show how much each kind of map varies on
+   good parts, which decides its weight, and give the scores that the threshold is found from. This is cross-conformal
+   prediction (Vovk, "Cross-conformal predictors", 2015; CV+, Barber et al., "Predictive inference with the
+   jackknife+", Annals of Statistics 2021; for anomalies Hennhoefer and Preisach, arXiv:2402.16388).
 
 Why these maps and these weights: docs/decisions/edge-method.md.
 """
@@ -32,31 +33,39 @@ from edgerd.paths import exists
 from edgerd.training.checkpoint import Checkpoint, Progress, save_checkpoint
 from edgerd.training.choose_prototypes import choose_prototypes, honest_maps
 from edgerd.training.device import DeviceName, deterministic, torch_device
-from edgerd.training.features import FeatureStore, compute_features
 from edgerd.training.methods import make_method
 from edgerd.training.position_statistics import position_statistics
-from edgerd.training.report import StepReport
 from edgerd.training.restore import restore
 from edgerd.training.run import RunFolder
-from edgerd.training.students import StudentJob, run_jobs
+from edgerd.training.step_report import StepReport
+from edgerd.training.stored_features import FeatureStore, compute_features
+from edgerd.training.student_processes import run_jobs
+from edgerd.training.students import StudentJob
 from edgerd.types import Float32Array
 
 STEPS = 200
 SCORE_SHARE = 0.005
-"""Of the map's positions, the highest, whose mean is the score: 18x18 px of 256x256. A single noisy position does not
-make a defect; few defects are smaller once they are blurred."""
+"""The score is the mean of this share of the map's values, the highest ones: 18x18 px of 256x256. A single noisy
+position does not make a defect, and once they are blurred few defects are smaller."""
 _LEAST_SPREAD = 0.02
-"""Of a map's maxima, as a part of their mean: a few pictures that are alike by chance do not make a map trustworthy."""
-_ALIKE = 0.1
-"""Of the usual largest distance to a prototype: smaller ones are all alike, and rounding has nothing to work on."""
+"""Lower limit of the standard deviation of a map's maxima, as a share of their mean: a few pictures that are alike by
+chance must not give a map a large weight."""
+_SMALLEST_DISTANCE_SHARE = 0.1
+"""Distances to prototypes below this share of a good picture's usual largest one are raised to it, so that rounding
+does not change them."""
 _STUDENTS_FOLDER = "students"
 _FEATURES_FOLDER = "features"
 _MAPS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, eq=False)
-class _Honest:
-    """Maps of every tile by networks that never saw its picture, in the order they are fused."""
+class _HonestMaps:
+    """Maps of every tile by models that never saw its picture.
+
+    Attributes:
+        maps: In the order in which they are fused, each float32 (tiles, h_k, w_k).
+        folds: How many parts the pictures were divided into; each part was left out once.
+    """
 
     maps: tuple[Float32Array, ...]
     folds: int
@@ -69,8 +78,8 @@ class Known:
     Attributes:
         prototypes: Patches that stand for all.
         positions: Statistics of each position.
-        maps: Of every tile, per bank and then by the positions, float32 (tiles, h3, w3); nothing in them is from the
-            tile's own picture.
+        maps: Honest maps of every tile: one per bank of prototypes, then the position statistics' map; each float32
+            (tiles, h3, w3).
     """
 
     prototypes: Prototypes
@@ -89,22 +98,22 @@ def train_edge(
     say: Callable[[str], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Progress:
-    """Train as the module says, from the last student that was done.
+    """Train in the four steps above; students that an earlier call has finished are not trained again.
 
-    A run that is stopped after its prototypes were chosen can be exported: as prototypes alone, or with the student
-    that it had before it was asked for another number of steps.
+    A run that is stopped after its prototypes were chosen can be exported. It has no student then, or the one from
+    before it was asked for another number of steps.
 
     Args:
         run: Prepared, with method "edge" or "prototypes".
-        teacher: Pretrained; moved to the device. Where there is a checkpoint it gets the weights from there.
-        device: "auto" takes CUDA where it is.
+        teacher: Pretrained; moved to the device. Where there is a checkpoint, the teacher is filled from it.
+        device: "auto" takes CUDA where there is a CUDA device.
         processes: Students that are trained at the same time on a CPU.
-        on_step: Told after each step of any student.
-        say: Told what is being done, a line at a time.
-        should_stop: Asked all the time.
+        on_step: Called after each step of any student.
+        say: Called with a line of text for each stage of the work.
+        should_stop: Asked after each step, and between students; True stops the training.
 
     Returns:
-        Where training stands: `total_steps` of the student that is kept.
+        How far training is: `total_steps` counts the steps of the student that is kept.
 
     Raises:
         WeightsError: A loss is not finite, or the checkpoint cannot be used.
@@ -129,7 +138,7 @@ def train_edge(
     say(f"Choosing {N_PROTOTYPES} prototypes for each of {len(WINDOWS)} maps.")
     known = fit_known(store, owners, teacher.info, config.seed)
     if not before:
-        _save(run, teacher, Progress(), {}, known, _Honest(known.maps, len(tiles) // n_tiles), (height, width))
+        _save(run, teacher, Progress(), {}, known, _HonestMaps(known.maps, len(tiles) // n_tiles), (height, width))
     if not n_steps:
         shutil.rmtree(run.path / _FEATURES_FOLDER, ignore_errors=True)
         return Progress()
@@ -154,7 +163,7 @@ def train_edge(
         if key.startswith("student.")
     }
     done = Progress(total_steps=n_steps)
-    honest = _Honest((*student_maps, *known.maps), len(jobs) - 1)
+    honest = _HonestMaps((*student_maps, *known.maps), len(jobs) - 1)
     _save(run, teacher, done, student, known, honest, (height, width))
     for folder in (_FEATURES_FOLDER, _STUDENTS_FOLDER):
         shutil.rmtree(run.path / folder, ignore_errors=True)
@@ -166,25 +175,27 @@ def fit_known(store: FeatureStore, owners: npt.NDArray[np.intp], info: TeacherIn
 
     Args:
         store: Features of the good pictures' tiles.
-        owners: (tiles,): the picture of each tile, in order; two pictures at least.
-        info: The teacher's.
-        seed: Of the random patches that prototypes are chosen from.
+        owners: intp (tiles,): index of each tile's picture, in ascending order; two pictures at least.
+        info: The teacher that the features are from.
+        seed: Seed of the random patches that prototypes are chosen from.
     """
-    chosen = choose_prototypes(store, owners, info, seed)
+    chosen = choose_prototypes(store, owners, info, seed, N_PROTOTYPES)
     prototypes, bank_maps = chosen.prototypes, honest_maps(chosen, store, owners)
-    prototypes.nearest[:] = torch.tensor([_ALIKE * float(maps.max((1, 2)).mean()) for maps in bank_maps])
+    prototypes.nearest[:] = torch.tensor(
+        [_SMALLEST_DISTANCE_SHARE * float(maps.max((1, 2)).mean()) for maps in bank_maps]
+    )
     nearest = prototypes.nearest.numpy()
     positions, position_maps = position_statistics(store, owners, info)
     return Known(prototypes, positions, (*map(np.maximum, bank_maps, nearest), position_maps))
 
 
 def fold_of_pictures(n: int, folds: int, seed: int) -> npt.NDArray[np.intp]:
-    """The fold of each of n pictures, at random and as even as can be: (n,), 0 to folds - 1."""
+    """A random fold for each of n pictures, folds as equal in size as possible: intp (n,), 0 to folds - 1."""
     return np.random.default_rng([seed, folds]).permutation(np.arange(n) % folds)
 
 
 def _jobs(run: RunFolder, store: FeatureStore, owners: npt.NDArray[np.intp], n_steps: int) -> list[StudentJob]:
-    """The student of all pictures, then one for each fold."""
+    """The job of the student that is trained on all pictures, then one job for each fold."""
     config = run.record.config
     n_pictures = int(owners[-1]) + 1
     n_folds = min(config.cross_fit, n_pictures)
@@ -193,7 +204,7 @@ def _jobs(run: RunFolder, store: FeatureStore, owners: npt.NDArray[np.intp], n_s
     folder = run.path / _STUDENTS_FOLDER
     folder.mkdir(exist_ok=True)
 
-    def job(name: str, rows: npt.NDArray[np.intp], looks_at: npt.NDArray[np.intp]) -> StudentJob:
+    def job(name: str, rows: npt.NDArray[np.intp], map_rows: npt.NDArray[np.intp]) -> StudentJob:
         return StudentJob(
             name=name,
             teacher=config.teacher,
@@ -201,7 +212,7 @@ def _jobs(run: RunFolder, store: FeatureStore, owners: npt.NDArray[np.intp], n_s
             finest=make_method(config.method).finest,
             features=run.path / _FEATURES_FOLDER,
             rows=rows,
-            looks_at=looks_at,
+            map_rows=map_rows,
             steps=n_steps,
             batch_size=config.batch_size,
             seed=config.seed,
@@ -213,7 +224,7 @@ def _jobs(run: RunFolder, store: FeatureStore, owners: npt.NDArray[np.intp], n_s
 
 
 def _fold_maps(jobs: list[StudentJob], n_tiles: int) -> tuple[Float32Array, ...]:
-    """What the folds' students saw, put together: per scale float32 (n_tiles, h_k, w_k)."""
+    """The maps that the folds' students made, put together: per scale float32 (n_tiles, h_k, w_k)."""
     maps: list[Float32Array] = []
     for job in jobs:
         found = load_file(job.file)
@@ -221,7 +232,7 @@ def _fold_maps(jobs: list[StudentJob], n_tiles: int) -> tuple[Float32Array, ...]
             one = found[f"map.{index}"].numpy()
             if len(maps) <= index:
                 maps.append(np.zeros((n_tiles, *one.shape[1:]), np.float32))
-            maps[index][job.looks_at] = one
+            maps[index][job.map_rows] = one
     return tuple(maps)
 
 
@@ -231,7 +242,7 @@ def _save(
     progress: Progress,
     student: dict[str, torch.Tensor],
     known: Known,
-    honest: _Honest,
+    honest: _HonestMaps,
     size: tuple[int, int],
 ) -> None:
     fusion = fusion_of(honest.maps, size)
@@ -250,14 +261,14 @@ def _save(
 
 
 def fusion_of(maps: tuple[Float32Array, ...], size: tuple[int, int]) -> Fusion:
-    """How much each map counts: the less its maxima vary from good picture to good picture, the more.
+    """Weights of the maps: the less a map's maximum varies from good picture to good picture, the larger its weight.
 
-    Each map is measured in standard deviations of its maximum on good pictures. The weights are scaled so that a score
-    of 1 is about what the most striking place of a good part has.
+    Each map is divided by the standard deviation of its maximum on good pictures. The weights are scaled so that the
+    highest value of a good part's anomaly map is about 1.
 
     Args:
         maps: Honest maps of good tiles, each float32 (n, h_k, w_k).
-        size: Height and width of the picture.
+        size: Height and width of the pictures.
     """
     weights, total = [], 0.0
     for one in maps:
@@ -276,12 +287,12 @@ def _maxima(maps: Float32Array, size: tuple[int, int]) -> Float32Array:
 
 
 def scores_of_tiles(maps: tuple[Float32Array, ...], fusion: Fusion, size: tuple[int, int]) -> Float32Array:
-    """The scores of tiles.
+    """The scores of tiles from their maps.
 
     Args:
         maps: In the order of the weights, each float32 (n, h_k, w_k).
-        fusion: Their weights, and how the score is taken.
-        size: Height and width of the picture.
+        fusion: The weights of the maps, and how the score is taken.
+        size: Height and width of the pictures.
 
     Returns:
         float32 (n,).

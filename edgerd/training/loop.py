@@ -1,4 +1,4 @@
-"""RD4AD: Deng & Li's training loop, read from top to bottom, as the official code trains."""
+"""Method `rd4ad`: the training loop of Deng & Li's official code, to be read from top to bottom."""
 
 from __future__ import annotations
 
@@ -24,11 +24,9 @@ from edgerd.training.checkpoint import (
     save_checkpoint,
 )
 from edgerd.training.device import DeviceName, autocast, deterministic, torch_device
-from edgerd.training.report import StepReport, finite
 from edgerd.training.restore import restore
 from edgerd.training.run import RunFolder
-
-Features = tuple[Tensor, ...]
+from edgerd.training.step_report import StepReport, finite
 
 EPOCHS = 200
 
@@ -38,11 +36,11 @@ def rd4ad_optimiser(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer
     return torch.optim.Adam(parameters, lr=5e-3, betas=(0.5, 0.999))
 
 
-def global_cosine_loss(teacher: Features, student: Features) -> Tensor:
+def global_cosine_loss(teacher: tuple[Tensor, ...], student: tuple[Tensor, ...]) -> Tensor:
     """Sum over scales of the batch mean of 1 - cos, one cosine per picture and scale over all channels and positions.
 
-    The official code's form; the paper's, one cosine per position, trains worse. Range 0 to 6, float32 whatever the
-    features are: bfloat16 has 8 bits, and a cosine near 1 needs more.
+    This is the loss of the official code; the paper's, with one cosine per position, trains worse. It is 0 to 6, and
+    float32 for features of any dtype: a cosine near 1 needs more than the 8 bits of bfloat16.
     """
     losses = [
         1.0 - F.cosine_similarity(t.flatten(1).float(), s.flatten(1).float(), dim=1).mean()
@@ -59,25 +57,25 @@ def train(
     device: DeviceName = "auto",
     processes: int = 1,  # noqa: ARG001  one student, one process
     on_step: Callable[[StepReport], None] = lambda _: None,
-    say: Callable[[str], None] = lambda _: None,  # noqa: ARG001  its steps say it all
+    say: Callable[[str], None] = lambda _: None,  # noqa: ARG001  there is nothing to say beside the steps
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Progress:
     """Train a student until the run's epochs or steps are done; go on from its checkpoint where there is one.
 
     A run that was stopped and resumed gives the same weights, bit for bit, as one that was not (on the same machine
-    with as many threads).
+    with the same number of threads).
 
     Args:
         run: Prepared by `RunFolder.prepare`.
-        teacher: Pretrained; moved to the device. Where there is a checkpoint it gets the weights from there.
-        device: "auto" takes CUDA where it is.
-        processes: Of no use here: there is one student.
-        on_step: Told after each step.
-        say: Told nothing.
-        should_stop: Asked after each step; the checkpoint is written before returning.
+        teacher: Pretrained; moved to the device. Where there is a checkpoint, the teacher is filled from it.
+        device: "auto" takes CUDA where there is a CUDA device.
+        processes: Not used: there is only one student to train.
+        on_step: Called after each step.
+        say: Not used: `on_step` reports everything.
+        should_stop: Asked after each step; where it is True, the checkpoint is written before returning.
 
     Returns:
-        Where training stands at the end.
+        How far training is at the end.
 
     Raises:
         WeightsError: The loss is not finite, or the checkpoint cannot be used.
@@ -127,7 +125,7 @@ def train(
 
 
 class _Saver:
-    """Writes checkpoints as rarely as it may: when minutes have passed, and at the end, then in one file as a whole."""
+    """Writes a checkpoint every few minutes, with the teacher in a file of its own, and at the end a complete one."""
 
     def __init__(self, run: RunFolder) -> None:
         self._run = run
@@ -143,7 +141,7 @@ class _Saver:
         *,
         is_last: bool,
     ) -> None:
-        """Save where it is time to; always where `is_last`."""
+        """Save if a checkpoint is due, or if it is the last one."""
         file = self._run.checkpoint_file
         if not (self._timer.is_due() or is_last):
             return
@@ -158,18 +156,18 @@ class _Saver:
 
 
 def batches(n: int, batch_size: int, seed: int, epoch: int) -> list[npt.NDArray[np.int64]]:
-    """Which pictures make up each batch of an epoch: a fresh order, the same whenever it is asked for again.
+    """The batches of an epoch: the pictures in an order of its own, which is the same for the same seed and epoch.
 
-    A last batch of one picture joins the one before it: what BatchNorm takes from a single picture is too uncertain.
+    A last batch of one picture joins the one before it: BatchNorm's statistics of a single picture are too uncertain.
 
     Args:
-        n: How many pictures there are.
-        batch_size: Pictures per batch; the last may have fewer, or one more.
-        seed: Of the run.
-        epoch: From 0.
+        n: Number of pictures.
+        batch_size: Pictures per batch; the last batch may have fewer, or one more.
+        seed: The run's seed.
+        epoch: Number of the epoch, from 0.
 
     Returns:
-        Indices below `n`, each in exactly one batch.
+        int64 (pictures,) per batch: indices below `n`, each in exactly one batch.
     """
     order = np.random.default_rng([seed, epoch]).permutation(n)
     cuts = list(range(batch_size, n, batch_size))

@@ -1,4 +1,4 @@
-"""Training methods. A new one is a file beside this one, and an entry."""
+"""Training methods. A new one is a file beside this one, and an entry in `METHODS`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from edgerd.models.teachers import Teacher
 from edgerd.tables import did_you_mean
 from edgerd.training.checkpoint import Progress
 from edgerd.training.device import DeviceName
-from edgerd.training.report import StepReport
 from edgerd.training.run import RunFolder
+from edgerd.training.step_report import StepReport
 
 
 class Train(Protocol):
@@ -29,7 +29,7 @@ class Train(Protocol):
         say: Callable[[str], None] = ...,
         should_stop: Callable[[], bool] = ...,
     ) -> Progress:
-        """See `edgerd.training.edge.train_edge` and `edgerd.training.loop.train`."""
+        """Train, with arguments and errors as in `edgerd.training.edge.train_edge`."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ class Method:
     """How a run is trained.
 
     Attributes:
-        name: As in the table.
-        has_student: Whether there is a student at all.
-        cross_fits: Whether every good picture is trained on and has an honest score all the same; else some are held
-            out for the threshold.
-        options: What decides how long it trains and what the threshold is found from: names of `TrainingConfig`.
-        student: The usual one.
-        finest: The first of the teacher's stages that the student gives back.
+        name: Its name in `METHODS`.
+        has_student: Whether a student is trained.
+        cross_fits: Whether all good pictures are trained on, and each is scored by models that never saw it; otherwise
+            some pictures are held out for the threshold.
+        options: The fields of `TrainingConfig` that this method uses for the length of the training and the threshold.
+        student: Name of the student that is trained unless another is asked for.
+        finest: Index of the finest of the teacher's stages that the student reconstructs.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Method:
 
     @property
     def train(self) -> Train:
-        """What trains."""
+        """The function that trains a run by this method."""
         if self.cross_fits:
             from edgerd.training.edge import train_edge
 
@@ -76,7 +76,7 @@ METHODS: Final = {
 
 
 def make_method(name: str) -> Method:
-    """A method by name.
+    """The method of a name.
 
     Raises:
         InputError: There is no such method.

@@ -1,4 +1,4 @@
-"""Mean and spread of the features at each position, and maps of each good picture by the statistics of the others."""
+"""Fits the mean and spread of the features at each position, and makes honest maps: each by the other pictures."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from torch import Tensor
 from edgerd.models.positions import Positions
 from edgerd.models.prototypes import pooled
 from edgerd.models.teachers import TeacherInfo
-from edgerd.training.features import FeatureStore
+from edgerd.training.stored_features import FeatureStore
 from edgerd.types import Float32Array
 
 LEAST_VARIANCE = 0.05
-"""Added to a channel's variance at one position, as a part of its variance over all positions: where all pictures are
-alike, neither chance nor the rounding of INT8 is a defect."""
+"""This share of a channel's variance over all positions is added to its variance at each position. Otherwise, where all
+pictures are alike, chance or the rounding of INT8 would look like a defect."""
 _SMALLEST_VARIANCE = 1e-12
 
 
@@ -25,12 +25,12 @@ _SMALLEST_VARIANCE = 1e-12
 def position_statistics(
     store: FeatureStore, owners: npt.NDArray[np.intp], info: TeacherInfo
 ) -> tuple[Positions, Float32Array]:
-    """Fit the statistics, and look at each picture with those of all others.
+    """Fit the statistics, and make a map of each picture by the statistics of all others.
 
     Args:
         store: Features of the good pictures' tiles. All tiles share one set of positions.
-        owners: (tiles,): the picture of each tile, in order; two pictures at least.
-        info: The teacher's.
+        owners: intp (tiles,): index of each tile's picture, in ascending order; two pictures at least.
+        info: The teacher that the features are from.
 
     Returns:
         The statistics of all pictures, and the honest map of each tile, float32 (tiles, h3, w3).
@@ -53,13 +53,13 @@ def position_statistics(
 
 
 def _pictures(store: FeatureStore, owners: npt.NDArray[np.intp]) -> Iterator[tuple[int, Tensor]]:
-    """Each picture's number of tiles, and their patches, float64 (tiles, C, h3, w3)."""
+    """For each picture the number of its tiles, and their patches, float64 (tiles, C, h3, w3)."""
     for owner in range(int(owners[-1]) + 1):
         rows = np.flatnonzero(owners == owner)
         yield len(rows), pooled(store[rows], 1).double()
 
 
 def _moments(totals: list[Tensor], n: int) -> tuple[Tensor, Tensor]:
-    """Sums of values and of squares -> mean and variance, float64 (C, h3, w3)."""
+    """Mean and variance, float64 (C, h3, w3), from the sums of n values and of their squares."""
     mean = totals[0] / n
     return mean, (totals[1] / n - mean.square()).clamp_min(0)

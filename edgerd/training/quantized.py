@@ -1,8 +1,8 @@
-"""Quantization-aware fine-tune: a trained student learns to live with 8 bits; the teacher stays as it is.
+"""Quantization-aware fine-tune: a trained student adapts to 8 bits; the teacher stays as it is.
 
-Teacher and student compute as they will in INT8 (`edgerd.models.fake_quantize`), and the student goes on with its
-method's loss, at a low learning rate that falls to nothing. The result is a student with FP32 weights as before, which
-exports as before, and which loses less when it is quantized. The checkpoint it began from is left as it is.
+Teacher and student compute as they will in INT8 (`edgerd.models.fake_quantize`), and the student is trained further
+with its method's loss, at a low learning rate that falls to zero. The result is a student with FP32 weights, which is
+exported like any other, and which loses less when it is quantized. The checkpoint it began from is not changed.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from edgerd.training.checkpoint import Checkpoint, Progress, SaveTimer, save_che
 from edgerd.training.device import DeviceName, deterministic, torch_device
 from edgerd.training.loop import batches, global_cosine_loss, rd4ad_optimiser
 from edgerd.training.methods import make_method
-from edgerd.training.report import StepReport, finite
 from edgerd.training.restore import networks_in
 from edgerd.training.run import RunFolder
+from edgerd.training.step_report import StepReport, finite
 from edgerd.types import UInt8Array
 
 DEFAULT_STEPS = 40
 LEARNING_RATE = 2e-4
-"""Of the first step; a trained student moves by a few levels of its weights, no further."""
+"""Learning rate of the first step; it moves a trained student's weights by a few 8-bit levels at most."""
 _TILES_AT_ONCE = 4
 
 
@@ -45,19 +45,19 @@ def tune(
     on_step: Callable[[StepReport], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Progress:
-    """Fine-tune a run's student for INT8 until the run's tuning steps are done; go on where that was stopped.
+    """Fine-tune a run's student for INT8 until the run's tuning steps are done; go on where an earlier call stopped.
 
     The scales of the activations are found once, on the training pictures that the export will take them from, and
-    stay. Stopped and resumed gives the same weights, bit for bit, as one that was not.
+    then kept. A fine-tune that was stopped and resumed gives the same weights, bit for bit, as one that was not.
 
     Args:
-        run: With a checkpoint.
-        device: "auto" takes CUDA where it is; computes in float32 on either.
-        on_step: Told after each step; its progress counts the steps of this fine-tune alone.
-        should_stop: Asked after each step; the tuned checkpoint is written before returning.
+        run: A run with a checkpoint.
+        device: "auto" takes CUDA where there is a CUDA device; computes in float32 on either.
+        on_step: Called after each step; its progress counts the steps of this fine-tune alone.
+        should_stop: Asked after each step; where it is True, the tuned checkpoint is written before returning.
 
     Returns:
-        Where training stands at the end.
+        How far training is at the end.
 
     Raises:
         WeightsError: There is no checkpoint, it cannot be used, or the loss is not finite.
@@ -112,13 +112,13 @@ def tune(
 
 
 def activation_scales(traced: Traced, pictures: UInt8Array, info: TeacherInfo, device: torch.device) -> Tensor:
-    """The scales that the deployed graph will have, chosen as there from the values on real pictures.
+    """The activations' scales, chosen from real pictures by the same rule as those of the exported INT8 graph.
 
     Args:
-        traced: On `device`.
-        pictures: uint8 (n, T, H, W, 3), BGR; good ones.
-        info: The teacher's.
-        device: Where to compute.
+        traced: Teacher and student, on `device`.
+        pictures: Good pictures, uint8 (n, T, H, W, 3), BGR.
+        info: The teacher's description.
+        device: The device to compute on.
 
     Returns:
         float64 (len(traced.activations), 2): scale and zero point, 0 to 255; on the CPU.

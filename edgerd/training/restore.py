@@ -1,4 +1,4 @@
-"""The networks of a run, from its checkpoint."""
+"""Rebuilds the networks of a run from its checkpoint."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from edgerd.training.run import RECORD_FILE, RunFolder
 
 
 def networks_of(run: RunFolder) -> tuple[Networks, Progress]:
-    """The networks of a run's newest checkpoint, in eval mode on the CPU: the one tuned for INT8 where there is one.
+    """The networks of a run's newest checkpoint, in eval mode on the CPU, and how far training is.
+
+    The newest checkpoint is the one of a fine-tune for INT8, where there was one.
 
     Raises:
         WeightsError: There is no checkpoint, or it is damaged, not finite, or another run's.
@@ -25,7 +27,11 @@ def networks_of(run: RunFolder) -> tuple[Networks, Progress]:
 
 
 def networks_in(checkpoint: Checkpoint, run: RunFolder) -> Networks:
-    """The networks of a run's newest checkpoint, once it is read, in eval mode on the CPU.
+    """The networks of a checkpoint, in eval mode on the CPU.
+
+    Args:
+        checkpoint: The newest checkpoint of `run`.
+        run: The run, which says what the networks are.
 
     Raises:
         WeightsError: It is another run's.
@@ -45,7 +51,13 @@ def networks_in(checkpoint: Checkpoint, run: RunFolder) -> Networks:
 
 
 def restore(teacher: Teacher, student: Student | None, checkpoint: Checkpoint, run: RunFolder) -> None:
-    """Fill teacher and student with the weights of a checkpoint of a run.
+    """Fill teacher and student with the weights of a checkpoint.
+
+    Args:
+        teacher: The teacher to fill.
+        student: The student to fill; None to fill the teacher alone.
+        checkpoint: The newest checkpoint of `run`.
+        run: The run, for error messages.
 
     Raises:
         WeightsError: It is another run's.

@@ -1,4 +1,4 @@
-"""What the gate judges by: which pictures of a folder, and which of the bundle."""
+"""The pictures that the gate compares on: those of a folder, and those of the bundle."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_pasted_defects_are_the_same_each_time(bundle):
 
 
 def test_a_plain_folder_holds_good_ones(bundle, more):
-    """They are compared on beside the bundle's own, whose number is what a threshold is from."""
+    """They are added to the bundle's own, and do not count among those that a threshold is found from."""
     pictures = gate_pictures(bundle, more / "train" / "good")
     assert pictures.good.shape == (19, 1, 64, 64, 3)
     assert np.array_equal(pictures.good[:10], holdout_pictures(bundle))

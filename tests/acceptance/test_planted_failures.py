@@ -1,4 +1,4 @@
-"""What goes wrong with low precision, planted: each is refused with what was wrong, and the bundle stays as it was."""
+"""Faults of low precision, planted in graphs: each is refused with its reason, and the bundle is not changed."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def digests(bundle: Bundle) -> dict[str, str]:
 
 
 def edited(bundle: Bundle, edit: Edit, all_int8: bool = False) -> GraphSource:
-    """The bundle's typed graphs, spoilt; with every block in INT8, or without those that usually stay in float."""
+    """The bundle's typed graphs with a fault; with every block in INT8, or with the usual ones in float."""
     graph_of = graphs_of(bundle)
 
     def spoilt(precision: str, int8_flavour: str, high_precision: tuple[str, ...] | None) -> TypedGraph:
@@ -87,7 +87,7 @@ def one_nan_scale(graph: onnx.GraphProto) -> None:
 
 
 def refusal(bundle: Bundle, precision: str, **options: Any) -> str:
-    """What is said of an engine that must be refused; the bundle must be what it was, byte for byte."""
+    """Build an engine that must be refused, and return the error; no byte of the bundle may change."""
     before = digests(bundle)
     with pytest.raises(GateError) as caught:
         build_engine(bundle, runtime="onnxruntime", precision=precision, **options)

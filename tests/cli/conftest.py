@@ -1,4 +1,4 @@
-"""The command line as a user has it: `edgerd(...)` in this process, `edgerd_process(...)` in one of its own."""
+"""Fixtures that run the command line: `edgerd(...)` in this process, `edgerd_process(...)` in another one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from train_parts import EDGE, QUICK
@@ -67,6 +68,16 @@ def edgerd_process(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[st
     for process in processes:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def start(edgerd_process: Callable[..., subprocess.Popen[str]], bundle: Bundle) -> Callable[..., subprocess.Popen[str]]:
+    """Start `edgerd run` over a bundle in a process of its own: `start(camera, *options)`."""
+
+    def process(camera: object, *options: object, **how: Any) -> subprocess.Popen[str]:
+        return edgerd_process("run", "--camera", camera, "--bundle", bundle.path, *options, **how)
+
+    return process
 
 
 @pytest.fixture

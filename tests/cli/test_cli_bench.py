@@ -15,7 +15,7 @@ KEYS = {
     *("engine_ms", "frame_ms", "capture_to_verdict_ms", "frames", "dropped", "no_decision", "alerts", "runtime"),
     *("precision", "device", "threads"),
 }
-"""A contract."""
+"""Keys of JSON that users' programs read: they must not change."""
 
 
 def test_figures_on_the_screen_and_in_json(edgerd, bundle, tmp_path):

@@ -29,7 +29,7 @@ for arguments in json.load(sys.stdin):
 
 @pytest.fixture
 def commands(bundle, parts, tmp_path):
-    """One of each, in the order of a working day."""
+    """Every command that runs on a device, in an order that works."""
     more = write_dataset(tmp_path / "more", "ring", n_train=12, n_test_good=1, n_per_defect=1, size=96, seed=7)
     path, picture = bundle.path, parts / "test" / "scratch" / "000.png"
     return [

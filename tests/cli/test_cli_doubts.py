@@ -72,5 +72,5 @@ def test_export_and_calibrate_say_what_pasted_defects_show(edgerd, bundle, train
 
 
 def test_calibrate_warns_where_next_to_nothing_is_found(edgerd, bundle, monkeypatch):
-    monkeypatch.setattr("edgerd.evaluation.rough_recall.LEAST", 1.01)
+    monkeypatch.setattr("edgerd.evaluation.rough_recall.LEAST_SHARE_FOUND", 1.01)
     assert "this bundle finds next to nothing" in edgerd("calibrate", bundle.path).err

@@ -14,7 +14,7 @@ KEYS = {
     *("image_auroc", "pixel_auroc", "aupro", "pro_per_image", "per_defect", "n_good", "n_defective", "runtime"),
     *("precision", "threshold", "false_alarm_rate", "recall", "n_found", "n_false_alarms"),
 }
-"""A contract."""
+"""Keys of JSON that users' programs read: they must not change."""
 
 
 def test_figures_on_the_screen_and_in_json(edgerd, bundle, parts, tmp_path):

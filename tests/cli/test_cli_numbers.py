@@ -1,4 +1,4 @@
-"""NaN and infinity are refused wherever a number is typed: a bound that no comparison reaches would pass everything."""
+"""NaN and infinity are refused wherever a number is typed: no value would ever exceed such a limit."""
 
 import pytest
 

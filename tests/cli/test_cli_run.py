@@ -26,12 +26,12 @@ SUMMARY_KEYS = {
     *("engine_ms", "frame_ms", "capture_to_verdict_ms", "frames", "dropped", "no_decision", "alerts", "runtime"),
     *("precision", "device", "threads", "ok", "ng", "held_back", "ended", "warnings", "error"),
 }
-"""Contracts, all three."""
+"""Keys of JSON that users' programs read: they must not change."""
 
 
 @pytest.fixture
 def scores(run, tmp_path):
-    """Of the frames of LINE."""
+    """Scores of the frames of LINE."""
     run(LINE, "--verdicts", tmp_path / "scores.jsonl")
     return [record["score"] for record in lines_of(tmp_path / "scores.jsonl")]
 

@@ -1,4 +1,4 @@
-"""`edgerd run`: what stands beside the inspection fails, stalls or goes away, and no defect is lost for it."""
+"""`edgerd run`: no defect is lost where something beside the inspection fails, stalls or goes away."""
 
 from __future__ import annotations
 
@@ -21,16 +21,7 @@ from edgerd.errors import CameraError, DeviceError, DeviceLostError
 LINE = "sample://ring?n=12&defective=0.5&size=96"
 LIVE = "sample://ring?live=1&pool=2&size=96"
 ALL_NG = ("--threshold", 0.001)
-
 needs_dev_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which is always full")
-
-
-@pytest.fixture
-def start(edgerd_process, bundle):
-    def process(camera, *options, **how):
-        return edgerd_process("run", "--camera", camera, "--bundle", bundle.path, *options, **how)
-
-    return process
 
 
 @pytest.fixture
@@ -294,46 +285,3 @@ def test_a_reader_of_events_that_goes_away_ends_the_run(start):
     err = process.stderr.read()
     assert "Traceback" not in err
     assert "could not be written" in err
-
-
-def shown_on_a_terminal(start, columns, *options):
-    import fcntl
-    import struct
-    import termios
-
-    for name in ("COLUMNS", "LINES"):  # pytest imports readline, which sets them behind Python's back
-        os.unsetenv(name)
-    terminal, other_end = os.openpty()
-    fcntl.ioctl(other_end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    start(LINE, *options, stderr=other_end).wait(timeout=60)
-    os.close(other_end)
-    shown = os.read(terminal, 100_000).decode()
-    os.close(terminal)
-    return shown
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
-def test_no_color_is_respected(start, monkeypatch):
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setenv("TERM", "xterm-256color")
-    colour = re.compile(r"\x1b\[(?:[\d;]*;)?[39][0-7](?:;[\d;]*)?m")
-    assert colour.search(shown_on_a_terminal(start, 100, *ALL_NG))
-    monkeypatch.setenv("NO_COLOR", "1")
-    assert not colour.search(shown_on_a_terminal(start, 100, *ALL_NG))
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
-@pytest.mark.parametrize("columns", [60, 20])
-def test_a_narrow_terminal_gets_one_line_that_is_cut(start, columns, monkeypatch):
-    monkeypatch.setenv("TERM", "xterm-256color")
-    shown = shown_on_a_terminal(start, columns)
-    plain = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown)
-    lines = [line for line in re.split(r"[\r\n]+", plain) if line.startswith(("OK ", "NG "))]
-    assert lines
-    assert [line for line in lines if len(line) > columns or not line.endswith("…")] == []
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
-def test_a_terminal_that_cannot_move_its_cursor_gets_a_log(start, monkeypatch):
-    monkeypatch.setenv("TERM", "dumb")
-    assert "\x1b[" not in shown_on_a_terminal(start, 80, *ALL_NG).replace("\x1b[0m", "")

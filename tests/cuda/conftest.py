@@ -1,23 +1,23 @@
-"""The emulated GPU, opened."""
+"""Fixtures that open the emulated GPU."""
 
 import pytest
 
 
 @pytest.fixture
 def driver(emulation):
-    """The emulated driver: its log, and what a test can do to it."""
+    """The emulated driver, whose log a test can read, and whose calls it can let fail."""
     return emulation.driver
 
 
 @pytest.fixture
 def gpu(driver, shared_cache):
-    """Opens the GPU, `gpu(...)` as `Context(...)`; closed at the end."""
+    """Opens the GPU: each call of `gpu()` is a `Context()`, which is closed at the end of the test."""
     from edgerd.cuda.context import Context
 
     opened = []
 
-    def open_(*arguments, **options):
-        opened.append(Context(*arguments, **options))
+    def open_():
+        opened.append(Context())
         return opened[-1]
 
     yield open_

@@ -20,7 +20,7 @@ ARCHITECTURES = [75, 80, 86, 87, 88, 89, 90, 100, 103, 110, 120, 121]
 
 @pytest.fixture
 def no_compiler(monkeypatch, tmp_path):
-    """A machine where nothing is found."""
+    """A machine without any compiler."""
     monkeypatch.setenv("PATH", str(tmp_path))
     for name in ("CUDA_HOME", "CUDA_PATH"):
         monkeypatch.delenv(name, raising=False)
@@ -105,7 +105,7 @@ def check_with_nvcc(architecture, folder):
 
 @pytest.fixture(params=[12, 13])
 def nvrtc(request):
-    """One of each version that is here."""
+    """One NVRTC library per version that is installed here."""
     for _, library in compilers._nvrtcs():
         major, minor = c_int(), c_int()
         library.nvrtcVersion(byref(major), byref(minor))

@@ -6,7 +6,7 @@ from edgerd.cuda.kernels.cubins import cubin_file, cubins
 
 @pytest.fixture
 def compiled(monkeypatch, private_cache):
-    """What was compiled: one entry per call."""
+    """A list that gets an entry per call of the compiler."""
     calls = []
 
     def compile_cubins(source, architecture):

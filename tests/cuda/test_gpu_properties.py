@@ -5,6 +5,8 @@ from edgerd.errors import MissingDependencyError
 
 pytestmark = pytest.mark.emulated(once=True)
 
+INVALID_DEVICE = 101
+
 
 def test_a_gpu_is_described_without_being_opened(driver):
     driver.set_device("Orin", sm=(8, 7), integrated=True)
@@ -15,6 +17,7 @@ def test_a_gpu_is_described_without_being_opened(driver):
     assert not [name for name in driver.counts() if "Ctx" in name]
 
 
-def test_a_gpu_that_does_not_exist_is_named(driver):
-    with pytest.raises(MissingDependencyError, match="GPU 3 cannot be used: cuDeviceGet failed"):
-        gpu_properties(3)
+def test_a_gpu_that_cannot_be_used_is_an_error_with_the_reason(driver):
+    driver.fail("cuDeviceGet", INVALID_DEVICE)
+    with pytest.raises(MissingDependencyError, match="The GPU cannot be used: cuDeviceGet failed"):
+        gpu_properties()

@@ -65,7 +65,7 @@ def test_work_is_run_once_and_waited_for_before_it_is_captured(driver, loop):
 
 
 def allocating(context, enqueue):
-    """Work that a capture does not allow: a library that allocates on the way."""
+    """Work that a capture does not allow: it allocates memory, as a library may."""
 
     def work():
         enqueue()

@@ -1,4 +1,4 @@
-"""What a GPU does not forgive, shown on the numbers of a launch: addresses, alignment, ranges of integers, limits."""
+"""The numbers of a launch obey the rules of a GPU: addresses, alignment, ranges of integers, limits."""
 
 import numpy as np
 import pytest

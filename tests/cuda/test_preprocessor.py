@@ -24,7 +24,7 @@ SHAPES = {
 
 
 class Camera:
-    """Everything for one frame after another: buffers, the kernel, and a step."""
+    """Buffers, the kernel and a step, to process one frame after another."""
 
     def __init__(self, context, pixel_format, spec):
         self.context = context

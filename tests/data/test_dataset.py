@@ -1,43 +1,18 @@
+"""Layouts of data sets: which pictures are good, which defective, and where their masks are."""
+
 import os
 import shutil
-import tempfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from dataset_files import put, put_mask
 
-from edgerd.data.dataset import Dataset, TestPicture, fingerprint, read_mask_for, split_holdout
+from edgerd.data.dataset import Dataset, TestPicture, read_mask_for
 from edgerd.data.pictures import read_picture, write_png
 from edgerd.errors import DatasetError, PictureError
 
 REAL_DATA = Path(__file__).parents[2] / ".." / "shared" / "data"
-
-
-def put(path, seed=None):
-    """A small picture; each its own unless the seed says otherwise."""
-    seed = zlib.crc32(str(path).encode()) if seed is None else seed
-    write_png(path, np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8))
-    return path
-
-
-def put_mask(path, height=8, width=8):
-    write_png(path, np.eye(height, width, dtype=np.bool_))
-    return path
-
-
-@pytest.fixture
-def mvtec(tmp_path):
-    root = tmp_path / "screws"
-    for name in ("10.png", "9.png", "1.png"):
-        put(root / "train/good" / name)
-    put(root / "test/good/0.png")
-    for defect in ("scratch", "bent"):
-        put(root / "test" / defect / "0.png")
-        put_mask(root / "ground_truth" / defect / "0_mask.png")
-    return root
 
 
 def test_mvtec_layout(mvtec):
@@ -192,61 +167,6 @@ class TestOtherNames:
             read_mask_for(Dataset.open(mvtec).test[0], 8, 8)
 
 
-class TestUnused:
-    def test_nothing_where_all_is_used(self, mvtec):
-        (mvtec / "readme.txt").touch()
-        (mvtec / "._x.png").touch()
-        assert Dataset.open(mvtec).unused() == ()
-
-    @pytest.mark.parametrize(
-        ("place", "what"),
-        [
-            ("train/good/monday/1.png", "1 picture"),
-            ("test/dent/batch1/1.png", "1 picture"),
-            ("validation/good/1.png", "1 picture"),
-            ("train/bad/1.png", "1 picture"),
-            ("ground_truth/dent/1_mask.png", "1 picture"),
-            ("ground_truth/bent/9_mask.png", "1 picture"),
-            ("top.png", "1 picture"),
-            ("train/good/1.heic", "1 .heic file"),
-        ],
-    )
-    def test_each_place_is_named_once(self, mvtec, place, what):
-        put(mvtec / place)
-        assert Dataset.open(mvtec).unused() == (f"{what} in {(mvtec / place).parent}: not used",)
-
-    def test_links_that_lead_nowhere(self, mvtec):
-        (mvtec / "test/dent").symlink_to("/nas/gone")
-        assert Dataset.open(mvtec).unused() == (f"1 link that leads nowhere in {mvtec / 'test'}: not used",)
-        (mvtec / "train/good/11.png").symlink_to("/nas/gone.png")
-        lost = Dataset.open(mvtec).train_good[-1]
-        assert lost.name == "11.png"  # whoever reads it says so, or stops with --strict
-        with pytest.raises(PictureError, match="No such file"):
-            read_picture(lost)
-
-    def test_a_circle_of_links_ends(self, mvtec):
-        (mvtec / "train/good/again").symlink_to(mvtec)
-        assert len(Dataset.open(mvtec).unused()) <= 1
-
-    def test_runs_and_bundles_in_the_folder_are_not_mentioned(self, mvtec):
-        put(mvtec / "bundle/pictures/1.png")
-        (mvtec / "bundle/bundle.json").touch()
-        assert Dataset.open(mvtec).unused() == ()
-
-    @settings(max_examples=25, deadline=None)
-    @given(st.sets(st.sampled_from(["a", "b", "test", "train", "good", "ground_truth"]), max_size=4), st.data())
-    def test_every_picture_is_used_or_counted(self, names, data):
-        with tempfile.TemporaryDirectory() as folder:
-            root = Path(folder)
-            all_pictures = {put(root / f"{index}.png") for index in range(2)}
-            for name in sorted(names):
-                for index in range(data.draw(st.integers(1, 3))):
-                    all_pictures.add(put(root / name / data.draw(st.sampled_from([".", "x", "x/y"])) / f"{index}.png"))
-            dataset = Dataset.open_good(root)
-            counted = sum(int(line.split()[0]) for line in dataset.unused())
-            assert counted + len(dataset.train_good) + len(dataset.test) == len(all_pictures)
-
-
 def test_a_folder_of_data_sets(mvtec):
     with pytest.raises(DatasetError, match="folders screws") as caught:
         Dataset.open(mvtec.parent)
@@ -305,54 +225,6 @@ def test_a_good_test_picture_may_repeat_a_training_picture(mvtec):
     put(mvtec / "train/good/77.png", seed=5)
     put(mvtec / "test/good/0.png", seed=5)
     assert len(Dataset.open(mvtec).train_good) == 4
-
-
-class TestHoldout:
-    @given(st.integers(16, 400), st.floats(0.01, 0.5), st.integers(0, 2**32))
-    def test_splits_without_loss_and_the_same_way_again(self, n, fraction, seed):
-        paths = tuple(Path(f"{index}.png") for index in range(n))
-        train, holdout = split_holdout(paths, fraction, seed)
-        assert sorted(train + holdout) == sorted(paths)
-        assert len(holdout) >= max(8, fraction * n)
-        assert len(train) >= 8
-        assert (train, holdout) == split_holdout(paths, fraction, seed)
-        assert list(train) == [path for path in paths if path in set(train)]
-
-    def test_another_seed_another_choice(self):
-        paths = tuple(Path(f"{index}.png") for index in range(100))
-        assert len({split_holdout(paths, 0.1, seed)[1] for seed in range(5)}) == 5
-
-    @pytest.mark.parametrize("n", [0, 1, 15])
-    def test_too_few(self, n):
-        with pytest.raises(DatasetError, match=f"{n} good pictures are too few") as caught:
-            split_holdout([Path(f"{index}.png") for index in range(n)], 0.1, 0)
-        assert "16 at least" in str(caught.value)
-
-    def test_too_much_held_out(self):
-        with pytest.raises(DatasetError, match="36 are held out") as caught:
-            split_holdout([Path(f"{index}.png") for index in range(40)], 0.9, 0)
-        assert "--holdout" in str(caught.value)
-
-
-class TestFingerprint:
-    def test_is_the_same_for_a_copy_elsewhere_in_any_order(self, mvtec, tmp_path):
-        copy = shutil.copytree(mvtec, tmp_path / "copy")
-        first, second = Dataset.open(mvtec).train_good, Dataset.open(copy).train_good
-        assert fingerprint(first, mvtec) == fingerprint(second[::-1], copy)
-
-    def test_changes_with_content_and_name(self, mvtec):
-        paths = Dataset.open(mvtec).train_good
-        prints = {fingerprint(paths, mvtec), fingerprint(paths[1:], mvtec)}
-        put(paths[0], seed=1)
-        prints.add(fingerprint(paths, mvtec))
-        prints.add(fingerprint((paths[0].rename(paths[0].with_name("new.png")), *paths[1:]), mvtec))
-        assert len(prints) == 4
-
-    def test_a_file_that_has_gone(self, mvtec):
-        paths = Dataset.open(mvtec).train_good
-        paths[0].unlink()
-        with pytest.raises(DatasetError, match=r"1\.png cannot be read"):
-            fingerprint(paths, mvtec)
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root reads every folder")

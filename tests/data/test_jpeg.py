@@ -1,4 +1,4 @@
-"""JPEG files whose container is whole and whose picture is not."""
+"""JPEG files whose container is complete, but whose picture data is not."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def saved(mode: str = "RGB", picture: np.ndarray = NOISE, **options: object) -> 
 
 
 def picture_data(content: bytes) -> int:
-    """Where it begins."""
+    """The position at which the scan data begins."""
     return content.index(b"\xff\xda") + 14
 
 
 @settings(deadline=None)
 @given(st.data(), st.sampled_from([{}, {"quality": 95}, {"subsampling": 0}, {"restart_marker_blocks": 3}]))
 def test_a_jpeg_cut_and_ended_again_is_damaged(data: st.DataObject, options: dict[str, object]) -> None:
-    """As recorders do that were stopped: the end marker is there. A cut in the last few blocks is not found."""
+    """A recorder that was stopped leaves such files, with an end marker. A cut in the last few blocks is not found."""
     content = saved(**options)
     cut = data.draw(st.integers(picture_data(content), len(content) * 9 // 10))
     assert picture_data_fault(content[:cut] + b"\xff\xd9")

@@ -1,4 +1,4 @@
-"""What several stand-ins share."""
+"""Base classes and settings that several stand-ins share."""
 
 import ctypes
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ INTERNAL_ERROR, ERROR, WARNING, INFO, VERBOSE = range(5)
 
 @dataclass
 class Settings:
-    """What a test may change.
+    """Settings that a test may change.
 
     Attributes:
         build_bytes: Device memory that a build takes for its time.
@@ -28,7 +28,7 @@ class Settings:
 
 
 class Machine:
-    """What the stand-ins run on: set when the emulation is loaded.
+    """The environment of the stand-ins, set when the emulation is loaded.
 
     Attributes:
         driver: The emulated libcuda.

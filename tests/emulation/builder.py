@@ -54,7 +54,7 @@ class Builder(Logging):
 
 
 def _flaw(network: Network, config: Config) -> str:
-    """What TensorRT would refuse, empty where it would build."""
+    """Why TensorRT would refuse to build; empty where it would build."""
     if network.model is None or not network.model.graph.output:
         return "the network has no outputs"
     for tensor in (item.tensor for item in network.side(True)):

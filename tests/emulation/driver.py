@@ -1,4 +1,4 @@
-"""What a test can ask of the emulated driver, and do to it."""
+"""The emulated driver as tests see it: its log, its settings, and calls that are made to fail."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Driver:
     # the log
 
     def calls(self) -> list[Call]:
-        """All since the last `clear`."""
+        """All calls since the last `clear`."""
         count = self.library.emulation_log(None, ctypes.c_size_t(0))
         records = (_Record * count)()
         self.library.emulation_log(records, ctypes.c_size_t(count))
@@ -113,7 +113,7 @@ class Driver:
             self.set_attribute(attribute, value)
 
     def set_attribute(self, attribute: int, value: int) -> None:
-        """What `cuDeviceGetAttribute` gives."""
+        """Set the value that `cuDeviceGetAttribute` returns."""
         self.library.emulation_set_attribute(attribute, value)
 
     # what is there

@@ -45,11 +45,11 @@ class Emulation:
 
     @property
     def settings(self) -> Settings:
-        """What a test may change about the emulated TensorRT."""
+        """Settings of the emulated TensorRT that a test may change."""
         return Machine.settings
 
     def reset(self) -> None:
-        """As at the start, but for what is still allocated."""
+        """Reset everything to the state at the start, except memory that is still allocated."""
         self.driver.reset()
         self.world.failures.clear()
         Machine.settings = Settings()

@@ -34,6 +34,11 @@ def tiny_graph(batch: int | str = 1) -> bytes:
     return bytes(model.SerializeToString())
 
 
+def tiny_frames(count: int = 1, seed: int = 0) -> np.ndarray:
+    """Random frames for `tiny_graph`, uint8 (count, 8, 8, 3)."""
+    return np.random.default_rng(seed).integers(0, 256, (count, SIDE, SIDE, 3), np.uint8)
+
+
 def tiny_answer(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """`anomaly_map` and `score` of `tiny_graph`."""
     maps = np.einsum("oc,nhwc->nohw", _WEIGHTS, frames.astype(np.float32)).max(axis=1)

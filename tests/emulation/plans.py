@@ -1,4 +1,4 @@
-"""What stands in for TensorRT's compiler and kernels: a plan is the ONNX graph, and ONNX Runtime calculates."""
+"""Plans of the emulated TensorRT: a plan holds the ONNX graph, and ONNX Runtime computes it."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def with_weights(stripped: onnx.ModelProto, source: onnx.ModelProto) -> onnx.Mod
 
 @dataclass
 class Plan:
-    """What a serialised engine holds.
+    """The content of a serialised engine.
 
     Attributes:
         tensorrt: The version that built it.

@@ -21,12 +21,12 @@ class Version:
 
     @property
     def soname(self) -> str:
-        """What the file names of its libraries end in."""
+        """The suffix of the file names of its libraries."""
         return self.release.split(".")[0]
 
     @property
     def number(self) -> int:
-        """As `getInferLibVersion` gives it: 10.13.3 is 101303."""
+        """The version as `getInferLibVersion` returns it: 10.13.3 is 101303."""
         major, minor, patch = (int(part) for part in self.release.split(".")[:3])
         return major * 10000 + minor * 100 + patch
 

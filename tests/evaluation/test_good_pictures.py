@@ -22,7 +22,7 @@ def names(n):
 
 
 def grey(index):
-    """Tiles of a picture that tells which one it is: uint8 (1, 32, 48, 3)."""
+    """Tiles of a picture whose colour is its index: uint8 (1, 32, 48, 3)."""
     return np.full((1, 32, 48, 3), 10 * (index % 25), np.uint8)
 
 

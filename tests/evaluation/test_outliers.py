@@ -22,7 +22,7 @@ def test_too_few_scores_say_nothing(scores):
 
 @given(st.lists(st.floats(0, 6), min_size=4, max_size=60), st.floats(0.1, 10), st.floats(-1, 1))
 def test_units_do_not_matter(scores, factor, shift):
-    """Whatever a method's scores are scaled like; but for what rounding decides."""
+    """The scale of a method's scores does not matter, except where rounding decides."""
     far = far_outside(scores)
     moved = far_outside(np.multiply(scores, factor) + shift)
     margin = np.quantile(scores, 0.75) + 3 * np.ptp(np.quantile(scores, [0.25, 0.75]))

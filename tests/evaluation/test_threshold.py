@@ -77,7 +77,7 @@ def test_the_interval_is_betas(n, data):
 
 @pytest.mark.parametrize("n", [8, 20, 60])
 def test_extrapolating_from_few_scores_stays_near_the_rate(n):
-    """Gumbel scores, as maxima of maps are: on average at most twice the rate, at no more than twice the height."""
+    """Gumbel scores, like maxima of maps: the rate is at most twice what was asked for, the median height also."""
     law = stats.gumbel_r(0.3, 0.03)
     draws = law.rvs((400, n), random_state=0)
     thresholds = np.array([threshold_from_scores(draw, 0.01).value for draw in draws])
@@ -130,7 +130,7 @@ def test_an_engines_threshold_moves_as_its_scores_do(seed, n, rate, shift):
 
 
 def test_an_extrapolated_threshold_is_not_fitted_to_rounding():
-    """A tail fitted again would answer for the rounding of ten scores, many times over."""
+    """A tail that is fitted again would amplify the rounding of ten scores."""
     rng = np.random.default_rng(0)
     scores = rng.gamma(4.0, 0.1, 70)
     noise = rng.normal(0, 0.005, 70)

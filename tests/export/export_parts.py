@@ -19,8 +19,8 @@ from edgerd.models.teachers.resnet import ResNet
 from edgerd.models.teachers.teacher import TeacherInfo
 from edgerd.models.weights import load_teacher
 from edgerd.training.choose_prototypes import choose_prototypes
-from edgerd.training.features import FeatureStore
 from edgerd.training.position_statistics import position_statistics
+from edgerd.training.stored_features import FeatureStore
 
 
 def run(graph, frames, outputs=("anomaly_map", "score")):
@@ -42,7 +42,7 @@ class Exported(NamedTuple):
     graph: bytes
 
     def frames(self, n=3, seed=0):
-        """Blobs of colour, uint8 (n, H, W, 3); the first all black, the second all white, where borders show most."""
+        """Blobs of colour, uint8 (n, H, W, 3); the first is black, the second white, to show errors at borders."""
         frames = blobs(n, self.height, self.width, seed)
         frames[:1], frames[1:2] = 0, 255
         return frames
@@ -64,7 +64,7 @@ ARCHITECTURES = {
 
 @torch.no_grad()
 def with_trained_statistics(module):
-    """BatchNorm as no start leaves it, so that a wrong fold cannot hide."""
+    """Random BatchNorm statistics and weights, so that a wrong fold shows."""
     for layer in module.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.weight.uniform_(0.5, 1.5)
@@ -75,7 +75,7 @@ def with_trained_statistics(module):
 
 
 KINDS = {
-    # name: what the student gives back, if there is one; whether there are prototypes and statistics of positions
+    # name: the finest stage that the student reconstructs, None without one; whether there are prototypes and positions
     "prototypes": (None, True),
     "coarsest": (2, False),
     "coarser": (1, False),
@@ -86,7 +86,7 @@ KINDS = {
 @functools.cache
 @torch.no_grad()
 def export_kind(name):
-    """A small teacher with what looks at its features, as method edge has it; prototypes are patches that it gives."""
+    """A small teacher with student, prototypes and positions as in method edge; prototypes are from its features."""
     finest, has_prototypes = KINDS[name]
     torch.manual_seed(0)
     teacher, height, width = with_trained_statistics(small_teacher("basic", 64)), 64, 96

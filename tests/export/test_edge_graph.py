@@ -26,7 +26,7 @@ from edgerd.runtimes.openvino import OpenVino
 
 @torch.inference_mode()
 def distances_in_torch(networks, frames):
-    """Straight from the definition: cosines, and the distance to every prototype, one by one."""
+    """Maps by their definition: cosines, and the distance to every prototype, one by one."""
     features = networks.teacher(image_from_frames(torch.from_numpy(frames), networks.teacher.info))
     maps = []
     if networks.student:

@@ -145,7 +145,7 @@ def test_distance_maps_are_tensors_of_their_own(exported):
 
 
 def test_the_head_is_all_that_comes_after_the_features(model):
-    """It stays FP32 in every precision, so nothing of the networks may be in it, and nothing of it outside."""
+    """The head stays FP32 in every precision, so it must hold exactly its own nodes, and none of the networks."""
     made_by = {output: node.name for node in model.graph.node for output in node.output}
     crossing = {
         (made_by[name].split("/")[0], name)

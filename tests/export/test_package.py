@@ -39,7 +39,7 @@ def fresh(run, tmp_path_factory):
 
 @pytest.fixture
 def quick(monkeypatch, fresh):
-    """The exporter takes seconds; where it is not the subject, its graph is taken as it came."""
+    """The graph is exported once for all tests that are about something else: the exporter takes seconds."""
     graph = fresh[0].read(GRAPH_FILE)
     monkeypatch.setattr(package, "graph_from_networks", lambda *args: graph)
 

@@ -1,4 +1,4 @@
-"""Downloads: fetched once, checked, and a network that does not play along is named."""
+"""Downloads: fetched once and checked; failures of the network are named."""
 
 import hashlib
 import socket

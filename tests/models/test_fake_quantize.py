@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from mini_teacher import pretrained
 from torch import nn
 
 from edgerd.errors import InputError
@@ -36,7 +37,7 @@ def test_weights_are_on_the_levels_of_their_channel(seed, transposed):
 
 @given(seed=st.integers(0, 1000), factor=st.sampled_from([0.25, -2.0, 8.0]))
 def test_what_batchnorm_multiplies_a_channel_with_changes_no_rounding(seed, factor):
-    """Powers of two: exact in float, so that no value changes its level by accident."""
+    """Scales that are powers of two: exact in float, so that no value changes its level by accident."""
     layer = convolution(seed, transposed=False)
     before = rounded_weight(layer)[1] * factor
     with torch.no_grad():
@@ -53,8 +54,7 @@ def test_a_channel_of_zeros_stays_one():
 
 @pytest.fixture(params=["full", "light"])
 def networks(request):
-    torch.manual_seed(0)
-    teacher = ResNet(TeacherInfo("mini", (8, 12, 16), (1, 1, 1)), stem=8).requires_grad_(False).eval()
+    teacher = pretrained()
     return teacher, make_student(teacher.info, request.param).eval()
 
 

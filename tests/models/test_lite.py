@@ -1,4 +1,4 @@
-"""The built-in teacher: what ships with the package loads, is EfficientNet-Lite0, and sees what is different."""
+"""The built-in teacher: its weights load, it computes EfficientNet-Lite0, and its features show defects."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _convolved(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, stride: int 
 
 
 def _expected_features(image: np.ndarray, weights: dict[str, np.ndarray]) -> list[np.ndarray]:
-    """Lite0 in NumPy, float64: normalised RGB (3, H, W) -> what stages 2, 3 and 5 give."""
+    """Lite0 in NumPy, float64: normalised RGB (3, H, W) -> the outputs of stages 2, 3 and 5."""
 
     def layer(name: str, x: np.ndarray, stride: int = 1) -> np.ndarray:
         return _convolved(x, weights[f"{name}.weight"], weights[f"{name}.bias"], stride)

@@ -1,4 +1,4 @@
-"""What a run has made: which maps there are, and in which order."""
+"""The networks of a run: which maps they make, and in which order."""
 
 import numpy as np
 import pytest

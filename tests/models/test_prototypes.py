@@ -14,7 +14,7 @@ BANKS = range(len(WINDOWS))
 
 
 def features_of(seed, n=2, height=4, width=5):
-    """Of the three stages, the coarsest height x width."""
+    """Random features of the three stages, of which the coarsest is height x width."""
     random = torch.Generator().manual_seed(seed)
     return tuple(
         torch.randn(n, channels, factor * height, factor * width, generator=random)

@@ -16,7 +16,7 @@ def parameters(module):
 
 @pytest.fixture(params=TEACHERS)
 def teacher(request):
-    """Without memory for its weights: structure and shapes only."""
+    """A teacher without memory for its weights: structure and shapes only."""
     with torch.device("meta"):
         return make_teacher(request.param)
 

@@ -39,7 +39,7 @@ def torchvision_keys(n_convolutions, depths):
 
 @pytest.fixture(params=RESNETS)
 def resnet(request):
-    """Without memory for its weights: structure and shapes only."""
+    """A teacher without memory for its weights: structure and shapes only."""
     with torch.device("meta"):
         return make_teacher(request.param)
 

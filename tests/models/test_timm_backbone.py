@@ -1,4 +1,4 @@
-"""timm backbones, with a stand-in for timm: what is asked of it, and what is said when it cannot."""
+"""timm backbones, with a stand-in for timm: the calls of it, and the errors where it fails."""
 
 import sys
 from types import SimpleNamespace

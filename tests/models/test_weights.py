@@ -1,4 +1,4 @@
-"""Teacher weights: what may be in a file, and what is said when something else is."""
+"""Teacher weights: what may be in a file, and the errors for everything else."""
 
 import contextlib
 import os

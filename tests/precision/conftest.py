@@ -1,4 +1,4 @@
-"""A real graph in small: teacher, embedding and decoder of the session's bundle, 64 px; and one with a pooling."""
+"""A small real graph, that of the session's bundle with 64 px, and one with a pooling."""
 
 from __future__ import annotations
 
@@ -20,17 +20,16 @@ def graph(_exported: Path) -> bytes:
 
 @pytest.fixture(scope="session")
 def pooled_graph() -> bytes:
-    """Of a small ResNet, untrained, 64 px: it has the pooling that the built-in teacher lacks."""
-    torch = pytest.importorskip("torch", reason="what exports it is not installed", exc_type=ImportError)
+    """The graph of a small untrained ResNet, 64 px: it has the pooling that the built-in teacher lacks."""
+    pytest.importorskip("torch", reason="what exports it is not installed", exc_type=ImportError)
+
+    from mini_teacher import pretrained
 
     from edgerd.export.graph import graph_from_networks
     from edgerd.models.networks import Networks
     from edgerd.models.student import make_student
-    from edgerd.models.teachers.resnet import ResNet
-    from edgerd.models.teachers.teacher import TeacherInfo
 
-    torch.manual_seed(0)
-    teacher = ResNet(TeacherInfo("mini", (8, 12, 16), (1, 1, 1)), stem=8).requires_grad_(False).eval()
+    teacher = pretrained()
     return graph_from_networks(Networks(teacher, make_student(teacher.info).eval()), 64, 64)
 
 

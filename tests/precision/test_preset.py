@@ -1,4 +1,4 @@
-"""Presets: what a person writes in TOML, and what is said where it cannot be meant."""
+"""Presets in TOML files, and the errors for those that make no sense."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every Q/DQ graph is written with."""
+"""The functions that every Q/DQ graph is written with."""
 
 from __future__ import annotations
 

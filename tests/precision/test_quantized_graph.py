@@ -9,6 +9,7 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import numpy_helper
+from parsed_graphs import Parsed
 
 from edgerd.errors import InputError
 from edgerd.precision.body import blocks, first_block, first_stage, is_body
@@ -19,27 +20,6 @@ from edgerd.precision.ranges import Ranges, TensorRange, collect_ranges
 
 COMPUTING = ("Conv", "Add", "Concat", "MaxPool", "DepthToSpace")
 every_flavour = pytest.mark.parametrize("flavour", FLAVOURS)
-
-
-class Parsed:
-    def __init__(self, content: bytes) -> None:
-        self.model = onnx.load_from_string(content)
-        self.nodes = list(self.model.graph.node)
-        self.constants = {c.name: numpy_helper.to_array(c) for c in self.model.graph.initializer}
-        self.made_by = {name: node for node in self.nodes for name in node.output}
-
-    def of(self, operator: str) -> list[onnx.NodeProto]:
-        return [node for node in self.nodes if node.op_type == operator]
-
-    def scales_in(self, part: str) -> list[str]:
-        """Names of the scales of the activations that a part's nodes give."""
-        made = {node.input[0]: node.input[1] for node in self.of("QuantizeLinear")}
-        return [made[n.output[0]] for n in self.nodes if n.name.startswith(part) and n.output[0] in made]
-
-    def integers_at(self, node: onnx.NodeProto) -> list[bool]:
-        """Of each input, whether it comes out of DequantizeLinear."""
-        made = [self.made_by.get(name) for name in node.input]
-        return [m is not None and m.op_type == "DequantizeLinear" for m in made]
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +59,7 @@ def test_weights_are_int8_symmetric_per_output_channel(flavour, quantized):
 
 @every_flavour
 def test_every_body_node_computes_on_integers(flavour, quantized):
-    """Else a runtime falls back to FP32 for it, and the engine is slow without a word."""
+    """Otherwise a runtime silently computes it in FP32, and the engine is slow."""
     parsed = quantized[flavour]
     assert not parsed.of("ConvTranspose")
     first, *rest = (n for n in parsed.nodes if is_body(n) and n.op_type in COMPUTING)
@@ -116,7 +96,7 @@ def test_blocks_in_high_precision_read_and_compute_in_float(flavour, graph, rang
 
 @every_flavour
 def test_a_block_whose_number_begins_alike_is_another(flavour, graph, ranges):
-    """teacher/stage2.0 in high precision takes nothing of teacher/stage2.01 with it."""
+    """teacher/stage2.0 in high precision does not include teacher/stage2.01."""
     model = onnx.load_from_string(graph)
     for node in model.graph.node:
         node.name = node.name.replace("teacher/stage3.0", "teacher/stage2.01")

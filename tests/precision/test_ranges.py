@@ -1,4 +1,4 @@
-"""Ranges: what the FP32 graph's activations really were."""
+"""Ranges: the values that the FP32 graph's activations took on pictures."""
 
 from __future__ import annotations
 

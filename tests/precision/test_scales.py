@@ -1,4 +1,4 @@
-"""Scales: 256 levels that span what an activation is, with an exact zero."""
+"""Scales: 256 levels that span the range of an activation, with an exact zero."""
 
 from __future__ import annotations
 

@@ -6,11 +6,11 @@ from hashlib import sha256
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper
+from parsed_graphs import Parsed, literal_outputs
 
 from edgerd.errors import InputError
 from edgerd.precision.body import first_stage, is_body
@@ -19,31 +19,9 @@ from edgerd.precision.tensorrt import tensorrt_int8_graph
 STAGE = "decoder/stage1"
 
 
-class Parsed:
-    def __init__(self, content: bytes) -> None:
-        self.model = onnx.load_from_string(content)
-        self.nodes = list(self.model.graph.node)
-        self.constants = {c.name: numpy_helper.to_array(c) for c in self.model.graph.initializer}
-        self.made_by = {name: node for node in self.nodes for name in node.output}
-
-    def of(self, *operators: str) -> list[onnx.NodeProto]:
-        return [node for node in self.nodes if node.op_type in operators]
-
-    def quantized(self, node: onnx.NodeProto) -> list[bool]:
-        made = [self.made_by.get(name) for name in node.input]
-        return [node is not None and node.op_type == "DequantizeLinear" for node in made]
-
-
 @pytest.fixture(scope="module")
 def parsed(graph, ranges):
     return Parsed(tensorrt_int8_graph(graph, ranges))
-
-
-def maps(content: bytes, frames: np.ndarray) -> list[np.ndarray]:
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    return session.run(["score", "anomaly_map"], {"frame": frames})
 
 
 def test_interface_names_and_opset_are_the_fp32_graphs(parsed, graph):
@@ -59,14 +37,14 @@ def test_every_convolution_of_the_networks_reads_integers_and_a_float_bias(parse
     convolutions = [node for node in parsed.of("Conv") if is_body(node)]
     for node in convolutions:
         reads_picture = node is convolutions[0]
-        assert parsed.quantized(node)[:2] == [not reads_picture] * 2, node.name
+        assert parsed.integers_at(node)[:2] == [not reads_picture] * 2, node.name
         assert all(parsed.constants[name].dtype == np.float32 for name in node.input[2:])
 
 
 def test_transposed_convolutions_stay_in_floating_point(parsed):
     found = parsed.of("ConvTranspose")
     assert found
-    assert not any(any(parsed.quantized(node)) for node in found)
+    assert not any(any(parsed.integers_at(node)) for node in found)
 
 
 def test_weights_are_int8_symmetric_per_output_channel(parsed):
@@ -87,15 +65,15 @@ def test_of_a_residual_sum_only_the_shortcut_is_quantized(parsed):
     sums = [node for node in parsed.of("Add") if is_body(node)]
     assert sums
     for node in sums:
-        assert sorted(parsed.quantized(node)) == [False, True], node.name
-        raw = parsed.made_by[node.input[parsed.quantized(node).index(False)]]
+        assert sorted(parsed.integers_at(node)) == [False, True], node.name
+        raw = parsed.made_by[node.input[parsed.integers_at(node).index(False)]]
         assert raw.name.rpartition("/")[0].endswith(("conv2", "project")), node.name  # the block's last convolution
 
 
 def test_nothing_else_reads_integers(parsed):
     for node in parsed.nodes:
         if node.op_type not in ("Conv", "Add", "DequantizeLinear"):
-            assert not any(parsed.quantized(node)), node.name
+            assert not any(parsed.integers_at(node)), node.name
 
 
 def test_every_scale_is_one_that_fp16_has(parsed):
@@ -107,8 +85,8 @@ def test_every_scale_is_one_that_fp16_has(parsed):
 
 def test_maps_stay_close_to_fp32_for_any_batch(graph, ranges, pictures):
     frames, kept = pictures[:8, 0], first_stage(onnx.load_from_string(graph).graph)
-    score, anomaly_map = maps(tensorrt_int8_graph(graph, ranges, high_precision=kept), frames)
-    expected_score, expected = maps(graph, frames)
+    score, anomaly_map = literal_outputs(tensorrt_int8_graph(graph, ranges, high_precision=kept), frames)
+    expected_score, expected = literal_outputs(graph, frames)
     assert np.isfinite(anomaly_map).all()
     assert np.abs(anomaly_map - expected).max() < 0.1 * expected.max()
     assert np.corrcoef(anomaly_map.ravel(), expected.ravel())[0, 1] > 0.998
@@ -119,10 +97,12 @@ def test_nodes_of_high_precision_stay_as_they_are(graph, ranges, pictures):
     some = Parsed(tensorrt_int8_graph(graph, ranges, high_precision=(STAGE,)))
     for node in some.of("Conv", "Add"):
         if is_body(node):
-            assert any(some.quantized(node)) is not node.name.startswith((STAGE, "teacher/stem")), node.name
+            assert any(some.integers_at(node)) is not node.name.startswith((STAGE, "teacher/stem")), node.name
     everything = tensorrt_int8_graph(graph, ranges, high_precision=("teacher", "embedding", "decoder"))
     assert not Parsed(everything).of("QuantizeLinear", "DequantizeLinear")
-    np.testing.assert_array_equal(maps(everything, pictures[:2, 0])[1], maps(graph, pictures[:2, 0])[1])
+    np.testing.assert_array_equal(
+        literal_outputs(everything, pictures[:2, 0])[1], literal_outputs(graph, pictures[:2, 0])[1]
+    )
 
 
 def test_a_block_whose_number_begins_alike_is_another(graph, ranges):
@@ -133,7 +113,7 @@ def test_a_block_whose_number_begins_alike_is_another(graph, ranges):
     own = ranges.model_copy(update={"graph_sha256": sha256(renamed).hexdigest()})
     some = Parsed(tensorrt_int8_graph(renamed, own, high_precision=("teacher/stage2.0",)))
     convolutions = [node for node in some.of("Conv") if node.name.startswith("teacher/stage2.0")]
-    quantized = {node.name: any(some.quantized(node)) for node in convolutions}
+    quantized = {node.name: any(some.integers_at(node)) for node in convolutions}
     assert quantized == {name: name.startswith("teacher/stage2.01.") for name in quantized}
     assert set(quantized.values()) == {True, False}
 

@@ -12,7 +12,7 @@ EDGE = {"teacher": "mini", "method": "edge", "cross_fit": 3, "steps": 4, "batch_
 
 @pytest.fixture(autouse=True)
 def _mini_teacher(monkeypatch):
-    """A table is extended by a line; this one lasts for a test."""
+    """The teacher "mini" is in the table of teachers while a test runs."""
     monkeypatch.setitem(TEACHERS, "mini", "mini_teacher:mini")
 
 

@@ -1,4 +1,4 @@
-"""Which patches stand for all, and maps of good pictures without their own."""
+"""Choosing prototypes, and maps of good pictures by the prototypes of the others."""
 
 from itertools import combinations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from edgerd.models.prototypes import WINDOWS
 from edgerd.models.teachers.teacher import TeacherInfo
 from edgerd.training.choose_prototypes import choose_prototypes, farthest_first, honest_maps
-from edgerd.training.features import FeatureStore
+from edgerd.training.stored_features import FeatureStore
 
 INFO = TeacherInfo("mini", (3, 4, 6), (1, 1, 1))
 N_TILES, HEIGHT, WIDTH = 6, 4, 5
@@ -28,13 +28,13 @@ def store_of(seed=0, n=N_TILES):
 
 
 def with_unique_patch(store, tile, row=1, column=2):
-    """One position of the coarsest stage as no other tile has it."""
+    """Change one position of the coarsest stage so that no other tile has one like it."""
     store.stages[2][tile, :, row, column] = 8.0
     return store
 
 
 def radius(points, chosen):
-    """The farthest that a point is from the chosen ones."""
+    """The largest distance of a point to the nearest chosen one."""
     return float(torch.cdist(points.double(), points[chosen].double()).amin(1).max())
 
 
@@ -84,7 +84,7 @@ def test_every_patch_of_few_is_a_prototype_and_some_stand_twice():
 
 
 def test_patches_are_in_units_of_their_spread():
-    """A channel a thousand times as loud as the others must not decide alone."""
+    """A channel with a thousand times larger values than the others must not decide alone."""
     store, loud = store_of(), store_of()
     loud.stages[2][:, 0] *= 1000
     for one, two in zip(
@@ -124,7 +124,7 @@ def test_a_pictures_own_prototypes_do_not_vouch_for_it():
 
 
 def test_what_is_left_out_is_the_picture_and_not_the_tile():
-    """Two tiles of one picture show the same defect: neither vouches for the other."""
+    """Two tiles of one picture show the same defect: the prototypes of both are left out for both."""
     store = with_unique_patch(with_unique_patch(store_of(), tile=2), tile=3)
     n = N_TILES * HEIGHT * WIDTH
     for owners, is_seen in ((np.array([0, 0, 1, 1, 2, 2]), True), (np.arange(N_TILES), False)):

@@ -1,4 +1,4 @@
-"""Where training computes: the device asked for, and torch's settings back as they were."""
+"""The device that training computes on, and torch's settings, which are restored afterwards."""
 
 import pytest
 import torch

@@ -36,7 +36,7 @@ def test_the_loss_is_one_global_cosine_per_picture_and_scale(seed, n):
 
 
 def test_it_is_not_the_cosine_per_position():
-    """One loud position decides a global cosine, and is one of many in the other."""
+    """One position with large features decides a global cosine, but is only one of many per-position ones."""
     teacher = [np.ones((1, 2, 4, 4), np.float32) for _ in range(3)]
     student = [scale.copy() for scale in teacher]
     for scale in student:
@@ -77,7 +77,7 @@ def test_rd4ad_trains_with_adam_as_the_official_code_does():
 
 
 def test_rd4ad_is_the_papers():
-    """The full student gives back all three stages; some pictures are held out."""
+    """The full student reconstructs all three stages; some pictures are held out."""
     method = make_method("rd4ad")
     assert (method.student, method.finest, method.has_student, method.cross_fits) == ("full", 0, True, False)
 

@@ -1,4 +1,4 @@
-"""Mean and spread at each position, and honest maps of the pictures that they are from."""
+"""Mean and spread at each position, and honest maps: each by the other pictures."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from edgerd.models.prototypes import pooled
 from edgerd.models.teachers.teacher import TeacherInfo
-from edgerd.training.features import FeatureStore
 from edgerd.training.position_statistics import LEAST_VARIANCE, position_statistics
+from edgerd.training.stored_features import FeatureStore
 
 INFO = TeacherInfo("mini", (3, 4, 6), (1, 1, 1))
 

@@ -6,6 +6,8 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from interrupts import stop_at
+from mini_teacher import pretrained
 from onnx import load_from_string, numpy_helper
 
 from edgerd.errors import InputError, StorageError, WeightsError
@@ -38,7 +40,7 @@ def small_run(trained_run, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def int8_graph(small_run):
-    """What is deployed."""
+    """Teacher and student as one module."""
     run, _, _ = small_run
     graph = graph_from_networks(networks_of(run)[0], 64, 64)
     ranges = collect_ranges(graph, run.range_pictures(N_PICTURES))
@@ -95,7 +97,7 @@ def as_arrays(features):
 
 
 def loss_in_int8(run, pictures):
-    """Of the run's newest student on pictures, with scales found for it as the export will."""
+    """The INT8 loss of a run's newest student on its pictures, with scales found for it as the export finds them."""
     networks, _ = networks_of(run)
     traced = Traced(networks.teacher, networks.student)
     scales = activation_scales(traced, run.range_pictures(N_PICTURES), networks.teacher.info, torch.device("cpu"))
@@ -118,9 +120,8 @@ def trained(new_run):
     """A run of 4 steps: one epoch of 3, and one more."""
 
     def make(name="run"):
-        torch.manual_seed(0)
         run = new_run(name, steps=4)
-        train(run, make_teacher("mini"), device="cpu")
+        train(run, pretrained(), device="cpu")
         return run
 
     return make
@@ -132,11 +133,6 @@ def content_of(run):
     tensors = {f"optimiser {n} {key}": t for n, state in checkpoint.optimiser.items() for key, t in state.items()}
     tensors |= {f"student {key}": t for key, t in checkpoint.student.items()} | {"scales": checkpoint.scales}
     return checkpoint.progress, {key: tensor.numpy().tobytes() for key, tensor in tensors.items()}
-
-
-def stop_at(step):
-    reports = []
-    return {"on_step": reports.append, "should_stop": lambda: reports[-1].progress.total_steps == step}
 
 
 @pytest.mark.parametrize("step", [1, 3, 4])

@@ -1,4 +1,4 @@
-"""Students on stored features: the loss with hard mining, folds, and what several processes change: nothing."""
+"""Students on stored features: the loss with hard mining, folds, and the same results from several processes."""
 
 from dataclasses import replace
 
@@ -13,9 +13,10 @@ from edgerd.errors import StorageError, WeightsError
 from edgerd.models.networks import cosine_maps
 from edgerd.models.student import make_student
 from edgerd.models.teachers import make_teacher
-from edgerd.training.features import FeatureStore, compute_features
 from edgerd.training.loop import global_cosine_loss
-from edgerd.training.students import StudentJob, mined_loss, run_job, run_jobs
+from edgerd.training.stored_features import FeatureStore, compute_features
+from edgerd.training.student_processes import run_jobs
+from edgerd.training.students import StudentJob, mined_loss, run_job
 
 CPU = torch.device("cpu")
 
@@ -70,7 +71,7 @@ def job(stored, tmp_path):
         finest=2,
         features=stored,
         rows=np.arange(5, 20),
-        looks_at=np.arange(5),
+        map_rows=np.arange(5),
         steps=3,
         batch_size=4,
         seed=0,
@@ -86,15 +87,15 @@ def test_a_job_leaves_its_student_and_what_that_saw(job, stored):
     content = load_file(job.file)
     student = make_student(make_teacher("lite0").info, "light", 2).eval()
     student.load_state_dict({k.removeprefix("student."): v for k, v in content.items() if k.startswith("student.")})
-    features = FeatureStore.open(stored)[job.looks_at]
+    features = FeatureStore.open(stored)[job.map_rows]
     with torch.no_grad():
         (expected,) = cosine_maps(features[2:], student(features))
     np.testing.assert_allclose(content["map.0"], expected, rtol=0, atol=1e-5)
     assert content["map.0"].shape == (5, 2, 2)
 
 
-def test_the_student_that_is_kept_looks_at_nothing(job):
-    run_job(replace(job, looks_at=job.rows[:0]), CPU)
+def test_the_student_that_is_kept_makes_no_maps(job):
+    run_job(replace(job, map_rows=job.rows[:0]), CPU)
     assert not any(key.startswith("map.") for key in load_file(job.file))
 
 
@@ -108,12 +109,12 @@ def test_the_same_job_gives_the_same_bytes_and_another_seed_others(job, tmp_path
 
 
 def test_only_its_rows_are_trained_on(job, stored, tmp_path):
-    """The pictures it looks at are spoilt in a copy: the student is the same."""
+    """The tiles it only makes maps of are changed in a copy of the store: the student is the same."""
     spoilt = tmp_path / "spoilt"
     spoilt.mkdir()
     for file in stored.iterdir():
         values = np.load(file)
-        values[job.looks_at] = 7.0
+        values[job.map_rows] = 7.0
         np.save(spoilt / file.name, values)
     run_job(job, CPU)
     run_job(replace(job, features=spoilt, file=tmp_path / "other"), CPU)

@@ -7,27 +7,17 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from interrupts import PowerCutError, cut_off_at, stop_at
+from mini_teacher import pretrained
 from safetensors.torch import load_file, save_file
 
 from edgerd.errors import MissingDependencyError, WeightsError
-from edgerd.models.teachers import make_teacher
 from edgerd.training import checkpoint as checkpointing
 from edgerd.training.checkpoint import Checkpoint, Progress
 from edgerd.training.loop import batches, train
 from edgerd.training.restore import networks_of
 
 STEPS_PER_EPOCH = 3
-
-
-def pretrained(seed=0):
-    torch.manual_seed(seed)
-    return make_teacher("mini")
-
-
-def stop_at(step):
-    """Stops once, after this step in all."""
-    reports = []
-    return {"on_step": reports.append, "should_stop": lambda: reports[-1].progress.total_steps == step}
 
 
 def content_of(run):
@@ -79,20 +69,12 @@ def test_stopped_after_every_single_step_too(new_run, trained):
     assert content_of(run) == trained(epochs=2)
 
 
-class PowerCutError(BaseException):
-    pass
-
-
 @pytest.mark.parametrize("step", [1, 3, 4, 5])
 def test_cut_off_in_an_epoch_it_goes_on_after_the_one_before(new_run, trained, step):
     run = new_run(epochs=2)
 
-    def cut_off(report):
-        if report.progress.total_steps == step:
-            raise PowerCutError
-
     with pytest.raises(PowerCutError):
-        train(run, pretrained(), device="cpu", on_step=cut_off)
+        train(run, pretrained(), device="cpu", on_step=cut_off_at(step))
     n_done = Checkpoint.open(run.checkpoint_file).progress.total_steps if run.checkpoint_file.exists() else 0
     assert n_done == (step - 1) // STEPS_PER_EPOCH * STEPS_PER_EPOCH
     train(run, pretrained(), device="cpu")
@@ -100,11 +82,11 @@ def test_cut_off_in_an_epoch_it_goes_on_after_the_one_before(new_run, trained, s
 
 
 class TestWear:
-    """Flash memory is written to as rarely as a training allows."""
+    """The teacher is written once, checkpoints rarely: flash memory wears out."""
 
     @pytest.fixture
     def written(self, monkeypatch):
-        """What is in each file that is written, in order; the teacher's own file begins with its layer `bn1`."""
+        """The first part of each name in a file that is written; the teacher's own file begins with layer `bn1`."""
         found = []
         real = checkpointing.save_file
 
@@ -134,12 +116,8 @@ class TestWear:
         monkeypatch.setattr(checkpointing, "_SAVE_EVERY_S", every_s)
         run = new_run(epochs=4)
 
-        def cut_off(report):
-            if report.progress.total_steps == step:
-                raise PowerCutError
-
         with pytest.raises(PowerCutError):
-            train(run, pretrained(), device="cpu", on_step=cut_off)
+            train(run, pretrained(), device="cpu", on_step=cut_off_at(step))
         assert networks_of(run)[1].total_steps == (3 if every_s else (step - 1) // STEPS_PER_EPOCH * STEPS_PER_EPOCH)
         train(run, pretrained(seed=1), device="cpu")  # the teacher is the run's, whatever is given
         assert content_of(run) == trained(epochs=4)
@@ -147,12 +125,8 @@ class TestWear:
     def test_another_teacher_beside_the_checkpoint_is_refused(self, new_run):
         run = new_run(epochs=4)
 
-        def cut_off(report):
-            if report.progress.total_steps == 4:
-                raise PowerCutError
-
         with pytest.raises(PowerCutError):
-            train(run, pretrained(), device="cpu", on_step=cut_off)
+            train(run, pretrained(), device="cpu", on_step=cut_off_at(4))
         file = run.path / "teacher.safetensors"
         tensors = load_file(file)
         save_file({key: value + 1 for key, value in tensors.items()}, file)

@@ -1,1 +1,1 @@
-"""The kernels (`*.cu`), what compiles and keeps them, and what launches them."""
+"""The CUDA kernels (`*.cu`): compiling them, keeping the compiled files, and launching them."""

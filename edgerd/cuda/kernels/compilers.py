@@ -1,6 +1,6 @@
-"""CUDA C++ to cubins: by nvcc where the toolkit is installed, then by NVRTC, the compiler as a library.
+"""Compiles CUDA C++ to cubins: with nvcc where the toolkit is installed, then with NVRTC, the compiler as a library.
 
-Why not a cubin or PTX in the package: docs/decisions/cuda-kernels.md.
+docs/decisions/cuda-kernels.md says why the package has no cubin or PTX.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from edgerd.errors import MissingDependencyError
 from edgerd.paths import is_file, temporary_folder
 
 OPTIONS = ("--std=c++17",)
-"""Of both compilers; a part of the key under which a cubin is kept."""
+"""Options of both compilers. They are a part of the key under which a cubin is kept."""
 
 _TOOLKIT = Path("/usr/local/cuda")
-"""Where the toolkit installs itself, and JetPack has it; often not in PATH."""
+"""Where the toolkit is installed by default, on a Jetson too; often not in PATH."""
 _NVRTC_NAMES = ("libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11.2")
 _NVRTC_SIGNATURES = {
     "nvrtcCreateProgram": (POINTER(c_void_p), c_char_p, c_char_p, c_int, c_void_p, c_void_p),
@@ -33,7 +33,8 @@ _NVRTC_SIGNATURES = {
     "nvrtcGetProgramLog": (c_void_p, c_char_p),
     "nvrtcDestroyProgram": (POINTER(c_void_p),),
 }
-"""nvrtc.h (https://docs.nvidia.com/cuda/nvrtc/); cubins since CUDA 11.1. All return 0 for success."""
+"""Arguments of NVRTC's functions (nvrtc.h, https://docs.nvidia.com/cuda/nvrtc/), which return 0 for success. NVRTC
+makes cubins since CUDA 11.1."""
 INSTALL = (
     "Install the CUDA toolkit's compiler (on a Jetson: sudo apt install cuda-nvcc-12-6, or the version of your "
     "JetPack), or: pip install nvidia-cuda-nvrtc-cu12 (for a driver of CUDA 12; nvidia-cuda-nvrtc for one of CUDA 13)"
@@ -42,11 +43,16 @@ INSTALL = (
 
 
 def compile_cubins(source: str, architecture: str) -> Iterator[bytes]:
-    """Compile for one kind of GPU, by one compiler after the other: a driver takes no cubin of a later CUDA's.
+    """Compile for one kind of GPU, with one compiler after the other.
+
+    The next cubin is for a driver that refuses the one before: drivers load no cubins of a CUDA newer than their own.
 
     Args:
-        source: CUDA C++ that includes nothing.
-        architecture: "sm_87" and the like.
+        source: CUDA C++ without includes.
+        architecture: For example "sm_87".
+
+    Yields:
+        The cubin of each compiler that knows the architecture.
 
     Raises:
         MissingDependencyError: There is no compiler, or none that knows this architecture.
@@ -55,7 +61,7 @@ def compile_cubins(source: str, architecture: str) -> Iterator[bytes]:
     for name, compiler in _compilers():
         try:
             image = compiler(source, architecture)
-        except _RefusedError as error:  # noqa: PERF203 -- the next one may know it
+        except _RefusedError as error:  # noqa: PERF203 -- the next one may know the architecture
             refusals.append(f"{name}: {error}")
         else:
             n_made += 1
@@ -74,12 +80,12 @@ def compile_cubins(source: str, architecture: str) -> Iterator[bytes]:
 
 
 def found_compilers() -> tuple[str, ...]:
-    """What `compile_cubins` would try, in order: the path of nvcc, files of NVRTC; empty where there is none."""
+    """The compilers that `compile_cubins` would try, in order: the path of nvcc, then files of NVRTC."""
     return tuple(name for name, _ in _compilers())
 
 
 class _RefusedError(Exception):
-    """What a compiler said."""
+    """A compiler refused; the message is what it printed."""
 
 
 def _compilers() -> Iterator[tuple[str, Callable[[str, str], bytes]]]:
@@ -101,12 +107,12 @@ def _find_nvcc() -> str | None:
 
 
 def _nvrtcs() -> Iterator[tuple[str, ctypes.CDLL]]:
-    """From the system, the toolkits' folders, and the wheels nvidia-cuda-nvrtc*, which torch brings along."""
+    """NVRTC libraries of the system, of the toolkits' folders, and of torch's wheels nvidia-cuda-nvrtc*."""
     wheels = importlib.util.find_spec("nvidia")
     folders = [Path(folder) for folder in (wheels.submodule_search_locations or [])] if wheels else []
     in_wheels = [str(file) for folder in folders for file in sorted(folder.glob("*/lib/libnvrtc.so.*"), reverse=True)]
     in_toolkits = [str(folder / "lib64" / name) for folder in _toolkits() for name in _NVRTC_NAMES]
-    handles = set()  # of those found: one may have several names
+    handles = set()  # one library may be found under several names
     for name in (*_NVRTC_NAMES, *in_toolkits, *in_wheels):
         try:
             library = ctypes.CDLL(name)

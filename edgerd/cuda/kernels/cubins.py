@@ -1,4 +1,4 @@
-"""Compiled kernels, kept in the user's cache: a device compiles once, and needs no compiler after that."""
+"""Compiled kernels, kept in the user's cache folder: a device compiles once, and needs no compiler after that."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _SOURCE = "preprocess.cu"
 
 
 def cubins(capability: tuple[int, int]) -> Iterator[bytes]:
-    """The preprocessing kernels for a GPU: the kept cubin, then one per compiler, each kept in place of the last.
+    """The preprocessing kernels for a GPU: the cubin in the cache, then one per compiler, each of which replaces it.
 
-    Take the first that the driver loads: it refuses those that are damaged, and those of a CUDA later than its own.
-    The key is a hash over source, architecture and options, not over the compiler: what one toolkit made may be copied
-    to a device without one. A cache that cannot be read or written costs two seconds per start, no more.
+    Use the first one that the driver loads: it refuses damaged ones, and those of a CUDA newer than its own. The key in
+    the cache is a hash over source, architecture and options, but not over the compiler, so that a cubin may be copied
+    to a device without a toolkit. A cache that cannot be read or written costs two seconds at each start, no more.
 
     Args:
         capability: The GPU's compute capability.
 
     Raises:
-        MissingDependencyError: There is none kept, or not the right one, and no compiler for this GPU.
+        MissingDependencyError: The cache has no cubin, or not the right one, and there is no compiler for this GPU.
     """
     file = cubin_file(capability)
     kept = None
@@ -46,12 +46,12 @@ def kernel_source() -> str:
 
 
 def architecture_of(capability: tuple[int, int]) -> str:
-    """What compilers call a compute capability: "sm_87"."""
+    """A compute capability as compilers write it: "sm_87"."""
     return "sm_{}{}".format(*capability)
 
 
 def cubin_file(capability: tuple[int, int]) -> Path:
-    """Where the kernels for a GPU are kept."""
+    """The file in the cache for the kernels of a GPU; it need not exist."""
     architecture = architecture_of(capability)
     digest = hashlib.sha256("\0".join((kernel_source(), architecture, *OPTIONS)).encode()).hexdigest()
     return cache_folder() / "kernels" / f"preprocess.{architecture}.{digest[:16]}.cubin"

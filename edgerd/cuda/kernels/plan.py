@@ -1,4 +1,4 @@
-"""What the preprocessing kernels are launched with. Needs no GPU: numbers only.
+"""The parameters that the preprocessing kernels are launched with. This needs no GPU: it only computes numbers.
 
 The kernels and their parameters are described at the top of `preprocess.cu`; `_PARAMETERS` is its struct `Preprocess`.
 """
@@ -17,17 +17,18 @@ from edgerd.errors import SpecError
 from edgerd.types import PixelFormat
 
 READ_SLACK = 32
-"""Bytes behind the last frame that must be readable: a thread loads whole chunks."""
+"""Bytes behind the last frame that must be readable, because a thread loads whole chunks."""
 
 _THREADS = 128
 _MAX_FACTOR = 256
-"""Rows covered in full are at most 255, and add up in 16 bits; a block covers one output pixel at least."""
+"""A side may shrink at most so many times: at most 255 rows are then covered in full, whose sums fit 16 bits, and a
+block still covers at least one output pixel."""
 _MAX_TILES = 65535
-"""Blocks along z."""
+"""CUDA's limit of blocks along z."""
 _MAX_SIDE = 32768
-"""Beyond, sums of a region would not fit 32 bits."""
+"""Longest side of a frame in pixels: sums of a region would not fit 32 bits beyond."""
 _CHUNK_COLUMNS = {PixelFormat.BGR: 16, PixelFormat.GREY: 16, PixelFormat.NV12: 24, PixelFormat.YUYV: 24}
-"""Bytes of a BGR (or grey) row that a thread makes from what it loads."""
+"""Values of a BGR (or grey) row that a thread computes from one chunk that it loads."""
 
 _INTS = (
     *("pitch", "frame_height", "left", "top", "region_width", "region_height"),
@@ -46,11 +47,11 @@ _PARAMETERS = np.dtype(
 
 @dataclass(frozen=True, slots=True)
 class FrameLayout:
-    """How frames lie in memory.
+    """The layout of frames in memory.
 
     Attributes:
-        pixel_format: Their format.
-        height: Rows of the picture; of NV12's luma.
+        pixel_format: The pixel format.
+        height: Rows of the picture; for NV12, rows of luma.
         width: Columns of the picture.
         pitch: Bytes from row to row; 0 where rows follow each other without a gap.
         stride: Bytes from one camera's frame to the next one's; 0 where they follow each other without a gap.
@@ -69,21 +70,21 @@ class FrameLayout:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of a frame's data without gaps, uint8."""
+        """The shape of a frame's data without gaps, uint8."""
         return self.pixel_format.shape(self.height, self.width)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LaunchPlan:
-    """One launch: which kernel, over what grid, with what parameters but the addresses.
+    """One launch: the kernel, its grid, and its parameters except the addresses.
 
     Attributes:
-        kernel: Its name in `preprocess.cu`.
+        kernel: Name of the kernel in `preprocess.cu`.
         grid: Blocks along x, y, z.
         block: Threads along x, y, z.
         taps: int32 (W + H, 4), C-contiguous: first and last source pixel of each output column, then row, and the
             weights of these two; for `linear` kernels in 1/2048.
-        output_shape: Of the tiles, (cameras * tiles, H, W, 3) uint8.
+        output_shape: Shape of the output, (cameras * tiles, H, W, 3) uint8.
     """
 
     kernel: str
@@ -94,7 +95,7 @@ class LaunchPlan:
     _values: dict[str, float]
 
     def parameters(self, source: int, tiles: int, taps: int) -> bytes:
-        """The kernel's one argument.
+        """The bytes of the kernel's only argument, the struct `Preprocess`.
 
         Args:
             source: Device address of the first frame, a multiple of 16, readable to `READ_SLACK` bytes behind the
@@ -103,7 +104,7 @@ class LaunchPlan:
             taps: Device address of `taps`, a multiple of 16.
 
         Raises:
-            ValueError: Frames or taps lie elsewhere: the device would be lost at the first load.
+            ValueError: An address is no multiple of 16; the first load would then be an error that loses the device.
         """
         for name, address in (("frames", source), ("taps", taps)):
             if address % 16:
@@ -118,7 +119,7 @@ def plan_launch(layout: FrameLayout, spec: PreprocessSpec, cameras: int = 1) -> 
     """Choose a kernel and its parameters.
 
     Args:
-        layout: The frames.
+        layout: The layout of the frames in memory.
         spec: The preprocessing.
         cameras: Frames per launch.
 
@@ -185,7 +186,7 @@ def _check_size(layout: FrameLayout, spec: PreprocessSpec, tile_height: int, til
 
 
 def _kernel(layout: FrameLayout, shrinks: bool) -> str:
-    """`linear` kernels read single bytes, which lie anywhere."""
+    """The kernel's name. Only `area` kernels depend on alignment: `linear` ones read single bytes."""
     if not shrinks:
         return f"linear_{layout.pixel_format.value}"
     is_aligned = layout.pitch % 16 == 0 and layout.stride % 16 == 0
@@ -198,9 +199,9 @@ def _reduced(side: int, graph_side: int) -> tuple[int, int]:
 
 
 def _segments(pixel_format: PixelFormat, width: int, factor: float) -> tuple[int, int]:
-    """Blocks per output row, and the output columns of each: as many as the source bytes of one stride allow."""
+    """Blocks per output row, and output columns per block: as many as one stride of source bytes covers."""
     channels = 1 if pixel_format is PixelFormat.GREY else 3
-    # A segment begins and ends in mid-chunk and in mid-pixel.
+    # A segment may begin and end in the middle of a chunk and of a pixel, hence one chunk and two pixels less.
     pixels = (_THREADS - 1) * _CHUNK_COLUMNS[pixel_format] // channels - 2
     segments = -(-width // max(int(pixels / factor), 1))
     segment = -(-width // segments)
@@ -212,7 +213,7 @@ def _area_taps(tile_height: int, tile_width: int, spec: PreprocessSpec) -> npt.N
 
 
 def _area_axis(side: int, graph_side: int) -> npt.NDArray[np.int32]:
-    """First and last pixel that an output pixel covers, and how many parts of them."""
+    """First and last source pixel that each output pixel covers, and how many parts of them: int32 (graph_side, 4)."""
     span, parts = _reduced(side, graph_side)
     begin = np.arange(graph_side) * span
     end = begin + span
@@ -228,7 +229,7 @@ def _linear_taps(tile_height: int, tile_width: int, spec: PreprocessSpec) -> npt
 
 
 def _linear_axis(side: int, graph_side: int) -> npt.NDArray[np.int32]:
-    """Neighbours and weights as OpenCV has them, in its precision (imgproc/src/resize.cpp, `resize`)."""
+    """Source pixels and weights of each output pixel, as OpenCV computes them (imgproc/src/resize.cpp, `resize`)."""
     centres = ((np.arange(graph_side) + 0.5) * (1 / (graph_side / side)) - 0.5).astype(np.float32)
     first = np.floor(centres)
     weights = np.rint((centres - first) * np.float32(2048))

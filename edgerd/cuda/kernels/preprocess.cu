@@ -7,7 +7,7 @@
 // edgerd/cuda/kernels/plan.py picks the kernel, its grid and its parameters.
 //
 // area. Bound by memory: every byte of the source is read once, 16 (BGR, grey) or 8 and 8 (YUV) bytes per thread and
-// load, and all that follows has to hide behind those loads. A block makes one row of output pixels, or a segment of it
+// load, and all computation should take place while loads are under way. A block makes one row of output pixels, or a segment of it
 // whose source bytes its 128 threads cover in one stride. Which source pixels an output pixel covers, and how far, comes
 // from a table made on the host: divisions here would cost as much as a row of the source.
 //   1. `sum_rows`: a thread owns one chunk of neighbouring bytes and adds them up over the rows of the source that the
@@ -32,9 +32,9 @@
 // Mapped host memory (integrated GPUs) is a source like any other: it is not cached there, another reason to read each
 // byte once.
 //
-// Host execution. Without a barrier in mid-function a block can run as loops over its threads: EACH_THREAD is that loop
-// in a host build (tests/emulation/native/cuda_host.h) and nothing here. What stands outside of it is the same for all
-// threads of a block.
+// Host execution. A block of a function without a barrier can run as a loop over its threads. EACH_THREAD is that loop in
+// a host build (tests/emulation/native/cuda_host.h) and empty here. Code outside of it is the same for all threads of a
+// block.
 
 #ifndef EACH_THREAD
 #define EACH_THREAD

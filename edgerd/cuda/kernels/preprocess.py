@@ -17,24 +17,24 @@ from edgerd.errors import DeviceError
 
 
 class Preprocessor:
-    """The kernel for one frame layout and spec, loaded.
+    """The loaded kernel for one frame layout and spec.
 
-    Agrees with `edgerd.data.preprocess` to within 1 of 255. Loads and launches through `Context.driver`: a launch by
-    pycuda calls a function that CUDA deprecated in version 4, each time.
+    Its output agrees with `edgerd.data.preprocess` to within 1 of 255. It is loaded and launched through
+    `Context.driver`, because each launch by pycuda calls a function that CUDA deprecated in version 4.
 
     Attributes:
-        output_shape: Of the tiles it writes, (cameras * tiles, H, W, 3) uint8.
+        output_shape: Shape of the output, (cameras * tiles, H, W, 3) uint8.
     """
 
     def __init__(
         self, context: Context, memory: Memory, layout: FrameLayout, spec: PreprocessSpec, cameras: int = 1
     ) -> None:
-        """Compile, or take from the cache, and load.
+        """Compile the kernel, or take it from the cache, and load it.
 
         Args:
             context: The GPU.
-            memory: Holds the kernel's table.
-            layout: How the frames lie in memory.
+            memory: Where the kernel's table of source pixels is allocated.
+            layout: The layout of the frames in memory.
             spec: The preprocessing.
             cameras: Frames per launch.
 
@@ -52,7 +52,7 @@ class Preprocessor:
         self.output_shape = self._plan.output_shape
 
     def bind(self, source: int, tiles: int) -> Callable[[Any], None]:
-        """What enqueues the kernel on a `pycuda.driver.Stream`, between two addresses.
+        """A function that enqueues the kernel on a `pycuda.driver.Stream`.
 
         Args:
             source: Device address of the first frame, as `PinnedBuffer.address`.
@@ -65,13 +65,13 @@ class Preprocessor:
         arguments = (c_void_p * 1)(ctypes.addressof(parameters))
         sizes = (*self._plan.grid, *self._plan.block)
 
-        def enqueue(stream: Any, _kept: object = parameters) -> None:  # `arguments` only points to it
+        def enqueue(stream: Any, _kept: object = parameters) -> None:  # kept alive: `arguments` only points to it
             self._call("cuLaunchKernel", self._function, *sizes, 0, c_void_p(stream.handle), arguments, None)
 
         return enqueue
 
     def close(self) -> None:
-        """Unload the kernel; safe to call twice. Nothing may be under way on the GPU."""
+        """Unload the kernel; safe to call twice. The GPU must have finished all its launches."""
         module, self._module = self._module, None
         if module is not None and not self._context.is_lost:
             self._call("cuModuleUnload", module)
@@ -81,7 +81,7 @@ class Preprocessor:
 
 
 def make_kernels(context: Context) -> None:
-    """Compile the kernels for this GPU, if they are not kept from an earlier start: it takes seconds.
+    """Compile the kernels for this GPU, unless they are in the cache from an earlier start. It takes seconds.
 
     Raises:
         MissingDependencyError: No compiler for this GPU.
@@ -92,7 +92,7 @@ def make_kernels(context: Context) -> None:
 
 
 def _loaded(context: Context) -> c_void_p:
-    """Load the first module that the driver does not refuse."""
+    """The first module that the driver loads."""
     refusals = []
     for image in cubins(context.capability):
         try:

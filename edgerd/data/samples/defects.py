@@ -1,6 +1,6 @@
 """What goes wrong with parts of every kind, and the shapes that a kind's own defects are made of.
 
-Lengths are in units of 1/256 of the picture's width, points (x, y) from the middle of the layer; see
+Lengths are in units of 1/256 of the picture's width, points (x, y) from the middle of the layer, as in
 `edgerd.data.samples.part`.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from edgerd.data.samples.part import Float64Array, Layer, rounded, smooth_noise
-from edgerd.types import UInt8Array
+from edgerd.data.samples.part import Layer, rounded, smooth_noise
+from edgerd.types import Float64Array, UInt8Array
 
 LIGHT_FROM = (-0.6, -0.8)
 """Where the lamp is, as a direction in the picture: upper left."""
@@ -23,9 +23,9 @@ def walk(
 
     Args:
         rng: Random numbers.
-        start: (x, y).
-        heading_rad: Where it sets off to: 0 to the right, pi / 2 down.
-        length: Of the path.
+        start: The first point, (x, y).
+        heading_rad: The direction at the start: 0 to the right, pi / 2 down.
+        length: Length of the path.
         wander: Standard deviation of the change of direction at every 2 units, in radians.
 
     Returns:
@@ -58,7 +58,7 @@ def blob(rng: np.random.Generator, centre: npt.ArrayLike, radius: float, roughne
 
 
 def scratch(layer: Layer, rng: np.random.Generator, path: Float64Array, width: float, grey_level: float) -> UInt8Array:
-    """A scratch: its ground about `grey_level`, more here and less there, and the shadow of its burr beside it."""
+    """A scratch: a groove of about `grey_level`, with brighter and darker places, and its burr's shadow beside it."""
     ground = np.minimum(layer.polygon(ribbon(path, width)), layer.alpha)
     shadow = np.minimum(layer.polygon(ribbon(path + 0.55 * width, width)), layer.alpha)
     layer.shade(shadow, rng.uniform(0.45, 0.65))
@@ -71,10 +71,10 @@ def stain(layer: Layer, outline: Float64Array, gain: npt.ArrayLike, softness: fl
     """A dried spot, darkest at its rim.
 
     Args:
-        layer: Gets the spot.
-        outline: float64 (n, 2).
-        gain: What it leaves of blue, green and red in the middle, 0 to 1.
-        softness: How far its edge fades.
+        layer: The layer that is damaged.
+        outline: The spot's outline, float64 (n, 2).
+        gain: Factors of blue, green and red in the middle of the spot, 0 to 1.
+        softness: Sigma of its edge, in units.
     """
     sharp = layer.polygon(outline)
     spot = np.minimum(layer.soften(sharp, softness), layer.alpha)

@@ -1,12 +1,12 @@
-"""A small stroke font: OpenCV's own letters differ between its versions, and with them the sample labels would."""
+"""A small stroke font for the sample labels: OpenCV's own letters differ between its versions."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from edgerd.data.samples.part import Float64Array
+from edgerd.types import Float64Array
 
-# Strokes on a grid 4 wide and 6 high, y down: two digits a point, a space between points, a comma between strokes.
+# Strokes on a grid 4 wide and 6 high, y down. Two digits are a point (x, y); commas separate strokes.
 _STROKES = {
     "A": "06 20 46,14 34",
     "B": "06 00 30 41 42 33 03,33 44 45 36 06",
@@ -46,7 +46,7 @@ def text_strokes(text: str, left: float, top: float, height: float) -> list[Floa
         text: Capitals, digits, spaces and hyphens, as far as the sample labels use them.
         left: Left edge.
         top: Top edge.
-        height: Of the letters; each takes as much room across, gap included.
+        height: Height of the letters, and the distance from one letter to the next.
 
     Returns:
         One float64 (n, 2) per stroke, points (x, y) in the unit of the arguments.

@@ -12,7 +12,6 @@ from edgerd.data.samples import defects
 from edgerd.data.samples.glyphs import text_strokes
 from edgerd.data.samples.part import (
     UNITS,
-    Float64Array,
     Kind,
     Layer,
     Pose,
@@ -25,10 +24,10 @@ from edgerd.data.samples.part import (
     smooth_noise,
     tinted,
 )
-from edgerd.types import UInt8Array
+from edgerd.types import Float64Array, UInt8Array
 
 _LAYER = 224
-"""Width and height of the layer in units: the label, and a little room."""
+"""Width and height of the layer in units: the label, and a margin."""
 _HALF_WIDTH, _HALF_HEIGHT, _CORNER = 107.0, 77.0, 6.0
 _PAPER, _CARDBOARD = (0.955, 0.975, 0.98), (0.54, 0.74, 0.90)
 _BLACK, _BLUE = np.array([48.0, 42.0, 40.0]), np.array([128.0, 74.0, 26.0])
@@ -46,7 +45,7 @@ _TEXTS = (
     ("4 012345 678901", -94.0, 60.5, 6.8, 1.3),
 )
 _N_MODULES = 11
-"""Of the data matrix, across and down."""
+"""Modules of the data matrix, across and down."""
 _N_BARS = 84
 _OVERSAMPLING = 4
 _VISIBLE = 8
@@ -61,9 +60,9 @@ class _Print(NamedTuple):
     bgr: UInt8Array
     """(h, w, 3): multiplied by `alpha`."""
     outline: UInt8Array
-    """(h, w): as `Layer.alpha`."""
+    """(h, w): 255 where the label is, 0 around it."""
     paper: UInt8Array
-    """Grey plane, larger than a layer, to cut the fibres of a paper from."""
+    """Grey plane, larger than a layer, from which each label's piece of paper is cut."""
 
 
 def draw(size: int, rng: np.random.Generator, _pose: Pose) -> Layer:
@@ -177,7 +176,7 @@ def _cardboard(size: int) -> UInt8Array:
 
 
 def _visible_change(layer: Layer, before: UInt8Array) -> UInt8Array:
-    """Coverage of what differs from `before` so that it is seen; fainter differences are taken back."""
+    """Coverage of the visible differences from `before`; fainter differences are undone."""
     seen = cv2.absdiff(layer.bgr, before).max(axis=-1) >= _VISIBLE
     layer.bgr = np.where(seen[..., None], layer.bgr, before)
     return np.asarray(255 * seen, np.uint8)
@@ -190,7 +189,7 @@ def _on_print(rng: np.random.Generator) -> Float64Array:
 
 
 def _misprint(layer: Layer, rng: np.random.Generator) -> UInt8Array:
-    """Ink that is missing in streaks, as below a worn print head."""
+    """Ink that is missing in streaks, as from a worn print head."""
     centre, half_width = _on_print(rng), rng.uniform(13, 24)
     gaps = np.zeros_like(layer.alpha)
     for offset in np.cumsum(rng.uniform(2.2, 5.0, 5)) - 9:
@@ -215,7 +214,7 @@ def _smear(layer: Layer, rng: np.random.Generator) -> UInt8Array:
 
 
 def _stain(layer: Layer, rng: np.random.Generator) -> UInt8Array:
-    """Coffee."""
+    """A coffee stain."""
     centre = (rng.uniform(-85, 85), rng.uniform(-40, 60))
     outline = defects.blob(rng, centre, rng.uniform(10, 19), 0.13)
     return defects.stain(layer, outline, np.array([0.58, 0.74, 0.86]) * rng.uniform(0.92, 1.04))
@@ -247,7 +246,7 @@ def _scratch(layer: Layer, rng: np.random.Generator) -> UInt8Array:
 def _crease(layer: Layer, rng: np.random.Generator) -> UInt8Array:
     """A fold from one edge to another: one flank towards the lamp, one away."""
     start = np.array([rng.uniform(-85, 85), -_HALF_HEIGHT - 2])
-    # Towards the middle, so that it never just nips a corner.
+    # Towards the middle, so that it never cuts off a mere corner.
     end = np.array([start[0] - np.sign(start[0]) * rng.uniform(10, 90), _HALF_HEIGHT + 2])
     path = np.linspace(start, end, 40) + rng.normal(0, 0.25, (40, 2))
     lit, dark = (np.minimum(layer.polygon(defects.ribbon(path + offset, 3.0)), layer.alpha) for offset in (-1.0, 1.0))

@@ -16,6 +16,7 @@ from edgerd.data.samples.render import defects_of, render
 from edgerd.data.samples.seeds import Stream, check_seed, part_seed
 from edgerd.errors import InputError, SpecError, StorageError
 
+_FPS = 10.0
 _CODECS = ((cv2.CAP_FFMPEG, "FFV1"), (cv2.CAP_OPENCV_MJPEG, "MJPG"))
 """Backend and codec, best first. FFV1 loses nothing, so that scores are those of still pictures; an OpenCV without
 FFmpeg still writes motion JPEG, whose chroma subsampling moves them. In both every frame stands alone."""
@@ -26,8 +27,8 @@ class LinePart:
     """A part that passes the camera.
 
     Attributes:
-        index: Which one, from 0.
-        part: What the camera sees.
+        index: Its number on the line, from 0.
+        part: The picture of it, and where it is defective.
     """
 
     index: int
@@ -36,7 +37,7 @@ class LinePart:
 
 @dataclass(frozen=True, slots=True)
 class LineRecord:
-    """What is known of one frame of a video.
+    """What one frame of a video shows.
 
     Attributes:
         frame: Number of the frame, from 0.
@@ -52,7 +53,7 @@ class LineRecord:
 def line_parts(
     kind: str, n_parts: int | None, defective: float | Collection[int], seed: int = 0, size: int = 256
 ) -> Iterator[LinePart]:
-    """Parts as they pass, each made when it is asked for. None of them is in any data set of `write_dataset`.
+    """Parts as they pass the camera, each made when it is taken. None is in any data set of `write_dataset`.
 
     Args:
         kind: One of `KINDS`.
@@ -86,7 +87,6 @@ def write_video(
     n_parts: int = 60,
     n_defective: int = 10,
     seed: int = 0,
-    fps: float = 10.0,
     size: int = 256,
 ) -> tuple[LineRecord, ...]:
     """Record a line: a video with one frame per part, and beside it `<path>.json` that says what is in each frame.
@@ -99,7 +99,6 @@ def write_video(
         n_parts: How many parts pass.
         n_defective: How many of them are defective, anywhere on the line; defects take turns.
         seed: Every seed is another line.
-        fps: Parts per second, as the file says it.
         size: Width and height in pixels, 64 to 1024.
 
     Returns:
@@ -121,9 +120,9 @@ def write_video(
     parts = line_parts(kind, n_parts, defective, seed, size)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        records = _record(path, parts, fps, size)
+        records = _record(path, parts, size)
         frames = [{"frame": record.frame, "part": record.part, "defect": record.defect} for record in records]
-        about = {"video": path.name, "kind": kind, "seed": seed, "fps": fps, "size": size, "frames": frames}
+        about = {"video": path.name, "kind": kind, "seed": seed, "fps": _FPS, "size": size, "frames": frames}
         path.with_name(path.name + ".json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise _not_written(path, error.strerror or str(error)) from error
@@ -131,7 +130,7 @@ def write_video(
 
 
 def _chooser(n_parts: int | None, defective: float | Collection[int], seed: int) -> Callable[[int], bool]:
-    """Says of one index after another whether that part is defective."""
+    """A function that says of each part, asked in order of the indices, whether it is defective."""
     if isinstance(defective, Collection):
         indices = frozenset(defective)
         outside = [index for index in indices if index < 0 or (n_parts is not None and index >= n_parts)]
@@ -144,8 +143,8 @@ def _chooser(n_parts: int | None, defective: float | Collection[int], seed: int)
     return lambda _index: bool(rng.random() < defective)
 
 
-def _record(path: Path, parts: Iterator[LinePart], fps: float, size: int) -> tuple[LineRecord, ...]:
-    writer = _open_writer(path, fps, size)
+def _record(path: Path, parts: Iterator[LinePart], size: int) -> tuple[LineRecord, ...]:
+    writer = _open_writer(path, size)
     records = []
     try:
         for line_part in parts:
@@ -153,7 +152,7 @@ def _record(path: Path, parts: Iterator[LinePart], fps: float, size: int) -> tup
             records.append(LineRecord(line_part.index, line_part.index, line_part.part.defect))
     finally:
         writer.release()
-    # The writer says nothing of a full disk.
+    # The writer does not report a full disk, so the frames are counted.
     video = cv2.VideoCapture(str(path))
     n_frames = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
     video.release()
@@ -162,9 +161,9 @@ def _record(path: Path, parts: Iterator[LinePart], fps: float, size: int) -> tup
     return tuple(records)
 
 
-def _open_writer(path: Path, fps: float, size: int) -> cv2.VideoWriter:
+def _open_writer(path: Path, size: int) -> cv2.VideoWriter:
     for backend, codec in _CODECS:
-        writer = cv2.VideoWriter(str(path), backend, cv2.VideoWriter.fourcc(*codec), fps, (size, size), isColor=True)
+        writer = cv2.VideoWriter(str(path), backend, cv2.VideoWriter.fourcc(*codec), _FPS, (size, size), isColor=True)
         if writer.isOpened():
             return writer
     raise _not_written(path, "OpenCV cannot open it")

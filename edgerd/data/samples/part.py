@@ -3,8 +3,8 @@
 Lengths are in units: a picture is 256 units wide whatever its size in pixels. Points are (x, y) from the centre of
 the layer, x to the right, y down.
 
-A seed gives the same picture on every machine. So nothing here rounds by luck: random numbers come from PCG64,
-anything beyond a single float operation is done in float64 before it becomes uint8, and of OpenCV only integer
+A seed gives the same picture on every machine. So no rounding may depend on the machine: random numbers come from
+PCG64, anything beyond a single float operation is done in float64 before it becomes uint8, and of OpenCV only integer
 drawing, fixed-point `remap` and uint8 blurs are used (`warpAffine` and `putText` differ between CPUs and versions).
 """
 
@@ -19,9 +19,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgerd.types import Float32Array, UInt8Array
-
-Float64Array: TypeAlias = npt.NDArray[np.float64]
+from edgerd.types import BoolArray, Float32Array, Float64Array, UInt8Array
 
 UNITS = 256
 """Width and height of a picture in units."""
@@ -36,11 +34,11 @@ class SamplePart:
         mask: bool (size, size), True where the defect changed the picture; all False for a good part.
         kind: Name of the kind of part.
         defect: Name of the defect; None for a good part.
-        seed: What it was rendered from; with the same seed, the good part is the same part without its defect.
+        seed: The seed it was rendered from. The good part of the same seed is the same part without the defect.
     """
 
     picture: UInt8Array
-    mask: npt.NDArray[np.bool_]
+    mask: BoolArray
     kind: str
     defect: str | None
     seed: int
@@ -53,7 +51,7 @@ class Layer:
     Attributes:
         bgr: uint8 (h, w, 3).
         alpha: uint8 (h, w): 255 where there is material, 0 where the background shows.
-        bare: uint8 (h, w, 3): the part without what was worked into it: no holes, no print, no weft.
+        bare: uint8 (h, w, 3): the part before it was finished: without holes, print or weft.
         scale: Pixels per unit.
     """
 
@@ -195,7 +193,7 @@ def rounded(values: Float64Array | Float32Array) -> UInt8Array:
 
 
 def weighted(bgr: UInt8Array, alpha: UInt8Array) -> UInt8Array:
-    """A picture (h, w, 3) multiplied by alpha (h, w), 255 leaving it as it is."""
+    """A picture (h, w, 3) multiplied by alpha (h, w) / 255."""
     return np.asarray(cv2.multiply(bgr, cv2.cvtColor(alpha, cv2.COLOR_GRAY2BGR), scale=1 / 255), np.uint8)
 
 

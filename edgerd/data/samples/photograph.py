@@ -1,6 +1,6 @@
 """From a layer to a picture: pose, light, lens and sensor, each from its own random numbers.
 
-A defective part and the good part of the same seed get the same of everything, so that they differ by the defect alone.
+A defective part and the good part of the same seed get the same of all four, so that only the defect differs.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ import numpy as np
 import numpy.typing as npt
 
 from edgerd.data.samples.part import UNITS, Kind, Layer, Pose, PoseRange, grid, laid_over, weighted
-from edgerd.types import Float32Array, UInt8Array
+from edgerd.types import BoolArray, Float32Array, UInt8Array
 
 MASK_LEVEL = 40
-"""Of 255: how much of a pixel a defect covers where the mask begins; fainter edges are not seen."""
+"""A pixel is in the mask where the defect covers at least 40/255 of it; fainter edges are not visible."""
 
 _READ_NOISE = 1.1
 """Standard deviation in grey levels of a black picture."""
 _SHOT_NOISE = 0.018
 """Variance per grey level: electrons are counted, so noise grows with the square root of light."""
 _NOISE_MARGIN = 64
-"""The sensor's noise is a random window, this much larger than a picture, of one noise plane: drawing it is slow."""
+"""Noise is slow to draw, so each picture takes a random window of one noise plane that is this much larger."""
 
 
 def random_pose(limits: PoseRange, rng: np.random.Generator) -> Pose:
@@ -37,7 +37,7 @@ def random_pose(limits: PoseRange, rng: np.random.Generator) -> Pose:
 
 def photograph(
     layer: Layer, coverage: UInt8Array | None, kind: Kind, size: int, pose: Pose, rng: np.random.Generator
-) -> tuple[UInt8Array, npt.NDArray[np.bool_]]:
+) -> tuple[UInt8Array, BoolArray]:
     """Lay a part on its background and take the picture.
 
     Args:

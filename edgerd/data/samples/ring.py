@@ -12,7 +12,6 @@ import numpy.typing as npt
 from edgerd.data.samples import defects
 from edgerd.data.samples.part import (
     UNITS,
-    Float64Array,
     Kind,
     Layer,
     Pose,
@@ -26,17 +25,17 @@ from edgerd.data.samples.part import (
     tinted,
     weighted,
 )
-from edgerd.types import Float32Array, UInt8Array
+from edgerd.types import Float32Array, Float64Array, UInt8Array
 
 _OUTER, _HUB, _BORE, _CHAMFER = 100.0, 61.0, 40.0, 3.2
 _BOLT_CIRCLE, _BOLT_HOLE, _COUNTERSINK = 80.0, 7.5, 11.0
 _N_BOLTS = 6
 _LAYER = 212
-"""Width of the layer in units: the ring, and a little room."""
+"""Width of the layer in units: the ring, and a margin."""
 _MARKS_PER_UNIT = 4
 _N_ANGLES = 1024
 _METAL = (0.985, 1.0, 0.995)
-"""How blue, green and red a grey metal is."""
+"""Blue, green and red of the metal, as factors of its grey level."""
 
 
 class _Static(NamedTuple):
@@ -47,11 +46,11 @@ class _Static(NamedTuple):
     chamfers: Float32Array
     """(h, w): added light of the bevelled edges, grey levels."""
     radius_index: npt.NDArray[np.intp]
-    """(h, w): into the turning marks."""
+    """(h, w): index into the turning marks."""
     angle_index: npt.NDArray[np.intp]
-    """(h, w): into the highlights."""
+    """(h, w): index into the highlights."""
     alpha: UInt8Array
-    """(h, w): as `Layer.alpha`."""
+    """(h, w): 255 where the ring is, 0 around it and in the bore."""
     holes_bgr: UInt8Array
     """(h, w, 3): multiplied by `holes_alpha`."""
     holes_alpha: UInt8Array
@@ -69,7 +68,7 @@ def draw(size: int, rng: np.random.Generator, pose: Pose) -> Layer:
 
 
 def background(size: int, rng: np.random.Generator, pose: Pose) -> UInt8Array:
-    """A green belt, its weave anywhere, with the ring's shadow."""
+    """A random piece of a green belt, with the ring's shadow."""
     shadow = _shadow(size)
     middle = (shadow.shape[0] - size) / 2
     left, top = (round(middle - offset * size / UNITS) for offset in (pose.shift[0] + 5.0, pose.shift[1] + 6.0))
@@ -78,7 +77,7 @@ def background(size: int, rng: np.random.Generator, pose: Pose) -> UInt8Array:
 
 
 def _turning_marks(rng: np.random.Generator) -> Float32Array:
-    """Gain by radius: the lathe's fine grooves, other ones on every ring."""
+    """Gain by radius: the lathe's fine grooves, different on every ring."""
     n_marks = _MARKS_PER_UNIT * (_LAYER // 2 + 48)
     fine = np.convolve(rng.standard_normal(n_marks), [0.25, 0.5, 0.25], "same")
     coarse = np.convolve(rng.standard_normal(n_marks), np.hanning(17), "same")
@@ -182,7 +181,7 @@ def _belt(size: int) -> UInt8Array:
 
 def _scratch(layer: Layer, rng: np.random.Generator) -> UInt8Array:
     angle, radius, length = rng.uniform(0, 2 * np.pi), rng.uniform(58, 86), rng.uniform(28, 56)
-    # Across the turning marks: along them it would be one of them.
+    # Across the turning marks: along them it would look like one of them.
     heading = angle + rng.choice([-1, 1]) * rng.uniform(0.3, 1.2)
     middle = radius * np.array([np.cos(angle), np.sin(angle)])
     start = middle - length / 2 * np.array([np.cos(heading), np.sin(heading)])
@@ -205,7 +204,7 @@ def _dent(layer: Layer, rng: np.random.Generator) -> UInt8Array:
 
 
 def _stain(layer: Layer, rng: np.random.Generator) -> UInt8Array:
-    """Rusty cutting fluid."""
+    """A stain of rusty cutting fluid."""
     angle, radius = rng.uniform(0, 2 * np.pi), rng.uniform(52, 90)
     outline = defects.blob(rng, (radius * np.cos(angle), radius * np.sin(angle)), rng.uniform(8, 14), 0.14)
     return defects.stain(layer, outline, np.array([0.52, 0.66, 0.80]) * rng.uniform(0.85, 1.0))

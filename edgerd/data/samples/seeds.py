@@ -1,4 +1,4 @@
-"""Which part comes from which seed, so that no part of a line was ever in a data set."""
+"""Seeds of parts, chosen so that a part of a line is never in a data set."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _SEED_BITS = 64
 
 
 class Stream(IntEnum):
-    """What parts are made for. Seeds below 2**96 are nobody's: they are left to those who call `render` themselves."""
+    """What parts are made for. Seeds below 2**96 belong to no stream: they are for direct calls of `render`."""
 
     DATASET = 1
     LINE = 2
 
 
 def check_seed(seed: int) -> int:
-    """The seed of a data set or line, if it is one.
+    """Return the seed of a data set or line, once it is checked.
 
     Raises:
         InputError: It is negative, or needs more than 64 bits.
@@ -33,7 +33,7 @@ def part_seed(stream: Stream, seed: int, index: int) -> int:
 
     Args:
         stream: What the part is for.
-        seed: Of the whole data set or line.
-        index: Of the part in it, below 2**32.
+        seed: Seed of the whole data set or line.
+        index: Index of the part in it, below 2**32.
     """
     return (stream << _SEED_BITS | check_seed(seed)) << _INDEX_BITS | index

@@ -12,7 +12,6 @@ import numpy.typing as npt
 from edgerd.data.samples import defects
 from edgerd.data.samples.part import (
     UNITS,
-    Float64Array,
     Kind,
     Layer,
     Pose,
@@ -22,21 +21,21 @@ from edgerd.data.samples.part import (
     smooth_noise,
     tinted,
 )
-from edgerd.types import Float32Array, UInt8Array
+from edgerd.types import Float32Array, Float64Array, UInt8Array
 
 _PITCH = 8.0
 """Distance of the threads."""
 _LAYER = 288
-"""Width of the layer in units: the picture, turned and shifted as far as its pose goes."""
+"""Width of the layer in units: the picture, and room for every pose."""
 _BOLT = 5 * _LAYER // 4
 """Width of the cloth that layers are cut from, in units."""
 _WHITE = 212.0
 """Grey level of full light."""
 _WARP, _WEFT = (0.745, 0.623, 0.490), (0.925, 0.976, 1.0)
 _THREAD = _WHITE * np.array(_WEFT)
-"""Colour of a weft thread that lies loose."""
+"""Colour of a loose weft thread."""
 _TABLE = (46, 48, 50)
-"""What shows through a hole."""
+"""Colour of the table, which shows through a hole."""
 
 
 class _Cloth(NamedTuple):
@@ -81,7 +80,7 @@ def _cloth(size: int) -> _Cloth:
     rng = np.random.Generator(np.random.PCG64(3))
     x, y = grid(n_pixels, scale)
     shape = (n_pixels, n_pixels)
-    # Threads are not ruled with a straightedge.
+    # Threads are not perfectly straight.
     across = (x + 0.55 * smooth_noise(shape, (9 * scale, 22 * scale), rng)) / _PITCH
     down = (y + 0.55 * smooth_noise(shape, (22 * scale, 9 * scale), rng)) / _PITCH
     column, row = np.floor(across), np.floor(down)
@@ -122,7 +121,7 @@ def _anywhere(rng: np.random.Generator, reach: float = 88.0) -> Float64Array:
 
 
 def _stain(layer: Layer, rng: np.random.Generator) -> UInt8Array:
-    """Machine oil."""
+    """A stain of machine oil."""
     outline = defects.blob(rng, _anywhere(rng), rng.uniform(11, 22), 0.14)
     return defects.stain(layer, outline, np.array([0.56, 0.66, 0.72]) * rng.uniform(0.85, 1.1), softness=2.0)
 
@@ -146,7 +145,7 @@ def _hole(layer: Layer, rng: np.random.Generator) -> UInt8Array:
 
 
 def _pulled_thread(layer: Layer, rng: np.random.Generator) -> UInt8Array:
-    """A weft thread pulled out for a stretch, its end lying loose."""
+    """A weft thread that is pulled out for a stretch and ends loose on the cloth."""
     row = _PITCH * round(rng.uniform(-10, 10))
     left, length = rng.uniform(-95, 5), rng.uniform(45, 95)
     path = np.stack([np.linspace(left, left + length, 24), np.full(24, row)], axis=1)

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgerd.models.teachers.teacher import Teacher, TeacherInfo
+from edgerd.models.teachers.teacher import Features, Teacher, TeacherInfo
 
 _STEM = 32
 _STAGES = (
@@ -25,13 +25,13 @@ _STAGES = (
     (3, 2, 6, 80, 3),
     (5, 1, 6, 112, 3),
 )
-"""The network's first five stages; its features are what stages 2, 3 and 5 give."""
+"""The network's first five stages; the features are the outputs of stages 2, 3 and 5."""
 
 
 class EfficientNetLite(Teacher):
-    """Stem and five stages of inverted residuals, without BatchNorm: it is part of the weights.
+    """Stem and five stages of inverted residuals. BatchNorm is folded into the weights.
 
-    Height and width of the picture are multiples of 16: the padding is TensorFlow's for even sizes.
+    Height and width of the picture must be multiples of 16: the padding is TensorFlow's for even sizes.
     """
 
     def __init__(self, info: TeacherInfo) -> None:
@@ -43,7 +43,7 @@ class EfficientNetLite(Teacher):
             _stage(before, *stage) for before, stage in zip(widths, _STAGES, strict=False)
         )
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, image: Tensor) -> Features:
         """Normalised RGB (N, 3, H, W) -> features at strides 4, 8, 16, signed."""
         x = self.stage1(F.relu6(self.stem(self.pad(image))))
         first = self.stage2(x)
@@ -61,7 +61,7 @@ class EfficientNetLite(Teacher):
 
 
 class InvertedResidual(nn.Module):
-    """1x1 to more channels, a convolution of each channel alone, 1x1 back, which has no activation behind it.
+    """1x1 to more channels, a depthwise convolution, and 1x1 back without an activation behind it.
 
     Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks" (CVPR 2018).
     """
@@ -84,17 +84,17 @@ class InvertedResidual(nn.Module):
 def _stage(
     in_channels: int, kernel: int, stride: int, expansion: int, out_channels: int, n_blocks: int
 ) -> nn.Sequential:
-    """Blocks, the first of which strides."""
+    """A stage of blocks, the first of which has the stride."""
     blocks = [InvertedResidual(in_channels, out_channels, kernel, stride, expansion)]
     blocks += [InvertedResidual(out_channels, out_channels, kernel, 1, expansion) for _ in range(n_blocks - 1)]
     return nn.Sequential(*blocks)
 
 
 def _same(convolution: nn.Conv2d) -> tuple[nn.Module, nn.Conv2d]:
-    """TensorFlow's "same" padding of an even size: alike on all sides, or with stride 2 one more at right and bottom.
+    """TensorFlow's "same" padding for even sizes: equal on all sides; with stride 2 one more at the right and bottom.
 
     Returns:
-        What pads in front of the convolution, and the convolution. The export makes one node of both.
+        The module that pads, and the convolution behind it. The export makes one node of the two.
     """
     kernel, stride = convolution.kernel_size[0], convolution.stride[0]
     if stride == 1:

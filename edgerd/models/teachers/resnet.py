@@ -9,17 +9,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgerd.models.blocks import BlockSpec, initialise
-from edgerd.models.teachers.teacher import Download, Teacher, TeacherInfo
+from edgerd.models.teachers.teacher import Download, Features, Teacher, TeacherInfo
 
 _ADDRESS = "https://download.pytorch.org/models/"
 
 
 class ResNet(Teacher):
-    """The stem and three stages of a ResNet; the stem is as wide as a basic-block first stage.
+    """The stem and the first three stages of a ResNet.
 
     Args:
-        info: Channels, depths and block.
-        stem: Channels of the 7x7 convolution.
+        info: Channels, depths and block of the stages.
+        stem: Channels of the 7x7 convolution; ImageNet's ResNets have 64.
     """
 
     def __init__(self, info: TeacherInfo, stem: int = 64) -> None:
@@ -33,7 +33,7 @@ class ResNet(Teacher):
         self.layer3 = block.make_stage(c2, c3, d3, "down")
         initialise(self)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, image: Tensor) -> Features:
         """Normalised RGB (N, 3, H, W) -> features at strides 4, 8, 16."""
         x = F.max_pool2d(F.relu(self.bn1(self.conv1(image))), 3, stride=2, padding=1)
         first = self.layer1(x)
@@ -70,5 +70,5 @@ def wide_resnet50_2() -> ResNet:
 
 
 def _torchvision(file: str) -> Download:
-    """Files there are named by the first eight digits of its SHA-256."""
+    """A file of torchvision's, whose name ends in the first eight hex digits of its SHA-256."""
     return Download(_ADDRESS + file, file.removesuffix(".pth").rpartition("-")[2])

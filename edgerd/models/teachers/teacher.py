@@ -1,9 +1,9 @@
-"""What a teacher is: a network that declares its stages, as timm's feature info does; nobody hard-codes them."""
+"""The interface of a teacher: a network that declares its stages' channels and strides, like timm's feature info."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from torch import Tensor, nn
 
@@ -11,6 +11,10 @@ from edgerd.models.blocks import BlockSpec
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+Features: TypeAlias = tuple[Tensor, Tensor, Tensor]
+"""The features of a teacher's three stages, finest first, each (N, c_k, h_k, w_k)."""
 
 
 @dataclass(frozen=True)
@@ -26,16 +30,16 @@ class TeacherInfo:
     """What the student and the export must know of a teacher.
 
     Attributes:
-        name: As in the table.
-        channels: Of the three stages, finest first.
-        strides: Of the three stages in input pixels; each twice the one before.
-        depths: Blocks of each stage, which the decoder mirrors; ResNet18's where the teacher's are of another kind.
+        name: Its name in the table of teachers.
+        channels: Channels of the three stages, finest first.
+        depths: Blocks of the three stages, which the decoder mirrors; ResNet18's where the teacher is no ResNet.
         block: The residual block that embedding and decoder are made of.
-        mean: Of the input, RGB, on a scale of 0 to 1.
-        std: Likewise.
+        strides: Strides of the three stages in input pixels; each twice the one before.
+        mean: Mean that inputs are normalised with, RGB, on a scale of 0 to 1.
+        std: Standard deviation that inputs are normalised with, on the same scale.
         linear: Whether the stages end without an activation, so that features are signed. The student's features then
-            pass a 1x1 convolution at every scale, since what its blocks give is never negative.
-        download: Pretrained weights, or None where they come with the package or with timm.
+            pass through a 1x1 convolution at every scale, since the output of its blocks is never negative.
+        download: Where pretrained weights are fetched; None where they come with the package or with timm.
     """
 
     name: str
@@ -58,8 +62,8 @@ class Teacher(nn.Module):
 
     info: TeacherInfo
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """See the class."""
+    def forward(self, image: Tensor) -> Features:
+        """Features of normalised pictures, in the shapes that the class states."""
         raise NotImplementedError
 
     def first_convolution(self) -> nn.Conv2d:
@@ -67,7 +71,7 @@ class Teacher(nn.Module):
         raise NotImplementedError
 
     def train(self, mode: bool = True) -> Teacher:  # noqa: ARG002  a teacher is always in eval mode
-        """Stay in eval mode: the teacher's BatchNorm statistics are frozen (section 3.1 of the paper)."""
+        """Stay in eval mode, whatever `mode` says: BatchNorm statistics are frozen (Deng & Li, section 3.1)."""
         super().train(mode=False)
         return self
 

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from edgerd.errors import DownloadError, InputError, MissingDependencyError
-from edgerd.models.teachers.teacher import Teacher, TeacherInfo
+from edgerd.models.teachers.teacher import Features, Teacher, TeacherInfo
 
 _STRIDES = (4, 8, 16)
 
@@ -22,7 +22,7 @@ class TimmBackbone(Teacher):
         self._model = model
         self._stages = stages
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, image: Tensor) -> Features:
         """Normalised RGB (N, 3, H, W) -> features at strides 4, 8, 16."""
         first, second, third = self.backbone(image)
         return first, second, third
@@ -35,7 +35,7 @@ class TimmBackbone(Teacher):
         """Weights that timm finds or downloads.
 
         Raises:
-            DownloadError: It can do neither.
+            DownloadError: timm has no weights for the model, or cannot fetch them.
         """
         import timm
 

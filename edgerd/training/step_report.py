@@ -1,4 +1,4 @@
-"""What training tells while it runs."""
+"""The report that training gives after each step."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from edgerd.training.checkpoint import Progress
 
 @dataclass(frozen=True)
 class StepReport:
-    """Told after each step: where training stands, of how many steps, and the loss of this one.
+    """The report of one training step.
 
     Attributes:
-        progress: Where training stands.
-        n_steps: In all.
-        steps_per_epoch: Of which a line in a log is due.
-        loss: 0 to 2 per scale.
-        unit: What `steps_per_epoch` steps are: an epoch, or a student.
+        progress: How far training is, this step included.
+        n_steps: Steps in all.
+        steps_per_epoch: Steps after which a log has a line.
+        loss: The loss of this step, 0 to 2 per scale.
+        unit: What `steps_per_epoch` steps are: "epoch" or "student".
     """
 
     progress: Progress
@@ -34,8 +34,8 @@ def finite(loss: Tensor, when: str) -> float:
     """A step's loss as a number.
 
     Args:
-        loss: Scalar.
-        when: For the message: "step 3".
+        loss: A scalar.
+        when: The step, for the error message: "step 3".
 
     Raises:
         WeightsError: It is NaN or infinite.

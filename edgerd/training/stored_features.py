@@ -1,13 +1,13 @@
 """The teacher's features of many pictures, computed once and kept on disk while students are trained.
 
-Nothing is augmented, so that a picture's features never change: students read them in half precision from memory-mapped
-files instead of running the teacher again in each step. Prototypes are chosen from the same files.
+Pictures are not augmented, so their features never change: students read them in half precision from memory-mapped
+files instead of running the teacher in each step. Prototypes are chosen from the same files.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +19,15 @@ from torch import Tensor
 
 from edgerd.errors import WeightsError
 from edgerd.models.normalise import image_from_frames
-from edgerd.models.prototypes import Features
 from edgerd.models.teachers import Teacher
+from edgerd.models.teachers.teacher import Features
 from edgerd.storage import storage_errors
 from edgerd.types import UInt8Array
 
 _FILES = ("features_0.npy", "features_1.npy", "features_2.npy")
 _TILES_AT_ONCE = 8
 _LARGEST = 65504.0
-"""What half precision holds; a teacher's features are some tens."""
+"""The largest number of half precision; features of teachers are far smaller, some tens."""
 
 Rows = slice | Sequence[int] | npt.NDArray[np.intp]
 
@@ -44,36 +44,33 @@ class FeatureStore:
 
     @classmethod
     def open(cls, folder: Path) -> FeatureStore:
-        """What `compute_features` has written."""
+        """Open the files that `compute_features` has written."""
         return cls(tuple(np.load(folder / name, mmap_mode="r") for name in _FILES))
 
     def __len__(self) -> int:
         return len(self.stages[0])
 
     def __getitem__(self, rows: Rows) -> Features:
-        """float32 (m, c_k, h_k, w_k), finest first, on the CPU."""
+        """The features of some tiles: three stages, finest first, float32 (m, c_k, h_k, w_k), on the CPU."""
         first, second, third = (torch.from_numpy(stage[rows].astype(np.float32)) for stage in self.stages)
         return first, second, third
 
     def batches(self, rows: npt.NDArray[np.intp], size: int) -> list[npt.NDArray[np.intp]]:
-        """Rows, in order, a few at a time."""
+        """Split row numbers into consecutive batches of `size`; the last may be smaller."""
         return [rows[first : first + size] for first in range(0, len(rows), size)]
 
 
 @torch.no_grad()
-def compute_features(
-    teacher: Teacher, tiles: UInt8Array, folder: Path, on_tiles: Callable[[int], None] = lambda _: None
-) -> FeatureStore:
-    """Run the teacher over tiles and keep what it gives.
+def compute_features(teacher: Teacher, tiles: UInt8Array, folder: Path) -> FeatureStore:
+    """Run the teacher over tiles and store its features.
 
     Args:
-        teacher: On the device to compute on.
+        teacher: The teacher, on the device to compute on.
         tiles: uint8 (n, H, W, 3), BGR.
-        folder: Where the files go; replaced where it is there.
-        on_tiles: Told how many tiles were done since it was last told.
+        folder: Folder for the files; an existing one is replaced.
 
     Raises:
-        WeightsError: The teacher gives values that are not finite.
+        WeightsError: A feature is not finite.
         StorageError: Disk full.
     """
     device = next(teacher.parameters()).device
@@ -89,9 +86,8 @@ def compute_features(
                 if not first:
                     header = {"descr": "<f2", "fortran_order": False, "shape": (len(tiles), *stage.shape[1:])}
                     np.lib.format.write_array_header_1_0(file, header)
-                # not through mapped memory, where a full disk ends the process without a word
+                # written, not memory-mapped: in mapped memory a full disk kills the process without an error
                 file.write(stage.clamp(-_LARGEST, _LARGEST).half().cpu().numpy().astype("<f2").tobytes())
-            on_tiles(len(frames))
     return FeatureStore.open(folder)
 
 

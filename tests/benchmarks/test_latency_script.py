@@ -11,7 +11,7 @@ import pytest
 from edgerd.bundle.manifest import GRAPH_FILE, PreprocessSpec
 from edgerd.runtimes import load_runtime
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.mark.emulated(once=True)

@@ -1,11 +1,9 @@
-"""`benchmarks/gpu_check.py` where there is no GPU, and over the emulated one, whose figures are never kept."""
+"""The parts of `benchmarks/gpu_check.py`: a section each, and a crash or a hang costs no other."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,58 +12,7 @@ import pytest
 
 from edgerd.errors import DeviceError, MissingDependencyError
 
-REPOSITORY = Path(__file__).parents[1]
-BENCHMARKS = REPOSITORY / "benchmarks"
-RESULTS = BENCHMARKS / "results"
-
-
-@pytest.fixture
-def on_path(monkeypatch):
-    """The scripts' own modules can be imported, as when one of them is run."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    yield
-    for name in [name for name in sys.modules if name.partition(".")[0] in ("gpu", "gpu_check", "machine")]:
-        del sys.modules[name]
-
-
-def gpu_check(*flags, pythonpath=(), **environment):
-    """Run the command; `pythonpath` comes before the checkout."""
-    path = os.pathsep.join(map(str, (*pythonpath, REPOSITORY)))
-    environment = os.environ | {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"} | environment
-    command = [sys.executable, BENCHMARKS / "gpu_check.py", *flags]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
-
-
-def test_without_a_gpu_it_names_what_is_missing_and_writes_nothing():
-    before = sorted(RESULTS.iterdir())
-    ended = gpu_check("--quick", CUDA_VISIBLE_DEVICES="")
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.count("**not run**") == 8
-    for thing in ("driver", "tensorrt", "onnxruntime-cuda", "pip install"):
-        assert thing in ended.stdout
-    assert "Nothing was written" in ended.stdout
-    assert "inventory" in ended.stderr
-    assert sorted(RESULTS.iterdir()) == before
-
-
-def test_missing_packages_are_listed_before_anything_is_imported(tmp_path):
-    (tmp_path / "sitecustomize.py").write_text(
-        "import importlib.util as util\n"
-        "find = util.find_spec\n"
-        "util.find_spec = lambda name: None if name in ('pydantic', 'cv2') else find(name)\n"
-    )
-    ended = gpu_check("--quick", pythonpath=[tmp_path])
-    assert ended.returncode == 6
-    assert "Not installed: opencv-python, pydantic." in ended.stderr
-    assert "pip install opencv-python pydantic" in ended.stderr
-    assert "Traceback" not in ended.stderr
-
-
-def test_it_asks_for_the_packages_that_edgerd_needs(on_path):
-    from gpu.requirements import MODULES
-
-    declared = re.search(r"^dependencies = \[(.*?)^\]", (REPOSITORY / "pyproject.toml").read_text(), re.M | re.S)[1]
-    assert set(MODULES.values()) | {"tomli"} == set(re.findall(r'^    "([\w-]+)', declared, re.M)) | {"tomli"}
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 def test_a_section_says_how_it_ended_and_keeps_what_it_found(on_path, capfd, tmp_path):
@@ -178,13 +125,6 @@ def test_a_second_command_goes_on_where_time_ran_out(planted):
     assert asked == ["inventory", "correctness", "engine-tensorrt-fp16"]  # what failed is tried again
 
 
-def test_a_work_folder_of_other_flags_is_refused(tmp_path):
-    for frames in ("400", "500"):
-        ended = gpu_check("--work", tmp_path / "work", "--frames", frames, "--no-tests", CUDA_VISIBLE_DEVICES="")
-    assert ended.returncode == 1
-    assert "another --work" in ended.stderr
-
-
 def test_the_tests_that_need_a_gpu_are_run_without_what_others_need(on_path, tmp_path, monkeypatch):
     from gpu import device_tests
     from gpu.parts import run_section
@@ -201,13 +141,12 @@ def test_the_tests_that_need_a_gpu_are_run_without_what_others_need(on_path, tmp
     assert (section.status, "pip install pytest" in section.reason) == ("not run", True)
 
 
-def test_the_published_way_gives_the_maps_of_the_bundle(on_path, bundle, trained_run, monkeypatch):
-    from gpu import card, published
+def test_the_published_way_gives_the_maps_of_the_bundle(quick, bundle, trained_run):
+    from gpu import published
     from gpu.parts import run_section
     from gpu.sections import Section
     from gpu.subject import given_subject
 
-    monkeypatch.setattr(card, "_BUSY_S", 0.0)
     subject = given_subject(bundle.path, trained_run)
     way = published.PublishedWay(subject, "cpu")
     np.testing.assert_allclose(way.run(), way.expected, atol=1e-4)
@@ -240,10 +179,9 @@ def test_what_is_measured_is_made_again_where_that_was_cut_short(on_path, tmp_pa
     assert "random weights" in section.facts["origin"]
 
 
-def test_what_nvidia_smi_says_is_read_field_by_field_where_it_must_be(on_path, tmp_path, monkeypatch):
+def test_what_nvidia_smi_says_is_read_field_by_field_where_it_must_be(quick, tmp_path, monkeypatch):
     from gpu import card
 
-    monkeypatch.setattr(card, "_BUSY_S", 0.0)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert (card.facts(), card.now(), card.clocks_while(lambda: None)) == ({}, {}, {})
     script = tmp_path / "nvidia-smi"
@@ -262,99 +200,3 @@ def test_what_nvidia_smi_says_is_read_field_by_field_where_it_must_be(on_path, t
     assert card.facts() == {"name": "NVIDIA H200"}
     assert card.now() == {"SM clock": "1980 MHz"}
     assert card.clocks_while(lambda: None) == {"SM clock": "1980 MHz"}
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """Nothing is kept busy for long."""
-    from gpu import card
-
-    monkeypatch.setattr(card, "_BUSY_S", 0.0)
-
-
-@pytest.mark.emulated(once=True)
-def test_kernels_are_checked_over_the_emulated_gpu(emulation, private_cache, on_path, quick, monkeypatch):
-    from gpu import kernels
-    from gpu.parts import run_section
-    from gpu.sections import Section
-
-    every_case = kernels.cases
-    small = lambda n: (case for case in every_case(n) if case.width * case.height < 50_000)  # noqa: E731
-    monkeypatch.setattr(kernels, "cases", small)
-    section = run_section(Section("kernels"), lambda section: kernels.fill_correctness(section, 6))
-    assert section.status == "ran", section.reason
-    assert [row["format"] for row in section.rows] == ["bgr", "grey", "nv12", "yuyv"]
-    assert section.is_good
-    bandwidth = run_section(
-        Section("bandwidth"), lambda section: kernels.fill_bandwidth(section, 2, width=64, height=64, copy_mib=1)
-    )
-    assert bandwidth.status == "ran", bandwidth.reason
-    assert len(bandwidth.bars) == 1
-
-
-@pytest.mark.emulated(once=True)
-def test_every_part_of_an_engine_runs_over_the_emulated_gpu(
-    emulation, private_cache, on_path, quick, bundle, trained_run, tmp_path, monkeypatch
-):
-    from gpu import loop, measure, parts, published
-    from gpu.schedule import BASELINE, Part, Wanted
-    from gpu.sections import Section
-
-    monkeypatch.setattr(parts, "_FRAME_SIZE", (160, 96))
-    monkeypatch.setattr(loop, "_WARM_UP", 1)
-    monkeypatch.setattr(measure, "_WARM_UP", 1)
-    monkeypatch.setattr(measure, "UPLOADS", 3)
-    monkeypatch.setattr(parts.faulthandler, "enable", lambda: None)
-    monkeypatch.setattr(parts.subjects, "typed_graph", _fp32_only)
-    on_cpu = published.fill_baseline
-    monkeypatch.setattr(published, "fill_baseline", lambda *arguments: on_cpu(*arguments, "cpu"))
-    wanted = Wanted(tmp_path / "work", bundle.path, trained_run, 20, False, float("inf"))
-    (wanted.work / "parts").mkdir(parents=True)
-
-    def run(part):
-        parts.run_part(part, wanted)
-        section = Section.read(wanted.file_of(part))
-        assert section.status == "ran", section.reason
-        return section
-
-    facts = run(Part("inventory")).facts
-    assert facts["gpu"]
-    assert facts["is_emulated"]
-    assert ["tensorrt", "fp32"] in facts["engines"]
-    made = run(Part("subject"))
-    assert made.facts["graphs"] == ["fp32"]
-    assert any("There is no fp16 graph" in note for note in made.notes)
-    engine = "tensorrt fp32"
-    built = run(Part("engine", engine))
-    assert built.facts["is_built"]
-    assert built.rows[0]["map error"] < 1e-4
-    whole = run(Part("whole", engine))
-    assert [bar.name for bar in whole.bars] == [f"{engine}, frame p50 ms", f"{engine}, frame p99 / p50"]
-    (row,) = whole.rows
-    assert whole.bars[0].allowed == pytest.approx(row["engine p50 ms"] + row["upload ms"] + 0.08)
-    assert any("10000 frames" in note for note in whole.notes)
-    baseline = run(BASELINE).facts["p50_ms"]
-    (row,) = run(Part("published", engine)).rows
-    assert row["times as fast"] == pytest.approx(baseline / row["p50 ms"])
-    assert len(run(Part("step", engine)).rows) == len(loop.MODES)
-
-
-def _fp32_only(bundle, precision, flavour):
-    from edgerd.building.typed_graph import typed_graph
-
-    if precision != "fp32":
-        raise MissingDependencyError("the quantizer is left out, to save time")
-    return typed_graph(bundle, precision, flavour)
-
-
-@pytest.mark.emulated(once=True)
-def test_emulated_figures_are_never_written(emulation, on_path):
-    from gpu import inventory, report
-    from gpu.parts import run_section
-    from gpu.schedule import Check, Part
-    from gpu.sections import Section
-
-    check = Check.__new__(Check)
-    check.parts = {Part("inventory"): run_section(Section("What is there"), inventory.fill)}
-    assert check.inventory["gpu"]
-    assert report.result_stem(check, is_quick=False) is None
