@@ -37,7 +37,7 @@ def replaced_file(file: Path) -> Iterator[Path]:
     file = Path(os.path.realpath(file))
     with folder_for(file.parent):
         with alone_in(file.parent):
-            _remove_abandoned_files(file)
+            remove_abandoned(file)
             stage, mode = _stage_name(file), mode_of(file)
             usable = 0o666 if mode is None else mode | stat.S_IRUSR | stat.S_IWUSR
             handle = os.open(stage, os.O_CREAT | os.O_EXCL | os.O_RDWR, usable)
@@ -166,12 +166,26 @@ def unfinished_in(folder: Path) -> list[Path]:
 
 
 def abandoned_stages_of(path: Path) -> list[Path]:
-    """What is beside `path` because a process that was killed had begun to write or fill it; or one that still does.
+    """List what lies beside `path` because a process has begun to write it: one that was killed, or is still at it.
 
     Raises:
         OSError: The folder cannot be read.
     """
     return _beside(path, _STAGE)
+
+
+def remove_abandoned(file: Path) -> None:
+    """Remove what processes that were killed had begun to write in the place of `file`: nobody holds its lock.
+
+    `replaced_file` does so itself; this is for a file that is not written again.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    for stage in _beside(file, _STAGE):
+        with contextlib.suppress(OSError), _unlocked(stage):
+            if is_file(stage):
+                stage.unlink()
 
 
 def _prefix(path: Path) -> str:
@@ -193,14 +207,6 @@ def _stage_name(path: Path) -> Path:
 def _beside(path: Path, suffix: str) -> list[Path]:
     entries = path.parent.iterdir()
     return [entry for entry in entries if entry.name.startswith(_prefix(path)) and entry.suffix == suffix]
-
-
-def _remove_abandoned_files(file: Path) -> None:
-    """Remove what processes that were killed had begun to write in the place of `file`: nobody holds its lock."""
-    for stage in _beside(file, _STAGE):
-        with contextlib.suppress(OSError), _unlocked(stage):
-            if is_file(stage):
-                stage.unlink()
 
 
 def _remove_abandoned_folders(path: Path) -> None:

@@ -27,6 +27,9 @@ from typing import Any
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _RANDOM = re.compile(r"\.([0-9a-f]{8}|[a-z0-9_]{8})\.")
 """What is new in the name of a stage each time."""
+_UNREAD = re.compile(r"\.(partial|draft)$")
+_INSIDE_UNREAD = re.compile(r"\.(?P<name>[^/]+?)(\.\*)?\.(?P<kind>partial|draft|old)/")
+"""In a folder that is not in its place yet, or no longer."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,11 @@ class Call:
     def takes_space(self) -> bool:
         """Whether a full disk may refuse it; it must still let things go."""
         return self.kind in ("open", "mkdir", "link", "fsync")
+
+    @property
+    def pattern(self) -> str:
+        """The same for calls about files that differ in their numbers alone."""
+        return re.sub(r"\d+", "#", f"{self.kind} {_RANDOM.sub('.*.', str(self.path))}")
 
 
 _watchers: list[tuple[Path, Callable[[Call], None]]] = []
@@ -123,6 +131,17 @@ def tree_of(root: Path) -> dict[str, str]:
         content = "folder" if path.is_dir() else hashlib.sha256(path.read_bytes()).hexdigest()
         found[name if name not in found else f"{name} and another"] = content
     return found
+
+
+def visible_tree_of(root: Path) -> dict[str, str]:
+    """The same, without what nothing reads: of what is being written or removed only that it is there."""
+    found = tree_of(root)
+
+    def is_read(name: str) -> bool:
+        inside = _INSIDE_UNREAD.match(name)
+        return not inside or (inside["kind"] == "old" and inside["name"] not in found)
+
+    return {name: "" if _UNREAD.search(name) else content for name, content in found.items() if is_read(name)}
 
 
 @dataclass(eq=False)

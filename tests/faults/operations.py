@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from faults.disk import Call, Platter, tree_of, watch
@@ -41,10 +42,13 @@ class Operation:
         return found
 
 
-def killed(operation: Operation, folder: Path) -> Iterator[tuple[str, Path]]:
+def killed(
+    operation: Operation, folder: Path, *, alike: Callable[[Path], object] = tree_of
+) -> Iterator[tuple[str, Path]]:
     """What it leaves if it is killed before a call, for each: the call, and a tree that may be changed.
 
-    A file that is about to be synced is shown whole and in its half. Trees that are the same come once.
+    A file that is about to be synced is shown whole and in its half. Of trees that are `alike` one comes, by default
+    of those that are the same.
     """
     seen: set[str] = set()
     found: list[tuple[str, Path]] = []
@@ -56,7 +60,7 @@ def killed(operation: Operation, folder: Path) -> Iterator[tuple[str, Path]]:
         half = copy / call.path.relative_to(root)
         if torn:
             os.truncate(half, half.stat().st_size // 2)
-        digest = str(tree_of(copy))
+        digest = str(alike(copy))
         if digest in seen:
             shutil.rmtree(copy)
             return
@@ -73,11 +77,13 @@ def killed(operation: Operation, folder: Path) -> Iterator[tuple[str, Path]]:
     yield from found
 
 
-def without_power(operation: Operation, folder: Path) -> Iterator[tuple[str, Path]]:
+def without_power(
+    operation: Operation, folder: Path, *, alike: Callable[[Path], object] = tree_of
+) -> Iterator[tuple[str, Path]]:
     """What it leaves if the power is cut before a call, for each: the call, and a tree that may be changed.
 
     Two trees of each moment: what was synced alone, and every name with the content that was synced. Trees that are the
-    same come once; the last one is what the power leaves when it is cut after all that.
+    `alike` come once; the last one is what the power leaves when it is cut after all that.
     """
     seen: set[str] = set()
     found: list[tuple[str, Path]] = []
@@ -87,7 +93,7 @@ def without_power(operation: Operation, folder: Path) -> Iterator[tuple[str, Pat
     def keep(call: Call, write: Callable[[Path], None], what: str) -> None:
         copy = folder / f"cut-{len(found)}"
         write(copy)
-        digest = str(tree_of(copy))
+        digest = str(alike(copy))
         if digest in seen:
             shutil.rmtree(copy)
             return
@@ -112,7 +118,7 @@ def without_power(operation: Operation, folder: Path) -> Iterator[tuple[str, Pat
 
 
 def refused(
-    operation: Operation, folder: Path, number: int, steps: Callable[[int], range] = range
+    operation: Operation, folder: Path, number: int, *, each: bool = True
 ) -> Iterator[tuple[str, Path, Callable[[], object]]]:
     """The operation with one call after the other refused: the call, a tree, and what runs the operation in it.
 
@@ -120,25 +126,26 @@ def refused(
         operation: What to run.
         folder: For the trees.
         number: `FULL`: from that call on, each that takes space is refused. `FAULTY`: that call alone is.
-        steps: Which of the calls, of so many.
+        each: False for the first alone of several calls about files that differ in their numbers.
     """
-    calls = operation.calls(folder / "counted")
-    for step in steps(len(calls)):
-        if number == FULL and not calls[step].takes_space:
+    calls, seen = operation.calls(folder / "counted"), set()
+    for step, call in enumerate(calls):
+        if (number == FULL and not call.takes_space) or (not each and call.pattern in seen):
             continue
+        seen.add(call.pattern)
         root = operation.begun_in(folder / f"refused-{step}")
-
-        def run(step: int = step, root: Path = root) -> object:
-            n_calls = 0
-
-            def before_call(call: Call) -> None:
-                nonlocal n_calls
-                n_calls += 1
-                if n_calls == step + 1 or (number == FULL and n_calls > step and call.takes_space):
-                    raise OSError(number, os.strerror(number), str(call.path))
-
-            with watch(root, before_call):
-                return operation.run(root)
-
-        yield f"{calls[step].kind} {calls[step].path.name}", root, run
+        yield f"{call.kind} {call.path.name}", root, partial(_run_refused, operation, root, step, number)
         shutil.rmtree(root)
+
+
+def _run_refused(operation: Operation, root: Path, step: int, number: int) -> object:
+    n_calls = 0
+
+    def before_call(call: Call) -> None:
+        nonlocal n_calls
+        n_calls += 1
+        if n_calls == step + 1 or (number == FULL and n_calls > step and call.takes_space):
+            raise OSError(number, os.strerror(number), str(call.path))
+
+    with watch(root, before_call):
+        return operation.run(root)
