@@ -33,7 +33,7 @@ def without_secrets(text: str) -> str:
     """An address, or a sentence that quotes one, as it may be shown.
 
     `rtsp://admin:secret@10.0.0.3/live` becomes `rtsp://admin:***@10.0.0.3/live`, `?password=secret` becomes
-    `?password=***`. Of a `gst://` pipeline each property is treated by itself.
+    `?password=***`. In a `gst://` pipeline each property is treated by itself.
 
     Args:
         text: The URI of a camera, a pipeline, or what a library says about them.

@@ -26,10 +26,10 @@ class Evaluation:
     """Scores and maps of a test set, and what follows from them.
 
     Attributes:
-        pictures: Those that could be read, in the data set's order.
+        pictures: The pictures that could be read, in the data set's order.
         scores: float64 (n,), the maximum over a picture's tiles.
         maps: float32 (n, T, H, W).
-        masks: Of each picture: bool (T, H, W), or None where nobody drew one.
+        masks: The mask of each picture: bool (T, H, W), or None where nobody drew one.
         metrics: Everything that `edgerd evaluate --json` writes of them.
         skipped: Pictures that could not be read, and why.
         n_trained_on: How many of the pictures the bundle was trained on, as far as it knows them again.
@@ -66,11 +66,11 @@ def evaluate(
     """Run a test set through an engine.
 
     Args:
-        bundle: For its preprocessing.
+        bundle: Says how pictures are prepared, and which ones training saw.
         opened: The engine and its threshold.
         dataset: With test pictures.
         strict: Stop at a picture that cannot be read instead of leaving it out.
-        on_picture: Told at each picture.
+        on_picture: Called once for each picture.
 
     Raises:
         DatasetError: There are no test pictures.

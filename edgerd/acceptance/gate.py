@@ -249,7 +249,7 @@ def _flips(given: Outputs, reference: Outputs, flipped: int, wanted: float, budg
 
 
 def _pasted(given: Outputs, reference: Outputs, own: float, wanted: float, budget: Budget) -> Iterator[GateCheck]:
-    """What becomes of defects where nobody has any; each graph judges with its own threshold."""
+    """Compare how many pasted defects are found, each graph judging with its own threshold."""
     n = len(given.pasted)
     if not n:
         return
@@ -278,9 +278,9 @@ def _correlations(ranks: float | None, given: Outputs, reference: Outputs, budge
 
 
 def _false_alarms(given: Outputs, reference: Outputs, own: float, wanted: float, budget: Budget) -> GateCheck:
-    """On labelled good pictures, each graph with its own threshold.
+    """Compare the false-alarm rates on labelled good pictures, each graph judging with its own threshold.
 
-    On the good pictures that thresholds are from, both rates are what was asked for, by construction.
+    The good pictures that thresholds are found from would not do: on them both rates are what was asked for.
     """
     name, is_good = "false-alarm rate change", given.labels.is_good
     n = int(is_good.sum())

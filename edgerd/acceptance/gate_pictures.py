@@ -35,7 +35,7 @@ class GatePictures:
         n_never_seen: How many of them, from the first on, are the bundle's that training never saw: all that it has, so
             that an engine's threshold can be found from its scores of them.
         labelled: uint8 (m, T, H, W, 3), good and defective ones; None where there are none.
-        labels: Of the labelled ones.
+        labels: What is known about the labelled pictures.
         notes: What a person should know of the choice, a line each; none where it is as they would think.
         skipped: Labelled pictures that could not be read, and why.
     """
@@ -54,13 +54,13 @@ class GatePictures:
 
 
 def gate_pictures(bundle: Bundle, data: Path | None = None) -> GatePictures:
-    """The bundle's own good pictures; with a folder, those in it as well.
+    """Collect the pictures that the gate judges by: the bundle's own good ones and, if a folder is given, those in it.
 
     A folder in MVTec's layout gives its test pictures as labelled ones. Its train/good is compared on if training never
     saw it.
 
     Args:
-        bundle: For its preprocessing and its pictures.
+        bundle: Gives its own pictures, and says how others are prepared.
         data: A folder of good pictures, or MVTec's layout; None for the bundle's own alone.
 
     Raises:

@@ -25,7 +25,7 @@ from edgerd.types import UInt8Array
 MIN_THRESHOLD_PICTURES = 8
 
 _NAMED_FRAMES = 3
-"""So many that arrived damaged are named one by one; all are counted."""
+"""How many damaged frames are named one by one; all are counted."""
 
 
 class TrainedOnError(DatasetError):
@@ -78,10 +78,10 @@ class NewPictures:
 def pictures_from_folder(
     bundle: Bundle, data: Path, say: Callable[[str], None] = lambda _: None, *, replace: bool = False
 ) -> NewPictures:
-    """Good pictures from a folder; none where the bundle has all of them already.
+    """Read good pictures from a folder; none where the bundle has all of them already.
 
     Args:
-        bundle: For its preprocessing.
+        bundle: Says how pictures are prepared, and which it has already.
         data: The folder; or a data set in MVTec's layout, whose training pictures are taken.
         say: Told what is left out, a line at a time: what cannot be read, and what the bundle has already.
         replace: Whether they take the place of those that were added earlier, which then do not count as there.
@@ -111,7 +111,7 @@ def pictures_from_camera(
     *,
     replace: bool = False,
 ) -> NewPictures:
-    """Good pictures from a line that makes good parts, thinned.
+    """Collect good pictures from a line that makes good parts, spread evenly over time.
 
     Neighbouring frames are nearly the same, and the threshold's promise needs exchangeable pictures: of the time given,
     `n_wanted` frames are taken evenly spread, fewer where frames were rejected for a while; of files, every frame is
@@ -119,9 +119,9 @@ def pictures_from_camera(
     nor one that is there already.
 
     Args:
-        bundle: For its preprocessing.
-        uri: Of the camera.
-        minutes: For how long a live camera is watched.
+        bundle: Says how pictures are prepared, and which it has already.
+        uri: The camera, a video, or a folder of pictures.
+        minutes: How long a live camera is watched.
         n_wanted: How many pictures.
         say: Told how many there are, now and then.
         replace: As for `pictures_from_folder`.
@@ -216,10 +216,10 @@ class _Found:
 def _new_ones(
     bundle: Bundle, pictures: UInt8Array, names: list[str], source: str, say: Callable[[str], None], replace: bool
 ) -> NewPictures:
-    """Without those that training saw, those that INT8 ranges are found from, and those that are there already.
+    """Leave out pictures that training saw, that INT8 ranges are found from, or that the bundle has already.
 
-    The bundle knows its training pictures again, whatever their files are called. Where it knows some of them only, one
-    of them brings others that it does not know, so that all are refused.
+    The bundle recognises its training pictures, whatever their files are called. Where it lists only some of them, a
+    set that holds one of these may hold others that it does not list, so that the whole set is refused.
     """
     manifest = bundle.manifest
     stays = [name for name in manifest.holdout if not (replace and name in manifest.added)]

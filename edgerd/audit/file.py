@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 from edgerd.audit.chain import NO_HASH, hash_of, line_of, record_of
 from edgerd.errors import InputError
 from edgerd.paths import exists
-from edgerd.storage import make_folder, storage_errors
+from edgerd.storage import folder_for, storage_errors
 
 MAX_BYTES: Final = 16_000_000
 """From this size on a new file is begun."""
@@ -57,8 +57,7 @@ class AuditFile:
         self._max_bytes = max_bytes
         self._descriptor = -1
         self._end = _End()
-        with storage_errors(path, _HINT):
-            make_folder(path.parent)
+        with storage_errors(path, _HINT), folder_for(path.parent):
             self._open(self._newest_rotated())
 
     def append(self, entry: Mapping[str, Any]) -> None:

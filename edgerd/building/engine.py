@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import cache
 
@@ -41,6 +41,7 @@ from edgerd.precision.ranges import Ranges
 from edgerd.runtimes import RUNTIMES, load_runtime
 from edgerd.runtimes.choose import open_engine
 from edgerd.runtimes.protocol import Probe
+from edgerd.storage import remove_abandoned
 
 AUTO_PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 """The precisions that "auto" tries, as far as a runtime has them on this machine."""
@@ -112,7 +113,9 @@ def build_engine(
     chosen = fastest(candidates, force=force, can_be_tuned=bundle.manifest.cross_fit is None)
     built = install(bundle, chosen, candidates)
     for each in searched:
-        each.log.unlink(missing_ok=True)
+        with suppress(OSError):  # the engine is installed; a log that stays does no harm
+            each.log.unlink(missing_ok=True)
+            remove_abandoned(each.log)
     return built
 
 

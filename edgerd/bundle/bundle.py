@@ -17,19 +17,21 @@ or an interrupt at any moment leaves the old bundle as it was.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
 from edgerd.bundle.file import MANIFEST_FILE, read_manifest, sealed
 from edgerd.bundle.manifest import GRAPH_FILE, FileRecord, Manifest, PreprocessSpec, ThresholdRecord
-from edgerd.errors import BundleDamagedError, BundleError
+from edgerd.errors import BundleDamagedError, BundleError, StorageError
 from edgerd.paths import exists, is_file, is_folder, why_missing
 from edgerd.storage import (
     IN_PLACE,
     UNCHANGED,
     check_replaceable,
+    draft_folder,
     finish_replacing,
     is_taken,
     keep_mode,
@@ -129,7 +131,7 @@ class Bundle:
         return content
 
     def _repair(self, name: str) -> str:
-        """What to do about a file that is damaged: an engine is made here, all else where the bundle was made."""
+        """What to do about a damaged file: an engine can be built again, everything else comes from another copy."""
         for engine in self.manifest.engines:
             if name in engine.files:
                 key = engine.key
@@ -163,14 +165,26 @@ class Bundle:
         `manifest.files` is filled in here: hashes of `new_files`, and of the old files that `manifest` still names.
 
         Args:
-            manifest: See above.
-            new_files: Name to content.
+            manifest: What the new bundle.json says; its `files` are filled in here.
+            new_files: Name to content, of files that the bundle does not have, or that get another content.
             without: Old files that are left out although they lie in no folder.
 
         Raises:
-            As `save_bundle`.
+            BundleDamagedError: An old file that is to be taken over is missing.
+            StorageError: Disk full or no permission; the bundle is unchanged.
+            BundleError: Another command has changed the bundle in the meantime.
         """
         return save_bundle(self.path, manifest, new_files or {}, base=self, without=without)
+
+    def saved_at(self, path: str | Path) -> Bundle:
+        """Write the same bundle to another place, each file verified.
+
+        Raises:
+            BundleDamagedError: A file is missing or was changed.
+            StorageError: Disk full or no permission; what was at `path` is still there.
+            BundleError: `path` holds something that is not a bundle, or a file cannot be read.
+        """
+        return save_bundle(path, self.manifest, {name: self.read(name) for name in self.manifest.files})
 
 
 def save_bundle(
@@ -215,6 +229,27 @@ def save_bundle(
             for name in (*new_files, MANIFEST_FILE):
                 keep_mode(path / name, stage / name)
     return Bundle(path, manifest)
+
+
+@contextmanager
+def draft_beside(path: Path) -> Iterator[Path]:
+    """Give a place for a bundle that is made in several steps before it takes the place of the one at `path`.
+
+    What is there when the block ends, however it does, is removed; `Bundle.saved_at` takes it to `path` before.
+
+    Raises:
+        StorageError: There is no space for it, or no permission; the message names `path`.
+    """
+    with ExitStack() as stack:
+        with storage_errors(path):
+            draft = stack.enter_context(draft_folder(path))
+        try:
+            yield draft / "bundle"
+        except StorageError as error:
+            if str(draft) in error.what and isinstance(error.__cause__, OSError):
+                with storage_errors(path):
+                    raise error.__cause__  # noqa: B904  the message of a folder that nobody has named is of no use
+            raise
 
 
 def check_can_save(path: str | Path, *, in_place: bool = False) -> None:

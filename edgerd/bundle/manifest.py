@@ -166,7 +166,7 @@ class RoughRecall(Record):
 
     @property
     def found(self) -> int:
-        """Those of them that score above the threshold."""
+        """How many of them score above the threshold."""
         return sum(kind.found for kind in self.per_kind.values())
 
 
@@ -223,7 +223,7 @@ class GateReport(Record):
     n_pictures: int
     """All of them."""
     n_labelled: int = 0
-    """Those with labels among them."""
+    """How many of them have labels."""
     max_map_error: float
     """Largest absolute difference of the maps over all pictures and pixels; -1 where they are not finite."""
     mean_map_error: float
@@ -231,7 +231,8 @@ class GateReport(Record):
     score_rank_correlation: float | None
     """Spearman's; None with fewer than 3 pictures."""
     verdicts_flipped: int
-    """Of n_pictures, each graph judged with its own threshold; without those whose score is that threshold."""
+    """How many of the pictures get another verdict, each graph judging with its own threshold. A picture whose score is
+    that threshold does not count."""
     finite: bool
     passed: bool
     forced: bool = False
@@ -306,10 +307,12 @@ class Manifest(Record):
     rough_recall: RoughRecall | None = None
     """At the current threshold; None where there was no picture to paste defects into."""
     ranges: tuple[str, ...] = ()
-    """Pictures for quantization ranges, likewise: training pictures, until others take their place."""
+    """Pictures that quantization ranges are found from: training pictures, until others take their place. One PNG per
+    tile, file names in the bundle in order (picture by picture)."""
     trained_on: tuple[str, ...] | None = None
-    """SHA-256 of training pictures, each over its tiles, uint8 (T, H, W, 3): they are known again where thresholds are
-    found. Of all of them, or of those alone that `ranges` once held; None where only those that it holds are known."""
+    """The SHA-256 of each training picture, over its tiles, uint8 (T, H, W, 3), by which it is recognised where
+    thresholds are found. Bundles of older versions list only the pictures that `ranges` once held; None where the
+    pictures that `ranges` holds now are the only ones that are known."""
     engines: tuple[EngineRecord, ...] = ()
     files: dict[str, FileRecord] = Field(default_factory=dict)
 
@@ -324,7 +327,7 @@ class Manifest(Record):
 
     @property
     def added(self) -> tuple[str, ...]:
-        """Those of `holdout` that were added after training."""
+        """The pictures in `holdout` that were added after training."""
         return tuple(name for name in self.holdout if name.startswith(ADDED_FOLDER))
 
     @property

@@ -55,8 +55,8 @@ class _Good:
         manifest: With all of them, but for the scores of `passing`.
         pictures: uint8 (n, T, H, W, 3): those that stay in the bundle, in the manifest's order.
         passing: uint8 (m, T, H, W, 3): those of which only the scores stay.
-        names: Of the scores that are known as numbers alone, of `passing`, of `pictures`.
-        new_files: Of the bundle.
+        names: What people call the pictures: first those whose scores alone are known, then `passing`, then `pictures`.
+        new_files: What the bundle gets in addition, name to content.
     """
 
     manifest: Manifest

@@ -115,7 +115,7 @@ def collect(
         uri: Camera, video, or pictures.
         folder: Where the frames go, as PNG and whole; new or empty.
         n_pictures: How many to keep.
-        minutes: For how long a live camera is watched.
+        minutes: How long a live camera is watched.
         say: Told how it goes, now and then.
 
     Raises:

@@ -14,7 +14,7 @@ from edgerd.precision.ranges import RANGES_FILE
 
 _INT8_GRAPHS = "graph.int8."
 _OLDER = "engines/older"
-"""Where typed graphs are kept that a newer one has taken the name of, as long as an engine needs them."""
+"""The folder for typed graphs whose names newer ones have taken, as long as an engine needs them."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class UnsavedBundle(Bundle):
     dropped: tuple[str, ...]
 
     def read(self, name: str) -> bytes:
-        """See `Bundle.read`."""
+        """The bytes of one file, a new one or one on the disk, verified as `Bundle.read` does."""
         return self.new_files[name] if name in self.new_files else super().read(name)
 
     def save_with(
         self, manifest: Manifest, new_files: Mapping[str, bytes] | None = None, *, without: Collection[str] = ()
     ) -> Bundle:
-        """See `Bundle.save_with`."""
+        """Write the bundle with its new files, as `Bundle.save_with` does; files that nothing names are left out."""
         own = {name: content for name, content in self.new_files.items() if name in manifest.named_files}
         left_out = {*self.dropped, *without}
         return save_bundle(self.path, manifest, {**own, **(new_files or {})}, base=self.base, without=left_out)
@@ -47,9 +47,9 @@ class UnsavedBundle(Bundle):
 def with_range_pictures(bundle: Bundle, found: RangePictures) -> UnsavedBundle:
     """The bundle with these range pictures instead of its own; on disk it stays as it is until something is saved.
 
-    Of the old pictures the hashes stay where training saw them; their ranges and the INT8 graphs that were made from
-    them are left out. Engines that were compiled from such a graph have their own threshold and passed the gate; they
-    and their graphs stay.
+    The hashes of old pictures that training saw stay; the ranges and INT8 graphs that were made from the old pictures
+    are left out. An engine that was compiled from such a graph has its own threshold and passed the gate: it stays, and
+    so does its graph.
 
     Args:
         bundle: As it is on disk.

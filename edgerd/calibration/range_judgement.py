@@ -21,19 +21,20 @@ from edgerd.runtimes.machine import usable_cores
 MAX_OUTSIDE = 1e-4
 """Share of an activation's values on other good pictures that may lie outside the range that the set shows."""
 _CHANCE_VALUES = 10
-"""So many of them may in any case: small activations of few pictures, where one value is a large share."""
+"""How many values may lie outside in any case: in small activations of few pictures, one is a large share."""
 MAX_HALVES_RATIO = 1.15
 """How many times as wide an activation's interval may be when found from one half of the set as from the other."""
 MAX_FAR = 0.1
 """Share of other good pictures that may be farther from the set than its own pictures are from each other."""
 
 _HALVED_BY = RangeChoice("mse")
-"""Whatever the ranges will be chosen by: extremes depend on single pixels, and more pictures do not steady them."""
+"""How halves are compared, whatever preset the ranges will be chosen with: extremes depend on single pixels, and more
+pictures do not make them steadier."""
 _ROUNDING = 1e-9
 
 
 class Enough(str, Enum):
-    """What is to be done about a set; the first that holds, from the last."""
+    """What is to be done about a set; of several, the last one counts."""
 
     ENOUGH = "enough"
     MORE = "more pictures needed"
@@ -47,7 +48,7 @@ class Judgement:
     Attributes:
         n_pictures: n.
         n_others: m.
-        names: Of the activations, in the graph's order.
+        names: The activations' names, in the graph's order.
         outside: float64 (names,), share of the other pictures' values outside the set's range.
         allowed: float64 (names,), the share that may be.
         sizes: Set sizes for `growth`.
@@ -55,7 +56,7 @@ class Judgement:
         halves: float64 (names,), how many times as wide the interval from one half is as from the other.
         own_spacing: float64 (n,), from each picture of the set to the nearest other one.
         to_others: float64 (m,), from each other picture to the nearest one of the set.
-        other_names: Of the other pictures.
+        other_names: The names of the other pictures.
         n_suspects: Pictures of the set above the bundle's threshold; they were left out of all the above.
     """
 
@@ -117,7 +118,7 @@ def judge(bundle: Bundle, found: RangePictures, others: RangePictures) -> Judgem
     """Measure a set of pictures against other good ones.
 
     Args:
-        bundle: Whose graph the ranges are for.
+        bundle: Holds the graph that the ranges are for.
         found: The set.
         others: Other good pictures; those that are in the set as well do not count.
 
@@ -150,7 +151,7 @@ def judge(bundle: Bundle, found: RangePictures, others: RangePictures) -> Judgem
 
 
 def _without(others: RangePictures, found: RangePictures) -> RangePictures:
-    """Those of the others that are not in the set."""
+    """Leave out the other pictures that are in the set as well."""
     known = {picture.tobytes() for picture in found.pictures}
     new = [index for index, picture in enumerate(others.pictures) if picture.tobytes() not in known]
     if len(new) < MIN_RANGE_PICTURES:

@@ -24,7 +24,7 @@ from edgerd.runtimes.machine import usable_cores
 from edgerd.types import Float32Array, UInt8Array
 
 _NAMED = 5
-"""Pictures that a message names; of the others it says how many."""
+"""How many pictures a message names; it counts the others."""
 _HELD_OUT = "gate and threshold are judged on them"
 
 
@@ -44,14 +44,14 @@ class RangePictures:
         names: Files, or names in the bundle.
         pictures: uint8 (n, T, H, W, 3), BGR, at graph size.
         features: float32 (n, d), see `edgerd.precision.features`.
-        suspects: Above the bundle's threshold; not among the pictures.
-        unusual: Among the pictures, but above every good one that the threshold was found from.
-        skipped: Unreadable, or exposed as no good picture is; not among the pictures.
-        held_out: Pictures that gate and threshold are judged on; not among the pictures.
+        suspects: Pictures that score above the bundle's threshold; they are not among `pictures`.
+        unusual: Those in `pictures` that score above every good one that the threshold was found from.
+        skipped: Pictures that cannot be read, or are exposed as no good one is; they are not among `pictures`.
+        held_out: Pictures that gate and threshold are judged on; they are not among `pictures`.
         unused: What else lies in the folder, a sentence for each folder in it.
         n_found: All that were there.
         sizes: (width, height) in pixels to how many pictures have it; empty for those of the bundle.
-        odd_sizes: Of those whose size is not the most frequent one, the names.
+        odd_sizes: The names of pictures whose size is not the most frequent one.
     """
 
     names: tuple[str, ...]

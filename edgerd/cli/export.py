@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from edgerd.bundle.bundle import Bundle, check_can_save
+from edgerd.bundle.bundle import Bundle, check_can_save, draft_beside
 from edgerd.bundle.manifest import GRAPH_FILE
-from edgerd.calibration.calibrate import Calibration
 from edgerd.cli.calibrate import report_calibration
 from edgerd.cli.console import counted, progress_bar, quoted, say, warn
 from edgerd.cli.options import rate_for, rate_option
@@ -42,17 +42,20 @@ def export(context: click.Context, run: Path, out: Path, no_pictures: bool, fals
     if there:
         _say_what_is_replaced(there, no_pictures)
         false_alarm_rate = rate_for(context, there, false_alarm_rate)
-    bundle = bundle_from_run(folder, out, pictures=not no_pictures, say=say)
     record, held_out = folder.record, None
     if no_pictures:
         held_out = NewPictures(folder.holdout_pictures(), record.holdout)
-    cross_fit = bundle.manifest.cross_fit
-    is_named = cross_fit is None or len(cross_fit.scores) == len(record.train)
-    names = (*(record.train if cross_fit else ()), *record.holdout) if is_named else ()
-    with progress_bar("calibrating", len(record.holdout)) as advance:
-        calibration: Calibration = calibrate(
-            bundle, false_alarm_rate, held_out, keep=not no_pictures, names=names, on_picture=advance
-        )
+    # a bundle without a threshold is of no use: what is at OUT stays until the new one is calibrated
+    with draft_beside(out) as draft:
+        bundle = bundle_from_run(folder, draft, before=out, pictures=not no_pictures, say=say)
+        cross_fit = bundle.manifest.cross_fit
+        is_named = cross_fit is None or len(cross_fit.scores) == len(record.train)
+        names = (*(record.train if cross_fit else ()), *record.holdout) if is_named else ()
+        with progress_bar("calibrating", len(record.holdout)) as advance:
+            calibration = calibrate(
+                bundle, false_alarm_rate, held_out, keep=not no_pictures, names=names, on_picture=advance
+            )
+        calibration = replace(calibration, bundle=calibration.bundle.saved_at(out))
     report_calibration(calibration)
     path = quoted(out)
     say(f"{out} works now: edgerd run --camera URI --bundle {path}. A faster engine: edgerd build-engine {path}")

@@ -17,7 +17,7 @@ from edgerd.paths import exists
 from edgerd.recipe.load import RECIPE_FILE, recipe_from_bytes
 from edgerd.recipe.template import PASSWORD_VARIABLE, recipe_text
 from edgerd.redaction import without_secrets
-from edgerd.storage import make_folder, storage_errors
+from edgerd.storage import folder_for, storage_errors
 from edgerd.types import Frame
 
 _TRIES = 10
@@ -90,8 +90,7 @@ def _write_new(out: Path, content: bytes) -> None:
         InputError: It has come to be there meanwhile.
         StorageError: It cannot be written.
     """
-    with storage_errors(out, "Free some space, or choose another file with -o."):
-        make_folder(out.absolute().parent)
+    with storage_errors(out, "Free some space, or choose another file with -o."), folder_for(out.absolute().parent):
         try:
             with out.open("xb") as file:
                 file.write(content)

@@ -124,7 +124,8 @@ def train(
     from edgerd.data.dataset import Dataset
     from edgerd.models.student import student_info
     from edgerd.training.device import default_threads, torch_device, use_threads
-    from edgerd.training.run import RunFolder, TrainingConfig, only_trainer_of
+    from edgerd.training.run import RunFolder, TrainingConfig
+    from edgerd.training.run_files import only_trainer_of
 
     torch_device(device)
     run = RunFolder.open(out) if resume else None

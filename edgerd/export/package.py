@@ -28,14 +28,20 @@ N_CHECK_PICTURES = 4
 
 
 def bundle_from_run(
-    run: RunFolder, path: Path, *, pictures: bool = True, say: Callable[[str], None] = lambda _: None
+    run: RunFolder,
+    path: Path,
+    *,
+    before: Path | None = None,
+    pictures: bool = True,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Bundle:
     """Export a run as a bundle. It has no threshold yet: `edgerd.calibration.calibrate` finds it.
 
     Args:
         run: A run with a checkpoint; it may have been interrupted.
-        path: Where the bundle goes. A bundle that is there is replaced; of it stay the good pictures that were added
-            to it and that this run was not trained on.
+        path: Where the bundle goes; one that is there is replaced as a whole.
+        before: A bundle whose added good pictures are taken over, but for those that this run was trained on; None for
+            the one at `path`.
         pictures: Put the held-out and the range pictures into the bundle.
         say: Told what was done, a line at a time.
 
@@ -57,7 +63,7 @@ def bundle_from_run(
     say(f"ONNX Runtime against PyTorch on {len(frames)} pictures: the maps differ by {error:.1e} at most")
     held_out = bundle_pictures("holdout", holdout) if pictures else {}
     for_ranges = bundle_pictures("ranges", ranges) if pictures else {}
-    added = added_pictures(_added_before(path, run, say)) if pictures else {}
+    added = added_pictures(_added_before(before or path, run, say)) if pictures else {}
     manifest = Manifest(
         id=bundle_id(hashlib.sha256(graph).hexdigest(), spec),
         created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),

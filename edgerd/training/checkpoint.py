@@ -8,25 +8,23 @@ it is not written again with every checkpoint, which then holds its hash.
 from __future__ import annotations
 
 import hashlib
-import os
-import re
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from shlex import quote
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from edgerd.bundle.manifest import CrossFitRecord
 from edgerd.errors import WeightsError
 from edgerd.models.fusion import RD4AD_FUSION, Fusion
 from edgerd.models.weights import check_finite, tensors_sha256
-from edgerd.paths import is_file, why_missing
-from edgerd.storage import replaced_file, storage_errors
+from edgerd.paths import exists, is_file, why_missing
+from edgerd.training.tensor_file import write_tensors
 
 _HASH = "sha256"
 _CROSS_FIT = "cross_fit"
@@ -165,14 +163,22 @@ def keep_teacher_apart(checkpoint_file: Path, teacher: Mapping[str, Tensor]) -> 
         StorageError: Disk full or no permission.
     """
     plain = _on_cpu(teacher)
-    _write(checkpoint_file.with_name(_TEACHER_FILE), plain, {})
+    write_tensors(checkpoint_file.with_name(_TEACHER_FILE), plain, {}, _GO_ON)
     return tensors_sha256(plain)
 
 
 def remove_teacher_apart(checkpoint_file: Path) -> None:
-    """Remove the file beside a checkpoint that has its teacher in itself again."""
-    with storage_errors(checkpoint_file, _GO_ON):
-        checkpoint_file.with_name(_TEACHER_FILE).unlink(missing_ok=True)
+    """Remove the teacher beside a checkpoint that has it in itself; one that the checkpoint names stays.
+
+    A file that cannot be removed does no harm, and is tried again when the training goes on.
+
+    Raises:
+        WeightsError: The checkpoint is damaged.
+    """
+    kept = checkpoint_file.with_name(_TEACHER_FILE)
+    if exists(kept) and _TEACHER_SHA256 not in _metadata(checkpoint_file):
+        with suppress(OSError):
+            kept.unlink()
 
 
 def save_checkpoint(
@@ -222,20 +228,11 @@ def save_checkpoint(
         metadata[_TEACHER_SHA256] = teacher
     if cross_fit is not None:
         metadata[_CROSS_FIT] = cross_fit.model_dump_json()
-    _write(file, plain, metadata | {_HASH: _sha256(metadata, plain)})
+    write_tensors(file, plain, metadata | {_HASH: _sha256(metadata, plain)}, _GO_ON)
 
 
 def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-
-
-def _write(file: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    with storage_errors(file, _GO_ON), replaced_file(file) as part:
-        try:
-            save_file(tensors, part, metadata)
-        except SafetensorError as error:  # while writing, it stands for an error of the disk
-            number = re.search(r"os error (\d+)", str(error))
-            raise OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(str(error)) from error
 
 
 def _read(file: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -243,6 +240,14 @@ def _read(file: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         with safe_open(file, framework="pt") as handle:
             tensors = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118  not a mapping
             return dict(handle.metadata() or {}), tensors
+    except (OSError, SafetensorError) as error:
+        raise _unreadable(file, str(error)) from error
+
+
+def _metadata(file: Path) -> dict[str, str]:
+    try:
+        with safe_open(file, framework="pt") as handle:
+            return dict(handle.metadata() or {})
     except (OSError, SafetensorError) as error:
         raise _unreadable(file, str(error)) from error
 

@@ -30,6 +30,7 @@ from edgerd.models.positions import Positions
 from edgerd.models.prototypes import N_PROTOTYPES, WINDOWS, Prototypes
 from edgerd.models.teachers import Teacher, TeacherInfo
 from edgerd.paths import exists
+from edgerd.storage import storage_errors
 from edgerd.training.checkpoint import Checkpoint, Progress, save_checkpoint
 from edgerd.training.choose_prototypes import choose_prototypes, honest_maps
 from edgerd.training.device import DeviceName, deterministic, torch_device
@@ -127,6 +128,7 @@ def train_edge(
     if before:
         restore(teacher, None, before, run)
         if before.progress.total_steps == n_steps:
+            _remove_intermediate(run)  # of a process that was killed before it did
             return before.progress
     height, width = config.preprocess.height, config.preprocess.width
     n_tiles = config.preprocess.n_tiles
@@ -140,7 +142,7 @@ def train_edge(
     if not before:
         _save(run, teacher, Progress(), {}, known, _HonestMaps(known.maps, len(tiles) // n_tiles), (height, width))
     if not n_steps:
-        shutil.rmtree(run.path / _FEATURES_FOLDER, ignore_errors=True)
+        _remove_intermediate(run)
         return Progress()
 
     jobs = _jobs(run, store, owners, n_steps)
@@ -165,9 +167,14 @@ def train_edge(
     done = Progress(total_steps=n_steps)
     honest = _HonestMaps((*student_maps, *known.maps), len(jobs) - 1)
     _save(run, teacher, done, student, known, honest, (height, width))
+    _remove_intermediate(run)
+    return done
+
+
+def _remove_intermediate(run: RunFolder) -> None:
+    """Remove what only a training that goes on needs."""
     for folder in (_FEATURES_FOLDER, _STUDENTS_FOLDER):
         shutil.rmtree(run.path / folder, ignore_errors=True)
-    return done
 
 
 def fit_known(store: FeatureStore, owners: npt.NDArray[np.intp], info: TeacherInfo, seed: int) -> Known:
@@ -202,7 +209,8 @@ def _jobs(run: RunFolder, store: FeatureStore, owners: npt.NDArray[np.intp], n_s
     fold = fold_of_pictures(n_pictures, n_folds, config.seed)[owners]
     rows = np.arange(len(store))
     folder = run.path / _STUDENTS_FOLDER
-    folder.mkdir(exist_ok=True)
+    with storage_errors(folder, "Free some space, then go on with --resume."):
+        folder.mkdir(exist_ok=True)
 
     def job(name: str, rows: npt.NDArray[np.intp], map_rows: npt.NDArray[np.intp]) -> StudentJob:
         return StudentJob(

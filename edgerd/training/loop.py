@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -11,10 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from edgerd.errors import WeightsError
 from edgerd.models.normalise import image_from_frames
 from edgerd.models.student import make_student
 from edgerd.models.teachers import Teacher
 from edgerd.paths import exists
+from edgerd.storage import storage_errors
 from edgerd.training.checkpoint import (
     Checkpoint,
     Progress,
@@ -97,6 +100,7 @@ def train(
             torch.nn.utils.convert_conv2d_weight_memory_format(network, torch.channels_last)
     optimiser = rd4ad_optimiser(student.parameters())
     if checkpoint:
+        _finish_save(run, checkpoint)
         optimiser.load_state_dict(optimiser.state_dict() | {"state": checkpoint.optimiser})
 
     tiles = run.training_tiles()
@@ -145,14 +149,25 @@ class _Saver:
         file = self._run.checkpoint_file
         if not (self._timer.is_due() or is_last):
             return
-        self._run.tuned_file.unlink(missing_ok=True)  # it began from weights that are now replaced
         if is_last:
             save_checkpoint(file, progress, student.state_dict(), teacher.state_dict(), optimiser)
             remove_teacher_apart(file)
-            return
-        # the teacher does not change: it is written once
-        self._teacher_sha256 = self._teacher_sha256 or keep_teacher_apart(file, teacher.state_dict())
-        save_checkpoint(file, progress, student.state_dict(), self._teacher_sha256, optimiser)
+        else:
+            # the teacher does not change: it is written once
+            self._teacher_sha256 = self._teacher_sha256 or keep_teacher_apart(file, teacher.state_dict())
+            save_checkpoint(file, progress, student.state_dict(), self._teacher_sha256, optimiser)
+        with storage_errors(self._run.tuned_file, "Remove it, then go on with --resume."):
+            self._run.tuned_file.unlink(missing_ok=True)  # it began from weights that are now replaced
+
+
+def _finish_save(run: RunFolder, checkpoint: Checkpoint) -> None:
+    """Remove what a process that was killed right after a save had no time to remove."""
+    remove_teacher_apart(run.checkpoint_file)
+    if not exists(run.tuned_file):
+        return
+    with storage_errors(run.tuned_file, "Remove it, then go on with --resume."), suppress(WeightsError):
+        if Checkpoint.open(run.tuned_file).progress.total_steps != checkpoint.progress.total_steps:
+            run.tuned_file.unlink()
 
 
 def batches(n: int, batch_size: int, seed: int, epoch: int) -> list[npt.NDArray[np.int64]]:

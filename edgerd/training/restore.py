@@ -11,7 +11,8 @@ from edgerd.models.teachers import Teacher, make_teacher
 from edgerd.models.weights import fill
 from edgerd.training.checkpoint import Checkpoint, Progress
 from edgerd.training.methods import make_method
-from edgerd.training.run import RECORD_FILE, RunFolder
+from edgerd.training.run import RunFolder
+from edgerd.training.run_files import RECORD_FILE
 
 
 def networks_of(run: RunFolder) -> tuple[Networks, Progress]:

@@ -14,8 +14,6 @@ pictures.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -29,14 +27,11 @@ from edgerd.data.dataset import Dataset, fingerprint, split_holdout
 from edgerd.data.pictures import picture_sha256
 from edgerd.data.prepared import read_prepared
 from edgerd.errors import InputError, SpecError
-from edgerd.paths import exists, is_folder
+from edgerd.paths import exists
 from edgerd.precision.ranges import USUAL_PICTURES
-from edgerd.storage import is_taken, only_writer_of, replaced_file, storage_errors
+from edgerd.storage import replaced_file, storage_errors
+from edgerd.training.run_files import HOLDOUT_FILE, RECORD_FILE, TRAIN_FILE, refuse_taken, write_run
 from edgerd.types import UInt8Array
-
-RECORD_FILE = "run.json"
-TRAIN_FILE = "train.npy"
-HOLDOUT_FILE = "holdout.npy"
 
 
 class TrainingConfig(Record):
@@ -118,7 +113,7 @@ class RunFolder:
             SpecError: Region or tiles do not fit a picture, or the batch is too small for the picture size.
             StorageError: Disk full; nothing is left at `path`.
         """
-        _refuse_taken(path, data)
+        refuse_taken(path, data)
         _refuse_single_values(config)
         dataset = Dataset.open_good(data)
         prepared = read_prepared(dataset.train_good, config.preprocess, strict=strict)
@@ -135,7 +130,11 @@ class RunFolder:
             skipped={_as_text(picture.path): _as_text(picture.reason) for picture in prepared.skipped},
         )
         pictures = {TRAIN_FILE: train, HOLDOUT_FILE: holdout}
-        _write(path, record, {name: prepared.pictures[[order[file] for file in pictures[name]]] for name in pictures})
+        write_run(
+            path,
+            _as_json(record),
+            {name: prepared.pictures[[order[file] for file in pictures[name]]] for name in pictures},
+        )
         return cls(path, record)
 
     @classmethod
@@ -191,8 +190,8 @@ class RunFolder:
     def _with_config(self, **changes: int | None) -> RunFolder:
         config = self.record.config.model_copy(update=changes)
         record = self.record.model_copy(update={"config": config})
-        with storage_errors(self.path):
-            _write_record(self.path, record)
+        with storage_errors(self.path), replaced_file(self.path / RECORD_FILE) as part:
+            part.write_text(_as_json(record), encoding="utf-8")
         return RunFolder(self.path, record)
 
     def training_tiles(self) -> UInt8Array:
@@ -243,38 +242,6 @@ class RunFolder:
         return pictures
 
 
-@contextmanager
-def only_trainer_of(path: Path, data: Path) -> Iterator[None]:
-    """Keep other trainings out of a run folder for the time of the block, from before there is anything in it.
-
-    Args:
-        path: The run folder.
-        data: For the command that an error proposes.
-
-    Raises:
-        InputError: Another process trains there, or `path` is a file.
-        StorageError: The folder cannot be made or written.
-    """
-    if not is_folder(path):
-        _refuse_taken(path, data)
-    with ExitStack() as stack:
-        with storage_errors(path):
-            stack.enter_context(only_writer_of(path))
-        yield
-
-
-def _refuse_taken(path: Path, data: Path) -> None:
-    with storage_errors(path):
-        taken = is_taken(path)
-    if taken:
-        command = f"edgerd train {quote(str(data))} -o {quote(str(path))} --resume"
-        raise InputError(
-            f"{path} is not empty.",
-            expected="a new folder for the run",
-            hint=f"{command} goes on with a run; or choose another name with -o.",
-        )
-
-
 def _refuse_single_values(config: TrainingConfig) -> None:
     """The embedding of a 32 px picture is one position: BatchNorm has no statistics of a single value."""
     spec = config.preprocess
@@ -286,24 +253,8 @@ def _refuse_single_values(config: TrainingConfig) -> None:
         )
 
 
-def _write(path: Path, record: RunRecord, pictures: Mapping[str, UInt8Array]) -> None:
-    """Write a run folder; the record, which makes it one, comes last, and after an error no file is left."""
-    with storage_errors(path):
-        path.mkdir(parents=True, exist_ok=True)
-        try:
-            for name, array in pictures.items():
-                with replaced_file(path / name) as part, part.open("wb") as file:
-                    np.save(file, array)
-            _write_record(path, record)
-        except BaseException:
-            for name in pictures:
-                (path / name).unlink(missing_ok=True)
-            raise
-
-
-def _write_record(path: Path, record: RunRecord) -> None:
-    with replaced_file(path / RECORD_FILE) as part:
-        part.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+def _as_json(record: RunRecord) -> str:
+    return record.model_dump_json(indent=2) + "\n"
 
 
 def _as_text(path: Path | str) -> str:

@@ -16,17 +16,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
 from edgerd.models.networks import cosine_maps
 from edgerd.models.student import Student, make_student
 from edgerd.models.teachers import make_teacher
-from edgerd.storage import replaced_file, storage_errors
 from edgerd.training.device import autocast, deterministic
 from edgerd.training.step_report import finite
 from edgerd.training.stored_features import FeatureStore
+from edgerd.training.tensor_file import write_tensors
 from edgerd.types import Float32Array
 
 LEARNING_RATE = 2e-3
@@ -102,9 +101,7 @@ def run_job(
     if len(job.map_rows):
         maps = student_maps(student, store, job.map_rows)
         content |= {f"map.{scale}": torch.from_numpy(one) for scale, one in enumerate(maps)}
-    hint = "Free some space, then go on with --resume."
-    with storage_errors(job.file, hint), replaced_file(job.file) as part:
-        save_file({key: value.contiguous() for key, value in content.items()}, part)
+    write_tensors(job.file, content, {}, "Free some space, then go on with --resume.")
     return True
 
 

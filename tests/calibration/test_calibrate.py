@@ -221,7 +221,7 @@ def test_a_bundle_without_pictures_does_not_send_in_circles(bundle, parts):
 
 def test_a_bundle_that_cannot_be_written_is_refused_before_the_work(bundle, monkeypatch):
     monkeypatch.setattr("edgerd.calibration.calibrate.open_engine", lambda *_: pytest.fail("took its time"))
-    monkeypatch.setattr("edgerd.storage.tempfile.mkdtemp", read_only)
+    monkeypatch.setattr("tempfile.mkdtemp", read_only)
     with pytest.raises(StorageError, match="Read-only") as caught:
         calibrate(bundle, 0.1)
     assert "-o" not in caught.value.hint

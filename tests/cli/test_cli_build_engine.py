@@ -154,7 +154,7 @@ def test_a_bundle_that_cannot_be_written_is_refused_before_the_work(edgerd, bund
     def read_only(**_):
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr("edgerd.storage.tempfile.mkdtemp", read_only)
+    monkeypatch.setattr("tempfile.mkdtemp", read_only)
     for module in ("build_engine.gate_pictures", "build_engine.bundle_with_ranges"):
         monkeypatch.setattr(f"edgerd.cli.{module}", lambda *_: pytest.fail("took its time"))
     result = edgerd("build-engine", bundle.path)

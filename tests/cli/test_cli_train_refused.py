@@ -147,7 +147,7 @@ def test_a_full_disk_while_the_checkpoint_is_written(train, parts, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("edgerd.training.checkpoint.save_file", full)
+    monkeypatch.setattr("edgerd.training.tensor_file.save_file", full)
     result = train(parts)
     assert result.exit_code == 1
     assert "the disk is full" in result.err

@@ -21,6 +21,7 @@ from mini_teacher import pretrained
 
 from edgerd.errors import StorageError, WeightsError
 from edgerd.models.fusion import Fusion
+from edgerd.training import tensor_file
 from edgerd.training.checkpoint import Checkpoint, Progress
 from edgerd.training.edge import train_edge
 from edgerd.training.restore import networks_of
@@ -141,15 +142,18 @@ def test_a_damaged_checkpoint_is_named_and_not_trained_over(new_edge_run):
     assert run.checkpoint_file.read_bytes() == b"damaged"
 
 
-@pytest.mark.parametrize("where", ["edgerd.training.checkpoint.save_file", "edgerd.training.students.save_file"])
-def test_after_a_full_disk_it_goes_on(new_edge_run, monkeypatch, where):
+@pytest.mark.parametrize("file", ["checkpoint", "all_pictures"])
+def test_after_a_full_disk_it_goes_on(new_edge_run, monkeypatch, file):
     run, whole = new_edge_run(), new_edge_run("whole")
+    really_save = tensor_file.save_file
 
-    def full(*_):
-        raise OSError(28, "No space left on device")
+    def full(tensors, part, metadata):
+        if file in part.name:
+            raise OSError(28, "No space left on device")
+        really_save(tensors, part, metadata)
 
     with monkeypatch.context() as disk:
-        disk.setattr(where, full)
+        disk.setattr(tensor_file, "save_file", full)
         with pytest.raises(StorageError, match="the disk is full") as caught:
             trained(run)
     assert "--resume" in caught.value.hint

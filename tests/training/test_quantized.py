@@ -214,7 +214,7 @@ def test_a_full_disk_leaves_the_record_and_the_checkpoint(trained, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as disk:
-        disk.setattr("edgerd.training.checkpoint.save_file", full)
+        disk.setattr("edgerd.training.tensor_file.save_file", full)
         with pytest.raises(StorageError, match=r"tuned\.safetensors"):
             tune(run, device="cpu")
     assert not run.tuned_file.exists()

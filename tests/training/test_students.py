@@ -159,7 +159,7 @@ def test_a_full_disk_is_an_error_with_what_to_do(job, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("edgerd.training.students.save_file", full)
+    monkeypatch.setattr("edgerd.training.tensor_file.save_file", full)
     with pytest.raises(StorageError, match="the disk is full") as caught:
         run_job(job, CPU)
     assert "--resume" in caught.value.hint

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from edgerd.errors import MissingDependencyError, WeightsError
 from edgerd.training import checkpoint as checkpointing
+from edgerd.training import tensor_file
 from edgerd.training.checkpoint import Checkpoint, Progress
 from edgerd.training.loop import batches, train
 from edgerd.training.restore import networks_of
@@ -88,13 +89,13 @@ class TestWear:
     def written(self, monkeypatch):
         """The first part of each name in a file that is written; the teacher's own file begins with layer `bn1`."""
         found = []
-        real = checkpointing.save_file
+        real = tensor_file.save_file
 
         def save(tensors, part, metadata):
             real(tensors, part, metadata)
             found.append(sorted({key.split(".")[0] for key in tensors} & {"student", "teacher", "optimiser", "bn1"}))
 
-        monkeypatch.setattr(checkpointing, "save_file", save)
+        monkeypatch.setattr(tensor_file, "save_file", save)
         return found
 
     def test_within_minutes_only_the_first_epoch_and_the_end_are_saved(self, new_run, trained, written):

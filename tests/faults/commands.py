@@ -1,0 +1,98 @@
+"""Commands that write, each as an operation on a small tree, as a user would type it and read what is left."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edgerd.bundle.bundle import Bundle
+from edgerd.bundle.file import MANIFEST_FILE
+from edgerd.cli.main import main
+from edgerd.data.pictures import write_png
+from edgerd.inspection.inspector import Inspector
+from edgerd.paths import exists
+from edgerd.training.checkpoint import Checkpoint
+from edgerd.training.restore import networks_in
+from edgerd.training.run import RunFolder
+from edgerd.training.run_files import RECORD_FILE
+
+SMALL = ("--teacher", "mini", "--image-size", 64, "--threads", 1)
+EDGE = ("--steps", 2, "--cross-fit", 2)
+RD4AD = ("--method", "rd4ad", "--batch-size", 8)
+
+
+class CommandError(Exception):
+    """A command that ended with another exit code than 0; `err` is what it printed on stderr."""
+
+    def __init__(self, exit_code: int, err: str) -> None:
+        super().__init__(f"exit code {exit_code}: {err}")
+        self.exit_code = exit_code
+        self.err = err
+
+
+def edgerd(*words: object) -> None:
+    """Run a command in this process.
+
+    Raises:
+        CommandError: It did.
+    """
+    err, code = io.StringIO(), None
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(err):
+        try:
+            main([str(word) for word in words])
+        except SystemExit as ended:
+            code = ended.code
+    if code:
+        raise CommandError(int(code), err.getvalue())
+
+
+def write_pictures(folder: Path, n: int, seed: int) -> Path:
+    """A plain folder of pictures of one kind, 70x50 px."""
+    rng = np.random.default_rng(seed)
+    for index in range(n):
+        picture = np.full((50, 70, 3), rng.integers(60, 180, 3), np.uint8)
+        picture[10:30, 20 + index % 5 : 50] = rng.integers(0, 256, 3)
+        write_png(folder / f"{index}.png", picture)
+    return folder
+
+
+def training(pictures: Path, weights: Path, *options: object) -> Callable[[Path], None]:
+    """`edgerd train` into `run`; where there is one, it goes on with --resume, as the command itself proposes."""
+
+    def run(root: Path) -> None:
+        resume = ("--resume",) if exists(root / "run" / RECORD_FILE) else ()
+        edgerd("train", pictures, "-o", root / "run", *SMALL, "--teacher-weights", weights, *options, *resume)
+
+    return run
+
+
+def state_of_run(root: Path, steps: int) -> str:
+    """What has become of a training: "old" where none has begun, "new" where it is done, "going" in between."""
+    if not exists(root / "run" / RECORD_FILE):
+        return "old"
+    run = RunFolder.open(root / "run")
+    assert len(run.training_tiles()) == len(run.record.train)
+    assert len(run.holdout_pictures()) == len(run.record.holdout)
+    if not exists(run.newest_checkpoint_file):
+        return "going"
+    checkpoint = Checkpoint.open(run.newest_checkpoint_file)
+    networks_in(checkpoint, run)
+    return "new" if checkpoint.progress.total_steps == steps else "going"
+
+
+def state_of_bundle(root: Path, picture: Path, is_new: Callable[[Bundle], bool]) -> str:
+    """What has become of a bundle: "old" and "new" are whole, and judge a picture."""
+    if not exists(root / "bundle") and not exists(root / ".bundle.old"):
+        return "old"
+    bundle = Bundle.open(root / "bundle")
+    bundle.verify()
+    there = {path.relative_to(bundle.path).as_posix() for path in bundle.path.rglob("*") if path.is_file()}
+    assert there == {*bundle.manifest.files, MANIFEST_FILE}
+    with Inspector.open(bundle.path) as inspector:
+        assert inspector.inspect(cv2.imread(str(picture))).score > 0
+    return "new" if is_new(bundle) else "old"
