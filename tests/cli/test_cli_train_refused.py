@@ -135,7 +135,7 @@ def test_a_full_disk_while_the_pictures_are_written(train, parts, tmp_path, monk
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("edgerd.training.run.np.save", full)
+    monkeypatch.setattr("edgerd.training.run_files.np.save", full)
     result = train(parts)
     assert result.exit_code == 1
     assert "the disk is full" in result.err
