@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any, Final
 
 from pydantic import SecretStr
@@ -145,7 +146,7 @@ def is_delivered_to(record: SinkRecord) -> bool:
 
 
 def opened_sinks(records: Sequence[SinkRecord], cameras: Sequence[str]) -> list[DeliveringSink]:
-    """Open the sinks that an outbox delivers to.
+    """Open the sinks that an outbox delivers to; where one does not open, those before it are closed again.
 
     Args:
         records: The recipe's tables of such sinks.
@@ -156,7 +157,13 @@ def opened_sinks(records: Sequence[SinkRecord], cameras: Sequence[str]) -> list[
         MissingDependencyError: A library of a sink is not installed.
         StorageError: A file cannot be written.
     """
-    return [_sink(record, cameras) for record in records]
+    with ExitStack() as stack:
+        opened = []
+        for record in records:
+            opened.append(_sink(record, cameras))
+            stack.callback(opened[-1].close)
+        stack.pop_all()  # all of them opened: from here on they are the caller's to close
+    return opened
 
 
 def _sink(record: SinkRecord, cameras: Sequence[str]) -> DeliveringSink:
