@@ -19,8 +19,10 @@ TRAIN, TEST, MASKS = "train", "test", "ground_truth"
 LAYOUTS = "a folder of pictures of good parts, or MVTec's layout with train/good and test/<defect>"
 _DOCUMENTS = frozenset({".csv", ".db", ".html", ".ini", ".json", ".md", ".pdf", ".txt", ".xml", ".yaml", ".yml"})
 """Files beside pictures that nobody expects to be used."""
-_OWN_FILES = ("run.json", "bundle.json")
-"""In folders that edgerd itself has written."""
+ARCHIVE_FILE = "archive.json"
+"""In folders of an archive whose pictures are no data: heatmaps, and parts of which nobody knows what they are."""
+_OWN_FILES = ("run.json", "bundle.json", ARCHIVE_FILE)
+"""In folders that edgerd itself has written, and that are left out unless they are named."""
 _NAMED = 10
 
 
