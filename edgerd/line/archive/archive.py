@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import random
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from edgerd.bundle.manifest import PreprocessSpec
@@ -63,6 +64,7 @@ class Archive:
         self.quota_bytes = quota_bytes
         self.ok_share = ok_share
         self._folder = folder
+        self._leftovers: list[Path] = []
         self._random = generator or random.Random()  # noqa: S311  no secret
         with storage_errors(folder, _HINT):
             make_folder(folder)
@@ -107,6 +109,7 @@ class Archive:
         Raises:
             StorageError: It cannot be written, or old ones cannot be removed; nothing is left of it then.
         """
+        self._remove_leftovers()
         stem = new_stem(part.verdict)
         files = {self._folder / path: content for path, content in part.files(stem).items()}
         n_bytes = sum(size_on_disk(len(content)) for content in files.values())
@@ -115,8 +118,8 @@ class Archive:
             if not self._has_place_for(n_bytes, is_ok=is_ok):
                 return
             self._write_marks(part)
-            self._write_or_make_room(files, n_bytes)
-        self._stock.add(stem, files, n_bytes)
+            with self._stock.adding(stem, files, n_bytes):
+                self._write_or_make_room(files, n_bytes)
 
     def make_room(self, beside: Path | None = None) -> bool:
         """Remove the oldest OK parts, because a disk is full and something else is more important.
@@ -150,14 +153,14 @@ class Archive:
             StorageError: The quota is smaller than this one part.
         """
         quota_bytes = self.quota_bytes
+        self._stock.count_where_wrong(before_removing=self._stock.n_bytes + n_bytes > quota_bytes)
+        self._shrink_to(quota_bytes)
         if n_bytes > quota_bytes:
             raise StorageError(
                 f"A picture that takes up {n_bytes} bytes is larger than the whole archive {self._folder} may be.",
                 expected=f"a quota above that, not {quota_bytes:g} bytes",
                 hint="Raise the quota of the archive.",
             )
-        self._stock.count_where_wrong(before_removing=self._stock.n_bytes + n_bytes > quota_bytes)
-        self._shrink_to(quota_bytes)
         if is_ok and self._stock.n_other_bytes + n_bytes > quota_bytes:
             return False
         self._shrink_to(quota_bytes - n_bytes)
@@ -199,16 +202,16 @@ class Archive:
                 stage_of(file).replace(file)
                 sync(file.parent)
         except BaseException:
-            self._take_back(begun)
+            self._leftovers += begun
+            self._remove_leftovers()
             raise
 
-    def _take_back(self, begun: Sequence[Path]) -> None:
-        """Remove what was written of a part, the last file first; where that fails as well, what is left is counted."""
-        try:
-            for path in reversed(begun):
-                path.unlink(missing_ok=True)
-        except OSError:
-            self._stock.note_unknown()
+    def _remove_leftovers(self) -> None:
+        """Remove what was written of a part that could not be completed; the next part tries it again where needed."""
+        with contextlib.suppress(OSError):
+            while self._leftovers:
+                self._leftovers[-1].unlink(missing_ok=True)
+                self._leftovers.pop()
 
     def _write_marks(self, part: Part) -> None:
         for path, content in marks(product_folder(part.verdict)).items():

@@ -12,7 +12,7 @@ import secrets
 from datetime import datetime, timezone
 from pathlib import Path
 
-from edgerd.data.layouts import GOOD, TEST, TRAIN
+from edgerd.data.layouts import ARCHIVE_FILE, GOOD, TEST, TRAIN
 from edgerd.events import FrameVerdict
 from edgerd.types import Verdict
 
@@ -31,7 +31,7 @@ _KEPT_CHARACTERS = 40
 
 _WORDS = {Verdict.OK: "ok", Verdict.NG: "ng", Verdict.NO_DECISION: "nodecision"}
 _FILE = re.compile(r"(?P<stem>\d{8}T\d{6}-\d{6}Z_(?P<word>ok|ng|nodecision)_\d{6,}_[0-9a-f]{8})\.(png|jpg|json)")
-_STAGE = re.compile(rf"\.{_FILE.pattern}\.partial")
+_STAGE = re.compile(rf"\.({_FILE.pattern}|{re.escape(ARCHIVE_FILE)})\.partial")
 _LAST_SECOND = 253_402_300_799
 """Of the year 9999, the last that has four digits."""
 

@@ -51,6 +51,7 @@ class Stock:
         self._oldest: dict[bool, list[str]] = {True: [], False: []}
         self._n_bytes = {True: 0, False: 0}
         self._is_wrong = False
+        self._being_written = ""
         self._counted_s = 0.0
         self.count()
 
@@ -69,10 +70,6 @@ class Stock:
         """How many parts there are, as far as it is known."""
         return len(self._parts)
 
-    def note_unknown(self) -> None:
-        """Note that something was left behind that is not counted; it is when the count is taken next."""
-        self._is_wrong = True
-
     def count_where_wrong(self, *, before_removing: bool) -> None:
         """Take the count anew where it is known to be wrong; before something is removed, also where it is old.
 
@@ -90,8 +87,12 @@ class Stock:
             OSError: A folder cannot be read.
         """
         with self._counting:
-            self._is_wrong = False
-            found = self._found()
+            self._is_wrong = False  # what is found out meanwhile must not be forgotten
+            try:
+                found = self._found()
+            except OSError:
+                self._is_wrong = True
+                raise
             oldest: dict[bool, list[str]] = {True: [], False: []}
             n_bytes = {True: 0, False: 0}
             for stem in sorted(found):  # a sorted list is a heap
@@ -101,16 +102,22 @@ class Stock:
                 self._parts, self._oldest, self._n_bytes = found, oldest, n_bytes
             self._counted_s = time.monotonic()
 
-    def add(self, stem: str, paths: Iterable[Path], n_bytes: int) -> None:
-        """Count a part that was written.
+    @contextlib.contextmanager
+    def adding(self, stem: str, paths: Iterable[Path], n_bytes: int) -> Iterator[None]:
+        """Count a part that is written in the block, once the block has ended well; until then, none of its files.
 
         Args:
             stem: The name of its files, without suffix.
             paths: Its files.
             n_bytes: What they take up, as `size_on_disk` has it.
         """
-        with self._counting:
-            self._put(stem, _Stored(tuple(map(str, paths)), n_bytes))
+        self._being_written = stem
+        try:
+            yield
+            with self._counting:
+                self._put(stem, _Stored(tuple(map(str, paths)), n_bytes))
+        finally:
+            self._being_written = ""
 
     def remove_oldest(self, *, ok_only: bool) -> int | None:
         """Remove the oldest OK part; where there is none, the oldest of the others.
@@ -148,7 +155,8 @@ class Stock:
         found: dict[str, list[tuple[str, int]]] = {}
         for entry in _files_below(self._folder):
             with contextlib.suppress(FileNotFoundError):  # somebody has removed it in between
-                if stem := stem_of(entry.name):
+                stem = stem_of(entry.name)
+                if stem and stem != self._being_written:
                     found.setdefault(stem, []).append((entry.path, size_on_disk(entry.stat().st_size)))
                 elif is_stage(entry.name) and abs(time.time() - entry.stat().st_mtime) > _ABANDONED_S:
                     Path(entry.path).unlink()
@@ -159,7 +167,7 @@ class Stock:
 
     def _put(self, stem: str, part: _Stored) -> None:
         with self._lock:
-            if stem not in self._parts:  # else it was counted a moment ago
+            if stem not in self._parts:  # else another thread has counted it a moment ago
                 self._parts[stem] = part
                 self._n_bytes[is_ok(stem)] += part.n_bytes
                 heapq.heappush(self._oldest[is_ok(stem)], stem)

@@ -86,6 +86,36 @@ def test_what_was_there_before_the_start_counts(tmp_path: Path) -> None:
     assert frames(tmp_path) == [2]
 
 
+def test_a_part_that_is_being_written_is_neither_counted_nor_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An outbox asks for room while half of an OK part is on the disk."""
+    kept = filled(tmp_path, "oo")
+    pictures(tmp_path)[0].rename(tmp_path / pictures(tmp_path)[0].name)  # so that the count is wrong, and is taken anew
+    rename = Path.replace
+
+    def make_room_and_rename(path: Path, target: Path) -> Path:
+        if target.suffix == ".png":
+            kept.make_room()
+            assert kept.make_room()
+            assert kept.n_parts == 0
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "replace", make_room_and_rename)
+    kept.take(part(OK, 2))
+    assert frames(tmp_path) == [2]
+    assert len(files(tmp_path)) == 3
+    assert kept.n_bytes == used_bytes(tmp_path) == PART
+
+
+def test_a_quota_that_became_smaller_than_a_part_holds_for_what_there_is(tmp_path: Path) -> None:
+    kept = filled(tmp_path, "gg")
+    kept.quota_bytes = PART - 1
+    with pytest.raises(StorageError, match="larger than the whole archive"):
+        kept.take(part(NG, 2))
+    assert files(tmp_path) == []
+
+
 def test_files_of_others_are_neither_counted_nor_removed(tmp_path: Path) -> None:
     good = tmp_path / "cam/part/train/good"
     good.mkdir(parents=True)
