@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from archive_parts import BLOCK, OK, archive, bgr, frames, part, pictures, used_bytes
+from archive_parts import OK, PART, archive, bgr, frames, part, pictures, used_bytes
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -22,8 +22,6 @@ from edgerd.errors import StorageError
 from edgerd.line.archive import archive as writing
 from edgerd.line.archive import stock
 from edgerd.types import Verdict
-
-PART = 3 * BLOCK
 
 
 class AnyInterleaving(RuleBasedStateMachine):

@@ -10,21 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
-from archive_parts import BLOCK, NG, NO_DECISION, OK, archive, bgr, files, frames, part, pictures, used_bytes
+from archive_parts import NG, OK, PART, archive, bgr, files, filled, frames, part, pictures, used_bytes
 
 from edgerd.errors import StorageError
 from edgerd.line.archive import Archive
-
-PART = 3 * BLOCK
-"""A small part: picture, heatmap and record take a block each; one that was not judged has no heatmap."""
-
-
-def filled(folder: Path, verdicts: str, quota_bytes: float = math.inf) -> Archive:
-    """An archive that was given one part a second; o, g and n for its verdicts."""
-    kept = archive(folder, quota_bytes)
-    for number, letter in enumerate(verdicts):
-        kept.take(part({"o": OK, "g": NG, "n": NO_DECISION}[letter], number))
-    return kept
 
 
 def test_the_oldest_ok_goes_first_then_the_oldest_of_the_others(tmp_path: Path) -> None:
@@ -84,28 +73,6 @@ def test_what_was_there_before_the_start_counts(tmp_path: Path) -> None:
     assert (now.n_parts, now.n_bytes) == (3, used_bytes(tmp_path)) == (before.n_parts, before.n_bytes)
     assert archive(tmp_path, PART).n_parts == 1
     assert frames(tmp_path) == [2]
-
-
-def test_a_part_that_is_being_written_is_neither_counted_nor_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An outbox asks for room while half of an OK part is on the disk."""
-    kept = filled(tmp_path, "oo")
-    pictures(tmp_path)[0].rename(tmp_path / pictures(tmp_path)[0].name)  # so that the count is wrong, and is taken anew
-    rename = Path.replace
-
-    def make_room_and_rename(path: Path, target: Path) -> Path:
-        if target.suffix == ".png":
-            kept.make_room()
-            assert kept.make_room()
-            assert kept.n_parts == 0
-        return rename(path, target)
-
-    monkeypatch.setattr(Path, "replace", make_room_and_rename)
-    kept.take(part(OK, 2))
-    assert frames(tmp_path) == [2]
-    assert len(files(tmp_path)) == 3
-    assert kept.n_bytes == used_bytes(tmp_path) == PART
 
 
 def test_a_quota_that_became_smaller_than_a_part_holds_for_what_there_is(tmp_path: Path) -> None:
@@ -205,42 +172,6 @@ def test_half_a_picture_is_never_seen_and_does_not_stay(tmp_path: Path) -> None:
     assert not old.exists()
     assert new.exists()  # another process may be writing it
     assert foreign.exists()
-
-
-def test_room_is_made_of_ok_parts_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = filled(tmp_path, "ogooon")
-    monkeypatch.setattr("edgerd.line.archive.archive._ROOM_BYTES", PART + 1)
-    assert kept.make_room()
-    assert frames(tmp_path) == [1, 3, 4, 5]
-    assert kept.make_room()
-    assert frames(tmp_path) == [1, 5]
-    assert not kept.make_room()
-    assert kept.n_bytes == used_bytes(tmp_path)
-
-
-def test_room_is_made_only_where_it_helps(tmp_path: Path) -> None:
-    kept = filled(tmp_path, "oo")
-    assert not kept.make_room(beside=Path("/proc"))
-    assert frames(tmp_path) == [0, 1]
-    assert kept.make_room(beside=tmp_path)
-
-
-def test_room_that_cannot_be_made_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = filled(tmp_path, "oo")
-
-    def refuse(path: str) -> None:
-        raise PermissionError(13, "Permission denied", path)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "unlink", refuse)
-        with pytest.raises(StorageError, match="Permission denied"):
-            kept.make_room()
-        kept.quota_bytes = PART
-        with pytest.raises(StorageError, match="Permission denied"):
-            kept.take(part(NG, 2))
-    assert kept.n_parts == 2
-    kept.take(part(NG, 2))
-    assert frames(tmp_path) == [2]
 
 
 def test_links_are_not_followed_out_of_the_archive(tmp_path: Path) -> None:
