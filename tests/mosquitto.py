@@ -9,6 +9,8 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,24 @@ class Broker:
             if self._process.stderr:
                 self._process.stderr.close()
             self._process = None
+
+
+@contextmanager
+def brokers(folder: Path) -> Iterator[Callable[..., Broker]]:
+    """Starts brokers with the settings that it is called with, and stops them in the end."""
+    if not MOSQUITTO:
+        pytest.skip("mosquitto is not installed: apt-get install mosquitto")
+    running: list[Broker] = []
+
+    def make(*settings: str) -> Broker:
+        broker = Broker(folder, *settings)
+        running.append(broker)
+        broker.start()
+        return broker
+
+    yield make
+    for broker in running:
+        broker.stop()
 
 
 class Subscriber:

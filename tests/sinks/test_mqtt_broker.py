@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mosquitto import MOSQUITTO, Broker, Subscriber
+from mosquitto import Broker, Subscriber, brokers
 from pydantic import SecretStr
 from sink_parts import event, write_certificates
 
@@ -29,19 +29,8 @@ USER, PASSWORD = "line", "geheim"
 
 @pytest.fixture
 def make_broker(tmp_path: Path) -> Iterator[Callable[..., Broker]]:
-    if not MOSQUITTO:
-        pytest.skip("mosquitto is not installed: apt-get install mosquitto")
-    running: list[Broker] = []
-
-    def make(*settings: str) -> Broker:
-        broker = Broker(tmp_path, *settings)
-        running.append(broker)
-        broker.start()
-        return broker
-
-    yield make
-    for broker in running:
-        broker.stop()
+    with brokers(tmp_path) as make:
+        yield make
 
 
 def delivered(sink: MqttSink, batch: list[dict[str, Any]]) -> None:
