@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from edgerd.control import Commands
 from edgerd.control.fake import FakeCamera, FakeLine
@@ -35,3 +36,11 @@ def judged_at_once(watched: FakeLine) -> Commands:
     for camera in watched.cameras.values():
         camera.on_fire = lambda trigger: commands.publish(verdict(trigger), trigger)
     return commands
+
+
+def until(is_so: Callable[[], object]) -> None:
+    """Wait for something that happens in another thread."""
+    deadline = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -149,6 +149,18 @@ def test_a_change_over(control: ControlServer, watched: FakeLine) -> None:
     assert watched.commands == [("HTTP from 127.0.0.1", "Camera left inspects the product can; before, it was bottle.")]
 
 
+def test_a_change_over_waits_for_no_part(control: ControlServer, watched: FakeLine) -> None:
+    """It is answered while a request waits for a verdict that does not come."""
+    fired = threading.Event()
+    watched.cameras["left"].on_fire = lambda trigger: fired.set()
+    address = urlsplit(control.url)
+    with socket.create_connection((str(address.hostname), int(address.port or 0)), timeout=20) as client:
+        client.sendall(b"POST /cameras/left/trigger?wait_ms=60000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert fired.wait(20)
+        assert ask(control, "POST", "/cameras/left/product", '{"product": "can"}')[0] == 200
+        assert watched.cameras["left"].current_product == "can"
+
+
 def test_what_cameras_there_are(control: ControlServer) -> None:
     status, cameras = ask(control, "GET", "/cameras")
     assert (status, [camera["camera"] for camera in cameras]) == (200, ["left", "right", "above"])

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from control_parts import judged_at_once, line, verdict
+from control_parts import judged_at_once, line, until, verdict
 from hypothesis import given
 from hypothesis import strategies as st
 from mosquitto import Broker, Subscriber, brokers
@@ -37,13 +37,6 @@ def make_broker(tmp_path: Path) -> Iterator[Callable[..., Broker]]:
 @pytest.fixture
 def watched() -> FakeLine:
     return line()
-
-
-def until(is_so: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def connected(commands: Commands, broker: Broker, **settings: Any) -> MqttControl:
