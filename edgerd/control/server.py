@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final
@@ -61,8 +62,9 @@ class ControlServer:
         if token is not None and not token.get_secret_value():
             raise InputError("The token of the control is empty.", expected="a long random text")
         check_can_listen(host, port)
+        self._waiting = _Waiting()
         self._thread = WebThread(
-            _application(commands, host, token),
+            _application(commands, self._waiting, host, token),
             listen(host, port),
             name="control",
             limits=Limits(CONNECTIONS, REQUEST_S, _ANSWER_S),
@@ -70,7 +72,8 @@ class ControlServer:
         self.url = self._thread.url
 
     def close(self) -> None:
-        """Stop serving, within a second; safe to call twice. Requests that wait for a verdict get none."""
+        """Stop serving, within a second; safe to call twice. Requests that wait for a verdict get a receipt."""
+        self._waiting.end()
         self._thread.close()
 
     def __enter__(self) -> ControlServer:
@@ -82,7 +85,7 @@ class ControlServer:
         self.close()
 
 
-def _application(commands: Commands, host: str, token: SecretStr | None) -> Starlette:
+def _application(commands: Commands, waiting: _Waiting, host: str, token: SecretStr | None) -> Starlette:
     async def cameras(request: Request) -> Response:
         _check_query(request)
         return JSONResponse(commands.cameras())
@@ -90,7 +93,7 @@ def _application(commands: Commands, host: str, token: SecretStr | None) -> Star
     async def trigger(request: Request) -> Response:
         wait_s = _wait_s(request)
         part = commands.trigger(request.path_params["camera"], await _body(request), "http")
-        answer = await _verdict_within(part, wait_s)
+        answer = await waiting.verdict(part, wait_s)
         return JSONResponse(_receipt(part), 202) if answer is None else JSONResponse(answer)
 
     async def product(request: Request) -> Response:
@@ -116,25 +119,38 @@ def _receipt(part: Part) -> dict[str, Any]:
     return {"camera": part.trigger.camera, "trigger": part.trigger.id, "id": part.id}
 
 
-async def _verdict_within(part: Part, seconds: float) -> Answer | None:
-    """Wait for a part's verdict; None where it does not come in time."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Answer] = loop.create_future()
+class _Waiting:
+    """The requests that wait for a verdict."""
 
-    def wake(answer: Answer) -> None:
-        with suppress(RuntimeError):  # the server was closed meanwhile
-            loop.call_soon_threadsafe(_settle, future, answer)
+    def __init__(self) -> None:
+        self._wakers: set[Callable[[Answer | None], None]] = set()
 
-    part.when_judged(wake)
-    try:
-        # Also with 0 seconds this lets the loop turn once: an answer that is known already is found.
-        await asyncio.wait([future], timeout=seconds)
-    finally:
-        part.forget(wake)
-    return future.result() if future.done() else None
+    async def verdict(self, part: Part, seconds: float) -> Answer | None:
+        """Wait for a part's verdict; None where it does not come in time, or the server ends."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Answer | None] = loop.create_future()
+
+        def wake(answer: Answer | None) -> None:
+            with suppress(RuntimeError):  # the loop was closed meanwhile
+                loop.call_soon_threadsafe(_settle, future, answer)
+
+        self._wakers.add(wake)
+        part.when_judged(wake)
+        try:
+            # Also with 0 seconds this lets the loop turn once: an answer that is known already is found.
+            await asyncio.wait([future], timeout=seconds)
+        finally:
+            part.forget(wake)
+            self._wakers.discard(wake)
+        return future.result() if future.done() else None
+
+    def end(self) -> None:
+        """Let nobody wait any more; from any thread."""
+        for wake in tuple(self._wakers):
+            wake(None)
 
 
-def _settle(future: asyncio.Future[Answer], answer: Answer) -> None:
+def _settle(future: asyncio.Future[Answer | None], answer: Answer | None) -> None:
     if not future.done():
         future.set_result(answer)
 

@@ -6,14 +6,14 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from control_parts import judged_at_once, until
-from mosquitto import Broker, brokers
+from mosquitto import Broker
 from pydantic import SecretStr
 
 from edgerd.control import Commands, open_control
@@ -39,12 +39,6 @@ def commands() -> Commands:
     commands = judged_at_once(line)
     commands.set_state("left", CameraState.READY)
     return commands
-
-
-@pytest.fixture
-def make_broker(tmp_path: Path) -> Iterator[Callable[..., Broker]]:
-    with brokers(tmp_path) as make:
-        yield make
 
 
 def printed(script: str) -> str:

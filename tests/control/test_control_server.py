@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
-from control_parts import judged_at_once, line, verdict
+from control_parts import judged_at_once, line, until, verdict
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
@@ -126,17 +126,22 @@ def test_a_verdict_that_does_not_come_in_time_makes_a_receipt(
     commands.publish(verdict(trigger), trigger)  # nobody waits any more
 
 
-def test_a_verdict_after_the_end_harms_nobody(commands: Commands, watched: FakeLine) -> None:
+def test_who_waits_at_the_end_gets_a_receipt_and_a_verdict_after_it_harms_nobody(
+    commands: Commands, watched: FakeLine
+) -> None:
     fired = threading.Event()
     watched.cameras["left"].on_fire = lambda trigger: fired.set()
     control = open_control(commands, port=0)
-    address = urlsplit(control.url)
-    with socket.create_connection((str(address.hostname), int(address.port or 0)), timeout=20) as client:
-        client.sendall(b"POST /cameras/left/trigger?wait_ms=60000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert fired.wait(20)
-        control.close()
-        control.close()
+    got: list[tuple[int, Any]] = []
+    waiting = threading.Thread(target=lambda: got.append(ask(control, "POST", "/cameras/left/trigger?wait_ms=60000")))
+    waiting.start()
+    assert fired.wait(20)
+    until(lambda: control._waiting._wakers)
+    control.close()
+    control.close()
+    waiting.join()
     (trigger,) = watched.cameras["left"].triggers
+    assert got == [(202, {"camera": "left", "trigger": trigger.id, "id": None})]
     commands.publish(verdict(trigger), trigger)
     with pytest.raises(ConnectionRefusedError):
         ask(control, "GET", "/cameras")

@@ -16,8 +16,10 @@ import pytest
 from control_parts import judged_at_once, line, until, verdict
 from hypothesis import given
 from hypothesis import strategies as st
-from mosquitto import Broker, Subscriber, brokers
+from mosquitto import Broker, Subscriber
 from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
 from pydantic import SecretStr
 
 from edgerd.control import Commands
@@ -26,12 +28,6 @@ from edgerd.control.mqtt import MqttControl
 from edgerd.errors import MissingDependencyError
 
 service = pytest.mark.service
-
-
-@pytest.fixture
-def make_broker(tmp_path: Path) -> Iterator[Callable[..., Broker]]:
-    with brokers(tmp_path) as make:
-        yield make
 
 
 @pytest.fixture
@@ -301,6 +297,16 @@ def alone(watched: FakeLine, monkeypatch: pytest.MonkeyPatch) -> Iterator[MqttCo
         patch.setattr(control, "_client", _Client(room=2))
         yield control
     control.close()
+
+
+def test_a_broker_that_lets_nobody_listen_is_named(alone: MqttControl) -> None:
+    for identifiers, failure in (
+        ([1, 135], "mqtt://192.0.2.1:1883 lets nobody command here: Not authorized."),
+        ([1, 1], None),
+    ):
+        reasons = [ReasonCode(PacketTypes.SUBACK, identifier=identifier) for identifier in identifiers]
+        alone._on_subscribe(alone._client, None, 1, reasons, None)
+        assert alone.failure == failure
 
 
 def come(control: MqttControl, topic: str, payload: bytes = b"", *, retain: bool = False) -> None:
