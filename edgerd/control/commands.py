@@ -141,6 +141,12 @@ class Commands(PlcLink):
         with self._changing:
             self._told.append(tell)
 
+    def forget(self, tell: Callable[[str], None]) -> None:
+        """Do not call a function any more that was handed to `when_product_changes`; safe to call twice."""
+        with self._changing:
+            if tell in self._told:
+                self._told.remove(tell)
+
     # from the line
 
     def publish(self, verdict: FrameVerdict, trigger: Trigger | None) -> None:

@@ -97,6 +97,7 @@ class MqttControl:
 
     def close(self) -> None:
         """Disconnect, within a few seconds; safe to call twice."""
+        self._commands.forget(self._tell_product)
         end_client(self._client)
 
     def _tell_product(self, camera: str) -> None:

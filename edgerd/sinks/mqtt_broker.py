@@ -88,6 +88,9 @@ def end_client(client: Client) -> None:
     ending = threading.Thread(target=client.loop_stop, name="mqtt-end", daemon=True)
     ending.start()
     ending.join(_END_S)
+    # Without its owner's functions it goes as soon as its owner does, and its sockets with it.
+    client.on_connect = client.on_connect_fail = client.on_disconnect = None
+    client.on_message = client.on_publish = client.on_subscribe = None
 
 
 def topic_level(camera: str) -> str:

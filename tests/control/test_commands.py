@@ -233,6 +233,10 @@ def test_a_change_over_is_done_audited_and_told() -> None:
     commands.change_product("left", body(product=2), "MQTT")
     assert len(watched.commands) == 1, "nothing has changed, so that there is nothing to write down"
     assert told == ["left", "left"]
+    for _ in range(2):
+        commands.forget(told.append)
+    commands.change_product("left", body(product=1), "MQTT")
+    assert told == ["left", "left"]
 
 
 @pytest.mark.parametrize("message", [b"", b"{}", body(product=None), body(product="nothing"), body(product=9)])

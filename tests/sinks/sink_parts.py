@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,12 @@ from edgerd.events import Alert, uuid7
 
 def event(frame: int = 0, camera: str = "line-1", state: str = "raised", id: str | None = None) -> dict[str, Any]:  # noqa: A002  the key's name
     return Alert(id or uuid7(), state, camera, frame, camera, 1.5, 2.5, score=0.75, threshold=0.5).to_json()
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
 
 
 def write_certificates(folder: Path, name: str = "server") -> tuple[Path, Path, Path]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mosquitto import free_port
+from sink_parts import free_port
 
 from edgerd.errors import DeliveryError, InputError, MissingDependencyError
 from edgerd.events import Alert, CameraEvent, DeviceEvent, DiskEvent, FrameVerdict
