@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
+from contextlib import closing
+from http.client import HTTPConnection
+from typing import Any
+from urllib.parse import urlsplit
 
 from edgerd.control import Commands
 from edgerd.control.fake import FakeCamera, FakeLine
+from edgerd.control.server import ControlServer
 from edgerd.events import FrameVerdict
 from edgerd.triggers import Trigger
 from edgerd.types import Inspection, Verdict
+
+TOKEN = "correct horse battery staple"
 
 
 def line() -> FakeLine:
@@ -44,3 +52,16 @@ def until(is_so: Callable[[], object]) -> None:
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def ask(
+    control: ControlServer, method: str, path: str, body: bytes | str | None = None, **headers: str
+) -> tuple[int, Any]:
+    """Status and JSON of an answer."""
+    address = urlsplit(control.url)
+    assert address.hostname
+    with closing(HTTPConnection(address.hostname, address.port, timeout=20)) as connection:
+        connection.request(method, path, body, headers)
+        response = connection.getresponse()
+        assert response.getheader("content-type") == "application/json"
+        return response.status, json.loads(response.read())

@@ -5,34 +5,21 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from control_parts import judged_at_once, line, until, verdict
-from hypothesis import given
-from hypothesis import strategies as st
+from control_parts import judged_at_once, until, verdict
 from mosquitto import Broker, Subscriber
-from paho.mqtt.enums import MQTTErrorCode
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.reasoncodes import ReasonCode
 from pydantic import SecretStr
 
 from edgerd.control import Commands
 from edgerd.control.fake import FakeLine
 from edgerd.control.mqtt import MqttControl
-from edgerd.errors import MissingDependencyError
 
-service = pytest.mark.service
-
-
-@pytest.fixture
-def watched() -> FakeLine:
-    return line()
+pytestmark = pytest.mark.service
 
 
 def connected(commands: Commands, broker: Broker, **settings: Any) -> MqttControl:
@@ -54,7 +41,6 @@ def next_of(subscriber: Subscriber) -> tuple[str, Any, bool]:
     return topic, json.loads(payload), is_retained
 
 
-@service
 def test_a_trigger_gets_its_verdict_which_is_not_retained(
     make_broker: Callable[..., Broker], watched: FakeLine
 ) -> None:
@@ -78,7 +64,6 @@ def test_a_trigger_gets_its_verdict_which_is_not_retained(
     late.close()
 
 
-@service
 def test_a_sender_that_repeats_itself_gets_the_first_answer(
     make_broker: Callable[..., Broker], watched: FakeLine
 ) -> None:
@@ -93,7 +78,6 @@ def test_a_sender_that_repeats_itself_gets_the_first_answer(
     plc.close()
 
 
-@service
 def test_a_change_over_is_kept_for_whoever_comes_later(make_broker: Callable[..., Broker], watched: FakeLine) -> None:
     broker = make_broker()
     control = connected(Commands(watched), broker)
@@ -119,7 +103,6 @@ def test_a_change_over_is_kept_for_whoever_comes_later(make_broker: Callable[...
     late.close()
 
 
-@service
 def test_a_change_over_of_another_way_is_told_too(make_broker: Callable[..., Broker], watched: FakeLine) -> None:
     broker = make_broker()
     commands = Commands(watched)
@@ -132,7 +115,6 @@ def test_a_change_over_of_another_way_is_told_too(make_broker: Callable[..., Bro
     watcher.close()
 
 
-@service
 def test_what_is_refused_is_answered(make_broker: Callable[..., Broker], watched: FakeLine) -> None:
     broker = make_broker()
     plc = Subscriber(broker.port, "hall/+/verdict", "hall/+/error")
@@ -160,7 +142,6 @@ def test_what_is_refused_is_answered(make_broker: Callable[..., Broker], watched
     plc.close()
 
 
-@service
 def test_a_line_that_fails_is_answered_and_the_next_command_taken(
     make_broker: Callable[..., Broker], watched: FakeLine
 ) -> None:
@@ -182,7 +163,6 @@ def test_a_line_that_fails_is_answered_and_the_next_command_taken(
     plc.close()
 
 
-@service
 def test_a_retained_trigger_makes_no_part_whenever_the_line_starts(
     make_broker: Callable[..., Broker], watched: FakeLine
 ) -> None:
@@ -200,7 +180,6 @@ def test_a_retained_trigger_makes_no_part_whenever_the_line_starts(
     assert not watched.cameras["left"].changes
 
 
-@service
 def test_a_trigger_that_was_sent_while_there_was_no_connection_makes_no_part(
     make_broker: Callable[..., Broker], watched: FakeLine
 ) -> None:
@@ -220,7 +199,6 @@ def test_a_trigger_that_was_sent_while_there_was_no_connection_makes_no_part(
     plc.close()
 
 
-@service
 def test_a_broker_that_goes_and_comes_back(make_broker: Callable[..., Broker], watched: FakeLine) -> None:
     """A verdict that was found meanwhile arrives, and the product that is told is the one of now."""
     broker = make_broker()
@@ -246,7 +224,6 @@ def test_a_broker_that_goes_and_comes_back(make_broker: Callable[..., Broker], w
     late.close()
 
 
-@service
 def test_it_waits_for_a_broker_that_is_not_there_yet(make_broker: Callable[..., Broker], watched: FakeLine) -> None:
     broker = make_broker()
     broker.stop()
@@ -257,7 +234,6 @@ def test_it_waits_for_a_broker_that_is_not_there_yet(make_broker: Callable[..., 
     control.close()
 
 
-@service
 def test_what_a_broker_refuses_is_told_without_secrets(
     make_broker: Callable[..., Broker], watched: FakeLine, tmp_path: Path
 ) -> None:
@@ -272,94 +248,3 @@ def test_what_a_broker_refuses_is_told_without_secrets(
     until(lambda: control.failure and "refuses" in control.failure)
     assert "geheim" not in str(control.failure)
     control.close()
-
-
-class _Client:
-    """Stands in for paho's: takes note of what is published, and takes only so much."""
-
-    def __init__(self, room: int) -> None:
-        self.published: list[tuple[str, Any]] = []
-        self._room = room
-
-    def publish(self, topic: str, payload: str, **_: object) -> SimpleNamespace:
-        if len(self.published) == self._room:
-            return SimpleNamespace(rc=MQTTErrorCode.MQTT_ERR_QUEUE_SIZE)
-        self.published.append((topic, json.loads(payload)))
-        return SimpleNamespace(rc=MQTTErrorCode.MQTT_ERR_NO_CONN)
-
-
-@pytest.fixture
-def alone(watched: FakeLine, monkeypatch: pytest.MonkeyPatch) -> Iterator[MqttControl]:
-    """A control that never gets a connection."""
-    monkeypatch.setattr("paho.mqtt.client.Client.loop_start", lambda client: None)
-    control = MqttControl(judged_at_once(watched), "mqtt://192.0.2.1")
-    with monkeypatch.context() as patch:
-        patch.setattr(control, "_client", _Client(room=2))
-        yield control
-    control.close()
-
-
-def test_a_broker_that_lets_nobody_listen_is_named(alone: MqttControl) -> None:
-    for identifiers, failure in (
-        ([1, 135], "mqtt://192.0.2.1:1883 lets nobody command here: Not authorized."),
-        ([1, 1], None),
-    ):
-        reasons = [ReasonCode(PacketTypes.SUBACK, identifier=identifier) for identifier in identifiers]
-        alone._on_subscribe(alone._client, None, 1, reasons, None)
-        assert alone.failure == failure
-
-
-def come(control: MqttControl, topic: str, payload: bytes = b"", *, retain: bool = False) -> None:
-    """As the library hands a message over."""
-    message = SimpleNamespace(topic=topic, payload=payload, retain=retain)
-    control._on_message(control._client, None, message)  # type: ignore[arg-type]
-
-
-def test_answers_that_find_no_room_are_counted(alone: MqttControl) -> None:
-    for _ in range(5):
-        come(alone, "edgerd/right/trigger/set")
-    assert alone.lost_answers == 3
-
-
-def test_a_message_that_is_marked_as_retained_is_ignored(alone: MqttControl, watched: FakeLine) -> None:
-    """By a broker that does not heed the wish not to be sent such messages."""
-    come(alone, "edgerd/right/trigger/set", retain=True)
-    assert not watched.cameras["right"].triggers
-    come(alone, "edgerd/right/trigger/set")
-    assert len(watched.cameras["right"].triggers) == 1
-
-
-def test_a_camera_whose_name_is_no_level_of_a_topic_is_found(alone: MqttControl, watched: FakeLine) -> None:
-    watched.cameras["a/b"] = watched.cameras.pop("right")
-    come(alone, "edgerd/a%2Fb/trigger/set")
-    assert [trigger.camera for trigger in watched.cameras["a/b"].triggers] == ["a/b"]
-
-
-def test_whatever_comes_has_one_answer_and_reaches_no_other_camera(
-    alone: MqttControl, watched: FakeLine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    @given(
-        level=st.sampled_from(["right", "left", "..", "right%2F"]) | st.text(st.characters(exclude_characters="/+#\0")),
-        body=st.binary(max_size=60) | st.text(max_size=20).map(lambda text: json.dumps({"product": text}).encode()),
-    )
-    def check(level: str, body: bytes) -> None:
-        client = _Client(room=10)
-        monkeypatch.setattr(alone, "_client", client)
-        fired = len(watched.cameras["right"].triggers)
-        come(alone, f"edgerd/{level}/trigger/set", body)
-        ((topic, answer),) = client.published
-        assert topic == f"edgerd/{level}/verdict"
-        is_taken = answer["verdict"] == "OK"
-        assert len(watched.cameras["right"].triggers) == fired + is_taken
-        assert level == "right" or not is_taken
-
-    check()
-    assert not watched.cameras["left"].triggers
-    assert not watched.cameras["above"].triggers
-
-
-def test_the_library_is_named_with_its_extra(watched: FakeLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "paho.mqtt", None)
-    with pytest.raises(MissingDependencyError) as error:
-        MqttControl(Commands(watched), "mqtt://127.0.0.1")
-    assert error.value.hint == 'pip install "edgerd[mqtt]"'
