@@ -47,8 +47,7 @@ MAY_IMPORT = {
     "web": set(),
     "control": BOTTOM | {"sinks", "web"},
     "monitor": DEVICE | {"service", "recipe", "inspection", "line", "web"},
-    "station": DEVICE
-    | {"recipe", "delivery", "inspection", "calibration", "line", "monitor", "service", "control"},
+    "station": DEVICE | {"recipe", "delivery", "inspection", "calibration", "line", "monitor", "service", "control"},
     # what trains, beside it
     "models": BASE,
     "training": BASE | {"models", "precision"},

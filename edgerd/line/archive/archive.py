@@ -16,7 +16,7 @@ from edgerd.line.archive.names import new_stem, product_folder, stage_of
 from edgerd.line.archive.part import Part, marks
 from edgerd.line.archive.stock import Stock, size_on_disk
 from edgerd.paths import is_file
-from edgerd.storage import make_folder, storage_errors, sync, write_durably
+from edgerd.storage import storage_errors, sync, write_durably
 from edgerd.types import Frame, Verdict
 
 _HINT = "Free some space, or give the archive another folder. Inspection goes on; pictures are lost meanwhile."
@@ -67,7 +67,7 @@ class Archive:
         self._leftovers: list[Path] = []
         self._random = generator or random.Random()  # noqa: S311  no secret
         with storage_errors(folder, _HINT):
-            make_folder(folder)
+            folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder):
                 pass
             self._stock = Stock(folder)
@@ -196,7 +196,7 @@ class Archive:
         begun: list[Path] = []
         try:
             for file, content in files.items():
-                make_folder(file.parent)
+                file.parent.mkdir(parents=True, exist_ok=True)
                 begun += [stage_of(file), file]
                 write_durably(stage_of(file), content)
                 stage_of(file).replace(file)

@@ -12,9 +12,9 @@ import secrets
 from datetime import datetime, timezone
 from pathlib import Path
 
-from edgerd.data.layouts import ARCHIVE_FILE, GOOD, TEST, TRAIN
+from edgerd.data.layouts import ARCHIVE_FILE, TEST, TRAIN
 from edgerd.events import FrameVerdict
-from edgerd.types import Verdict
+from edgerd.types import GOOD, Verdict
 
 RECORDS, HEATMAPS, NO_DECISION = Path("records"), Path("heatmaps"), Path("no_decision")
 PICTURES = {Verdict.OK: Path(TRAIN, GOOD), Verdict.NG: Path(TEST, "ng"), Verdict.NO_DECISION: NO_DECISION}
