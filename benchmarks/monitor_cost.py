@@ -22,12 +22,13 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import NamedTuple
 
-from edgerd.line.loop import Update, run_loop
 from machine import print_results
 
 from edgerd.cameras import open_camera
 from edgerd.cameras.memory import MemoryCamera
 from edgerd.inspection.inspector import Inspector
+from edgerd.line.feed import Feed, Update
+from edgerd.line.line import Line
 from edgerd.monitor import open_monitor
 from edgerd.monitor.snapshot import CameraSnapshot, CameraState, LineSnapshot
 from edgerd.types import UInt8Array
@@ -112,7 +113,8 @@ def stretch(inspector: Inspector, parts: Sequence[UInt8Array], n_frames: int, sc
 
     def run(n: int) -> Times:
         wall_s, cpu_s = time.perf_counter(), time.process_time()
-        run_loop(inspector, MemoryCamera(parts, n), on_update=on_update).raise_for_error()
+        (summary,) = Line([Feed(inspector, MemoryCamera(parts, n))], on_update=on_update).run()
+        summary.raise_for_error()
         return Times((time.perf_counter() - wall_s) / n, (time.process_time() - cpu_s) / n)
 
     run(1)  # there is something to tell from the first scrape on

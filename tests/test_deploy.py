@@ -136,11 +136,8 @@ def every_error(error=EdgerdError):
 def test_the_service_is_started_again_after_every_error_that_time_may_mend():
     """Each error of the package, by its exit code: given up are those that somebody has to mend first."""
     given_up = {int(code) for code in unit_section("Service")["RestartPreventExitStatus"].split()}
-    hopeless = {
-        InputError,
-        BundleError,
-        AuditError,
-    }  # and what is not installed, but for a driver that is not ready yet
+    # and what is not installed, but for a driver that is not ready yet
+    hopeless = {InputError, BundleError, AuditError}
     for error in every_error():
         is_hopeless = issubclass(error, tuple(hopeless)) or error is MissingDependencyError
         assert (error.exit_code in given_up) is is_hopeless, error

@@ -46,8 +46,10 @@ MAY_IMPORT = {
     "acceptance": DEVICE | {"inspection"},
     "calibration": DEVICE | {"inspection", "acceptance"},
     "building": DEVICE | {"inspection", "acceptance", "calibration"},
-    "monitor": DEVICE | {"service", "recipe", "inspection", "line"},
-    "station": DEVICE | {"recipe", "delivery", "inspection", "calibration", "line", "monitor", "service"},
+    "web": set(),
+    "control": BOTTOM | {"sinks", "web"},
+    "monitor": DEVICE | {"service", "recipe", "inspection", "line", "web"},
+    "station": DEVICE | {"recipe", "delivery", "inspection", "calibration", "line", "monitor", "service", "control"},
     # what trains, beside it
     "models": BASE,
     "training": BASE | {"models", "precision"},
@@ -71,6 +73,9 @@ LIBRARY_ONLY_IN = {
     "pymodbus": {"sinks"},
     "asyncua": {"sinks"},
     "prometheus_client": {"monitor"},
+    "paho": {"sinks", "control"},
+    "starlette": {"monitor", "control", "web"},
+    "uvicorn": {"web"},
     # for tests only
     "scipy": set(),
     "sklearn": set(),

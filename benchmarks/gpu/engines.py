@@ -162,7 +162,7 @@ class Stages:
         self._map = self._memory.result((spec.n_tiles, spec.height, spec.width), np.float32)
         self._launch = self._kernel.bind(self._frame.address, self._tiles.address)
         self._infer = engine.bind(self._tiles.address, self._score.address, self._map.address, spec.n_tiles)
-        self._judge = Judge(manifest, threshold=1e9)
+        self._judge = Judge(spec, manifest.limits, threshold=1e9)
         self._picture = Frame(self._frame.host.reshape(height, width, 3))
         self._engine_step: Step | None = None
 
@@ -205,4 +205,4 @@ class Stages:
     def _decide(self) -> None:
         started_s = time.perf_counter()
         self._judge.exposure(self._tiles.host, started_s)
-        self._judge.decide(Maps(self._score.host, self._map.host.copy()), self._picture, started_s)
+        self._judge.decide(Maps(self._score.host, self._map.host.copy()), self._picture, started_s, None)

@@ -170,6 +170,21 @@ def damaged_frame(frame: Frame, reason: str) -> UnreadablePictureError:
     return UnreadablePictureError(error, frame, reason)
 
 
+def cut_short(camera: Camera, n_frames: int) -> CameraError | None:
+    """The error of a source of which so much is missing that it was lost and not finished; None where it is whole.
+
+    Some containers only estimate how many frames they hold, so up to a tenth may be missing: `early_end` says so then.
+
+    Args:
+        camera: The source, at its end.
+        n_frames: Frames that it gave, damaged ones among them.
+    """
+    sentence = early_end(camera, n_frames)
+    if not sentence or camera.n_frames is None or n_frames >= 0.9 * camera.n_frames:
+        return None
+    return CameraError(sentence, expected="a whole file", hint="Record or copy it again; the rest was not inspected.")
+
+
 def early_end(camera: Camera, n_frames: int) -> str:
     """A sentence for people about a source that ended before it should have; empty where it did not.
 

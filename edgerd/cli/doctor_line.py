@@ -18,6 +18,7 @@ EXTRAS: Final[dict[str, tuple[str, dict[str, str]]]] = {
     "mqtt": ("MQTT", {"paho-mqtt": "paho"}),
     "modbus": ("PLCs over Modbus TCP", {"pymodbus": "pymodbus"}),
     "opcua": ("OPC UA", {"asyncua": "asyncua"}),
+    "control": ("triggers and products over HTTP", {"starlette": "starlette", "uvicorn": "uvicorn"}),
     "monitor": (
         "metrics and health over HTTP",
         {"prometheus-client": "prometheus_client", "starlette": "starlette", "uvicorn": "uvicorn"},

@@ -19,7 +19,9 @@ TRAIN, TEST, MASKS = "train", "test", "ground_truth"
 LAYOUTS = "a folder of pictures of good parts, or MVTec's layout with train/good and test/<defect>"
 _DOCUMENTS = frozenset({".csv", ".db", ".html", ".ini", ".json", ".md", ".pdf", ".txt", ".xml", ".yaml", ".yml"})
 """Suffixes of documents, which nobody expects to be used as pictures."""
-_OWN_FILES = ("run.json", "bundle.json")
+ARCHIVE_FILE = "archive.json"
+"""In folders of an archive whose pictures are no data: heatmaps, and parts of which nobody knows what they are."""
+_OWN_FILES = ("run.json", "bundle.json", ARCHIVE_FILE)
 """Folders with one of these files were written by edgerd, and are not searched for pictures."""
 _NAMED = 10
 """Folders with unused files that are named; the rest is counted."""

@@ -160,10 +160,12 @@ class _Delivery:
     def _run(self) -> None:
         try:
             while not self._is_stopping.is_set():
-                self._bell.clear()  # before looking, so that what comes in between is not missed
+                # Both before looking, so that what comes in between is not missed.
+                self._bell.clear()
+                is_finishing = self._is_finishing.is_set()
                 if self._try_next():
                     continue
-                if self._is_finishing.is_set():
+                if is_finishing:
                     self.is_drained = True
                     return
                 self._bell.wait()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -27,32 +27,60 @@ def find_regions(
         spec: The preprocessing.
 
     Returns:
-        The highest peaks first, `MAX_REGIONS` at most. Each tile speaks for itself: a defect across the border of two
-        tiles, or where they overlap, is a region in both.
+        The highest peaks first, `MAX_REGIONS` at most. Tiles are put together first, so that a defect across the border
+        of two tiles, or where they overlap, is one region.
     """
-    regions = [
-        region
-        for tile_map, tile_box in zip(anomaly_map, tile_boxes, strict=True)
-        for region in _tile_regions(tile_map, threshold, tile_box, spec)
-    ]
-    regions.sort(key=lambda region: region.peak, reverse=True)
-    return tuple(regions[:MAX_REGIONS])
-
-
-def _tile_regions(
-    tile_map: Float32Array, threshold: float, tile_box: Box, spec: PreprocessSpec
-) -> Iterator[DefectRegion]:
+    stitched = stitch(anomaly_map, tile_boxes, spec)
+    whole = Box(
+        tile_boxes[0].x,
+        tile_boxes[0].y,
+        tile_boxes[-1].x + tile_boxes[-1].width - tile_boxes[0].x,
+        tile_boxes[-1].y + tile_boxes[-1].height - tile_boxes[0].y,
+    )
     # As float64, like the verdict: rounded to float32 the threshold could come to lie on the score that is above it.
-    defective = tile_map > np.float64(threshold)
+    defective = stitched > np.float64(threshold)
     n_labels, labels, statistics, _ = cv2.connectedComponentsWithStats(defective.view(np.uint8), connectivity=8)
     peaks = np.full(n_labels, -np.inf, np.float32)
-    np.maximum.at(peaks, labels[defective], tile_map[defective])
-    frame_px_per_map_px = tile_box.width * tile_box.height / tile_map.size
+    np.maximum.at(peaks, labels[defective], stitched[defective])
+    frame_px_per_map_px = tile_boxes[0].width * tile_boxes[0].height / (spec.height * spec.width)
     # No more than an alert names: a noisy map has thousands of regions, and each costs microseconds here.
     highest = 1 + np.argsort(-peaks[1:], kind="stable")[:MAX_REGIONS]
-    for (x, y, width, height, area), peak in zip(statistics[highest].tolist(), peaks[highest].tolist(), strict=True):
-        yield DefectRegion(
-            box=frame_box(tile_box, Box(x, y, width, height), spec),
+    return tuple(
+        DefectRegion(
+            box=_inside(frame_box(tile_boxes[0], Box(x, y, width, height), spec), whole),
             area_px=max(1, round(area * frame_px_per_map_px)),
             peak=peak,
         )
+        for (x, y, width, height, area), peak in zip(statistics[highest].tolist(), peaks[highest].tolist(), strict=True)
+    )
+
+
+def stitch(anomaly_map: Float32Array, tile_boxes: Sequence[Box], spec: PreprocessSpec) -> Float32Array:
+    """Put the maps of a frame's tiles together, to the nearest map pixel; where they overlap the larger value counts.
+
+    Args:
+        anomaly_map: float32 (tiles, H, W).
+        tile_boxes: Where each tile lies, in frame pixels; all have one size.
+        spec: The preprocessing.
+
+    Returns:
+        float32 (h, w), at the scale of the tiles' maps; the map itself where there is one tile.
+    """
+    if len(tile_boxes) == 1:
+        only: Float32Array = anomaly_map[0]
+        return only
+    first = tile_boxes[0]
+    lefts = [round((box.x - first.x) * spec.width / box.width) for box in tile_boxes]
+    tops = [round((box.y - first.y) * spec.height / box.height) for box in tile_boxes]
+    stitched = np.full((max(tops) + spec.height, max(lefts) + spec.width), -np.inf, np.float32)
+    for tile_map, left, top in zip(anomaly_map, lefts, tops, strict=True):
+        part = stitched[top : top + spec.height, left : left + spec.width]
+        np.maximum(part, tile_map, out=part)
+    return stitched
+
+
+def _inside(box: Box, whole: Box) -> Box:
+    """The part of a box that lies in the region: rounding may let it stand out by a pixel or two."""
+    right, bottom = min(box.x + box.width, whole.x + whole.width), min(box.y + box.height, whole.y + whole.height)
+    left, top = min(box.x, right - 1), min(box.y, bottom - 1)
+    return Box(left, top, right - left, bottom - top)

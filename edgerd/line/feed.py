@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from edgerd.cameras.protocol import Camera, ReturningCamera, UnreadablePictureError, early_end
+from edgerd.cameras.protocol import Camera, ReturningCamera, UnreadablePictureError, cut_short, early_end
 from edgerd.errors import CameraError, DeviceError, EdgerdError, InputError, MissingDependencyError, StorageError
 from edgerd.events import Alert
 from edgerd.inspection.guards import FrozenGuard, SizeGuard
@@ -120,6 +120,7 @@ class Feed:
         self._camera = camera
         self._frames = frames or ("newest" if camera.live else "every")
         self._n_left = max_frames
+        self._n_taken = 0
         self._error: EdgerdError | None = None
         self._buffers = self.products.buffers
         self._guards: list[SizeGuard | FrozenGuard] = []
@@ -319,7 +320,7 @@ class Feed:
             warnings: What is worth knowing beside, a sentence each.
         """
         statistics = self.statistics
-        early = early_end(self._camera, statistics.frames + statistics.dropped + statistics.skipped)
+        early = early_end(self._camera, self._n_given)
         notes = dict.fromkeys(note for inspector in self.products.inspectors for note in inspector.notes)
         return RunSummary.of(
             statistics,
@@ -341,16 +342,33 @@ class Feed:
         if frame is None:
             picked = self.picker.finish()
             if picked is None:
-                self.ended = Ended.END_OF_SOURCE
+                self._end_of_source()
             elif picked.frame is not None:
                 self.statistics.skipped -= 1  # it came earlier
             return picked
+        self._n_taken += 1
         self._tell_that_it_is_back()
         picked = self.picker.pick(frame, damage)
         if picked is None or picked.frame is not frame:
             self.statistics.skipped += picked is None  # else it takes the place of one that came earlier
             self.give_back(frame)
         return picked
+
+    def _end_of_source(self) -> None:
+        """End, unless the source was cut short: what is missing was not inspected.
+
+        Raises:
+            CameraError: It was.
+        """
+        lost = None if self._camera.live else cut_short(self._camera, self._n_given)
+        if lost:
+            raise lost
+        self.ended = Ended.END_OF_SOURCE
+
+    @property
+    def _n_given(self) -> int:
+        """Frames that the camera gave; some may be under way."""
+        return self._n_taken + self._source.dropped
 
     def _tell_that_it_is_back(self) -> None:
         if self._lost_s is None:

@@ -75,6 +75,12 @@ class Products:
         return self._current
 
     @property
+    def newest(self) -> str:
+        """The product of the frames that are captured from now on."""
+        with self._lock:
+            return self._changes[-1][1] if self._changes else self._current
+
+    @property
     def inspectors(self) -> tuple[Inspector, ...]:
         """The inspectors of all products."""
         return tuple(self._inspectors.values())

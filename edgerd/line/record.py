@@ -6,9 +6,11 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
+from edgerd.bundle.manifest import PreprocessSpec
 from edgerd.errors import CameraError, DeviceLostError, EdgerdError
 from edgerd.events import Alert, CameraEvent, DeviceEvent, DiskEvent, Event, FrameVerdict, SourceState, uuid7
 from edgerd.inspection.inspector import Inspector
+from edgerd.line.archive import Archive, Part
 from edgerd.line.decision import AlertState, Policy
 from edgerd.line.observer import Observer
 from edgerd.line.statistics import RunStatistics
@@ -17,6 +19,7 @@ from edgerd.triggers import Trigger
 from edgerd.types import Frame, Inspection
 
 _LINES_THAT_WAIT = 1000
+_PICTURES_THAT_WAIT = 8
 
 
 class EventLog(Protocol):
@@ -57,6 +60,7 @@ class Outlets:
         event_log: Gets the events too, with the alerts that are open; None where nothing outlasts the run, so that what
             is open at its end is cleared.
         links: Get each verdict at once.
+        archive: Keeps pictures, in a thread of its own; stays open.
         recipe: SHA-256 of the recipe, for alerts; None where there is none.
     """
 
@@ -66,6 +70,7 @@ class Outlets:
         verdict_sinks: Iterable[Sink] = (),
         event_log: EventLog | None = None,
         links: Iterable[ResultLink] = (),
+        archive: Archive | None = None,
         recipe: str | None = None,
     ) -> None:
         self.recipe = recipe
@@ -77,11 +82,15 @@ class Outlets:
             Observer(f"verdict log {sink.name}", sink.send, noun="line", capacity=_LINES_THAT_WAIT)
             for sink in verdict_sinks
         ]
+        self._archive = archive
+        self._pictures: Observer[Part] | None = None
+        if archive is not None:
+            self._pictures = Observer("archive", archive.take, noun="picture", capacity=_PICTURES_THAT_WAIT)
 
     @property
     def losses(self) -> tuple[str, ...]:
         """What the verdict logs did not take, a sentence each."""
-        return tuple(log.loss for log in self._logs if log.loss)
+        return tuple(observer.loss for observer in self._observers if observer.loss)
 
     def send(self, event: Event, open_alert: Alert | Literal["same"] | None = "same") -> None:
         """Send an event; returns when it is safe with every sink.
@@ -118,8 +127,22 @@ class Outlets:
             log.put(line, may_wait=may_wait)
         self._tell_changes(line.camera, line.bundle)
 
+    def keep(self, frame: Frame, line: FrameVerdict, spec: PreprocessSpec, *, may_wait: bool) -> None:
+        """Hand a frame to the archive, where it wants it.
+
+        Args:
+            frame: What was judged.
+            line: What was found in it.
+            spec: The preprocessing of what judged it.
+            may_wait: Wait for a disk that is slow, because the frames wait too; else it loses the picture.
+        """
+        if self._archive is not None and self._pictures is not None:
+            part = self._archive.choose(frame, line, spec)
+            if part is not None:
+                self._pictures.put(part, may_wait=may_wait)
+
     def close(self, camera: str, bundle: str) -> None:
-        """Let the verdict logs take what waits.
+        """Let verdict logs and archive take what waits.
 
         Args:
             camera: Name of the camera that stands in an event about a log that fails at the end.
@@ -128,13 +151,17 @@ class Outlets:
         Raises:
             StorageError: The disk of an event sink is full.
         """
-        for log in self._logs:
-            log.close()
+        for observer in self._observers:
+            observer.close()
         self._tell_changes(camera, bundle)
 
+    @property
+    def _observers(self) -> tuple[Observer[FrameVerdict] | Observer[Part], ...]:
+        return (*self._logs, *(() if self._pictures is None else (self._pictures,)))
+
     def _tell_changes(self, camera: str, bundle: str) -> None:
-        for log in self._logs:
-            for state, reason in log.changes():
+        for observer in self._observers:
+            for state, reason in observer.changes():
                 self.send(DiskEvent(uuid7(), state, camera, reason, time.time(), bundle))
 
 
@@ -223,6 +250,7 @@ class CameraLog:
             if alert:
                 self._send_alert(alert)
         finally:  # a frame whose alert could not be written still has its line
+            self._outlets.keep(frame, line, inspector.spec, may_wait=not self._live)
             self._log(line, trigger)
         return alert
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
-import secrets
 import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from edgerd.errors import DeliveryError, InputError, MissingDependencyError
+from edgerd.errors import DeliveryError
 from edgerd.sinks.home_assistant import discovery_messages
-from edgerd.sinks.tls import client_context
+from edgerd.sinks.mqtt_broker import KEEP_ALIVE_S, Broker, end_client, topic_level
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
@@ -25,13 +22,9 @@ if TYPE_CHECKING:
 
 ONLINE: Final = "online"
 OFFLINE: Final = "offline"
-_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 _CONNECT_S, _ACKNOWLEDGE_S, _DISCONNECT_S = 5.0, 10.0, 2.0
-_KEEP_ALIVE_S = 20
-_FIRST_RECONNECT_S, _LAST_RECONNECT_S = 1, 10
 _HEADER_BYTES = 64
 """More than what a PUBLISH packet has beside topic and payload."""
-_NOT_IN_A_LEVEL = re.compile(r"[%/+#\x00-\x1f\x7f\ud800-\udfff]")
 _FIRST_FAILURE: Final = 128
 _FOR_GOOD: Final = {
     135: "it is not authorized to",
@@ -78,13 +71,10 @@ class MqttSink:
         password: SecretStr | None = None,
         ca_file: Path | None = None,
     ) -> None:
-        self._library = _import()
-        scheme, self._host, self._port = _parsed(url)
-        self.name = name or f"{scheme}://{self._host}:{self._port}"
-        self._topic = _checked_topic(topic)
+        self._broker = Broker(url, topic=topic, user=user, password=password, ca_file=ca_file)
+        self.name = name or self._broker.name
+        self._topic = self._broker.topic
         self._cameras = dict.fromkeys(cameras)
-        self._user, self._password = user, password
-        self._context = client_context(ca_file) if scheme == "mqtts" else None
 
         self._client: Client | None = None
         self._changed = threading.Condition()
@@ -120,11 +110,7 @@ class MqttSink:
             return
         if client.is_connected():
             self._wait_for(client.publish(self._status_topic, OFFLINE, qos=1, retain=True).mid, _DISCONNECT_S)
-        client.disconnect()
-        # Ends within a second where a connection is up or down; not while one is being made to a host that hangs.
-        ending = threading.Thread(target=client.loop_stop, name=f"edgerd-{self.name}-end", daemon=True)
-        ending.start()
-        ending.join(_DISCONNECT_S)
+        end_client(client)
 
     @property
     def _status_topic(self) -> str:
@@ -133,7 +119,7 @@ class MqttSink:
     def _connected(self) -> Client:
         if self._client is None:
             self._client = self._new_client()
-            self._client.connect_async(self._host, self._port, keepalive=_KEEP_ALIVE_S)
+            self._client.connect_async(self._broker.host, self._broker.port, keepalive=KEEP_ALIVE_S)
             self._client.loop_start()
         client = self._client
         with self._changed:
@@ -143,18 +129,9 @@ class MqttSink:
         return client
 
     def _new_client(self) -> Client:
-        client: Client = self._library.Client(
-            self._library.CallbackAPIVersion.VERSION2,
-            client_id=f"edgerd-{secrets.token_hex(6)}",
-            protocol=self._library.MQTTv5,
-        )
+        client = self._broker.new_client()
         client.connect_timeout = _CONNECT_S
-        client.reconnect_delay_set(_FIRST_RECONNECT_S, _LAST_RECONNECT_S)
         client.will_set(self._status_topic, OFFLINE, qos=1, retain=True)
-        if self._user is not None:
-            client.username_pw_set(self._user, self._password.get_secret_value() if self._password else None)
-        if self._context is not None:
-            client.tls_set_context(self._context)
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
@@ -245,43 +222,3 @@ class MqttSink:
         with self._changed:
             self._acknowledged[message] = reason.value
             self._changed.notify_all()
-
-
-def topic_level(camera: str) -> str:
-    """A camera's name as one level of a topic; no two names give the same."""
-    return _NOT_IN_A_LEVEL.sub(lambda found: f"%{ord(found[0]):02X}", camera)
-
-
-def _import() -> Any:
-    try:
-        from paho.mqtt import client
-    except ImportError as error:
-        raise MissingDependencyError(
-            "MQTT needs paho-mqtt, which is not installed.", hint='pip install "edgerd[mqtt]"'
-        ) from error
-    return client
-
-
-def _parsed(url: str) -> tuple[str, str, int]:
-    """Scheme, host and port of a broker's address, which is not shown where it is wrong: it may hold a password."""
-    expected = "mqtt://host, mqtts://host, or either with :port; user and password are given beside it"
-    try:
-        parts = urlsplit(url)
-        port = parts.port or _PORTS.get(parts.scheme)
-        host = (parts.hostname or "").encode("idna").decode()
-    except ValueError as error:  # UnicodeError is one
-        raise InputError("The address of the MQTT broker cannot be read.", expected=expected) from error
-    if port is None or not host or parts.username is not None or parts.path.strip("/") or parts.query:
-        raise InputError("The address of the MQTT broker is not one.", expected=expected)
-    return parts.scheme, host, port
-
-
-def _checked_topic(topic: str) -> str:
-    levels = topic.split("/")
-    if topic.startswith("$") or not all(levels) or re.search(r"[+#\x00-\x1f\x7f\ud800-\udfff]", topic):
-        raise InputError(
-            f"{topic!r} cannot be the begin of MQTT topics.",
-            expected="names joined by /, without +, # and control characters, the first not with a $",
-            hint="For example edgerd/hall-3.",
-        )
-    return topic

@@ -5,5 +5,7 @@ station     all of it together: open, run, take over a changed recipe, say how i
 engines     bundles -> inspectors, one engine for all cameras that share it
 feeds       the recipe's cameras -> feeds of a line
 outgoing    the outbox and its sinks, which may change while the line runs
+commanded   triggers and change-overs over HTTP and MQTT
+audited     what happens to cameras, in the audit trail
 links       PLCs: what they ask for, what they are told
 """

@@ -75,18 +75,19 @@ class Outgoing:
     def change_to(self, outbox: OutboxRecord, sinks: Sequence[SinkRecord]) -> None:
         """Go on with other sinks, or other settings of them; not from the thread that judges, since this waits.
 
-        What comes meanwhile is held in memory, for a second or so. Where the new sinks cannot be opened the old ones
-        go on.
+        Events are committed all the time, but for the milliseconds in which the outbox is opened anew: what comes then
+        is held in memory. Where the new sinks cannot be opened the old ones go on.
 
         Raises:
             InputError, MissingDependencyError, StorageError: As for a new one.
         """
         opened = opened_sinks(sinks, self._cameras)
+        before = self._records
+        self._deliverer.close(_SWAP_S)
         with self._lock:
             self._held = []
-        before = self._records
         try:
-            self._close(_SWAP_S)
+            self._outbox.close(_SWAP_S)
             try:
                 self._start(outbox, sinks, opened)
             except BaseException:

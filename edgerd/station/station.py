@@ -17,6 +17,7 @@ from edgerd.bundle.manifest import EngineKey
 from edgerd.cameras.protocol import Camera
 from edgerd.events import Alert
 from edgerd.inspection.gpu.options import DeviceOptions
+from edgerd.line.archive import Archive
 from edgerd.line.feed import Feed, Update
 from edgerd.line.line import Line
 from edgerd.line.pick import OnTrigger
@@ -28,13 +29,18 @@ from edgerd.paths import exists
 from edgerd.recipe import LoadedRecipe
 from edgerd.recipe.camera import Camera as CameraRecord
 from edgerd.recipe.difference import Change, difference
+from edgerd.recipe.recipe import Archive as ArchiveRecord
 from edgerd.recipe.recipe import Recipe
 from edgerd.sinks.protocol import Sink
+from edgerd.station.audited import CameraAudit
+from edgerd.station.commanded import CommandedLine, open_commands
 from edgerd.station.engines import Engines
 from edgerd.station.feeds import feed_of, policy_of
 from edgerd.station.links import Pulse, open_links
 from edgerd.station.outgoing import Outgoing, is_delivered_to
 from edgerd.triggers import Trigger
+
+_GB = 1e9
 
 
 class Station:
@@ -62,6 +68,7 @@ class Station:
         self._stack = ExitStack()
         self._started_at = time.time()
         self._engines: Engines
+        self._archive: Archive | None = None
         self._outgoing: Outgoing | None = None
         self._trail: AuditTrail
         self._is_warm = False
@@ -103,8 +110,18 @@ class Station:
             self.feeds = tuple(self._feed(*pair, max_frames) for pair in zip(self.recipe.cameras, cameras, strict=True))
             self._is_warm = True
             links = open_links(self.recipe, self.trigger, self._stack)
+            commands = open_commands(CommandedLine(self.recipe, self.feeds, self._trail), self.recipe, self._stack)
+            links += [] if commands is None else [commands]
+            self._archive = _opened_archive(self.recipe.archive)
             self._outgoing = self._open_outgoing()
-            outlets = Outlets(event_sinks, verdict_sinks, self._outgoing, links, self.loaded.sha256)
+            outlets = Outlets(
+                (*event_sinks, CameraAudit(self._trail)),
+                verdict_sinks,
+                self._outgoing,
+                links,
+                self._archive,
+                self.loaded.sha256,
+            )
             self.line = Line(self.feeds, outlets, on_update=on_update, stop=stop, profile=profile)
             self._resume_alerts()
             self._stack.enter_context(Pulse(self.line, self.feeds, links))
@@ -169,6 +186,9 @@ class Station:
         ]
         if self._outgoing and (new.sinks, new.outbox) != (self.recipe.sinks, self.recipe.outbox):
             self._outgoing.change_to(new.outbox, [sink for sink in new.sinks if is_delivered_to(sink)])
+        if self._archive and new.archive:
+            self._archive.quota_bytes = new.archive.quota_gb * _GB
+            self._archive.ok_share = new.archive.ok_share
         for errand in errands:
             self.line.post(errand)
         for change in changed.changes:
@@ -218,9 +238,13 @@ class Station:
         if not sinks:
             return None
         names = [camera.name for camera in self.recipe.cameras]
-        outgoing = Outgoing(self.recipe.outbox, sinks, names, on_warning=self._warn)
+        outgoing = Outgoing(self.recipe.outbox, sinks, names, on_warning=self._warn, make_room=self._make_room)
         self._stack.callback(outgoing.close)
         return outgoing
+
+    def _make_room(self) -> bool:
+        """Free space on the outbox's disk: the oldest pictures of good parts go first."""
+        return self._archive is not None and self._archive.make_room(self.recipe.outbox.path)
 
     def _resume_alerts(self) -> None:
         """Go on with the alerts that were open when the process before this one ended; close those of other cameras."""
@@ -268,6 +292,10 @@ def _state(feed: Feed) -> CameraState:
     if feed.ended is not None:
         return CameraState.ENDED
     return CameraState.RUNNING if feed.statistics.frames else CameraState.STARTING
+
+
+def _opened_archive(record: ArchiveRecord | None) -> Archive | None:
+    return None if record is None else Archive(record.folder, record.quota_gb * _GB, record.ok_share)
 
 
 def _engine_text(key: EngineKey) -> str:

@@ -150,7 +150,7 @@ def test_a_video_that_cannot_be_written_is_refused_before_the_first_frame(run, t
     assert "frames in" not in result.out
 
 
-def test_a_video_that_ends_early_says_so(run, tmp_path):
+def test_a_video_that_was_cut_short_is_not_finished(run, tmp_path):
     writer = cv2.VideoWriter(str(tmp_path / "cut.mkv"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (96, 96))
     for line_part in line_parts("ring", 20, 0.0, size=96):
         writer.write(line_part.part.picture)
@@ -158,9 +158,10 @@ def test_a_video_that_ends_early_says_so(run, tmp_path):
     content = (tmp_path / "cut.mkv").read_bytes()
     (tmp_path / "cut.mkv").write_bytes(content[: len(content) // 2])
     result = run(tmp_path / "cut.mkv", "--json", tmp_path / "summary.json")
-    assert result.exit_code == 0
+    assert result.exit_code == 4
     assert "of the 20 frames it announces" in result.err
-    assert json.loads((tmp_path / "summary.json").read_text())["warnings"]
+    assert "was not inspected" in result.err
+    assert json.loads((tmp_path / "summary.json").read_text())["ended"] == "error"
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_a_run_on_the_gpu_gives_the_verdicts_of_the_cpu(run, tmp_path, options):
     assert (summary["engine_ms"] is not None) == ("--profile" in options)
 
 
-@pytest.mark.parametrize(("what", "after", "mode"), [("run:kernel", 14, "latency"), ("run:copy", 40, "throughput")])
+@pytest.mark.parametrize(("what", "after", "mode"), [("run:kernel", 14, "latency"), ("run:copy", 58, "throughput")])
 def test_a_lost_gpu_ends_the_process_with_its_exit_code_and_what_was_said_is_on_the_disk(
     run, emulated_python, bundle, tmp_path, what, after, mode
 ):

@@ -14,7 +14,7 @@ from edgerd.export import package
 from edgerd.models.teachers import TEACHERS, make_teacher
 from faults.commands import EDGE, RD4AD, SMALL, edgerd, write_pictures
 
-MINI = "training.mini_teacher:mini"
+MINI = "mini_teacher:mini"
 
 
 @dataclass(frozen=True)

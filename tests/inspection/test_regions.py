@@ -71,3 +71,51 @@ def test_the_smallest_region_of_a_small_frame_still_has_an_area() -> None:
     anomaly_map[0, 3, 3] = 1.0
     (region,) = find(anomaly_map, 0.5, size=8)
     assert region.area_px == 1
+
+
+TILED = PreprocessSpec(height=32, width=32, tiles=TileSpec(rows=2, columns=3, overlap=0.2))
+
+
+def test_a_defect_across_the_border_of_two_tiles_is_one_region() -> None:
+    spec = PreprocessSpec(height=32, width=32, tiles=TileSpec(rows=1, columns=2))
+    boxes = tile_boxes(32, 64, spec)
+    anomaly_map = np.zeros((2, 32, 32), np.float32)
+    anomaly_map[0, 10:14, 28:32] = 1.0
+    anomaly_map[1, 10:14, 0:6] = 2.0
+    (region,) = find_regions(anomaly_map, 0.5, boxes, spec)
+    assert (region.box, region.area_px, region.peak) == (Box(28, 10, 10, 4), 40, 2.0)
+
+
+def test_a_defect_where_tiles_overlap_is_one_region() -> None:
+    spec = PreprocessSpec(height=32, width=32, tiles=TileSpec(rows=1, columns=2, overlap=0.25))
+    boxes = tile_boxes(64, 112, spec)
+    defect = Box(54, 20, 6, 8)
+    anomaly_map = np.zeros((2, 32, 32), np.float32)
+    for tile, box in enumerate(boxes):
+        left = (defect.x - box.x) * 32 // box.width
+        anomaly_map[tile, 10:14, left : left + 3] = 1.0
+    (region,) = find_regions(anomaly_map, 0.5, boxes, spec)
+    assert region.box.y == defect.y
+    assert abs(region.box.x - defect.x) <= 2
+    assert abs(region.box.width - defect.width) <= 2
+
+
+@given(
+    arrays(np.float32, (6, 32, 32), elements=st.sampled_from([0.0, 0.6, 1.0, 3.0]), fill=st.just(0.0)),
+    st.integers(40, 300),
+    st.integers(60, 300),
+)
+def test_tiles_put_together_hide_nothing_and_stay_in_the_frame(
+    anomaly_map: Float32Array, height: int, width: int
+) -> None:
+    boxes = tile_boxes(height, width, TILED)
+    regions = find_regions(anomaly_map, 0.5, boxes, TILED)
+    assert bool(regions) == bool((anomaly_map > 0.5).any())
+    if regions:
+        assert regions[0].peak == anomaly_map.max()
+    for region in regions:
+        box = region.box
+        assert box.width > 0
+        assert box.height > 0
+        assert 0 <= box.x < box.x + box.width <= width
+        assert 0 <= box.y < box.y + box.height <= height

@@ -255,7 +255,7 @@ def test_events_that_cannot_be_written_end_the_run_with_its_summary(inspector: I
     assert [line["verdict"] for line in verdicts.events] == ["NG"] * 3  # the one that could not be told of, too
 
 
-def test_video_that_ends_early_is_said_in_the_summary(inspector: Inspector, tmp_path: Path) -> None:
+def test_a_video_that_was_cut_short_is_lost_and_not_finished(inspector: Inspector, tmp_path: Path) -> None:
     path = tmp_path / "line.mkv"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, (64, 48))
     noise = np.random.default_rng(0)
@@ -265,9 +265,17 @@ def test_video_that_ends_early_is_said_in_the_summary(inspector: Inspector, tmp_
     whole = run_camera(inspector, VideoFile(str(path)))
     assert (whole.frames, whole.warnings) == (40, ())
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    cut = run_camera(inspector, VideoFile(str(path)))
-    assert cut.ended is Ended.END_OF_SOURCE
-    assert cut.warnings == (f"{path} ended after {cut.frames} of the 40 frames it announces.",)
+    verdicts = FakeSink()
+    cut = run_camera(inspector, VideoFile(str(path)), verdict_sinks=[verdicts])
+    with pytest.raises(CameraError, match=f"ended after {cut.frames} of the 40 frames it announces"):
+        cut.raise_for_error()
+    assert verdicts.events[-1]["verdict"] == "NO_DECISION"
+
+
+def test_a_container_that_announces_a_little_too_much_is_no_loss(inspector: Inspector) -> None:
+    summary = run_camera(inspector, FakeCamera([GOOD] * 37, n_frames=40, uri="line.mkv"))
+    assert summary.ended is Ended.END_OF_SOURCE
+    assert summary.warnings == ("line.mkv ended after 37 of the 40 frames it announces.",)
 
 
 def test_update_tells_what_happened(inspector: Inspector) -> None:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from edgerd.errors import InputError
 from edgerd.sinks.home_assistant import discovery_messages
-from edgerd.sinks.mqtt import MqttSink, topic_level
+from edgerd.sinks.mqtt import MqttSink
+from edgerd.sinks.mqtt_broker import topic_level
 
 
 @pytest.mark.parametrize(

