@@ -36,6 +36,7 @@ _SAID_BY_A_RECIPE = frozenset(
         "confirm",
         "show",
         "save_video",
+        "save_ng",
     )
 )
 
@@ -92,6 +93,12 @@ _SAID_BY_A_RECIPE = frozenset(
     metavar="FILE",
     help="Write the frames with the heatmap to a video (.mp4, .avi).",
 )
+@click.option(
+    "--save-ng",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Keep picture, heatmap and record of every NG and NO_DECISION frame here.",
+)
 @click.option("--check", is_flag=True, help="Check the bundle and each camera on one frame, then end.")
 @click.option("--profile", is_flag=True, help="Measure the engine separately.")
 def run(
@@ -113,6 +120,7 @@ def run(
     json_file: Path | None,
     show: bool,
     save_video: Path | None,
+    save_ng: Path | None,
     check: bool,
     profile: bool,
 ) -> None:
@@ -160,6 +168,7 @@ def run(
                 1 if check else max_frames,
                 show,
                 save_video,
+                save_ng,
             )
             outcome = run_cameras(options, event_sinks=event_sinks, verdict_sinks=verdict_sinks, verify=check, say=say)
     report(outcome.summaries, say, outcome.records)

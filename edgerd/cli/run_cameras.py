@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ from edgerd.errors import (
 from edgerd.events import CameraEvent, DeviceEvent, Event, SourceState, uuid7
 from edgerd.inspection.gpu.options import DeviceOptions
 from edgerd.inspection.inspector import Inspector
+from edgerd.line.archive import Archive
 from edgerd.line.decision import PartPolicy, Policy, StreamPolicy
 from edgerd.line.feed import Feed, Update
 from edgerd.line.line import Line
@@ -77,6 +79,7 @@ class CameraOptions:
     max_frames: int | None
     show: bool
     save_video: Path | None
+    save_ng: Path | None
 
 
 def run_cameras(
@@ -130,7 +133,8 @@ def run_cameras(
             for view in views:
                 view.update(update, inspector)
 
-        outlets = Outlets(event_sinks, verdict_sinks)
+        archive = None if options.save_ng is None else Archive(options.save_ng, math.inf)
+        outlets = Outlets(event_sinks, verdict_sinks, archive=archive)
         summaries = Line(feeds, outlets, on_update=on_update, stop=stop, profile=options.device.profile).run()
     losses = tuple(view.loss for view in views if view.loss)
     summaries[0] = replace(summaries[0], warnings=(*summaries[0].warnings, *losses))

@@ -150,6 +150,17 @@ def test_a_video_that_cannot_be_written_is_refused_before_the_first_frame(run, t
     assert "frames in" not in result.out
 
 
+def test_pictures_of_bad_parts_are_kept_and_judged_again_they_are_bad(run, edgerd, bundle, scores, tmp_path):
+    threshold = sorted(scores)[6]
+    result = run(LINE, "--threshold", threshold, "--save-ng", tmp_path / "bad")
+    assert "5 NG" in result.out
+    pictures = sorted((tmp_path / "bad").rglob("test/ng/*.png"))
+    assert len(pictures) == 5
+    edgerd("inspect", bundle.path, *pictures, "--json", tmp_path / "again.json")
+    again = json.loads((tmp_path / "again.json").read_text())
+    assert sorted(picture["score"] for picture in again["pictures"]) == pytest.approx(sorted(scores)[7:], abs=1e-5)
+
+
 def test_a_video_that_was_cut_short_is_not_finished(run, tmp_path):
     writer = cv2.VideoWriter(str(tmp_path / "cut.mkv"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (96, 96))
     for line_part in line_parts("ring", 20, 0.0, size=96):

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from bundle.bundle_parts import FILES, manifest_of
+from bundle_parts import FILES, manifest_of
 
 from edgerd.bundle.bundle import Bundle, save_bundle
 from edgerd.bundle.manifest import GRAPH_FILE
