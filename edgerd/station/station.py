@@ -260,7 +260,7 @@ class Station:
             old = before.all_products[name]
             inspector = feed.products[name]
             if (product.threshold, product.false_alarm_rate) != (old.threshold, old.false_alarm_rate):
-                threshold = self._engines.threshold(after, product)
+                threshold = self._engines.changed_threshold(after, product)
                 errands.append(lambda inspector=inspector, threshold=threshold: inspector.adjust(threshold=threshold))  # type: ignore[misc]
             if after.masks != before.masks:
                 errands.append(lambda inspector=inspector: inspector.adjust(masks=after.masks))  # type: ignore[misc]
