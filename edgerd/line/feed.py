@@ -13,12 +13,11 @@ import numpy as np
 from edgerd.cameras.protocol import Camera, ReturningCamera, early_end
 from edgerd.errors import CameraError, DeviceError, EdgerdError, InputError, MissingDependencyError, StorageError
 from edgerd.events import Alert
-from edgerd.inspection.guards import FrozenGuard, SizeGuard
 from edgerd.inspection.inspector import Inspector
-from edgerd.inspection.judge import Pending
 from edgerd.line.camera_log import CameraLog
 from edgerd.line.decision import PartPolicy, Policy, StreamPolicy
 from edgerd.line.inlet import Inlet
+from edgerd.line.judging import Job, Judging
 from edgerd.line.mailbox import Bell
 from edgerd.line.pick import EveryFrame, OnTrigger, Picked, Picker
 from edgerd.line.products import Products
@@ -57,29 +56,6 @@ class Update:
     live: bool = False
 
 
-@dataclass(eq=False)
-class Job:
-    """A frame on its way to its verdict.
-
-    Attributes:
-        feed: Where it comes from.
-        frame: What is judged; None where a trigger got no frame.
-        trigger: What asked for it; None where nothing did.
-        product: What it shows; None where it is the only product.
-        inspector: What judges it.
-        pending: Its verdict, once it was submitted.
-        is_told: Whether its line was written; no frame gets a second one, whatever happens afterwards.
-    """
-
-    feed: Feed
-    frame: Frame | None
-    trigger: Trigger | None
-    product: str | None
-    inspector: Inspector
-    pending: Pending | None = None
-    is_told: bool = False
-
-
 class Feed:
     """A camera, what judges its frames, and what makes alerts of the verdicts.
 
@@ -99,7 +75,6 @@ class Feed:
         products: What the camera can be told to inspect.
         picker: As given.
         policy: As given.
-        deadline_ms: As given; may be changed by the thread that judges.
         ended: Why no more frames are taken; None while they are.
     """
 
@@ -119,18 +94,13 @@ class Feed:
         self.products = inspector if isinstance(inspector, Products) else Products({_ONE: inspector}, _ONE)
         self.policy = policy or default_policy(camera)
         self.picker = picker or EveryFrame()
-        self.deadline_ms = deadline_ms
         self.ended: Ended | None = None
         self._camera = camera
         self._frames = frames or ("newest" if camera.live else "every")
         self._n_left = max_frames
         self._error: EdgerdError | None = None
         self._buffers = self.products.buffers
-        self._guards: list[SizeGuard | FrozenGuard] = []
-        if camera.fixed_size:
-            self._guards.append(SizeGuard())
-        if camera.live:
-            self._guards.append(FrozenGuard())
+        self._judging = Judging(self.products, camera, deadline_ms)
         self._lost_s: float | None = None
         self._refuses = False
         self._inlet = Inlet(camera, self.picker, self._frames, Bell(), self._buffers)
@@ -242,19 +212,7 @@ class Feed:
 
     def submit(self, job: Job) -> None:
         """Begin to judge a frame. An error is raised when its turn comes: the frames before it count."""
-        assert job.frame is not None  # noqa: S101
-        reasons = [guard.reason(job.frame) for guard in self._guards]
-        reason = next(filter(None, reasons), "") or self._lateness(job.frame)
-        if reason:
-            job.pending = Pending.done(job.inspector.no_decision(reason))
-            return
-        try:
-            job.pending = job.inspector.submit(job.frame)
-        except Exception as error:  # noqa: BLE001  raised by `Pending.result`
-            if isinstance(error, InputError) and not self._camera.fixed_size:  # the next one may fit
-                job.pending = Pending.done(job.inspector.no_decision(error.what))
-            else:
-                job.pending = Pending.failed(error)
+        self._judging.submit(job)
 
     def give_back(self, frame: Frame | None) -> None:
         """Free the buffer in which a frame lies."""
@@ -269,7 +227,7 @@ class Feed:
             StorageError: The disk of an event sink is full.
         """
         if inspection.score is not None and job.frame is not None:
-            late = self._lateness(job.frame)
+            late = self._judging.lateness(job.frame)
             inspection = job.inspector.no_decision(late) if late else inspection
         self._count_what_was_not_judged()
         job.is_told = True
@@ -404,30 +362,7 @@ class Feed:
         self.statistics.skipped = self._inlet.skipped
 
     def _job(self, picked: Picked) -> Job:
-        """Choose what judges a frame."""
-        trigger, reason = picked.trigger, picked.reason
-        captured_s = picked.frame.captured_monotonic_s if picked.frame else time.monotonic()
-        product = self.products.at(captured_s)
-        if trigger is not None and trigger.product is not None:
-            asked_for = self.products.name_of(trigger.product)
-            if asked_for is None:
-                reason = reason or f"no product has the number {trigger.product}"
-            product = asked_for or product
-        inspector = self.products[product]
-        name = product if len(self.products.names) > 1 else None
-        job = Job(self, picked.frame, trigger, name, inspector)
-        if reason:
-            job.pending = Pending.done(inspector.no_decision(reason))
-        return job
-
-    def _lateness(self, frame: Frame) -> str:
-        """Why a verdict about a frame would come too late; empty where it would not."""
-        if self.deadline_ms is None:
-            return ""
-        age_ms = 1000 * (time.monotonic() - frame.captured_monotonic_s)
-        if age_ms <= self.deadline_ms:
-            return ""
-        return f"deadline missed: {age_ms:.0f} ms after the capture, allowed are {self.deadline_ms:g}"
+        return self._judging.job(self, picked)
 
 
 def default_policy(camera: Camera) -> Policy:

@@ -11,7 +11,8 @@ from contextlib import ExitStack
 from functools import partial
 
 from edgerd.errors import CameraError, EdgerdError, InputError, StorageError
-from edgerd.line.feed import Feed, Job, Update
+from edgerd.line.feed import Feed, Update
+from edgerd.line.judging import Job
 from edgerd.line.mailbox import Bell
 from edgerd.line.record import Outlets
 from edgerd.line.summary import Ended, RunSummary
@@ -37,7 +38,7 @@ class Line:
         profile: Report `engine_ms`.
 
     Attributes:
-        turned_s: When the loop last went round, on `time.monotonic`'s clock: a line that is stuck does not.
+        turned_s: When the loop last went round, on `time.monotonic`'s clock; a line that is stuck goes round no more.
 
     Raises:
         InputError: Two feeds have one name.
