@@ -29,7 +29,7 @@ from edgerd.sinks.fake import FakeSink
 from edgerd.types import Frame, UInt8Array, Verdict
 
 SUMMARY_KEYS = {
-    "engine_ms", "frame_ms", "capture_to_verdict_ms", "frames", "dropped", "skipped", "no_decision",
+    "engine_ms", "frame_ms", "capture_to_verdict_ms", "frames", "dropped", "skipped", "no_decision", "without_frame",
     "alerts", "runtime", "precision", "device", "threads",
     "ok", "ng", "held_back", "elapsed_s", "threshold", "camera", "bundle", "ended", "warnings", "error",
 }  # fmt: skip
