@@ -68,10 +68,20 @@ def test_a_folder_of_good_pictures_cannot_be_evaluated(bundle, parts):
         evaluate(bundle, opened, Dataset.open(parts / "train" / "good"))
 
 
-def test_the_report_stands_alone(bundle, parts, tmp_path):
+def test_the_report_shows_every_picture_from_its_own_folder(bundle, parts, tmp_path):
     with open_engine(bundle) as opened:
         evaluation = evaluate(bundle, opened, Dataset.open(parts))
         page = report_of(evaluation, bundle, opened, parts, tmp_path / "report").read_text()
-    assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
+    linked = re.findall(r"""(?:src|href|data-plain|data-mask)=["']([^"']*)""", page)
+    assert len(linked) == 3 * evaluation.metrics.n_good + 4 * evaluation.metrics.n_defective  # the latter with masks
+    assert all((tmp_path / "report" / link).is_file() for link in linked)
     assert f"{evaluation.metrics.image_auroc:.4f}" in page
-    assert page.count("data:image/") > 6
+    assert bundle.manifest.id in page
+    assert all(f"test/{picture.defect}/{picture.path.name}" in page for picture in evaluation.pictures)
+
+
+def test_scores_in_the_report_are_those_that_were_evaluated(bundle, parts, tmp_path):
+    with open_engine(bundle) as opened:
+        evaluation = evaluate(bundle, opened, Dataset.open(parts))
+        page = report_of(evaluation, bundle, opened, parts, tmp_path / "report").read_text()
+    assert sorted(map(float, re.findall(r'data-score="([^"]*)"', page))) == sorted(evaluation.scores.tolist())
