@@ -53,7 +53,7 @@ def report_of(
         command=join(
             ["edgerd", "evaluate", where, str(data.absolute()), *engine, *others, "--report", str(folder.absolute())]
         ),
-        run_command=join(["edgerd", "run", "--bundle", where, *engine, "--camera", "URI"]),
+        run_options=join(["--bundle", where, *engine, "--camera", "URI"]),
         metrics=evaluation.metrics,
         pictures=[
             ReportPicture(str(picture.path.relative_to(data)), picture.defect, float(score))

@@ -59,8 +59,8 @@ def test_the_commands_in_the_report_can_be_typed(edgerd, bundle, parts, tmp_path
     assert file.is_file()
     start = json.loads(re.search(r'<script type="application/json"[^>]*>(.*?)</script>', page)[1])
     assert start["threshold"] == bundle.manifest.threshold.value
-    watch = [str(parts / "test" / "good") if word == "URI" else word for word in shlex.split(start["runCommand"])]
-    result = edgerd(*watch[1:], "--threshold", start["low"], "--json", tmp_path / "run.json")
+    watch = [str(parts / "test" / "good") if word == "URI" else word for word in shlex.split(start["runOptions"])]
+    result = edgerd("run", "--threshold", start["low"], *watch, "--json", tmp_path / "run.json")
     assert result.exit_code == 0, result.err
 
 

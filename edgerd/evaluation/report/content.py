@@ -71,7 +71,7 @@ class ReportData:
         title: Heading and window title.
         facts: Name and value of what was evaluated, shown in this order: date, bundle, engine, data, ...
         command: What to type to make this report again.
-        run_command: What to type to inspect with this bundle; the page puts "--threshold X" behind it.
+        run_options: What to type behind "edgerd run" to inspect with this bundle and engine.
         metrics: From `edgerd.evaluation.summary.evaluate_scores`, of these pictures.
         pictures: Every picture that was evaluated.
         example: Gives what is drawn for the picture of an index. It is called once for each, so that no more than one
@@ -84,7 +84,7 @@ class ReportData:
     title: str
     facts: Mapping[str, str]
     command: str
-    run_command: str
+    run_options: str
     metrics: Metrics
     pictures: Sequence[ReportPicture]
     example: Callable[[int], Example]

@@ -153,10 +153,11 @@ def _defect_table(per_defect: Mapping[str, DefectMetrics]) -> str:
             f'<td class="bar"><div class="track"><i style="width:{width:.1f}%"></i></div></td>'
             f"<td>{_area(one.image_auroc)}</td></tr>"
         )
+    bar = '<span class="hidden">Recall as a bar</span>'
+    head = _table_head("Defect", "Recall", "Found", "95 % interval (Wilson)", bar, "Image AUROC")
     return (
-        "<h2>By kind of defect</h2>"
-        '<div class="card wide"><table><tr><th>Defect</th><th>Recall</th><th>Found</th><th>95 % interval (Wilson)</th>'
-        '<th><span class="hidden">Recall as a bar</span></th><th>Image AUROC against all good pictures</th></tr>'
+        "<h2>By kind of defect</h2><p class='lead'>AUROC: each kind against all good pictures.</p>"
+        f'<div class="card wide"><table>{head}'
         f"{''.join(rows)}</table></div>"
     )
 
@@ -195,10 +196,11 @@ def _comparison(data: ReportData) -> str:
     runs = [(*data.this_run, data.metrics), *((run.file.name, run.engine, run.metrics) for run in data.compared)]
     sizes = {(metrics.n_good, metrics.n_defective) for _, _, metrics in runs}
     doubt = "" if len(sizes) == 1 else " They were not made on the same pictures: compare with care."
+    recall, alarms = ("Recall", "95 % interval"), ("False alarms", "95 % interval")
+    head = _table_head("Evaluation", "Engine", *recall, *alarms, "Image AUROC", "AUPRO", "Threshold")
     return (
         f'<h2>Compared</h2><p class="lead">Each at its own threshold; the slider moves none of these.{doubt}</p>'
-        '<div class="card wide"><table><tr><th>Evaluation</th><th>Engine</th><th>Recall</th><th>95 % interval</th>'
-        "<th>False alarms</th><th>95 % interval</th><th>Image AUROC</th><th>AUPRO</th><th>Threshold</th></tr>"
+        f'<div class="card wide"><table>{head}'
         f"{''.join(_compared_row(*run) for run in runs)}</table></div>"
     )
 
@@ -212,6 +214,11 @@ def _compared_row(name: str, engine: str, metrics: Metrics) -> str:
         *(_area(metrics.image_auroc), _area(metrics.aupro), threshold),
     )
     return f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
+
+
+def _table_head(*columns: str) -> str:
+    cells = (f'<th scope="col">{column}</th>' for column in columns)
+    return f"<tr>{''.join(cells)}</tr>"
 
 
 def _area(value: float | None) -> str:

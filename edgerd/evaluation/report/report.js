@@ -116,7 +116,7 @@ function setUpThreshold(start) {
       `${outcome}${isStart ? "" : `, if the threshold were ${threshold}`}.`;
     document.getElementById("outcome").textContent = outcome;
     const command = document.createElement("code");
-    command.textContent = `${start.runCommand}${isStart ? "" : ` --threshold ${threshold}`}`;
+    command.textContent = `edgerd run ${isStart ? "" : `--threshold ${threshold} `}${start.runOptions}`;
     document.getElementById("typed").replaceChildren(
       isStart ? "The bundle's own threshold: " : "What if. To use this threshold: ", command,
     );

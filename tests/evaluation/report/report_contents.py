@@ -70,7 +70,7 @@ def report_data(scores=SCORES, defects=DEFECTS, threshold=None, **changes):
         title="Evaluation of nuts",
         facts={"Bundle": "3f9a1c0b", "Engine": "onnxruntime, fp32"},
         command="edgerd evaluate nut nuts --report 'my report'",
-        run_command="edgerd run --bundle nut --camera URI",
+        run_options="--bundle nut --camera URI",
         metrics=evaluate_scores(scores, defects, threshold if record is None else record.value),
         pictures=[
             ReportPicture(f"test/{kind}/1.png", kind, score) for kind, score in zip(defects, scores, strict=True)

@@ -96,7 +96,7 @@ def test_names_are_text_and_not_markup(tmp_path):
         title=evil,
         facts={evil: evil},
         command=evil,
-        run_command=evil,
+        run_options=evil,
         pictures=[ReportPicture(evil, "good", 0.1), ReportPicture(evil, evil, 0.9)],
         compared=[ComparedRun(Path(evil), evil, evaluate_scores([0.1], ["good"], 0.5))],
         this_run=(evil, evil),
@@ -104,7 +104,7 @@ def test_names_are_text_and_not_markup(tmp_path):
     page = page_of(tmp_path, data)
     assert [one.get("type") for one in page.all("script")] == ["application/json", None]
     assert page.words.count(evil) >= 7
-    assert json.loads(page.scripts[1])["runCommand"] == evil
+    assert json.loads(page.scripts[1])["runOptions"] == evil
 
 
 @pytest.mark.parametrize(
