@@ -9,6 +9,7 @@ from shlex import join
 
 from edgerd import __version__
 from edgerd.acceptance.evaluate import Evaluation
+from edgerd.acceptance.training_pictures import warning_of_training_pictures
 from edgerd.bundle.bundle import Bundle
 from edgerd.bundle.manifest import ModelRecord
 from edgerd.data.dataset import read_mask_for
@@ -60,6 +61,7 @@ def report_of(
             for picture, score in zip(evaluation.pictures, evaluation.scores, strict=True)
         ],
         example=lambda index: _example(evaluation, index, bundle),
+        doubts=_doubts(evaluation),
         threshold=opened.threshold,
         this_run=(f"{bundle.path.name} (this report)", f"{key.runtime} {key.precision}"),
         compared=compared,
@@ -81,6 +83,16 @@ def _facts(bundle: Bundle, opened: OpenedEngine, data: Path) -> dict[str, str]:
         "Engine": f"{key.runtime} {key.runtime_version}, {key.precision}",
         "Device": key.device,
     }
+
+
+def _doubts(evaluation: Evaluation) -> list[str]:
+    doubts = []
+    if evaluation.n_trained_on:
+        doubts.append(warning_of_training_pictures(evaluation.n_trained_on, len(evaluation.pictures)))
+    if evaluation.skipped:
+        lines = [f"{file}: {reason}" for file, reason in evaluation.skipped.items()]
+        doubts.append("\n".join(["Left out, since they cannot be read:", *lines]))
+    return doubts
 
 
 def _example(evaluation: Evaluation, index: int, bundle: Bundle) -> Example:

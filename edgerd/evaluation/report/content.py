@@ -76,6 +76,7 @@ class ReportData:
         pictures: Every picture that was evaluated.
         example: Gives what is drawn for the picture of an index. It is called once for each, so that no more than one
             picture has to be in memory.
+        doubts: Reasons to doubt the figures, a paragraph each, shown above them.
         threshold: How `metrics.threshold` was found, explained in the report; None if a person chose it.
         this_run: Name and engine of this evaluation, in the table that compares it with `compared`.
         compared: Other evaluations.
@@ -88,6 +89,7 @@ class ReportData:
     metrics: Metrics
     pictures: Sequence[ReportPicture]
     example: Callable[[int], Example]
+    doubts: Sequence[str] = ()
     threshold: ThresholdRecord | None = None
     this_run: tuple[str, str] = ("this run", "")
     compared: Sequence[ComparedRun] = ()

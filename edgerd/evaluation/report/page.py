@@ -90,6 +90,7 @@ def _page(data: ReportData, files: Sequence[PictureFiles]) -> str:
     sections = [
         f"<h1>{escape(data.title)}</h1>",
         f'<p class="lead" id="headline">{escape(metrics.headline)}.</p>',
+        *(f'<div class="note doubt unsure">{escape(doubt)}</div>' for doubt in data.doubts),
         _rates(metrics, asked),
         _facts(data.facts),
         _threshold_note(metrics, data.threshold),
