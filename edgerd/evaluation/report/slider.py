@@ -56,8 +56,10 @@ def slider(data: ReportData, asked: float) -> str:
         '<p class="lead what-if">The whole page follows the slider. A threshold that is chosen by these pictures '
         "looks better on them than it will on the line: check it on others.</p>"
         '<div class="card panel" id="panel" role="group" aria-label="Threshold"><div class="row">'
-        '<label for="threshold">Threshold</label><input id="threshold" type="number" step="any">'
-        f'<input id="slider" type="range" min="0" max="{_STEPS}" step="1" aria-label="Threshold slider">'
+        '<label for="threshold">Threshold</label><input id="threshold" type="number" step="any" '
+        'autocomplete="off">'
+        f'<input id="slider" type="range" min="0" max="{_STEPS}" step="1" autocomplete="off" '
+        f'aria-label="Threshold slider">'
         '<button type="button" id="reset" disabled aria-label="Reset to the bundle">Reset</button></div>'
         '<output id="outcome" for="threshold slider"></output><div id="typed" class="said"></div></div>'
         f'<script type="application/json" id="what-if">{start}</script>'
