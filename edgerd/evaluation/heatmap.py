@@ -30,10 +30,10 @@ _LEVELS = np.arange(256) / _THRESHOLD_LEVEL
 _OPACITY_OF_LEVEL = np.interp(_LEVELS, _STOPS, _OPACITY)
 _BGR_OF_LEVEL = np.stack([np.interp(_LEVELS, _STOPS, _RGB[:, channel]) for channel in (2, 1, 0)], axis=-1)
 _ADDED = np.rint(_BGR_OF_LEVEL * _OPACITY_OF_LEVEL[:, None]).astype(np.uint8)[:, None]
-_KEPT = np.rint(255 * (1 - _OPACITY_OF_LEVEL)).astype(np.uint8).repeat(3).reshape(256, 1, 3)
-"""Colouring a pixel is `picture * kept / 255 + added`, which integers do four times as fast as floats."""
+_KEPT = np.rint(255 * (1 - _OPACITY_OF_LEVEL)).astype(np.uint8)
+"""Colouring a pixel is `picture * kept / 255 + added`, which takes a quarter of the time of blending with floats."""
 _FIRST_VISIBLE = int(np.argmax(_OPACITY_OF_LEVEL > 0))
-_STRIP_BYTES = 1 << 17
+_STRIP_BYTES = 1 << 16
 """Pictures are coloured in strips that fit into a processor's cache."""
 _WHITE, _BLACK, _CYAN = (255, 255, 255), (0, 0, 0), (255, 210, 60)
 
@@ -116,9 +116,13 @@ def coloured(bgr: UInt8Array, levels: UInt8Array) -> UInt8Array:
     Returns:
         uint8 (h, w, 3), BGR.
     """
-    painted: UInt8Array = bgr.copy()
-    hot = _window(cv2.boundingRect((levels >= _FIRST_VISIBLE).view(np.uint8)))
-    _colour(painted[hot], levels[hot])
+    painted = np.empty_like(bgr)
+    n_rows = max(1, _STRIP_BYTES // (3 * bgr.shape[1]))
+    for first in range(0, len(bgr), n_rows):
+        strip = slice(first, first + n_rows)
+        painted[strip] = (
+            bgr[strip] if levels[strip].max() < _FIRST_VISIBLE else _coloured_strip(bgr[strip], levels[strip])
+        )
     return painted
 
 
@@ -157,13 +161,10 @@ def _window(box: Sequence[int]) -> tuple[slice, slice]:
     return slice(y, y + height), slice(x, x + width)
 
 
-def _colour(window: UInt8Array, levels: UInt8Array) -> None:
-    """Colour a window of a picture in place; `levels` has the window's size."""
-    n_rows = max(1, _STRIP_BYTES // max(1, 3 * levels.shape[1]))
-    for first in range(0, len(levels), n_rows):
-        strip, strip_levels = window[first : first + n_rows], levels[first : first + n_rows]
-        kept = cv2.multiply(strip, cv2.applyColorMap(strip_levels, _KEPT), scale=1 / 255)
-        strip[:] = cv2.add(kept, cv2.applyColorMap(strip_levels, _ADDED))
+def _coloured_strip(bgr: UInt8Array, levels: UInt8Array) -> UInt8Array:
+    kept = cv2.cvtColor(cv2.LUT(levels, _KEPT), cv2.COLOR_GRAY2BGR)
+    kept = cv2.multiply(bgr, kept, kept, 1 / 255)
+    return np.asarray(cv2.add(kept, cv2.applyColorMap(levels, _ADDED)), np.uint8)
 
 
 def _outline(picture: UInt8Array, area: UInt8Array, colour: tuple[int, int, int], thickness: int) -> None:
