@@ -47,7 +47,7 @@ def decimals_of(threshold: float) -> int:
     return min(9, max(0, 2 - math.floor(math.log10(threshold)))) if threshold > 0 else 2
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def ink(text: str, height_px: int) -> UInt8Array:
     """How a line of text looks.
 
