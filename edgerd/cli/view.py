@@ -130,7 +130,7 @@ class Recorder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Write what waits, what the encoder holds back, and the index without which an MP4 cannot be read."""
+        """Write what waits, what the encoder holds back, and the index by which players find their way."""
         if not self._frames.close() or self._video is None:
             return
         with self._checked():
