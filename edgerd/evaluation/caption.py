@@ -58,14 +58,15 @@ def captioned(bgr: UInt8Array, inspection: Inspection, *, tiles: Sequence[Box] =
     Raises:
         InputError: There is not one map per tile.
     """
-    painted, near = bgr, None
-    if inspection.anomaly_map is not None:
+    near = None
+    if inspection.anomaly_map is None:
+        painted = bgr.copy()
+    else:
         levels = heat_levels(bgr.shape[:2], inspection.anomaly_map, inspection.threshold, tiles)
         painted = coloured(bgr, levels)
         near = (levels >= level_of(_NEARLY_A_DEFECT)).view(np.uint8)
         if not inspection.regions:
             outline_heat(painted, levels)
-    painted = bgr.copy() if painted is bgr else painted
     caption = _fitting(painted, inspection)
     places = [_place(caption.size, painted.shape, inspection.regions, near)] if caption else []
     decimals = decimals_of(inspection.threshold)
