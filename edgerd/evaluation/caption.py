@@ -58,9 +58,9 @@ def captioned(bgr: UInt8Array, inspection: Inspection, *, tiles: Sequence[Box] =
     Raises:
         InputError: There is not one map per tile.
     """
-    near = None
+    near: UInt8Array | None = None
     if inspection.anomaly_map is None:
-        painted = bgr.copy()
+        painted: UInt8Array = bgr.copy()
     else:
         levels = heat_levels(bgr.shape[:2], inspection.anomaly_map, inspection.threshold, tiles)
         painted = coloured(bgr, levels)
