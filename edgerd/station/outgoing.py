@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any, Final
 
 from pydantic import SecretStr
@@ -52,11 +52,16 @@ class Outgoing:
         make_room: Callable[[], bool] = lambda: False,
     ) -> None:
         self._cameras = tuple(cameras)
-        self._on_warning = on_warning
-        self._make_room = make_room
-        self._lock = threading.Lock()
-        self._held: list[tuple[tuple[Event, ...], dict[str, Mapping[str, Any] | None]]] | None = None
-        self._open(outbox, sinks)
+        self._records = {record.name: record for record in sinks}
+        opened = opened_sinks(sinks, cameras)
+        self._outbox = Outbox.open(
+            outbox.path,
+            [sink.name for sink in opened],
+            on_warning=on_warning,
+            make_room=make_room,
+            retention_s=outbox.retention_days * _DAY_S,
+        )
+        self._deliverer = Deliverer(self._outbox, opened, on_warning=on_warning)
 
     @property
     def open_alerts(self) -> dict[str, Mapping[str, Any]]:
@@ -65,37 +70,32 @@ class Outgoing:
 
     def append(self, events: Sequence[Event], open_alerts: Mapping[str, Mapping[str, Any] | None]) -> None:
         """Take events, as `edgerd.line.record.EventLog` has it; never waits for a disk or a receiver."""
-        with self._lock:
-            if self._held is None:
-                self._outbox.append(events, open_alerts)
-            else:
-                self._held.append((tuple(events), dict(open_alerts)))
+        self._outbox.append(events, open_alerts)
 
     def change_to(self, outbox: OutboxRecord, sinks: Sequence[SinkRecord]) -> None:
         """Go on with other sinks, or other settings of them; not from the thread that judges, since this waits.
 
-        What comes meanwhile is held in memory, for a second or so. Where the new sinks cannot be opened the old ones
-        go on.
+        Events are committed all the while, and sinks that stay as they are notice nothing.
 
         Raises:
-            InputError, MissingDependencyError, StorageError: As for a new one.
+            InputError, MissingDependencyError: As for a new one; nothing was changed.
+            StorageError: As for a new one, or the disk does not take the name of a new sink; nothing was changed.
         """
-        opened = opened_sinks(sinks, self._cameras)
-        with self._lock:
-            self._held = []
-        before = self._records
+        new = {record.name: record for record in sinks}
+        begin = opened_sinks(
+            [record for name, record in new.items() if self._records.get(name) != record], self._cameras
+        )
         try:
-            self._close(_SWAP_S)
-            try:
-                self._start(outbox, sinks, opened)
-            except BaseException:
-                self._open(*before)
-                raise
-        finally:
-            with self._lock:
-                held, self._held = self._held, None
-                for events, open_alerts in held or []:
-                    self._outbox.append(events, open_alerts)
+            self._outbox.add_sinks([sink.name for sink in begin], _SWAP_S)
+        except StorageError:
+            for sink in begin:
+                sink.close()
+            raise
+        leave = [name for name, record in self._records.items() if new.get(name) != record]
+        self._deliverer.change(leave, begin, _SWAP_S)
+        self._outbox.leave_sinks([name for name in leave if name not in new])
+        self._outbox.keep_for(outbox.retention_days * _DAY_S)
+        self._records = new
 
     def snapshot(self) -> tuple[SinkSnapshot, ...]:
         """How each sink does."""
@@ -111,23 +111,6 @@ class Outgoing:
 
     def close(self, timeout_s: float = FLUSH_S) -> bool:
         """Commit and deliver what is left; returns whether every sink has got all of it."""
-        return self._close(timeout_s)
-
-    def _open(self, outbox: OutboxRecord, sinks: Sequence[SinkRecord]) -> None:
-        self._start(outbox, sinks, opened_sinks(sinks, self._cameras))
-
-    def _start(self, outbox: OutboxRecord, sinks: Sequence[SinkRecord], opened: Sequence[DeliveringSink]) -> None:
-        self._records = (outbox, tuple(sinks))
-        self._outbox = Outbox.open(
-            outbox.path,
-            [sink.name for sink in opened],
-            on_warning=self._on_warning,
-            make_room=self._make_room,
-            retention_s=outbox.retention_days * _DAY_S,
-        )
-        self._deliverer = Deliverer(self._outbox, opened, on_warning=self._on_warning)
-
-    def _close(self, timeout_s: float) -> bool:
         self._outbox.flush(timeout_s)
         is_delivered = self._deliverer.close(timeout_s)
         return self._outbox.close(timeout_s) and is_delivered
@@ -135,7 +118,7 @@ class Outgoing:
     def _n_waiting(self, name: str) -> int:
         try:
             return self._outbox.waiting(name).n_events
-        except StorageError:
+        except (StorageError, KeyError):  # it cannot be read, or the sink has just gone
             return 0
 
 
@@ -156,7 +139,13 @@ def opened_sinks(records: Sequence[SinkRecord], cameras: Sequence[str]) -> list[
         MissingDependencyError: A library of a sink is not installed.
         StorageError: A file cannot be written.
     """
-    return [_sink(record, cameras) for record in records]
+    with ExitStack() as stack:
+        opened = []
+        for record in records:
+            opened.append(_sink(record, cameras))
+            stack.callback(opened[-1].close)
+        stack.pop_all()  # those before one that cannot be opened are closed again
+    return opened
 
 
 def _sink(record: SinkRecord, cameras: Sequence[str]) -> DeliveringSink:

@@ -62,7 +62,7 @@ class Station:
         self._stack = ExitStack()
         self._started_at = time.time()
         self._engines: Engines
-        self._outgoing: Outgoing | None = None
+        self._outgoing: Outgoing
         self._trail: AuditTrail
         self._is_warm = False
 
@@ -167,7 +167,7 @@ class Station:
             for feed, before, after in zip(self.feeds, self.recipe.cameras, new.cameras, strict=True)
             for errand in self._errands(feed, before, after)
         ]
-        if self._outgoing and (new.sinks, new.outbox) != (self.recipe.sinks, self.recipe.outbox):
+        if (new.sinks, new.outbox) != (self.recipe.sinks, self.recipe.outbox):
             self._outgoing.change_to(new.outbox, [sink for sink in new.sinks if is_delivered_to(sink)])
         for errand in errands:
             self.line.post(errand)
@@ -182,7 +182,7 @@ class Station:
         opened = self._engines.opened if self._is_warm else ()
         return LineSnapshot(
             cameras=tuple(_camera_snapshot(feed) for feed in self.feeds),
-            sinks=self._outgoing.snapshot() if self._outgoing else (),
+            sinks=self._outgoing.snapshot(),
             version=__version__,
             started_at=self._started_at,
             last_turn_monotonic_s=self.line.turned_s,
@@ -190,7 +190,7 @@ class Station:
             bundles=tuple(dict.fromkeys(each.bundle.manifest.id for each in opened)),
             engines=tuple(_engine_text(each.engine.key) for each in opened),
             disk_free_bytes=_free_bytes(self.recipe.outbox.path),
-            reasons=tuple(filter(None, (self._outgoing.ill if self._outgoing else None, self._trail.failure))),
+            reasons=tuple(filter(None, (self._outgoing.ill, self._trail.failure))),
         )
 
     def close(self) -> None:
@@ -213,10 +213,9 @@ class Station:
     def _feed(self, record: CameraRecord, camera: Camera, max_frames: int | None) -> Feed:
         return feed_of(record, camera, self._engines, lambda: self.line.ring(), max_frames)
 
-    def _open_outgoing(self) -> Outgoing | None:
+    def _open_outgoing(self) -> Outgoing:
+        # Also without a sink: one may be added while the line runs, and an alert that lasts goes on after a restart.
         sinks = [sink for sink in self.recipe.sinks if is_delivered_to(sink)]
-        if not sinks:
-            return None
         names = [camera.name for camera in self.recipe.cameras]
         outgoing = Outgoing(self.recipe.outbox, sinks, names, on_warning=self._warn)
         self._stack.callback(outgoing.close)
@@ -224,8 +223,6 @@ class Station:
 
     def _resume_alerts(self) -> None:
         """Go on with the alerts that were open when the process before this one ended; close those of other cameras."""
-        if self._outgoing is None:
-            return
         feeds = {feed.name: feed for feed in self.feeds}
         for camera, state in self._outgoing.open_alerts.items():
             alert = Alert.from_json(state)
