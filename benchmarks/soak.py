@@ -4,8 +4,8 @@
 
 Two HTTP cameras of sample parts, a web hook and a file as receivers, and the monitor scraped each second. Each picture
 has a score of its own, so that a verdict says when the picture that it speaks of was sent. The time after the warm-up
-is cut into quarters, and the last is held against the first. How late the cameras' own clocks were is told beside it: it
-is what the machine does to every process. A bar that is missed is named, and the exit code is then 1.
+is cut into quarters, and the last is held against the first. How late the cameras' own clocks were is told beside it:
+it is what the machine does to every process. A bar that is missed is named, and the exit code is then 1.
 """
 
 from __future__ import annotations
@@ -119,6 +119,7 @@ def _latency(ages: Times, lateness: Times, samples: list[Sample]) -> Check:
         f"{p99s[0]:.1f} ms, then {p99s[1]:.1f} ms: {ratio:.2f} x; medians {percentile(first, 50):.1f} and "
         f"{percentile(last, 50):.1f} ms; a camera's clock was late by {clock[0]:.1f}, then {clock[1]:.1f} ms (p99)",
         ratio <= 1.2,
+        of_the_machine=True,
     )
 
 
@@ -147,6 +148,7 @@ def _process(samples: list[Sample]) -> list[Check]:
             "memory flat to 2 %: medians of the first and the last quarter",
             f"{before_mb:.1f} MB, then {after_mb:.1f} MB: {growth:+.2%}",
             growth <= 0.02,
+            of_the_machine=True,
         ),
         Check(
             "running",

@@ -55,7 +55,14 @@ def cameras_away(folder: Path, bundles: Bundles, n: int, seed: int) -> list[Chec
     invented = invented_alerts(cameras, found.events)
     lost = len(lost_alerts(verdicts, found.events, line.lives))
     return [
-        Check(_FAULT, n, f"frames again within {_BACK_S:g} s of its return", _spread(backs), max(backs) <= _BACK_S),
+        Check(
+            _FAULT,
+            n,
+            f"frames again within {_BACK_S:g} s of its return",
+            _spread(backs),
+            max(backs) <= _BACK_S,
+            of_the_machine=True,
+        ),
         Check(
             _FAULT,
             n,

@@ -84,6 +84,7 @@ def change_overs(folder: Path, bundles: Bundles, n: int, seed: int) -> list[Chec
             f"median {1e3 * percentile(waits_s, 50):.0f} ms, p99 {1e3 * percentile(waits_s, 99):.0f} ms, max "
             f"{1e3 * slowest:.0f} ms, of which up to 33 ms until the next picture",
             slowest <= _BAR_S,
+            of_the_machine=True,
         ),
         Check(
             "change-over between two products",

@@ -16,6 +16,8 @@ class Check:
         bar: What must hold.
         measured: What was found, in words and numbers.
         is_held: Whether the bar is held.
+        of_the_machine: Whether it is about time or memory, which a busy machine alone can spoil; a test must not ask
+            for it.
     """
 
     fault: str
@@ -23,6 +25,7 @@ class Check:
     bar: str
     measured: str
     is_held: bool
+    of_the_machine: bool = False
 
     def row(self) -> dict[str, Any]:
         """For a table."""

@@ -82,6 +82,7 @@ def full_disks(folder: Path, bundles: Bundles, n: int, seed: int, full_s: float)
             "the loop goes on: a verdict at least every second",
             f"the longest wait for a verdict was {slowest_s:.2f} s",
             slowest_s <= 1.0,
+            of_the_machine=True,
         ),
         Check(
             fault,

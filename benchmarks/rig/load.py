@@ -47,6 +47,7 @@ def fast_source(folder: Path, bundles: Bundles, seconds: float, seed: int) -> li
             "sent-to-verdict p99 at most 2 x p50",
             f"p50 {p50:.1f} ms, p99 {p99:.1f} ms, {p99 / p50:.2f} x; {len(ages_ms)} verdicts",
             p99 <= 2 * p50,
+            of_the_machine=True,
         ),
         Check(
             fault,
@@ -61,6 +62,7 @@ def fast_source(folder: Path, bundles: Bundles, seconds: float, seed: int) -> li
             "memory flat to 2 %",
             f"{first_mb:.1f} MB, after {seconds:.0f} s {last_mb:.1f} MB: {growth:+.1%}",
             growth <= 0.02,
+            of_the_machine=True,
         ),
     ]
 
