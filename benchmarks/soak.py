@@ -77,7 +77,7 @@ def soak(folder: Path, bundle: Path, seconds: float, seed: int, fps: float = FPS
     sinks = [f'type = "webhook"\nurl = "{hook.url}"', 'type = "jsonl"\npath = "events.jsonl"']
     recipe = recipe_of(cameras, sinks, tables=f'[monitor]\nbind = "127.0.0.1:{port}"', right="stream")
     line = LineProcess(folder, recipe)
-    with closing(cameras["left"]), closing(cameras["right"]):
+    with closing(line), closing(cameras["left"]), closing(cameras["right"]):
         line.wait_for_verdict("right", line.start())
         time.sleep(min(60.0, _WARM_UP * seconds))
         samples = _sampled(line, port, time.time() + seconds)

@@ -30,7 +30,7 @@ def cameras_away(folder: Path, bundles: Bundles, n: int, seed: int) -> list[Chec
     cameras = {name: HttpCamera(make_pool(bundles.small, "ring", 90, seed + i), 15) for i, name in enumerate(names)}
     line = LineProcess(folder, recipe_of(cameras, [f'type = "webhook"\nurl = "{hook.url}"'], right="stream"))
     outages: list[tuple[str, float, float]] = []
-    with closing(cameras["left"]), closing(cameras["right"]):
+    with closing(line), closing(cameras["left"]), closing(cameras["right"]):
         began = line.start()
         for name in names:
             line.wait_for_verdict(name, began)

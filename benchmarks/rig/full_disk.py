@@ -52,7 +52,7 @@ def full_disks(folder: Path, bundles: Bundles, n: int, seed: int, full_s: float)
         folder, recipe_of({"left": camera}, [f'type = "webhook"\nurl = "{hook.url}"'], tables=tables), before
     )
     slowest_s, reds, greens = 0.0, 0, 0
-    with closing(camera):
+    with closing(line), closing(camera):
         began = line.start()
         line.wait_for_verdict("left", began)
         seen = Path(f"/proc/{line.pid}/root{disk}")  # where the line sees it

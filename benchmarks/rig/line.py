@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 from rig.bundles import EDGERD
 from rig.camera import HttpCamera
+from rig.webhook import Received
 
 Verdict = Mapping[str, Any]
 
@@ -118,11 +119,22 @@ class LineProcess:
             raise SystemExit(f"edgerd ended with {code}; see {self.log_file}")
         return life
 
+    def close(self) -> None:
+        """Leave no process behind, whatever happened."""
+        if self.is_running:
+            self._running().kill()
+            self._running().wait(60)
+
     def verdicts(self) -> list[Verdict]:
         """All verdicts that were written; a line that a kill cut off is left out."""
         if not self.verdict_file.exists():
             return []
         return [found for line in self.verdict_file.read_bytes().split(b"\n") if (found := _parsed(line))]
+
+    def events(self, name: str) -> list[Received]:
+        """What a JSONL sink has written to a file in the folder, in that order."""
+        lines = (self.folder / name).read_bytes().split(b"\n")
+        return [Received(0.0, found) for line in lines if (found := _parsed(line))]
 
     def summaries(self) -> list[dict[str, Any]]:
         """What the process that was stopped last said of its cameras."""

@@ -26,7 +26,7 @@ def fast_source(folder: Path, bundles: Bundles, seconds: float, seed: int) -> li
     fps = 3 * _judged_per_s(folder / "capacity", bundles, seed)
     camera = HttpCamera(pool, fps)
     line = LineProcess(folder, recipe_of({"left": camera}, ['type = "jsonl"\npath = "events.jsonl"']))
-    with closing(camera):
+    with closing(line), closing(camera):
         line.wait_for_verdict("left", line.start())
         time.sleep(_WARM_UP_S)
         began, first_mb = time.time(), resident_mb(line.pid)
@@ -74,7 +74,7 @@ def two_cameras(folder: Path, bundles: Bundles, seconds: float, seed: int) -> li
     }
     keys = f"deadline_ms = {_DEADLINE_MS}"
     line = LineProcess(folder, recipe_of(cameras, ['type = "jsonl"\npath = "events.jsonl"'], keys))
-    with closing(cameras["left"]), closing(cameras["right"]):
+    with closing(line), closing(cameras["left"]), closing(cameras["right"]):
         line.wait_for_verdict("right", line.start())
         time.sleep(_WARM_UP_S)
         began = time.time()
@@ -107,7 +107,7 @@ def _judged_per_s(folder: Path, bundles: Bundles, seed: int) -> float:
     line = LineProcess(
         folder, recipe_of({"left": camera}, ['type = "jsonl"\npath = "events.jsonl"'], 'frames = "every"')
     )
-    with closing(camera):
+    with closing(line), closing(camera):
         line.wait_for_verdict("left", line.start())
         threading.Event().wait(_WARM_UP_S)
         began = time.time()
