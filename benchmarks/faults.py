@@ -27,6 +27,7 @@ from rig.full_disk import full_disks
 from rig.kills import kills
 from rig.load import fast_source, two_cameras
 from rig.receivers_away import receivers_away
+from rig.sink_changes import sink_changes
 
 FULL_MINUTES = 20.0
 Trial = Callable[[Path, Bundles, float, int], list[Check]]
@@ -47,6 +48,7 @@ TRIALS: dict[str, Trial] = {
     ),
     "fast": lambda folder, bundles, share, seed: fast_source(folder, bundles, max(8.0, 60 * share), seed),
     "two": lambda folder, bundles, share, seed: two_cameras(folder, bundles, max(8.0, 60 * share), seed),
+    "sinks": lambda folder, bundles, share, seed: sink_changes(folder, bundles, _times(20, share, 4), seed),
     "products": lambda folder, bundles, share, seed: change_overs(folder, bundles, _times(200, share, 10), seed),
 }
 
