@@ -12,6 +12,7 @@ from rig.camera import HttpCamera
 from rig.check import Check
 from rig.line import LineProcess, recipe_of
 from rig.pictures import make_pool
+from rig.process import cpu_s
 from rig.records import (
     GRACE_S,
     Deliveries,
@@ -41,6 +42,7 @@ def kills(folder: Path, bundles: Bundles, n: int, seed: int) -> list[Check]:
     sinks = [f'type = "webhook"\nurl = "{hook.url}"', 'type = "jsonl"\npath = "events.jsonl"']
     line = LineProcess(folder, recipe_of(cameras, sinks, 'frames = "every"', right="stream"))
     starts_s: list[float] = []
+    cpus_s: list[float] = []
     spans: list[tuple[float, float]] = []
     wrong = ""
     with closing(line), closing(cameras["left"]), closing(cameras["right"]):
@@ -52,6 +54,7 @@ def kills(folder: Path, bundles: Bundles, n: int, seed: int) -> list[Check]:
                 continue
             verdict = line.wait_for_verdict("left", began)
             starts_s.append(verdict["decided_at"] - began)
+            cpus_s.append(cpu_s(line.pid))
             time.sleep(chance.uniform(0.0, 3.0))
             spans.append((verdict["captured_at"], line.kill().ended_at - GRACE_S))
             wrong = wrong or line.verify()
@@ -72,7 +75,7 @@ def kills(folder: Path, bundles: Bundles, n: int, seed: int) -> list[Check]:
             _FAULT,
             len(starts_s),
             f"restart to first verdict at most {_START_S:g} s (OpenVINO)",
-            f"median {percentile(starts_s, 50):.2f} s, max {slowest:.2f} s",
+            f"median {percentile(starts_s, 50):.2f} s, max {slowest:.2f} s; {percentile(cpus_s, 50):.2f} s of CPU time",
             slowest <= _START_S,
             of_the_machine=True,
         ),
