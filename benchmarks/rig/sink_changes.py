@@ -20,6 +20,10 @@ _COMES = 'type = "jsonl"\npath = "events.jsonl"'
 _AWAY = 'type = "webhook"\nname = "away"\nurl = "http://127.0.0.1:1/nobody"'
 _TAKEN_OVER_S = 2.5
 """The file is looked at each second, and must be the same twice."""
+_KILLED = 0.5
+"""Share of the changes that end in a kill."""
+_KILLED_AFTER_S = 0.5, 4.5
+"""Before, while and after it is taken over; a receiver that is never there is given some seconds."""
 
 
 def sink_changes(folder: Path, bundles: Bundles, n: int, seed: int) -> list[Check]:
@@ -40,8 +44,8 @@ def sink_changes(folder: Path, bundles: Bundles, n: int, seed: int) -> list[Chec
         line.wait_for_verdict("left", line.start())
         for i in range(n):
             line.recipe_file.write_text(recipe(*((_AWAY,), (_COMES, _AWAY), (), (_COMES,))[i % 4]))
-            if i % 3 == 2:
-                time.sleep(chance.uniform(0.0, 3.0))
+            if chance.random() < _KILLED:
+                time.sleep(chance.uniform(*_KILLED_AFTER_S))
                 line.kill()
                 n_kills += 1
                 line.wait_for_verdict("left", line.start())

@@ -110,9 +110,13 @@ class Outgoing:
         return "" if health.is_ok else health.reason
 
     def close(self, timeout_s: float = FLUSH_S) -> bool:
-        """Commit and deliver what is left; returns whether every sink has got all of it."""
+        """Commit and deliver what is left; returns whether every sink has got all of it, and warns where not."""
         self._outbox.flush(timeout_s)
         is_delivered = self._deliverer.close(timeout_s)
+        for sink in self.snapshot():
+            if sink.waiting:
+                events = "1 event waits" if sink.waiting == 1 else f"{sink.waiting} events wait"
+                self._on_warning(f"{events} for {sink.name}: the next run with this outbox delivers what is left.")
         return self._outbox.close(timeout_s) and is_delivered
 
     def _n_waiting(self, name: str) -> int:

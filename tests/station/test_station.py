@@ -54,9 +54,9 @@ path = "alerts.jsonl"
 """
 
 
-def station_of(loaded: LoadedRecipe, **options: Any) -> Station:
-    warnings: list[str] = []
-    return Station(loaded, say=lambda _: None, warn=warnings.append).open(**options)
+def station_of(loaded: LoadedRecipe, warnings: list[str] | None = None, **options: Any) -> Station:
+    warn = ([] if warnings is None else warnings).append
+    return Station(loaded, say=lambda _: None, warn=warn).open(**options)
 
 
 def test_two_cameras_of_a_recipe(recipe_of: RecipeOf, tmp_path: Path) -> None:
@@ -77,12 +77,14 @@ def test_two_cameras_of_a_recipe(recipe_of: RecipeOf, tmp_path: Path) -> None:
 
 
 def test_an_alert_that_no_sink_takes_now_comes_after_the_next_start(recipe_of: RecipeOf, tmp_path: Path) -> None:
-    target = tmp_path / "alerts.jsonl"
+    target, warnings = tmp_path / "alerts.jsonl", list[str]()
     loaded = recipe_of(TWO_CAMERAS)
-    with station_of(loaded) as station:
+    with station_of(loaded, warnings=warnings) as station:
         target.unlink(missing_ok=True)
         target.mkdir()  # what is written there fails
         summaries = station.run()
+    n_waiting = sum(summary.alerts for summary in summaries)
+    assert f"{n_waiting} events wait for jsonl: the next run with this outbox delivers what is left." in warnings
     target.rmdir()
     with station_of(loaded, max_frames=1) as station:
         again = station.run()
