@@ -52,6 +52,7 @@ class Outgoing:
         make_room: Callable[[], bool] = lambda: False,
     ) -> None:
         self._cameras = tuple(cameras)
+        self._on_warning = on_warning
         self._records = {record.name: record for record in sinks}
         opened = opened_sinks(sinks, cameras)
         self._outbox = Outbox.open(
