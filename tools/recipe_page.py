@@ -44,7 +44,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "[audit]": AuditSettings,
 }
 """How a table is written -> its record."""
-_LIVE_TABLES = (Mask, JsonlRecord, WebhookRecord, MqttRecord, ModbusRecord, OpcUaRecord)
+_LIVE_TABLES = (Mask, JsonlRecord, WebhookRecord, MqttRecord)
 """Tables below a key that takes effect at once as a whole."""
 
 INTRODUCTION = """\
@@ -69,8 +69,8 @@ where the password belongs, in the `url` of a webhook `{token}`; special charact
 
 **Changes while the line runs.** The file is looked at each second. Keys that take effect *at once* are taken over
 without losing a frame; all others wait for a restart, and the line says which. A sink may be added, changed or removed
-at once. An invalid recipe is reported, and the line goes on with the one that it has. Cameras, products and sinks are
-known by their names: one with another name is another one.
+at once, but for links to PLCs (`modbus`, `opcua`). An invalid recipe is reported, and the line goes on with the one
+that it has. Cameras, products and sinks are known by their names: one with another name is another one.
 
 **Several products.** A camera may have several products, each with a bundle of its own; their engines stay loaded, and
 a change-over takes no restart. `default_product` says which one to begin with.

@@ -52,6 +52,8 @@ def run_recipe(
             max_frames=max_frames,
             profile=device.profile,
         )
+        if not loaded.recipe.sinks and not event_sinks:
+            warn(f"{file} has no [[sink]]: alerts are shown here, and nobody else is told.")
         _watch_from_outside(station, stack, say)
         stack.callback(WatchingThread(RecipeWatcher(loaded), _taking_over(station, status), _told).close)
         summaries = station.run()
@@ -98,6 +100,8 @@ def _taking_over(station: Station, status: StatusLine) -> Callable[[LoadedRecipe
             return
         for change in changes:
             status.say(f"recipe: {change.key} changes {change.takes_effect}")
+        if not changes:  # but somebody who has just mended it wants to know
+            status.say("recipe: it is valid, and nothing changes")
 
     return take_over
 

@@ -118,14 +118,22 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What one transaction writes; `cursors` is the number of the last settled event of each sink named."""
+    """What one transaction writes.
 
+    Attributes:
+        sinks: Names of sinks that are new; they get what stands in `appended`, and what follows.
+        appended: Events.
+        refusals: Of them.
+        cursors: By sink, the number of the last event that it has settled.
+    """
+
+    sinks: Sequence[str] = ()
     appended: Sequence[Appended] = ()
     refusals: Sequence[Refusal] = ()
     cursors: Mapping[str, int] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.appended or self.refusals or self.cursors)
+        return bool(self.sinks or self.appended or self.refusals or self.cursors)
 
 
 class Database:
@@ -177,6 +185,7 @@ class Database:
             sqlite3.Error: They could not be written; nothing of them was.
         """
         with self._transaction() as connection:
+            connection.executemany(_ADD_SINK, [(name,) for name in changes.sinks])
             for group in changes.appended:
                 connection.executemany(
                     "INSERT INTO events(event, appended_at) VALUES (?, ?)",

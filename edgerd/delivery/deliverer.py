@@ -85,12 +85,15 @@ class Deliverer:
     ) -> None:
         if sorted(outbox.sinks) != sorted(sink.name for sink in sinks):
             raise ValueError(f"sinks {[sink.name for sink in sinks]} for an outbox of {list(outbox.sinks)}")
-        self._deliveries = [_Delivery(outbox, sink, on_warning, back_off) for sink in sinks]
+        self._outbox = outbox
+        self._warn = on_warning
+        self._back_off = back_off
+        self._deliveries = {sink.name: self._begun(sink) for sink in sinks}
 
     @property
     def status(self) -> tuple[SinkStatus, ...]:
         """How each sink does, in the order in which they were given."""
-        return tuple(delivery.status for delivery in self._deliveries)
+        return tuple(delivery.status for delivery in tuple(self._deliveries.values()))
 
     def close(self, timeout_s: float) -> bool:
         """Deliver what is committed (see `Outbox.flush`), then end.
@@ -103,16 +106,37 @@ class Deliverer:
         Returns:
             Whether every sink has got all of it.
         """
-        deadline = time.monotonic() + timeout_s
-        for delivery in self._deliveries:
-            delivery.finish()
-        for delivery in self._deliveries:
-            delivery.join(max(0.0, deadline - time.monotonic()))
-        for delivery in self._deliveries:
-            delivery.stop()
-        for delivery in self._deliveries:
-            delivery.join(_LAST_WORDS_S)
-        return all(delivery.is_drained for delivery in self._deliveries)
+        return _ended(tuple(self._deliveries.values()), timeout_s)
+
+    def change(self, leave: Sequence[str], begin: Sequence[DeliveringSink], timeout_s: float) -> None:
+        """End the delivery to some sinks as `close` does, and begin it to others; the rest are not disturbed.
+
+        Args:
+            leave: Names of those to end. What they have not got stays in the outbox.
+            begin: Of those to begin; the outbox knows their names. One may have the name of one that was ended.
+            timeout_s: How long those that end may still deliver.
+        """
+        _ended([self._deliveries[name] for name in leave], timeout_s)
+        began = {sink.name: self._begun(sink) for sink in begin}
+        kept = {name: delivery for name, delivery in self._deliveries.items() if name not in leave}
+        self._deliveries = kept | began
+
+    def _begun(self, sink: DeliveringSink) -> _Delivery:
+        return _Delivery(self._outbox, sink, self._warn, self._back_off)
+
+
+def _ended(deliveries: Sequence[_Delivery], timeout_s: float) -> bool:
+    """End deliveries, each once it has nothing left or the time is over; returns whether none has anything left."""
+    deadline = time.monotonic() + timeout_s
+    for delivery in deliveries:
+        delivery.finish()
+    for delivery in deliveries:
+        delivery.join(max(0.0, deadline - time.monotonic()))
+    for delivery in deliveries:
+        delivery.stop()
+    for delivery in deliveries:
+        delivery.join(_LAST_WORDS_S)
+    return all(delivery.is_drained for delivery in deliveries)
 
 
 class _Delivery:
@@ -170,6 +194,7 @@ class _Delivery:
                     return
                 self._bell.wait()
         finally:
+            self._outbox.off_commit(self._bell.set)
             self._sink.close()
 
     def _try_next(self) -> bool:

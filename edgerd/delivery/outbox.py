@@ -16,7 +16,7 @@ from edgerd.delivery.database import Appended, Database, Refusal, StoredEvent, W
 from edgerd.delivery.opening import DATABASE_FILE, IN_USE, database_errors, is_damage, open_database, reopen
 from edgerd.delivery.reserve import Reserve
 from edgerd.delivery.writer import Health, Writer, says_full
-from edgerd.errors import InputError
+from edgerd.errors import InputError, StorageError
 from edgerd.events import Event
 from edgerd.storage import only_writer_of
 
@@ -50,6 +50,7 @@ class Outbox:
         retention_s: float,
     ) -> None:
         self._database = database
+        self._warn = on_warning
         self._resources = resources
         cursors = database.cursors()
         self._cursors = {name: cursors[name] for name in sinks}
@@ -173,6 +174,10 @@ class Outbox:
         """Call a function after each commit, from the writing thread; it must return at once."""
         self._listeners.append(listener)
 
+    def off_commit(self, listener: Callable[[], None]) -> None:
+        """Call a function no more after commits."""
+        self._listeners.remove(listener)
+
     def take(self, sink: str, limit: int) -> list[StoredEvent]:
         """The first committed events that a sink has not settled, in the order of appending; they stay until it has.
 
@@ -191,10 +196,40 @@ class Outbox:
         with self._reading():
             return self._database.waiting(sink, self._cursors[sink])
 
+    def add_sinks(self, names: Sequence[str], timeout_s: float) -> None:
+        """Make sinks known while events come; each gets what is appended from now on.
+
+        Args:
+            names: Theirs; those that are known already stay as they are. What waits for one from an earlier time is
+                delivered to it first.
+            timeout_s: How long to wait for the disk.
+
+        Raises:
+            StorageError: It cannot be written, or not in time; nothing was changed.
+        """
+        new = [name for name in names if name not in self._cursors]
+        if new:
+            self._writer.add_sinks(new, timeout_s)
+            with self._reading():
+                cursors = self._database.cursors()
+            self._cursors |= {name: cursors[name] for name in new}
+
+    def leave_sinks(self, names: Sequence[str]) -> None:
+        """Deliver no more to some sinks, whose deliveries have ended; what waits for them is kept, with a warning."""
+        for name in names:
+            with contextlib.suppress(StorageError):  # of what cannot be read nobody knows how much waits
+                _warn_of_waiting(self._database.file.parent, name, self.waiting(name), self._warn)
+            del self._cursors[name]
+
+    def keep_for(self, retention_s: float) -> None:
+        """Set how long events stay that every sink has."""
+        self._writer.retention_s = retention_s
+
     def delivered(self, sink: str, number: int) -> None:
         """A sink has every event up to this number, and is given none of them again."""
-        self._cursors[sink] = number
-        self._writer.settle(sink, number)
+        if number > self._cursors.get(sink, number):  # else a delivery that was given up speaks of what is settled
+            self._cursors[sink] = number
+            self._writer.settle(sink, number)
 
     def refused(self, sink: str, number: int, reason: str) -> None:
         """A sink has every event before this number, and refuses this one for good: it becomes a dead letter.
@@ -204,8 +239,9 @@ class Outbox:
             number: The event's.
             reason: Why, one sentence, without secrets.
         """
-        self._cursors[sink] = number
-        self._writer.settle(sink, number, Refusal(sink, number, reason, time.time()))
+        if number > self._cursors.get(sink, number):  # else as in `delivered`
+            self._cursors[sink] = number
+            self._writer.settle(sink, number, Refusal(sink, number, reason, time.time()))
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:
@@ -219,7 +255,7 @@ class Outbox:
                 raise
 
     def _ring(self) -> None:
-        for listener in self._listeners:
+        for listener in tuple(self._listeners):
             listener()
 
 
@@ -245,9 +281,14 @@ def _warn_of_other_sinks(database: Database, sinks: Sequence[str], on_warning: C
     folder = database.file.parent
     for name, cursor in database.cursors().items():
         waiting = database.waiting(name, cursor)
-        if name not in sinks and waiting.n_events:
-            command = f"edgerd outbox {shlex.quote(str(folder))} drop --sink {shlex.quote(name)} --waiting"
-            on_warning(
-                f"Events in {folder} wait for the sink {name!r} ({waiting.n_events}), which is not one of this run's. "
-                f"They are kept. If it is gone for good: {command}"
-            )
+        if name not in sinks:
+            _warn_of_waiting(folder, name, waiting, on_warning)
+
+
+def _warn_of_waiting(folder: Path, name: str, waiting: Waiting, on_warning: Callable[[str], None]) -> None:
+    if waiting.n_events:
+        command = f"edgerd outbox {shlex.quote(str(folder))} drop --sink {shlex.quote(name)} --waiting"
+        on_warning(
+            f"Events in {folder} wait for the sink {name!r} ({waiting.n_events}), which is not one of this run's. "
+            f"They are kept. If it is gone for good: {command}"
+        )

@@ -9,7 +9,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -17,7 +17,7 @@ from typing import Final
 from edgerd.delivery.database import Appended, Changes, Database, Refusal
 from edgerd.delivery.opening import is_damage
 from edgerd.delivery.reserve import Reserve
-from edgerd.errors import EdgerdError
+from edgerd.errors import EdgerdError, StorageError
 
 MAX_UNCOMMITTED: Final = 10_000
 """Events that wait in memory for a disk that does not take them; what comes beyond is lost, and counted."""
@@ -57,6 +57,9 @@ class Writer:
         on_warning: Takes a sentence for people; must not raise.
         make_room: Frees space elsewhere when the disk is full; returns whether it could.
         retention_s: How long events stay that every sink has.
+
+    Attributes:
+        retention_s: As given; may be changed.
     """
 
     def __init__(
@@ -76,9 +79,10 @@ class Writer:
         self._mend = mend
         self._warn = on_warning
         self._make_other_room = make_room
-        self._retention_s = retention_s
+        self.retention_s = retention_s
 
         self._changed = threading.Condition()
+        self._sinks: deque[str] = deque()
         self._appended: deque[Appended] = deque()
         self._refusals: deque[Refusal] = deque()
         self._cursors: dict[str, int] = {}
@@ -128,6 +132,24 @@ class Writer:
             self._cursors[sink] = number
             self._changed.notify_all()
 
+    def add_sinks(self, names: Sequence[str], timeout_s: float) -> None:
+        """Make sinks known, and wait until that is on the disk; where it is not in time they are not made known.
+
+        Raises:
+            StorageError: It cannot be written, or not in time.
+        """
+        with self._changed:
+            self._sinks.extend(names)
+            self._changed.notify_all()
+            if not self._changed.wait_for(lambda: not self._sinks, timeout_s):
+                self._sinks.clear()
+                what = f"A new sink cannot be written to {self._database.file} within {timeout_s:g} s. {self._failure}"
+                raise StorageError(
+                    what.rstrip(),
+                    expected="a disk with some space left that answers",
+                    hint="Free some space; then change the recipe again.",
+                )
+
     def suspect(self) -> None:
         """Take that somebody who read from the database found it damaged."""
         with self._changed:
@@ -148,7 +170,7 @@ class Writer:
         return not self._thread.is_alive()
 
     def _has_changes(self) -> bool:
-        return bool(self._appended or self._refusals or self._cursors)
+        return bool(self._sinks or self._appended or self._refusals or self._cursors)
 
     def _has_work(self) -> bool:
         return bool(self._has_changes() or self._is_closing or self._is_suspect or self._has_failed)
@@ -161,7 +183,10 @@ class Writer:
                 if self._is_closing:
                     return
                 changes = Changes(
-                    tuple(islice(self._appended, _GROUP)), tuple(self._refusals), dict(self._cursors)
+                    tuple(self._sinks),
+                    tuple(islice(self._appended, _GROUP)),
+                    tuple(self._refusals),
+                    dict(self._cursors),
                 )  # they stay in memory until they are written
             try:
                 self._write(changes)
@@ -192,13 +217,16 @@ class Writer:
             self._forget(changes)
             self._on_commit()
         if self._cleaned_at is None or time.monotonic() - self._cleaned_at >= _CLEAN_EVERY_S:
-            self._database.delete_settled(before=time.time() - self._retention_s, limit=_CLEAN_LIMIT)
+            self._database.delete_settled(before=time.time() - self.retention_s, limit=_CLEAN_LIMIT)
             self._reserve.fill()
             self._cleaned_at = time.monotonic()
 
     def _forget(self, changes: Changes) -> None:
         """What is committed need not be remembered."""
         with self._changed:
+            for name in changes.sinks:
+                if name in self._sinks:  # else nobody waits for it any more
+                    self._sinks.remove(name)
             for group in changes.appended:
                 self._appended.popleft()
                 self._n_uncommitted -= len(group.events)

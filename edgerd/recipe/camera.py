@@ -197,7 +197,8 @@ class Camera(RecipeRecord):
             yield Misfit(("every",), 'trigger = "every" beside it; it has no effect otherwise')
         if self.confirm is not None and self.policy != "stream":
             yield Misfit(("confirm",), 'policy = "stream" beside it; each part of policy "part" is seen once')
-        if "{password}" in self.uri and not has_secret(self, "password"):
+        is_address = "://" in self.uri  # in the name of a file, the same characters are nothing but its name
+        if is_address and "{password}" in self.uri and not has_secret(self, "password"):
             yield Misfit(("uri",), 'password_env = "NAME_OF_A_VARIABLE" or password_file = "FILE" for its {password}')
         if has_secret(self, "password") and "{password}" not in self.uri:
             key = "password_env" if self.password_env is not None else "password_file"

@@ -1,7 +1,8 @@
 """What changed between two recipes, and which of it a line can take over while it runs.
 
-The records say it themselves: a key that is marked `LIVE` takes effect at once, all others need a restart. Cameras and
-sinks are known by their names, whatever their order. Nothing here opens or reads anything.
+The records say it themselves: a key that is marked `LIVE` takes effect at once, but for tables that are `opened_once`.
+All others need a restart. Cameras and sinks are known by their names, whatever their order. Nothing here opens or reads
+anything.
 """
 
 from __future__ import annotations
@@ -125,10 +126,11 @@ def _changes(
             continue
         for label, one, other in pairs:
             path = f"{key}.{label}" if label else key
+            its_live = is_live and not (_is_opened_once(one) or _is_opened_once(other))
             if type(one) is type(other) and isinstance(one, RecipeRecord):
-                yield from _changes(f"{path}.", one, other, fits, live=is_live)
+                yield from _changes(f"{path}.", one, other, fits, live=its_live)
             else:
-                yield Change(path, _plain(one), _plain(other), _when(is_live))
+                yield Change(path, _plain(one), _plain(other), _when(its_live))
 
 
 def _pairs(before: Any, after: Any) -> Iterator[tuple[str, Any, Any]] | None:
@@ -173,7 +175,7 @@ def _merged(old: Any, new: Any, fits: BundleFits) -> Any:
         if before == after:
             value = before
         elif _takes_effect_at_once(name, field, before, after, fits):
-            value = after
+            value = _with_what_stays(before, after)
         elif isinstance(before, RecipeRecord) and type(before) is type(after):
             value = _merged(before, after, fits)
         elif _is_named(before) and _is_named(after):
@@ -182,6 +184,22 @@ def _merged(old: Any, new: Any, fits: BundleFits) -> Any:
             value = before
         merged[field.alias or name] = value
     return type(old).model_validate(merged)
+
+
+def _with_what_stays(before: Any, after: Any) -> Any:
+    """The new value, in which the tables that are opened once are the old ones."""
+    tables = before if isinstance(before, tuple) else ()
+    if not any(map(_is_opened_once, (*tables, *(after if isinstance(after, tuple) else ())))):
+        return after
+    kept = {table.name: table for table in before if _is_opened_once(table)}
+    new = [table for table in after if not _is_opened_once(table) and table.name not in kept]
+    changed = {table.name for table in after if _is_opened_once(table)}
+    replaced = [table for table in before if table.name in changed and table.name not in kept]
+    return (*new, *replaced, *kept.values())
+
+
+def _is_opened_once(table: Any) -> bool:
+    return isinstance(table, RecipeRecord) and table.opened_once
 
 
 def _merged_by_name(before: Any, after: Any, fits: BundleFits) -> Any:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo
 
@@ -76,6 +76,9 @@ class RecipeRecord(BaseModel):
         strict=True,
         validate_default=True,
     )
+    opened_once: ClassVar[bool] = False
+    """Whether a change of such a table needs a restart, although its kind of table takes effect at once: a line opens
+    what it describes when it starts, and keeps it open."""
 
 
 def _named(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -154,6 +154,7 @@ class MqttRecord(SinkRecord):
 class ModbusRecord(SinkRecord):
     """A PLC over Modbus TCP: triggers from it, results to it, as the register map says."""
 
+    opened_once: ClassVar[bool] = True
     type: Literal["modbus"]
     role: Literal["server", "client"] = "server"
     """server: the PLC reads and writes edgerd's registers. client: edgerd reads and writes the PLC's."""
@@ -204,6 +205,7 @@ class ModbusRecord(SinkRecord):
 class OpcUaRecord(SinkRecord):
     """An OPC UA server with results and state."""
 
+    opened_once: ClassVar[bool] = True
     type: Literal["opcua"]
     address: Address = "127.0.0.1:4840"
     """host:port to listen on. Beyond this machine it takes the following keys, for signed and encrypted connections."""

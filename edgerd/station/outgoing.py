@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import SecretStr
 
 from edgerd.delivery.deliverer import Deliverer
 from edgerd.delivery.outbox import Outbox
-from edgerd.errors import EdgerdError, StorageError
+from edgerd.errors import StorageError
 from edgerd.events import Event
 from edgerd.monitor.snapshot import SinkSnapshot
 from edgerd.recipe.recipe import Outbox as OutboxRecord
@@ -28,23 +26,8 @@ _SWAP_S: Final = 2.0
 _DAY_S: Final = 86_400.0
 
 
-@dataclass(frozen=True)
-class _Running:
-    """An outbox and what delivers from it, with the tables of the recipe that they were opened by."""
-
-    outbox: Outbox
-    deliverer: Deliverer
-    outbox_record: OutboxRecord
-    sink_records: tuple[SinkRecord, ...]
-
-
-_Held = tuple[tuple[Event, ...], dict[str, Mapping[str, Any] | None]]
-
-
 class Outgoing:
-    """Events go in, committed before anything is sent, and come out at every sink.
-
-    `append` is for the thread that judges, the rest for any thread.
+    """Events go in, committed before anything is sent, and come out at every sink; for one thread, but for `change_to`.
 
     Args:
         outbox: The recipe's table.
@@ -70,141 +53,78 @@ class Outgoing:
     ) -> None:
         self._cameras = tuple(cameras)
         self._on_warning = on_warning
-        self._make_room = make_room
-        self._lock = threading.Lock()
-        self._swapping = threading.Lock()
-        self._held: list[_Held] | None = None  # what came while there is no open outbox
-        self._failure: EdgerdError | None = None  # why there is none, where it could not be opened again
-        self._running = self._start(outbox, sinks, opened_sinks(sinks, self._cameras))
+        self._records = {record.name: record for record in sinks}
+        opened = opened_sinks(sinks, cameras)
+        self._outbox = Outbox.open(
+            outbox.path,
+            [sink.name for sink in opened],
+            on_warning=on_warning,
+            make_room=make_room,
+            retention_s=outbox.retention_days * _DAY_S,
+        )
+        self._deliverer = Deliverer(self._outbox, opened, on_warning=on_warning)
 
     @property
     def open_alerts(self) -> dict[str, Mapping[str, Any]]:
         """By camera, the alert that was open when the process before this one ended, as JSON has it."""
-        return self._running.outbox.open_alerts()
+        return self._outbox.open_alerts()
 
     def append(self, events: Sequence[Event], open_alerts: Mapping[str, Mapping[str, Any] | None]) -> None:
-        """Take events, as `edgerd.line.record.EventLog` has it; never waits for a disk or a receiver.
-
-        Raises:
-            StorageError: The outbox could not be opened again after a change of sinks: nothing would be safe there.
-        """
-        with self._lock:
-            if self._held is None:
-                self._running.outbox.append(events, open_alerts)
-                return
-            self._held.append((tuple(events), dict(open_alerts)))
-            if self._failure is not None:
-                raise StorageError(
-                    f"Events cannot be stored any more: {self._failure.what}",
-                    expected=self._failure.expected,
-                    hint=self._failure.hint,
-                )
+        """Take events, as `edgerd.line.record.EventLog` has it; never waits for a disk or a receiver."""
+        self._outbox.append(events, open_alerts)
 
     def change_to(self, outbox: OutboxRecord, sinks: Sequence[SinkRecord]) -> None:
         """Go on with other sinks, or other settings of them; not from the thread that judges, since this waits.
 
-        Events are committed all the time, but for the milliseconds in which the outbox is opened anew: what comes then
-        is held in memory. Where the new sinks cannot be opened the old ones go on.
+        Events are committed all the while, and sinks that stay as they are notice nothing.
 
         Raises:
-            InputError, MissingDependencyError, StorageError: As for a new one.
+            InputError, MissingDependencyError: As for a new one; nothing was changed.
+            StorageError: As for a new one, or the disk does not take the name of a new sink; nothing was changed.
         """
-        with self._swapping:
-            opened = opened_sinks(sinks, self._cameras)
-            self._running.deliverer.close(_SWAP_S)
-            with self._lock:
-                self._held = self._held or []
-            self._running.outbox.close(_SWAP_S)
-            try:
-                self._running, self._failure = self._start(outbox, sinks, opened), None
-            except BaseException:
-                self._open_again()
-                raise
-            finally:
-                self._append_what_was_held()
+        new = {record.name: record for record in sinks}
+        begin = opened_sinks(
+            [record for name, record in new.items() if self._records.get(name) != record], self._cameras
+        )
+        try:
+            self._outbox.add_sinks([sink.name for sink in begin], _SWAP_S)
+        except StorageError:
+            for sink in begin:
+                sink.close()
+            raise
+        leave = [name for name, record in self._records.items() if new.get(name) != record]
+        self._deliverer.change(leave, begin, _SWAP_S)
+        self._outbox.leave_sinks([name for name in leave if name not in new])
+        self._outbox.keep_for(outbox.retention_days * _DAY_S)
+        self._records = new
 
     def snapshot(self) -> tuple[SinkSnapshot, ...]:
         """How each sink does."""
-        running = self._running  # one look: another thread may be changing the sinks
         return tuple(
-            SinkSnapshot(status.name, _n_waiting(running.outbox, status.name), status.reason)
-            for status in running.deliverer.status
+            SinkSnapshot(status.name, self._n_waiting(status.name), status.reason) for status in self._deliverer.status
         )
 
     @property
     def ill(self) -> str:
         """Why events do not get to the disk, one sentence; empty where they do."""
-        if self._failure is not None:
-            return self._failure.what
-        health = self._running.outbox.health
+        health = self._outbox.health
         return "" if health.is_ok else health.reason
 
     def close(self, timeout_s: float = FLUSH_S) -> bool:
-        """Commit and deliver what is left, after a change of sinks that is under way.
+        """Commit and deliver what is left; returns whether every sink has got all of it, and warns where not."""
+        self._outbox.flush(timeout_s)
+        is_delivered = self._deliverer.close(timeout_s)
+        for sink in self.snapshot():
+            if sink.waiting:
+                events = "1 event waits" if sink.waiting == 1 else f"{sink.waiting} events wait"
+                self._on_warning(f"{events} for {sink.name}: the next run with this outbox delivers what is left.")
+        return self._outbox.close(timeout_s) and is_delivered
 
-        Args:
-            timeout_s: What a sink has not got by then waits in the outbox for the next process.
-
-        Returns:
-            Whether every sink has got all of it.
-        """
-        with self._swapping:
-            if self._failure is not None:
-                self._open_again()
-                self._append_what_was_held()
-            if self._held:
-                n = sum(len(events) for events, _ in self._held)
-                self._on_warning(f"{n} events were not stored: {self.ill}")
-                return False
-            return self._close(timeout_s)
-
-    def _start(self, outbox: OutboxRecord, sinks: Sequence[SinkRecord], opened: Sequence[DeliveringSink]) -> _Running:
-        """Open the outbox and deliver from it; the sinks are closed where that fails."""
+    def _n_waiting(self, name: str) -> int:
         try:
-            running = Outbox.open(
-                outbox.path,
-                [sink.name for sink in opened],
-                on_warning=self._on_warning,
-                make_room=self._make_room,
-                retention_s=outbox.retention_days * _DAY_S,
-            )
-        except BaseException:
-            for sink in opened:
-                sink.close()
-            raise
-        return _Running(running, Deliverer(running, opened, on_warning=self._on_warning), outbox, tuple(sinks))
-
-    def _open_again(self) -> None:
-        """Go on as before, after the new sinks could not be opened; where not even that works, remember why."""
-        sinks = self._running.sink_records
-        try:
-            opened = opened_sinks(sinks, self._cameras)
-            self._running, self._failure = self._start(self._running.outbox_record, sinks, opened), None
-        except EdgerdError as error:
-            self._failure = error
-            self._on_warning(f"The outbox cannot be opened again: {error.what}")
-
-    def _append_what_was_held(self) -> None:
-        if self._failure is not None:
-            return
-        with self._lock:
-            held, self._held = self._held, None
-            for events, open_alerts in held or []:
-                self._running.outbox.append(events, open_alerts)
-
-    def _close(self, timeout_s: float) -> bool:
-        running = self._running
-        running.outbox.flush(timeout_s)
-        is_delivered = running.deliverer.close(timeout_s)
-        return running.outbox.close(timeout_s) and is_delivered
-
-
-def _n_waiting(outbox: Outbox, name: str) -> int:
-    """How many events a sink has not got; 0 while the outbox cannot be read."""
-    try:
-        return outbox.waiting(name).n_events
-    except StorageError:
-        return 0
+            return self._outbox.waiting(name).n_events
+        except (StorageError, KeyError):  # it cannot be read, or the sink has just gone
+            return 0
 
 
 def is_delivered_to(record: SinkRecord) -> bool:
@@ -213,14 +133,14 @@ def is_delivered_to(record: SinkRecord) -> bool:
 
 
 def opened_sinks(records: Sequence[SinkRecord], cameras: Sequence[str]) -> list[DeliveringSink]:
-    """Open the sinks that an outbox delivers to; where one does not open, those before it are closed again.
+    """Open the sinks that an outbox delivers to.
 
     Args:
         records: The recipe's tables of such sinks.
         cameras: Names of the cameras, for sinks that announce them.
 
     Raises:
-        InputError: A sink cannot use its settings, or a secret is missing; those before it are closed again.
+        InputError: A sink cannot use its settings, or a secret is missing.
         MissingDependencyError: A library of a sink is not installed.
         StorageError: A file cannot be written.
     """
@@ -229,7 +149,7 @@ def opened_sinks(records: Sequence[SinkRecord], cameras: Sequence[str]) -> list[
         for record in records:
             opened.append(_sink(record, cameras))
             stack.callback(opened[-1].close)
-        stack.pop_all()  # all are open, and stay so
+        stack.pop_all()  # those before one that cannot be opened are closed again
     return opened
 
 

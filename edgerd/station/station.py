@@ -70,7 +70,7 @@ class Station:
         self._started_at = time.time()
         self._engines: Engines
         self._archive: Archive | None = None
-        self._outgoing: Outgoing | None = None
+        self._outgoing: Outgoing
         self._outlets: Outlets
         self._links: list[PlcLink] = []
         self._trail: AuditTrail
@@ -198,7 +198,7 @@ class Station:
             for feed, before, after in zip(self.feeds, self.recipe.cameras, new.cameras, strict=True)
             for errand in self._errands(feed, before, after)
         ]
-        if self._outgoing and (new.sinks, new.outbox) != (self.recipe.sinks, self.recipe.outbox):
+        if (new.sinks, new.outbox) != (self.recipe.sinks, self.recipe.outbox):
             self._outgoing.change_to(new.outbox, [sink for sink in new.sinks if is_delivered_to(sink)])
         if self._archive and new.archive:
             self._archive.quota_bytes = new.archive.quota_gb * _GB
@@ -220,7 +220,7 @@ class Station:
         opened = self._engines.opened if self._is_warm else ()
         return LineSnapshot(
             cameras=tuple(_camera_snapshot(feed) for feed in self.feeds),
-            sinks=self._outgoing.snapshot() if self._outgoing else (),
+            sinks=self._outgoing.snapshot(),
             version=__version__,
             started_at=self._started_at,
             last_turn_monotonic_s=self.line.turned_s,
@@ -228,7 +228,7 @@ class Station:
             bundles=tuple(dict.fromkeys(each.bundle.manifest.id for each in opened)),
             engines=tuple(_engine_text(each.engine.key) for each in opened),
             disk_free_bytes=_free_bytes(self.recipe.outbox.path),
-            reasons=tuple(filter(None, (self._outgoing.ill if self._outgoing else None, self._trail.failure))),
+            reasons=tuple(filter(None, (self._outgoing.ill, self._trail.failure))),
         )
 
     def close(self) -> None:
@@ -251,10 +251,9 @@ class Station:
     def _feed(self, record: CameraRecord, camera: Camera, max_frames: int | None) -> Feed:
         return feed_of(record, camera, self._engines, max_frames)
 
-    def _open_outgoing(self) -> Outgoing | None:
+    def _open_outgoing(self) -> Outgoing:
+        # Also without a sink: one may be added while the line runs, and an alert that lasts goes on after a restart.
         sinks = [sink for sink in self.recipe.sinks if is_delivered_to(sink)]
-        if not sinks:
-            return None
         names = [camera.name for camera in self.recipe.cameras]
         outgoing = Outgoing(self.recipe.outbox, sinks, names, on_warning=self._warn, make_room=self._make_room)
         self._stack.callback(outgoing.close)
@@ -266,8 +265,6 @@ class Station:
 
     def _resume_alerts(self) -> None:
         """Go on with the alerts that were open when the process before this one ended; close those of other cameras."""
-        if self._outgoing is None:
-            return
         feeds = {feed.name: feed for feed in self.feeds}
         for camera, state in self._outgoing.open_alerts.items():
             alert = Alert.from_json(state)

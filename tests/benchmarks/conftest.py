@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+_MODULES = ("gpu", "gpu_check", "machine", "rig", "faults", "soak")
 
 
 @pytest.fixture
@@ -15,7 +16,7 @@ def on_path(monkeypatch):
     """The modules of the benchmark scripts can be imported, as when one of the scripts is run."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     yield
-    for name in [name for name in sys.modules if name.partition(".")[0] in ("gpu", "gpu_check", "machine")]:
+    for name in [name for name in sys.modules if name.partition(".")[0] in _MODULES]:
         del sys.modules[name]
 
 

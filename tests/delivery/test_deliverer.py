@@ -44,6 +44,32 @@ def delivering(
     return Deliverer(outbox, sinks, on_warning=warn, back_off=back_off)
 
 
+def test_sinks_come_and_go_while_events_come_and_those_that_stay_notice_nothing(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    outbox = opened(tmp_path, ["stays", "goes"], warnings=warnings)
+    stays, goes, comes = (FakeDeliveringSink(name) for name in ("stays", "goes", "comes"))
+    goes.script += [away()] * 1000
+    deliverer = delivering(outbox, stays, goes, warnings=warnings)
+    outbox.append([alert(0)])
+    outbox.flush(10)
+    wait_until(lambda: frames_of(stays) == [0])
+    outbox.add_sinks(["comes"], 10)
+    outbox.append([alert(1)])
+    deliverer.change(["goes"], [comes], 0.05)
+    outbox.leave_sinks(["goes"])
+    outbox.append([alert(2)])
+    outbox.flush(10)
+    assert deliverer.close(10)
+    outbox.close(10)
+    assert (frames_of(stays), frames_of(comes)) == ([0, 1, 2], [1, 2])
+    assert goes.closed
+    assert [status.name for status in deliverer.status] == ["stays", "comes"]
+    assert "wait for the sink 'goes' (2)" in warnings[-1]
+    outbox = opened(tmp_path, ["goes", "stays", "comes"])
+    assert frames_for(outbox, "goes") == [0, 1, 2]
+    outbox.close(10)
+
+
 def test_every_sink_gets_every_event_in_order_and_is_closed(tmp_path: Path) -> None:
     outbox = opened(tmp_path, ["s", "t"])
     sinks = FakeDeliveringSink("s"), FakeDeliveringSink("t")

@@ -14,6 +14,7 @@ from outbox_parts import alert, frames_for, opened, wait_until
 from edgerd.delivery import writer
 from edgerd.delivery.database import Changes, Database
 from edgerd.delivery.reserve import RESERVE_FILE, Reserve
+from edgerd.errors import StorageError
 
 
 class FullDisk:
@@ -63,6 +64,27 @@ def test_room_is_made_in_order_until_an_event_fits(tmp_path: Path, monkeypatch: 
     outbox.close(10)
     assert "database or disk is full" in warnings[0]
     assert "again" in warnings[1]
+
+
+def test_a_sink_that_comes_while_the_disk_is_full_is_refused_and_events_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = FullDisk(monkeypatch)
+    outbox = opened(tmp_path, warnings=[])
+    disk.is_full = True
+    monkeypatch.setattr(Reserve, "release", lambda self: False)
+    with pytest.raises(StorageError, match="database or disk is full"):
+        outbox.add_sinks(["new"], 0.2)
+    outbox.append([alert(0)])
+    disk.is_full = False
+    assert outbox.flush(10)
+    assert outbox.sinks == ("s",)
+    assert frames_for(outbox) == [0]
+    outbox.add_sinks(["new"], 10)
+    outbox.append([alert(1)])
+    assert outbox.flush(10)
+    assert frames_for(outbox, "new") == [1]
+    outbox.close(10)
 
 
 def test_a_disk_that_stays_full_is_asked_at_intervals_and_the_health_is_red(

@@ -114,6 +114,8 @@ def test_what_a_running_line_takes_over(old, new, key, values):
         ("threads = 2", "threads = 3", "camera.right.threads"),
         ('path = "outbox"', 'path = "o"', "outbox.path"),
         ('bind = "127.0.0.1:9108"', 'bind = "127.0.0.1:9999"', "monitor.bind"),
+        ('address = "127.0.0.1:4840"', 'address = "127.0.0.1:4841"', "sink.opcua.address"),
+        ('type = "opcua"', 'name = "plc"\ntype = "opcua"', "sink.plc"),
     ],
 )
 def test_what_needs_a_restart(old, new, key):
@@ -133,14 +135,26 @@ def test_a_bundle_that_fits_is_taken_over():
 
 
 def test_a_sink_that_a_running_trigger_needs_stays_until_the_restart():
-    modbus = '[[sink]]\ntype = "modbus"\nrole = "server"\naddress = "0.0.0.0:502"\n'
-    modbus += 'allowed_clients = ["10.0.0.7", "10.1.0.0/16"]\n'
-    without = FULL.replace(modbus, "").replace('trigger = "modbus"', 'trigger = "free"')
-    old = loaded(FULL).recipe
+    mqtt = FULL[FULL.index('[[sink]]\ntype = "mqtt"') : FULL.index('[[sink]]\ntype = "modbus"')]
+    triggered = FULL.replace('trigger = "modbus"', 'trigger = "mqtt"')
+    without = triggered.replace(mqtt, "").replace('trigger = "mqtt"', 'trigger = "free"')
+    old = loaded(triggered).recipe
     found = difference(old, loaded(without.replace("quota_gb = 50", "quota_gb = 5")).recipe)
     assert found.taken_over is old
     assert found.after_restart == found.changes
-    assert {"sink.modbus", "camera.left.trigger", "archive.quota_gb"} <= {change.key for change in found.changes}
+    assert {"sink.mqtt", "camera.left.trigger", "archive.quota_gb"} <= {change.key for change in found.changes}
+
+
+def test_a_link_to_a_plc_stays_as_it_is_until_the_restart_and_other_sinks_do_not_wait_for_it():
+    modbus = FULL[FULL.index('[[sink]]\ntype = "modbus"') : FULL.index('[[sink]]\ntype = "opcua"')]
+    without = FULL.replace(modbus, "").replace('trigger = "modbus"', 'trigger = "free"')
+    old = loaded(FULL).recipe
+    found = difference(old, loaded(without.replace('host = "broker"', 'host = "other"')).recipe)
+    assert {change.key for change in found.after_restart} == {"sink.modbus", "camera.left.trigger"}
+    assert {change.key for change in found.live} == {"sink.mqtt.host"}
+    sinks = {sink.name: sink for sink in found.taken_over.sinks}
+    assert sinks["mqtt"].host == "other"
+    assert sinks["modbus"] == next(sink for sink in old.sinks if sink.name == "modbus")
 
 
 def test_no_change_holds_a_secret():

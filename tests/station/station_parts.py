@@ -24,6 +24,6 @@ path = "alerts.jsonl"
 """
 
 
-def station_of(loaded: LoadedRecipe, **options: Any) -> Station:
-    warnings: list[str] = []
-    return Station(loaded, say=lambda _: None, warn=warnings.append).open(**options)
+def station_of(loaded: LoadedRecipe, warnings: list[str] | None = None, **options: Any) -> Station:
+    warn = ([] if warnings is None else warnings).append
+    return Station(loaded, say=lambda _: None, warn=warn).open(**options)

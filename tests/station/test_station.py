@@ -59,12 +59,14 @@ def test_two_cameras_of_a_recipe(recipe_of: RecipeOf, tmp_path: Path) -> None:
 
 
 def test_an_alert_that_no_sink_takes_now_comes_after_the_next_start(recipe_of: RecipeOf, tmp_path: Path) -> None:
-    target = tmp_path / "alerts.jsonl"
+    target, warnings = tmp_path / "alerts.jsonl", list[str]()
     loaded = recipe_of(TWO_CAMERAS)
-    with station_of(loaded) as station:
+    with station_of(loaded, warnings=warnings) as station:
         target.unlink(missing_ok=True)
         target.mkdir()  # what is written there fails
         summaries = station.run()
+    n_waiting = sum(summary.alerts for summary in summaries)
+    assert f"{n_waiting} events wait for jsonl: the next run with this outbox delivers what is left." in warnings
     target.rmdir()
     with station_of(loaded, max_frames=1) as station:
         again = station.run()
@@ -138,6 +140,34 @@ def test_sinks_are_changed_while_the_line_runs_and_no_alert_is_lost(recipe_of: R
     more = [alert["id"] for alert in lines_of(tmp_path / "more.jsonl")]
     assert more
     assert more == raised[-len(more) :]
+
+
+def test_the_first_sink_may_come_while_the_line_runs(recipe_of: RecipeOf, tmp_path: Path) -> None:
+    without, stop = LIVE[: LIVE.index("[[sink]]")], threading.Event()
+    changes: list[tuple[str, str]] = []
+
+    def on_update(update: Update) -> None:
+        if update.statistics.frames == 5:
+            threading.Thread(target=change).start()
+        if changes and (tmp_path / "alerts.jsonl").read_text():
+            stop.set()
+        assert update.statistics.frames < 3000
+
+    def change() -> None:
+        changes.extend((change.key, change.takes_effect) for change in station.take_over(recipe_of(LIVE)))
+
+    with station_of(recipe_of(without), on_update=on_update, stop=stop) as station:
+        station.run()
+    assert changes == [("sink.jsonl", "at once")]
+    assert {alert["kind"] for alert in lines_of(tmp_path / "alerts.jsonl")} == {"alert"}
+
+
+def test_a_link_to_a_plc_that_is_added_waits_for_a_restart(recipe_of: RecipeOf, free_port: int) -> None:
+    link = f'\n[[sink]]\ntype = "modbus"\naddress = "127.0.0.1:{free_port}"\n'
+    with station_of(recipe_of(LIVE)) as station:
+        (change,) = station.take_over(recipe_of(LIVE + link))
+        assert (change.key, change.takes_effect) == ("sink.modbus", "after a restart")
+        assert [sink.name for sink in station.recipe.sinks] == ["jsonl"]
 
 
 def test_a_new_sink_that_cannot_be_used_changes_nothing(recipe_of: RecipeOf, tmp_path: Path) -> None:

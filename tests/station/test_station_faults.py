@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from json_lines import lines_of
 
-from edgerd.errors import CameraError, EdgerdError, InputError, StorageError
+from edgerd.errors import CameraError, EdgerdError, InputError
 from edgerd.events import CameraEvent, uuid7
 from edgerd.line.feed import Update
 from edgerd.recipe import LoadedRecipe
@@ -20,7 +19,6 @@ from edgerd.sinks.fake import FakePlcLink, FakeSink
 from edgerd.sinks.plc import CameraState
 from edgerd.station import outgoing as module
 from edgerd.station import station as station_module
-from edgerd.station.outgoing import Outgoing
 from edgerd.station.station import Station
 from edgerd.triggers import Trigger
 
@@ -142,31 +140,6 @@ def jsonl(path: Path) -> JsonlRecord:
 
 def event(number: int) -> CameraEvent:
     return CameraEvent(uuid7(), "error", "belt", str(number), time.time(), "b" * 64)
-
-
-def test_an_outbox_that_cannot_be_opened_again_refuses_events_and_keeps_what_it_holds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe_of: RecipeOf
-) -> None:
-    """After a change of sinks that fails twice nothing is safe any more: the line must end, and lose nothing."""
-    record = recipe_of(LIVE).recipe.outbox
-    warnings: list[str] = []
-    outgoing = Outgoing(record, [jsonl(tmp_path / "one.jsonl")], ["belt"], on_warning=warnings.append)
-    outgoing.append([event(1)], {})
-    with monkeypatch.context() as patched:
-
-        def full(*_: Any, **__: Any) -> None:
-            raise StorageError("No space is left.")
-
-        patched.setattr(module.Outbox, "open", full)
-        with pytest.raises(StorageError):
-            outgoing.change_to(record, [jsonl(tmp_path / "two.jsonl")])
-        assert outgoing.ill == "No space is left."
-        assert [sink.waiting for sink in outgoing.snapshot()] == [0]
-        with pytest.raises(StorageError, match="No space is left"):
-            outgoing.append([event(2)], {})
-    assert outgoing.close()
-    assert [line["reason"] for line in lines_of(tmp_path / "one.jsonl")] == ["1", "2"]
-    assert len(warnings) == 1
 
 
 def test_sinks_before_one_that_cannot_be_opened_are_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
