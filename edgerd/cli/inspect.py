@@ -16,7 +16,6 @@ from edgerd.data.pictures import read_picture, write_png
 from edgerd.data.preprocess import tile_boxes
 from edgerd.errors import InputError
 from edgerd.evaluation.heatmap import overlay
-from edgerd.events import region_record
 from edgerd.inspection.inspector import Inspector
 from edgerd.paths import is_folder
 from edgerd.types import Inspection, UInt8Array
@@ -92,7 +91,7 @@ def _record(path: Path, inspection: Inspection) -> dict[str, Any]:
         "threshold": inspection.threshold,
         "verdict": inspection.verdict.value,
         "reason": inspection.reason,
-        "regions": [region_record(region) for region in inspection.regions],
+        "regions": [region.to_dict() for region in inspection.regions],
     }
 
 
