@@ -9,11 +9,13 @@ import sys
 import tarfile
 import zipfile
 from email import message_from_bytes
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
 import numpy
 import pytest
+from packaging.requirements import Requirement
 
 REPOSITORY = Path(__file__).parents[1]
 SOURCES = ("edgerd", "tests", "tools", "benchmarks", "docs", "pyproject.toml", "README.md", "LICENSE")
@@ -128,9 +130,9 @@ def test_the_wheel_works_in_a_fresh_environment(fresh_environment, tmp_path):
     code = (
         "import edgerd; from edgerd.inspection.inspector import Inspector; print(edgerd.__file__, edgerd.__version__)"
     )
-    file, version = started(fresh_environment / "bin" / "python", "-c", code, cwd=tmp_path).split()
+    file, number = started(fresh_environment / "bin" / "python", "-c", code, cwd=tmp_path).split()
     assert Path(file).is_relative_to(fresh_environment)
-    assert version in started(fresh_environment / "bin" / "edgerd", "--version", cwd=tmp_path)
+    assert number in started(fresh_environment / "bin" / "edgerd", "--version", cwd=tmp_path)
     assert "train" in started(fresh_environment / "bin" / "edgerd", "--help", cwd=tmp_path)
 
 
@@ -149,3 +151,18 @@ def test_a_new_extra_is_for_the_tests_too(metadata):
     extras = set(metadata.get_all("Provides-Extra"))
     (ours,) = (line for line in metadata.get_all("Requires-Dist") if line.startswith("edgerd["))
     assert set(ours.partition("[")[2].partition("]")[0].split(",")) == extras - {"dev", "tensorrt", "timm"}
+
+
+def test_one_environment_has_what_all_extras_ask_for(metadata):
+    """As far as it is installed here: two extras that exclude each other would show."""
+    extras = metadata.get_all("Provides-Extra")
+    unmet = []
+    for requirement in map(Requirement, metadata.get_all("Requires-Dist")):
+        applies = requirement.marker is None or any(requirement.marker.evaluate({"extra": each}) for each in extras)
+        try:
+            installed = version(requirement.name)
+        except PackageNotFoundError:
+            continue
+        if applies and not requirement.specifier.contains(installed, prereleases=True):
+            unmet.append(f"{requirement}: {installed}")
+    assert unmet == []
