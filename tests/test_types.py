@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import edgerd
+from edgerd.calibration.range_judgement import Enough
 from edgerd.data.preprocess import check_layout
+from edgerd.line.decision import AlertState
+from edgerd.line.summary import Ended
 from edgerd.monitor.snapshot import CameraState
 from edgerd.types import Box, DefectRegion, Frame, Inspection, PixelFormat, Verdict
 
+PACKAGE = Path(edgerd.__file__).parent
 halves = st.integers(1, 2000)
 
 
@@ -33,7 +39,15 @@ NG = Inspection(Verdict.NG, 0.75, 0.5, (REGION,), np.zeros((1, 256, 256), np.flo
 
 
 @pytest.mark.parametrize(
-    ("member", "value"), [(Verdict.NO_DECISION, "NO_DECISION"), (PixelFormat.GREY, "grey"), (CameraState.LOST, "lost")]
+    ("member", "value"),
+    [
+        (Verdict.NO_DECISION, "NO_DECISION"),
+        (PixelFormat.GREY, "grey"),
+        (CameraState.LOST, "lost"),
+        (AlertState.RAISED, "raised"),
+        (Ended.INTERRUPTED, "interrupted"),
+        (Enough.MORE, "more pictures needed"),
+    ],
 )
 def test_names_print_as_their_values_on_every_python(member, value):
     assert str(member) == f"{member}" == f"{member:s}" == format(member) == member == value
@@ -69,3 +83,8 @@ def test_an_inspection_as_a_dictionary_is_json():
 )
 def test_values_with_pictures_print_in_one_short_line(value, text):
     assert repr(value) == text
+
+
+def test_every_enumeration_of_strings_is_of_that_kind():
+    mixed = [str(file) for file in PACKAGE.rglob("*.py") if "(str, Enum)" in file.read_text(encoding="utf-8")]
+    assert mixed == [str(PACKAGE / "types.py")]
