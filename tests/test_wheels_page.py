@@ -37,8 +37,14 @@ def test_the_newest_version_that_edgerd_allows(versions, wanted, newest):
 
 def test_requirements_of_extras_are_put_together():
     project = {
+        "name": "edgerd",
         "dependencies": ["click>=8", "tomli>=2; python_version < '3.11'"],
-        "optional-dependencies": {"web": ["uvicorn>=1"], "watch": ["uvicorn>=2"], "dev": ["ruff"]},
+        "optional-dependencies": {
+            "web": ["uvicorn>=1"],
+            "watch": ["uvicorn>=2"],
+            "all": ["edgerd[web,watch]"],
+            "dev": ["ruff"],
+        },
     }
     wanted = wheels_page.requirements(project)
     assert {name: list(groups) for name, groups in wanted.items()} == {

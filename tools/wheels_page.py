@@ -49,7 +49,8 @@ def requirements(project: Mapping[str, Any]) -> dict[str, dict[str, Requirement]
     wanted: dict[str, dict[str, Requirement]] = {}
     for group, lines in groups.items():
         for requirement in map(Requirement, lines if group != "dev" else ()):
-            wanted.setdefault(requirement.name, {})[group] = requirement
+            if requirement.name != project["name"]:  # an extra made of others
+                wanted.setdefault(requirement.name, {})[group] = requirement
     return wanted
 
 
