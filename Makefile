@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := .venv-peers
 ARGS ?= --help
+SERVICES := $(shell cat tests/services.apt)
 
-.PHONY: setup setup-emulation demo test test-slow check format bench-peers clean
+.PHONY: setup setup-emulation setup-services demo test test-service test-slow check format bench-peers clean
 
 setup: $(READY)
 
@@ -22,14 +23,27 @@ $(READY): pyproject.toml constraints.txt
 setup-emulation: setup
 	-$(BIN)/python tests/emulation/install.py
 
+# The programs that tests marked `service` talk to: a broker, cameras. Not needed for anything else, and not fatal: those
+# tests are skipped with a reason where a program is missing.
+APT_INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends $(SERVICES)
+setup-services:
+	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		$(APT_INSTALL) || { apt-get update --quiet && $(APT_INSTALL); } || echo "Some could not be installed."; \
+	else \
+		echo "For the tests marked service, as root on Debian or Ubuntu: apt-get install $(SERVICES)"; \
+	fi
+
 demo: setup
 	$(BIN)/edgerd demo
 
 test: setup setup-emulation
 	$(BIN)/pytest -n auto --dist loadfile
 
+test-service: setup
+	$(BIN)/pytest -m service
+
 test-slow: setup
-	$(BIN)/pytest -m 'slow or service'
+	$(BIN)/pytest -m slow
 
 check: setup
 	$(BIN)/ruff check .

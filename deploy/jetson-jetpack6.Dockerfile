@@ -21,7 +21,7 @@ ENV PATH=/opt/edgerd/bin:/usr/local/cuda/bin:$PATH \
 # --system-site-packages: the bindings of TensorRT belong to the system's Python
 RUN python3 -m venv --system-site-packages /opt/edgerd && pip install --no-cache-dir --upgrade pip
 COPY . /src
-RUN pip install --no-cache-dir "/src[tensorrt]" && python -c "import tensorrt; print(tensorrt.__version__)"
+RUN pip install --no-cache-dir "/src[tensorrt,line]" && python -c "import tensorrt; print(tensorrt.__version__)"
 
 # engines, timings and kernels built on this device; a volume, so that they outlive the container
 VOLUME ["/var/cache/edgerd", "/line"]

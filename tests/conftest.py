@@ -18,7 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from edgerd.bundle.bundle import Bundle
 from edgerd.data.samples import write_dataset
 
-pytest_plugins = ["emulation.plugin", "inspection_fixtures"]
+pytest_plugins = ["emulation.plugin", "inspection_fixtures", "services_in_ci"]
 
 SHARED = Path(__file__).parents[2] / "shared"
 

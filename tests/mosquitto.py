@@ -1,8 +1,9 @@
-"""A Mosquitto on loopback, and who subscribes to it, for tests."""
+"""A real Mosquitto on loopback, who subscribes to it, and a proxy that cuts connections."""
 
 from __future__ import annotations
 
 import queue
+import select
 import shutil
 import signal
 import socket
@@ -118,3 +119,37 @@ class Subscriber:
         self._client.disconnect()
         self._client.loop_stop()
         self._client.on_connect = self._client.on_subscribe = self._client.on_message = None
+
+
+class CuttingProxy:
+    """Passes bytes on to a broker; after each of `lengths` bytes from the client, or to it, it cuts the connection."""
+
+    def __init__(self, port: int, lengths: list[int]) -> None:
+        self._target, self.lengths = port, lengths
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._pass_on, args=(client,), daemon=True).start()
+
+    def _pass_on(self, client: socket.socket) -> None:
+        left = self.lengths.pop(0) if self.lengths else None
+        with client, socket.create_connection(("127.0.0.1", self._target)) as broker:
+            while readable := select.select([client, broker], [], [], 60)[0]:
+                for source in readable:
+                    data = source.recv(4096)
+                    if not data:
+                        return
+                    (broker if source is client else client).sendall(data if left is None else data[:left])
+                    if left is not None and len(data) >= left:
+                        return
+                    left = None if left is None else left - len(data)
+
+    def close(self) -> None:
+        self._listener.close()

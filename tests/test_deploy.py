@@ -25,6 +25,7 @@ from edgerd.errors import (
 )
 from edgerd.monitor.snapshot import STALLED_AFTER_S
 from edgerd.paths import cache_folder
+from edgerd.recipe import load_recipe
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 CONTAINERS = sorted(DEPLOY.glob("*.Dockerfile"))
@@ -62,7 +63,7 @@ def test_a_container_installs_what_doctor_asks_for_and_no_torch(file):
     for package in ("libgl1", "libglib2.0-0", "build-essential", "python3-dev"):
         assert re.search(rf"\s{re.escape(package)}(t64)?\s", commands), package
     assert "--system-site-packages" in commands
-    assert "[tensorrt]" in commands
+    assert "[tensorrt,line]" in commands
     assert "import tensorrt" in commands  # a build without bindings fails, not the first run
     assert "torch" not in commands
     variables = environment(file)
@@ -135,12 +136,8 @@ def every_error(error=EdgerdError):
 def test_the_service_is_started_again_after_every_error_that_time_may_mend():
     """Each error of the package, by its exit code: given up are those that somebody has to mend first."""
     given_up = {int(code) for code in unit_section("Service")["RestartPreventExitStatus"].split()}
-    hopeless = {
-        InputError,
-        AuditError,
-        BundleError,
-        AuditError,
-    }  # and what is not installed, but for a driver that is not ready yet
+    # and what is not installed, but for a driver that is not ready yet
+    hopeless = {InputError, BundleError, AuditError}
     for error in every_error():
         is_hopeless = issubclass(error, tuple(hopeless)) or error is MissingDependencyError
         assert (error.exit_code in given_up) is is_hopeless, error
@@ -162,12 +159,27 @@ def test_systemd_is_told_when_the_line_works_and_kills_one_that_is_stuck():
 
 
 def test_the_service_keeps_its_files_where_systemd_made_room_for_them():
+    """The recipe that is installed with it writes nothing into its own folder, which the service may only read."""
     service = unit_section("Service")
-    folders = (f"/var/lib/{service['StateDirectory']}/", f"/var/log/{service['LogsDirectory']}/")
-    paths = [word for word in shlex.split(service["ExecStart"])[1:] if word.startswith("/")]
-    assert len(paths) == 2
-    assert all(path.startswith(folders) for path in paths)
-    assert service["ProtectSystem"] == "strict"  # all the rest is read-only
+    *_, recipe_file = shlex.split(service["ExecStart"])
+    assert Path(recipe_file).parent == Path("/etc", service["ConfigurationDirectory"])
+    assert service["ProtectSystem"] == "strict"  # all but the following is read-only
+    writable = (Path("/var/lib", service["StateDirectory"]), Path("/var/log", service["LogsDirectory"]))
+    recipe = load_recipe(DEPLOY / "edgerd.toml").recipe
+    written = [recipe.outbox.path, recipe.audit.path, *(sink.path for sink in recipe.sinks)]
+    assert all(path.parent in writable for path in written)
+    assert recipe.cameras[0].bundle.parent == writable[0]
+    rotated = DEPLOY.joinpath("edgerd.logrotate").read_text(encoding="utf-8")
+    assert f"{recipe.sinks[0].path.parent}/*{recipe.sinks[0].path.suffix} {{" in rotated
+    assert recipe.audit.path.parent == writable[0]  # a trail is not thrown away after a month
+
+
+def test_what_the_service_needs_is_installed_by_the_commands_on_top_of_it():
+    commands = [line.removeprefix("#").split() for line in UNIT.read_text().splitlines() if line.startswith("#   sudo")]
+    installed = {words[-1]: words[-2] for words in commands if "install" in words}
+    assert set(installed.values()) == {"deploy/edgerd.toml", "deploy/edgerd.service", "deploy/edgerd.logrotate"}
+    assert all((DEPLOY.parent / file).is_file() for file in installed.values())
+    assert installed[shlex.split(unit_section("Service")["ExecStart"])[-1]] == "deploy/edgerd.toml"
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -12,6 +13,11 @@ import click
 import pytest
 
 from edgerd.cli.main import COMMANDS, edgerd
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 REPOSITORY = Path(__file__).parents[1]
 FOLDERS = ("docs", "benchmarks", "calibration", "deploy", "edgerd", "tests/emulation")
@@ -104,6 +110,13 @@ def _flags_of_scripts():
         file for folder in ("tools", "benchmarks", "calibration") for file in REPOSITORY.glob(f"{folder}/**/*.py")
     ]
     return {flag for file in scripts for flag in re.findall(r"[\"'](--[a-z][\w-]*)", file.read_text(encoding="utf-8"))}
+
+
+@on_every_page
+def test_extras_exist(page):
+    declared = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = re.findall(r"(?:edgerd|/src)\[([\w,]+)\]", page.read_text(encoding="utf-8"))
+    assert {extra for extras in named for extra in extras.split(",")} <= set(declared["optional-dependencies"])
 
 
 @on_every_page

@@ -101,7 +101,8 @@ def test_every_module_and_data_file_is_in_it(wheel):
     package = REPOSITORY / "edgerd"
     files = {file.relative_to(REPOSITORY).as_posix() for file in package.rglob("*.py")}
     weights = {f"edgerd/models/weights/{name}" for name in ("lite0.safetensors", "README.md", "LICENSE-lite0")}
-    assert files | weights | {"edgerd/py.typed"} <= set(wheel.namelist())
+    page = {f"edgerd/evaluation/report/report.{kind}" for kind in ("css", "js")}
+    assert files | weights | page | {"edgerd/py.typed"} <= set(wheel.namelist())
 
 
 def test_no_file_is_large(wheel):

@@ -111,7 +111,7 @@ class Loop:
         pictures = frames_of(subject.bundle, *frame_size)
         self._inspector.inspect(pictures[0])  # makes the slots
         self._engine = engine
-        self._step: Any = self._inspector.buffers
+        self._pools: Any = self._inspector.buffers
         self.graph = "; ".join(self._inspector.notes) or "yes"
         self._slots = self._lent(pictures)
 
@@ -135,7 +135,7 @@ class Loop:
         Returns:
             Enqueue and wait, on the host's clock; and what the GPU's own clock says of it.
         """
-        lane, gpu = self._step.lanes[0], self._engine.gpu
+        lane, gpu = self._pools.lanes[0], self._engine.gpu
         with closing(Step(gpu, lane.stream, lane.infer)) as engine:
 
             def run() -> None:
@@ -146,14 +146,14 @@ class Loop:
             return wall, float(np.median(device_times_ms(gpu, lane.stream, engine.launch, n)))
 
     def close(self) -> None:
-        """Give the slots back, and free them; the engine stays."""
+        """Give the slots back, and free them and the engine."""
         for data in self._slots:
-            self._step.give_back(data)
-        self._step.close()
+            self._pools.give_back(data)
+        self._inspector.close()
 
     def _lent(self, pictures: list[UInt8Array]) -> list[UInt8Array]:
         lent: list[UInt8Array] = []
-        while (data := self._step.lend()) is not None:
+        while (data := self._pools.lend()) is not None:
             data[...] = pictures[len(lent) % len(pictures)]
             lent.append(data)
         return lent or pictures

@@ -13,15 +13,19 @@ from edgerd.runtimes.choose import open_engine
 from edgerd.runtimes.protocol import Engine
 
 
-def threshold_at(bundle: Bundle, engine: Engine, false_alarm_rate: float) -> ThresholdRecord:
+def threshold_at(bundle: Bundle, engine: Engine, false_alarm_rate: float, threads: int = 0) -> ThresholdRecord:
     """Find a threshold from the good scores that a bundle has; nothing is stored.
 
     The held-out pictures of the bundle are judged anew, by this engine and by the FP32 graph, which takes seconds.
 
     Args:
         bundle: Calibrated.
-        engine: One of the bundle's.
+        engine: One of the bundle's; used in this thread.
         false_alarm_rate: Share of good parts that may be called NG, in (0, 1).
+        threads: CPU threads of the FP32 graph; 0 for all the cores this process may use.
+
+    Returns:
+        The threshold for this engine, and how it was found.
 
     Raises:
         BundleError: The bundle has no scores of good pictures.
@@ -29,7 +33,7 @@ def threshold_at(bundle: Bundle, engine: Engine, false_alarm_rate: float) -> Thr
     """
     pictures = holdout_pictures(bundle)
     alone = np.array(bundle.manifest.scores_alone, np.float64)
-    with open_engine(bundle, "onnxruntime", "fp32") as opened:
+    with open_engine(bundle, "onnxruntime", "fp32", threads) as opened:
         reference_scores = scores_of(maps_of(opened.engine, pictures))
     scores = np.append(alone, reference_scores)
     if not scores.size:

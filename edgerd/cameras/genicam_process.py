@@ -21,6 +21,8 @@ from edgerd.errors import MissingDependencyError
 _POLL_S = 0.1
 _STOP_S = 3.0
 """For the helper to give the camera back; one that is killed keeps it taken until the camera misses its heartbeat."""
+_LOOK_TIMEOUT_S = 20.0
+_LOOK = "import gi; gi.require_version('Aravis', '0.8'); from gi.repository import Aravis"
 _SYSTEM_PROGRAMS = os.pathsep.join(["/usr/bin", "/usr/local/bin", "/bin"])
 
 
@@ -125,6 +127,26 @@ class HelperProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def python_with_aravis() -> str:
+    """The Python by which industrial cameras are read here, after a look whether it has Aravis.
+
+    Raises:
+        MissingDependencyError: There is no such Python, or it has no Aravis.
+    """
+    program = _python()
+    try:
+        subprocess.run(  # noqa: S603
+            [program, "-I", "-W", "ignore", "-c", _LOOK], check=True, capture_output=True, timeout=_LOOK_TIMEOUT_S
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise MissingDependencyError(
+            f"Aravis is not installed for {program}.",
+            expected="Aravis 0.8 and its GObject introspection",
+            hint="sudo apt-get install python3-gi gir1.2-aravis-0.8",
+        ) from error
+    return program
 
 
 def _python() -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import shutil
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,14 +13,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from edgerd import __version__
-from edgerd.cameras.gstreamer_process import PROGRAM
-from edgerd.cli.doctor_gpu import gpu_checks
+from edgerd.cli.doctor_gpu import Check, gpu_checks
+from edgerd.cli.doctor_line import line_checks, version_of
 from edgerd.errors import MissingDependencyError
 from edgerd.runtimes import RUNTIMES, load_runtime
 from edgerd.runtimes.machine import cpu_features, cpu_name, usable_cores
 
 _NEEDED_GB = 3
-_GSTREAMER = "sudo apt-get install gstreamer1.0-tools gstreamer1.0-plugins-good"
 _TRAINING = (("torch", "torch"), ("safetensors", "safetensors"), ("onnxscript", "onnxscript"))
 
 
@@ -42,14 +40,14 @@ def doctor() -> None:
         text = "; ".join(filter(None, [found, probe.reason.rstrip("."), _next(probe.fix)]))
         table.add_row(name, _mark(probe.usable), escape(text))
     for check in gpu_checks():
-        table.add_row(check.label, _mark(check.ok), escape(check.text.rstrip(".") + _next(check.fix, "; ")))
+        _add(table, check)
     ok, text = _opencv()
     able &= ok
     table.add_row("opencv", _mark(ok), escape(text))
-    ok, text = _gstreamer()
-    table.add_row("gstreamer", _mark(ok), escape(text))
+    for check in line_checks():
+        _add(table, check)
     missing = [package for package, module in _TRAINING if find_spec(module) is None]
-    ready = ", ".join(f"{package} {_version(package)}" for package, _ in _TRAINING if package not in missing)
+    ready = ", ".join(f"{package} {version_of(package)}" for package, _ in _TRAINING if package not in missing)
     table.add_row(
         "training",
         _mark(not missing),
@@ -87,19 +85,8 @@ def _opencv() -> tuple[bool, str]:
     return True, f"{cv2.__version__}, windows: {window}"
 
 
-def _gstreamer() -> tuple[bool, str]:
-    """Whether GStreamer's tools are installed, which only some cameras need, and what there is to say of them."""
-    program = shutil.which(PROGRAM)
-    if program is None:
-        return False, f"{PROGRAM} is not installed; only csi:// and gst:// cameras need it{_next(_GSTREAMER, '; ')}"
-    return True, f"{program}, for csi:// and gst:// cameras"
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "?"
+def _add(table: Table, check: Check) -> None:
+    table.add_row(check.label, _mark(check.ok), escape(check.text.rstrip(".") + _next(check.fix, "; ")))
 
 
 def _mark(ok: bool) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from edgerd.acceptance.comparison import read_compared
 from edgerd.acceptance.evaluate import Evaluation
 from edgerd.acceptance.evaluate import evaluate as evaluate_bundle
 from edgerd.acceptance.report import report_of
@@ -28,6 +29,13 @@ from edgerd.runtimes.choose import open_engine
 @click.option("--strict", is_flag=True, help="Stop at a picture that cannot be read instead of leaving it out.")
 @json_option
 @click.option("--report", type=click.Path(path_type=Path), help="Write an HTML report to this folder.")
+@click.option(
+    "--compare",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="OTHER.json",
+    help="Show another evaluation's figures in the report too; --json wrote them. Repeatable.",
+)
 def evaluate(
     bundle: Path,
     data: Path,
@@ -37,8 +45,12 @@ def evaluate(
     strict: bool,
     json_file: Path | None,
     report: Path | None,
+    compare: tuple[Path, ...],
 ) -> None:
     """Measure BUNDLE on the labelled pictures of DATA: test/good, test/<defect>; with masks, ground_truth."""
+    if compare and not report:
+        raise click.UsageError("--compare adds figures to a report: give its folder with --report DIR.")
+    compared = [read_compared(file) for file in compare]
     say = speaker(json_file)
     opened_bundle, dataset = Bundle.open(bundle), Dataset.open_labelled(data)
     with open_engine(opened_bundle, runtime, precision, threads) as opened:
@@ -55,7 +67,9 @@ def evaluate(
     if json_file:
         write_json(json_file, evaluation.as_json(opened))
     if report:
-        say(f"Report: {report_of(evaluation, opened_bundle, opened, data, report)}")
+        with progress_bar("writing the report", len(evaluation.pictures)) as advance:
+            page = report_of(evaluation, opened_bundle, opened, data, report, compared=compared, on_picture=advance)
+        say(f"Report: {page}")
 
 
 def _print(evaluation: Evaluation, say: Callable[[str], None]) -> None:
@@ -72,5 +86,5 @@ def _print(evaluation: Evaluation, say: Callable[[str], None]) -> None:
         say(f"  {label:34} {'-' if value is None else f'{value:.4f}'}")
     for kind, part in metrics.per_defect.items():
         auroc = "-" if part.image_auroc is None else f"{part.image_auroc:.4f}"
-        found = "-" if part.recall is None else f"{round(part.recall * part.n)}"
+        found = "-" if part.n_found is None else f"{part.n_found}"
         say(f"  {kind:20} {found:>4} of {part.n} found, image AUROC {auroc}")

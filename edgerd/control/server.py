@@ -21,7 +21,7 @@ from edgerd.control.commands import Commands, ConflictError, UnknownCameraError
 from edgerd.control.gate import Gate, refused
 from edgerd.control.parts import Answer, Part
 from edgerd.control.requests import MAX_BODY_BYTES, shown
-from edgerd.errors import EdgerdError, InputError
+from edgerd.errors import CameraError, EdgerdError, InputError
 from edgerd.sinks.hosts import check_can_listen, is_loopback
 from edgerd.tables import did_you_mean
 from edgerd.web import Limits, WebThread, listen
@@ -191,7 +191,7 @@ def _check_query(request: Request, *known: str) -> None:
 async def _on_error(request: Request, error: Exception) -> Response:
     del request
     assert isinstance(error, EdgerdError)  # noqa: S101
-    statuses = ((UnknownCameraError, 404), (ConflictError, 409), (InputError, 400))
+    statuses = ((UnknownCameraError, 404), (ConflictError, 409), (InputError, 400), (CameraError, 503))
     status = next((status for kind, status in statuses if isinstance(error, kind)), 500)
     return refused(error.what, status, expected=error.expected, hint=error.hint)
 

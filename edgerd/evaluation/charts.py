@@ -2,6 +2,10 @@
 
 The style sheet's classes that are used: `grid`, `axis`, `tick`, `label`, `good`, `defective`, `threshold`, `curve`,
 `area`, `chance`, `point`.
+
+What moves with the threshold stands in a group of its own: `moves-to-threshold` holds the line in the histogram,
+`moves-to-rates` the point on the ROC curve. Their attributes `data-x` and `data-y` say what a script needs to move
+them: the values at both ends of an axis, then the SVG's pixels at those ends.
 """
 
 from __future__ import annotations
@@ -30,6 +34,14 @@ class _Axes:
         across = (x - self.x[0]) / (self.x[1] - self.x[0])
         up = (y - self.y[0]) / (self.y[1] - self.y[0])
         return _LEFT + across * (_WIDTH - _LEFT - _RIGHT), _HEIGHT - _BOTTOM - up * (_HEIGHT - _TOP - _BOTTOM)
+
+    @property
+    def attributes(self) -> str:
+        """`data-x` and `data-y` of an element that a script may move."""
+        (left, bottom), (right, top) = self.at(self.x[0], self.y[0]), self.at(self.x[1], self.y[1])
+        return (
+            f'data-x="{self.x[0]!r} {self.x[1]!r} {left} {right}" data-y="{self.y[0]!r} {self.y[1]!r} {bottom} {top}"'
+        )
 
     def path(self, xs: Sequence[float], ys: Sequence[float]) -> str:
         points = (self.at(x, y) for x, y in zip(xs, ys, strict=True))
@@ -61,8 +73,9 @@ def roc_chart(false_alarm_rate: Float64Array, recall: Float64Array, operating_po
         x, y = axes.at(*operating_point)
         text_x, anchor = (x + 12, "start") if operating_point[0] < 0.55 else (x - 12, "end")
         text_y = y + 20 if operating_point[1] > 0.2 else y - 8
-        parts.append(f'<circle class="point" cx="{x:.1f}" cy="{y:.1f}" r="5.5"/>')
-        parts.append(_text("label", text_x, text_y, "at the threshold", anchor))
+        point = f'<circle class="point" cx="{x:.1f}" cy="{y:.1f}" r="5.5"/>'
+        label = _text("label", text_x, text_y, "at the threshold", anchor)
+        parts.append(f'<g class="moves-to-rates" {axes.attributes}>{point}{label}</g>')
     return _svg("ROC curve: recall against false-alarm rate", parts)
 
 
@@ -78,7 +91,7 @@ def score_chart(good: Float64Array, defective: Float64Array, threshold: float | 
         An `<svg>` element.
     """
     marked = [] if threshold is None else [threshold]
-    low, high = _span(np.concatenate([good, defective, marked]))
+    low, high = score_span(np.concatenate([good, defective, marked]))
     n_bins = int(np.clip(2 * math.sqrt(good.size + defective.size), 12, 40))
     edges = np.linspace(low, high, n_bins + 1)
     classes = [("good", good), ("defective", defective)]
@@ -91,15 +104,24 @@ def score_chart(good: Float64Array, defective: Float64Array, threshold: float | 
     if threshold is not None:
         x, bottom = axes.at(threshold, 0)
         right = x < _WIDTH * 0.7
-        parts.append(f'<path class="threshold" d="M{x:.1f} {bottom:.1f}V{_TOP}"/>')
-        label = f"threshold {threshold:.4g}"
-        parts.append(_text("label", x + (6 if right else -6), _TOP + 12, label, "start" if right else "end"))
+        line = f'<path class="threshold" d="M{x:.1f} {bottom:.1f}V{_TOP}"/>'
+        label = _text(
+            "label", x + (6 if right else -6), _TOP + 12, f"threshold {threshold:.4g}", "start" if right else "end"
+        )
+        parts.append(f'<g class="moves-to-threshold" {axes.attributes}>{line}{label}</g>')
     parts.append(_legend([(name, f"{name} ({values.size})") for name, values in classes if values.size]))
     return _svg("Histogram of the scores of good and defective pictures", parts)
 
 
-def _span(values: Float64Array) -> tuple[float, float]:
-    """Limits of an axis with some room around the values; they differ even where all values are equal."""
+def score_span(values: Float64Array) -> tuple[float, float]:
+    """Limits of an axis with some room around the values; they differ even where all values are equal.
+
+    Args:
+        values: float64 (n,), n at least 1.
+
+    Returns:
+        The lower limit, below every value, and the upper one, above every value.
+    """
     low, high = float(values.min()), float(values.max())
     room = max((high - low) * 0.03, 1e-6 + abs(high) * 1e-3)
     return low - room, high + room

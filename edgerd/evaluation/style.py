@@ -9,7 +9,7 @@ STYLE = """
 :root {
   color-scheme: light dark;
   --ground: #f5f6f8; --card: #ffffff; --line: #dfe3e8; --ink: #16202b; --soft: #5b6876;
-  --good: #2b6fd6; --defective: #e0641a; --alarm: #c42b2b; --calm: #1f8a54; --note: #eef3fb;
+  --good: #2b6fd6; --defective: #e0641a; --alarm: #c42b2b; --calm: #1a7a49; --note: #eef3fb;
 }
 @media (prefers-color-scheme: dark) {
   :root {
@@ -32,7 +32,7 @@ p.lead { margin: 0 0 14px; color: var(--soft); max-width: 78ch; }
 .facts dt { color: var(--soft); font-size: 12px; }
 .facts dd { margin: 0; overflow-wrap: anywhere; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 16px 18px; }
-.numbers { display: grid; grid-template-columns: repeat(3, 1fr); gap: 14px; }
+.numbers { display: grid; grid-template-columns: repeat(4, 1fr); gap: 14px; }
 .numbers .name { color: var(--soft); font-size: 13px; }
 .numbers .value { font-size: 30px; font-weight: 600; line-height: 1.25; }
 .numbers .said { color: var(--soft); font-size: 12.5px; line-height: 1.4; }
@@ -61,16 +61,12 @@ tr:last-child td { border-bottom: 0; }
 td.bar { width: 30%; }
 .track { background: var(--line); border-radius: 4px; height: 9px; overflow: hidden; }
 .track i { display: block; height: 100%; background: var(--good); }
-.examples { display: grid; grid-template-columns: 1fr 1fr; gap: 14px; }
 .thumbnails { display: grid; grid-template-columns: repeat(auto-fill, minmax(200px, 1fr)); gap: 14px; }
 .thumbnails img { width: 100%; display: block; }
 .thumbnails figcaption { display: block; margin: 8px 0 0; }
 .thumbnails figcaption b { display: block; }
 li { margin: 0 0 6px; max-width: 78ch; }
 figure { margin: 0; }
-.pictures { display: grid; grid-auto-flow: column; grid-auto-columns: 1fr; gap: 8px; }
-.pictures img { width: 100%; max-height: 300px; object-fit: contain; display: block; }
-.pictures span { display: block; text-align: center; color: var(--soft); font-size: 12px; padding-top: 3px; }
 figcaption { display: flex; align-items: baseline; gap: 10px; margin-bottom: 10px; font-size: 13.5px; }
 figcaption b { font-weight: 600; overflow-wrap: anywhere; flex: 1; }
 .tag { font-size: 11.5px; font-weight: 600; letter-spacing: 0.03em; padding: 1px 8px; border-radius: 99px;
@@ -79,14 +75,14 @@ figcaption b { font-weight: 600; overflow-wrap: anywhere; flex: 1; }
 .scale { display: flex; align-items: center; gap: 10px; color: var(--soft); font-size: 12.5px; margin: 0 0 12px; }
 .scale i { display: inline-block; width: 180px; height: 12px; border-radius: 3px; border: 1px solid var(--line); }
 @media screen and (max-width: 820px) {
-  .charts, .examples { grid-template-columns: 1fr; }
+  .charts { grid-template-columns: 1fr; }
   .numbers { grid-template-columns: 1fr 1fr; }
 }
 @media print {
   :root {
     color-scheme: light;
     --ground: #ffffff; --card: #ffffff; --line: #cfd5db; --ink: #16202b; --soft: #4c5864;
-    --good: #2b6fd6; --defective: #e0641a; --alarm: #c42b2b; --calm: #1f8a54; --note: #f3f6fb;
+    --good: #2b6fd6; --defective: #e0641a; --alarm: #c42b2b; --calm: #1a7a49; --note: #f3f6fb;
   }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   figure, .card, .note, tr { break-inside: avoid; }
@@ -95,21 +91,23 @@ figcaption b { font-weight: 600; overflow-wrap: anywhere; flex: 1; }
   main { max-width: none; padding: 0; }
   h2 { margin-top: 24px; }
   .numbers .value { font-size: 24px; }
-  .pictures img { max-height: 220px; }
 }
 """
 
 
-def html_page(title: str, sections: Iterable[str]) -> str:
-    """A whole page in HTML, with its style inside it.
+def html_page(title: str, sections: Iterable[str], *, style: str = "", script: str = "") -> str:
+    """A whole page in HTML, with its style and its script inside it.
 
     Args:
         title: The window's title, as plain text.
         sections: Pieces of HTML, shown one below the other; empty ones are left out.
+        style: CSS that this page has beyond the common one.
+        script: JavaScript that runs once the page is there.
     """
+    end = f"<script>\n{script}</script>\n" if script else ""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n"
-        f"<body><main>\n{chr(10).join(filter(None, sections))}\n</main></body></html>\n"
+        f"<title>{escape(title)}</title><style>{STYLE}{style}</style></head>\n"
+        f"<body><main>\n{chr(10).join(filter(None, sections))}\n</main>{end}</body></html>\n"
     )

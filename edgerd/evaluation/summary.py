@@ -35,6 +35,11 @@ class DefectMetrics:
     image_auroc: float | None
     recall: float | None
 
+    @property
+    def n_found(self) -> int | None:
+        """Number of pictures of this kind above the threshold; None without a threshold."""
+        return None if self.recall is None else round(self.recall * self.n)
+
 
 @dataclass(frozen=True, slots=True)
 class Metrics:

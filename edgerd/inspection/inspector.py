@@ -92,7 +92,7 @@ class Inspector:
         Args:
             bundle: Its directory, or an opened one.
             runtime: "onnxruntime", "openvino", ...; None for the bundle's default, as far as it runs here.
-            precision: "fp32", "bf16", ...; None likewise.
+            precision: "fp32", "bf16", ...; None for that of the same default.
             threshold: To use instead of the engine's own.
             threads: CPU threads; 0 for all the cores this process may use.
             device: How to use the GPU, where the engine is on one; the defaults where None.
@@ -110,7 +110,7 @@ class Inspector:
             if threshold is None:
                 threshold = _stored_threshold(opened.threshold, bundle)
             else:
-                _check_reachable(threshold)
+                check_threshold(threshold)
             return cls(bundle, opened.engine, threshold, opened.why, device=device)
         except BaseException:
             opened.engine.close()
@@ -194,7 +194,7 @@ class Inspector:
             InputError: The threshold is none that a score can have.
         """
         if threshold is not None:
-            _check_reachable(threshold)
+            check_threshold(threshold)
         other = copy.copy(self)
         other.spec = spec or self.spec
         value = self.threshold if threshold is None else float(threshold)
@@ -210,7 +210,7 @@ class Inspector:
             InputError: The threshold is none that a score can have.
         """
         if threshold is not None:
-            _check_reachable(threshold)
+            check_threshold(threshold)
         self._way.judge = self._way.judge.with_(threshold=threshold, masks=masks)
 
     @property
@@ -265,8 +265,12 @@ class Inspector:
         self.close()
 
 
-def _check_reachable(threshold: float) -> None:
-    """A threshold in percent, or with a slipped decimal point, would let every part pass without a word."""
+def check_threshold(threshold: float) -> None:
+    """Refuse a threshold in percent, or with a slipped decimal point: it would let every part pass without a word.
+
+    Raises:
+        InputError: The threshold is none that a score can have.
+    """
     if math.isfinite(threshold) and not 0 <= threshold <= MAX_SCORE:
         raise InputError(
             f"The threshold {threshold:g} would {'find no part' if threshold > 0 else 'find every part'} defective.",

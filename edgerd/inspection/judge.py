@@ -122,7 +122,7 @@ class Judge:
         """OK or NG; NO_DECISION where the engine gave values that are not finite, or masks leave nothing to inspect.
 
         Args:
-            maps: Of the frame's tiles; the inspection keeps the map.
+            maps: What the engine gave for the frame's tiles; the inspection keeps the map.
             frame: The frame as the camera gave it; its size says where the regions are.
             started_s: When the frame was in memory, on `time.perf_counter`'s clock.
             engine_ms: Milliseconds that the engine took; None where that was not measured.

@@ -66,18 +66,18 @@ class Slots:
         return self._buffers[number]
 
     def lend(self) -> UInt8Array | None:
-        """See `Buffers.lend`."""
+        """A free buffer, for the camera; None where none is free, or the camera has as many as it needs."""
         with self._lock:
             if self._holders.count(_Holder.CAMERA) >= self._for_camera or _Holder.NOBODY not in self._holders:
                 return None
             return self._buffers[self._take_free(_Holder.CAMERA)]
 
     def holds(self, data: UInt8Array) -> bool:
-        """See `Buffers.holds`."""
+        """Whether this data lies in one of the buffers."""
         return self._number_of(data) is not None
 
     def give_back(self, data: UInt8Array) -> None:
-        """See `Buffers.give_back`."""
+        """The buffer in which this data lies is free again, whoever held it; nothing where it lies elsewhere."""
         with self._lock:
             number = self._number_of(data)
             if number is not None:
@@ -117,7 +117,11 @@ class Slots:
             return self._is_lent
 
     def withdraw(self) -> bool:
-        """Lend no more, not even to a thread that is about to ask; whether the memory may go, see `is_lent`."""
+        """Lend no more, not even to a thread that is about to ask.
+
+        Returns:
+            Whether the memory may go, because nobody outside has one of the buffers.
+        """
         with self._lock:
             self._for_camera = 0
             return not self._is_lent
@@ -127,7 +131,7 @@ class Slots:
         return _Holder.CAMERA in self._holders or _Holder.RUN in self._holders
 
     def _number_of(self, data: UInt8Array) -> int | None:
-        """Of the buffer that begins where this data does; None for memory elsewhere."""
+        """The number of the buffer that begins where this data does; None for memory elsewhere."""
         for number, buffer in enumerate(self._buffers):
             if buffer is data:  # nearly always, and much sooner told than its address
                 return number

@@ -10,17 +10,18 @@ from typing import Literal
 
 import numpy as np
 
-from edgerd.cameras.protocol import Camera, ReturningCamera, UnreadablePictureError, cut_short, early_end
+from edgerd.cameras.protocol import Camera, ReturningCamera, cut_short, early_end
 from edgerd.errors import CameraError, DeviceError, EdgerdError, InputError, MissingDependencyError, StorageError
 from edgerd.events import Alert
-from edgerd.inspection.guards import FrozenGuard, SizeGuard
 from edgerd.inspection.inspector import Inspector
-from edgerd.inspection.judge import Pending
+from edgerd.line.camera_log import CameraLog
 from edgerd.line.decision import PartPolicy, Policy, StreamPolicy
-from edgerd.line.mailbox import Bell, Mailbox, Sequential, Source
-from edgerd.line.pick import EveryFrame, Picked, Picker
+from edgerd.line.inlet import Inlet
+from edgerd.line.judging import Job, Judging
+from edgerd.line.mailbox import Bell
+from edgerd.line.pick import EveryFrame, OnTrigger, Picked, Picker
 from edgerd.line.products import Products
-from edgerd.line.record import CameraLog, Outlets
+from edgerd.line.record import Outlets
 from edgerd.line.statistics import RunStatistics
 from edgerd.line.summary import Ended, RunSummary
 from edgerd.triggers import Trigger
@@ -55,27 +56,6 @@ class Update:
     live: bool = False
 
 
-@dataclass(eq=False)
-class Job:
-    """A frame on its way to its verdict.
-
-    Attributes:
-        feed: Where it comes from.
-        frame: What is judged; None where a trigger got no frame.
-        trigger: What asked for it; None where nothing did.
-        product: What it shows; None where it is the only product.
-        inspector: What judges it.
-        pending: Its verdict, once it was submitted.
-    """
-
-    feed: Feed
-    frame: Frame | None
-    trigger: Trigger | None
-    product: str | None
-    inspector: Inspector
-    pending: Pending | None = None
-
-
 class Feed:
     """A camera, what judges its frames, and what makes alerts of the verdicts.
 
@@ -95,7 +75,6 @@ class Feed:
         products: What the camera can be told to inspect.
         picker: As given.
         policy: As given.
-        deadline_ms: As given; may be changed by the thread that judges.
         ended: Why no more frames are taken; None while they are.
     """
 
@@ -115,21 +94,16 @@ class Feed:
         self.products = inspector if isinstance(inspector, Products) else Products({_ONE: inspector}, _ONE)
         self.policy = policy or default_policy(camera)
         self.picker = picker or EveryFrame()
-        self.deadline_ms = deadline_ms
         self.ended: Ended | None = None
         self._camera = camera
         self._frames = frames or ("newest" if camera.live else "every")
         self._n_left = max_frames
-        self._n_taken = 0
         self._error: EdgerdError | None = None
         self._buffers = self.products.buffers
-        self._guards: list[SizeGuard | FrozenGuard] = []
-        if camera.fixed_size:
-            self._guards.append(SizeGuard())
-        if camera.live:
-            self._guards.append(FrozenGuard())
+        self._judging = Judging(self.products, camera, deadline_ms)
         self._lost_s: float | None = None
-        self._source: Source
+        self._refuses = False
+        self._inlet = Inlet(camera, self.picker, self._frames, Bell(), self._buffers)
         self._log: CameraLog
 
     @property
@@ -156,35 +130,51 @@ class Feed:
         """Make ready for a run, which `with` begins and ends.
 
         Args:
-            bell: To be rung when a frame has come.
+            bell: To be rung when a frame or a trigger has come.
             outlets: Where what is said of the frames goes.
         """
         self._log = CameraLog(self.name, self._camera.live, self.policy, outlets)
-        if self._camera.live or self._frames == "newest":
-            self._source = Mailbox(self._camera, bell, keep=self._frames, buffers=self._buffers)
-        else:
-            self._source = Sequential(self._camera, self._buffers)
+        self._inlet = Inlet(self._camera, self.picker, self._frames, bell, self._buffers)
 
     def __enter__(self) -> Feed:
-        self._source.__enter__()
+        """Begin to read the camera."""
+        self._inlet.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._source.__exit__(kind, error, traceback)
-        self.statistics.dropped = self._source.dropped  # with those that came during the last frame
+        """Close the camera."""
+        try:
+            self._inlet.__exit__(kind, error, traceback)
+        finally:
+            self._count_what_was_not_judged()  # with the frames that came during the last one
 
     # frames in
 
+    @property
+    def takes_triggers(self) -> bool:
+        """Whether frames are judged on triggers that come as messages."""
+        return isinstance(self.picker, OnTrigger)
+
+    def fire(self, trigger: Trigger) -> None:
+        """Ask for a verdict about the part that stands before the camera now. For any thread; returns at once.
+
+        Each trigger that is taken gets one verdict, whatever becomes of camera and run.
+
+        Raises:
+            InputError: The camera's frames are not judged on triggers that come as messages.
+            CameraError: The camera takes no triggers any more, because it has ended.
+        """
+        self._inlet.fire(trigger)
+
     def waits_since(self) -> float | None:
         """Since when something waits to be taken; None where nothing does, and where the feed has ended."""
-        if self.ended:
-            return None
-        due_s = self.picker.due_s()
-        if due_s is not None and due_s <= time.monotonic():
-            return due_s
-        return self._source.waits_since()
+        return None if self.ended else self._inlet.waits_since()
+
+    def due_s(self) -> float | None:
+        """When a trigger will have waited for too long, on `time.monotonic`'s clock; None where none waits."""
+        return None if self.ended else self._inlet.due_s()
 
     def take(self) -> Job | None:
         """What is to be judged next; None where what waited is not, and at the end of the source, which ends the feed.
@@ -192,8 +182,11 @@ class Feed:
         Raises:
             CameraError: The camera was lost, or is silent.
         """
-        picked = self.picker.overdue() or self._picked()
+        picked = self._inlet.take()
+        self._count_what_was_not_judged()
         if picked is None:
+            if self._inlet.has_ended:
+                self._end_of_source()
             return None
         if self._n_left is not None:
             self._n_left -= 1
@@ -201,30 +194,40 @@ class Feed:
                 self.ended = Ended.MAX_FRAMES
         return self._job(picked)
 
+    def _end_of_source(self) -> None:
+        """End, unless the source was cut short: what is missing was not inspected.
+
+        Raises:
+            CameraError: It was.
+        """
+        lost = None if self._camera.live else cut_short(self._camera, self._inlet.n_given)
+        if lost:
+            raise lost
+        self.ended = Ended.END_OF_SOURCE
+
+    def tell_that_it_is_back(self) -> None:
+        """Say that the camera gives frames again, where it was lost and the last `take` got one.
+
+        Raises:
+            StorageError: The disk of an event sink is full.
+        """
+        if self._lost_s is None or not self._inlet.gives_frames:
+            return
+        away_s = time.monotonic() - self._lost_s
+        self._lost_s = None
+        self._log.camera_event("back", f"It gives frames again after {away_s:.1f} s.", self.inspector)
+
     def has_room(self, frame: Frame) -> bool:
         """Whether a frame can be judged now, or must wait until those before it are finished."""
-        return self._buffers is None or self._buffers.has_room(frame.data)
+        return self._inlet.has_room(frame)
 
     def submit(self, job: Job) -> None:
         """Begin to judge a frame. An error is raised when its turn comes: the frames before it count."""
-        assert job.frame is not None  # noqa: S101
-        reasons = [guard.reason(job.frame) for guard in self._guards]
-        reason = next(filter(None, reasons), "") or self._lateness(job.frame)
-        if reason:
-            job.pending = Pending.done(job.inspector.no_decision(reason))
-            return
-        try:
-            job.pending = job.inspector.submit(job.frame)
-        except Exception as error:  # noqa: BLE001  raised by `Pending.result`
-            if isinstance(error, InputError) and not self._camera.fixed_size:  # the next one may fit
-                job.pending = Pending.done(job.inspector.no_decision(error.what))
-            else:
-                job.pending = Pending.failed(error)
+        self._judging.submit(job)
 
     def give_back(self, frame: Frame | None) -> None:
         """Free the buffer in which a frame lies."""
-        if self._buffers and frame is not None:
-            self._buffers.give_back(frame.data)
+        self._inlet.give_back(frame)
 
     # verdicts out
 
@@ -235,20 +238,41 @@ class Feed:
             StorageError: The disk of an event sink is full.
         """
         if inspection.score is not None and job.frame is not None:
-            late = self._lateness(job.frame)
+            late = self._judging.lateness(job.frame)
             inspection = job.inspector.no_decision(late) if late else inspection
-        self.statistics.dropped = self._source.dropped
+        self._count_what_was_not_judged()
+        job.is_told = True
         alert = self._log.add(job.frame, inspection, job.inspector, job.trigger, job.product)
         return Update(self.name, job.frame or _NO_FRAME, inspection, alert, self.statistics, self._camera.live)
 
     def leave_undecided(self, job: Job, reason: str) -> None:
         """Give a frame that was under way when the feed broke off its line: it is neither good nor bad.
 
-        A full disk must not hide what came before it: an event that cannot be written is left out.
+        Nothing where it has its line. A full disk must not hide what came before it: an event that cannot be written is
+        left out.
         """
+        if job.is_told:
+            return
+        job.is_told = True
         with contextlib.suppress(StorageError):
             inspection = job.inspector.no_decision(reason)
             self._log.add(job.frame, inspection, job.inspector, job.trigger, job.product)
+
+    def leave_the_rest_undecided(self, reason: str) -> None:
+        """Give the frame that came in the moment in which the run broke off its line, and free its buffer."""
+        frame, self._inlet.in_hand = self._inlet.in_hand, None
+        if frame is not None:
+            self.leave_undecided(self._job(Picked(frame)), reason)
+            self.give_back(frame)
+
+    def refuse_triggers(self) -> None:
+        """Answer the triggers that wait for a frame of a feed that has ended, and take no more; once, or nothing."""
+        if self._refuses:
+            return
+        self._refuses = True
+        reason = self._error.what if self._error else f"the camera has ended: {(self.ended or Ended.ERROR).value}"
+        for picked in self._inlet.refuse(reason):
+            self.leave_undecided(self._job(picked), picked.reason)
 
     def lose(self, error: CameraError) -> bool:
         """Say that the camera is lost, where it may come back; whether it may.
@@ -292,7 +316,7 @@ class Feed:
         self._log.close_alert(reason)
 
     def fail(self, error: EdgerdError, undecided: Frame | None) -> None:
-        """End for an error, and say in an event what happened to camera or device.
+        """End because frames cannot be judged any more, and say in an event where that is the camera's or the device's.
 
         Args:
             error: What breaks the feed off.
@@ -304,13 +328,24 @@ class Feed:
             error = CameraError(error.what, expected=error.expected, hint=error.hint)
             with contextlib.suppress(StorageError):
                 self._log.camera_event("error", error.what, self.inspector)
-        elif isinstance(error, CameraError):
-            with contextlib.suppress(StorageError):
-                self._log.camera_lost(error, self.inspector)
         elif isinstance(error, _UNABLE):
             with contextlib.suppress(StorageError):
                 self._log.device_failed(error, undecided, self.inspector)
         self._error = error
+
+    def fail_to_read(self, error: EdgerdError) -> None:
+        """End because the camera cannot be read, and say so in an event; the run's exit code is that of the error.
+
+        Args:
+            error: Of the camera: lost, an address that means nothing, or something that is not installed.
+        """
+        self.ended = Ended.ERROR
+        self._error = error
+        with contextlib.suppress(StorageError):
+            if isinstance(error, CameraError):
+                self._log.camera_lost(error, self.inspector)
+            else:
+                self._log.camera_event("error", error.what, self.inspector)
 
     def summary(self, *, profiled: bool, warnings: tuple[str, ...]) -> RunSummary:
         """What this camera's frames have come to.
@@ -320,7 +355,7 @@ class Feed:
             warnings: What is worth knowing beside, a sentence each.
         """
         statistics = self.statistics
-        early = early_end(self._camera, self._n_given)
+        early = early_end(self._camera, self._inlet.n_given)
         notes = dict.fromkeys(note for inspector in self.products.inspectors for note in inspector.notes)
         return RunSummary.of(
             statistics,
@@ -332,76 +367,12 @@ class Feed:
             error=self._error,
         )
 
-    def _picked(self) -> Picked | None:
-        """Take what the camera has, and see whether it is to be judged."""
-        damage = ""
-        try:
-            frame = self._source.take()
-        except UnreadablePictureError as unreadable:
-            frame, damage = unreadable.frame, unreadable.what
-        if frame is None:
-            picked = self.picker.finish()
-            if picked is None:
-                self._end_of_source()
-            elif picked.frame is not None:
-                self.statistics.skipped -= 1  # it came earlier
-            return picked
-        self._n_taken += 1
-        self._tell_that_it_is_back()
-        picked = self.picker.pick(frame, damage)
-        if picked is None or picked.frame is not frame:
-            self.statistics.skipped += picked is None  # else it takes the place of one that came earlier
-            self.give_back(frame)
-        return picked
-
-    def _end_of_source(self) -> None:
-        """End, unless the source was cut short: what is missing was not inspected.
-
-        Raises:
-            CameraError: It was.
-        """
-        lost = None if self._camera.live else cut_short(self._camera, self._n_given)
-        if lost:
-            raise lost
-        self.ended = Ended.END_OF_SOURCE
-
-    @property
-    def _n_given(self) -> int:
-        """Frames that the camera gave; some may be under way."""
-        return self._n_taken + self._source.dropped
-
-    def _tell_that_it_is_back(self) -> None:
-        if self._lost_s is None:
-            return
-        away_s = time.monotonic() - self._lost_s
-        self._lost_s = None
-        self._log.camera_event("back", f"It gives frames again after {away_s:.1f} s.", self.inspector)
+    def _count_what_was_not_judged(self) -> None:
+        self.statistics.dropped = self._inlet.dropped
+        self.statistics.skipped = self._inlet.skipped
 
     def _job(self, picked: Picked) -> Job:
-        """Choose what judges a frame."""
-        trigger, reason = picked.trigger, picked.reason
-        captured_s = picked.frame.captured_monotonic_s if picked.frame else time.monotonic()
-        product = self.products.at(captured_s)
-        if trigger is not None and trigger.product is not None:
-            asked_for = self.products.name_of(trigger.product)
-            if asked_for is None:
-                reason = reason or f"no product has the number {trigger.product}"
-            product = asked_for or product
-        inspector = self.products[product]
-        name = product if len(self.products.names) > 1 else None
-        job = Job(self, picked.frame, trigger, name, inspector)
-        if reason:
-            job.pending = Pending.done(inspector.no_decision(reason))
-        return job
-
-    def _lateness(self, frame: Frame) -> str:
-        """Why a verdict about a frame would come too late; empty where it would not."""
-        if self.deadline_ms is None:
-            return ""
-        age_ms = 1000 * (time.monotonic() - frame.captured_monotonic_s)
-        if age_ms <= self.deadline_ms:
-            return ""
-        return f"deadline missed: {age_ms:.0f} ms after the capture, allowed are {self.deadline_ms:g}"
+        return self._judging.job(self, picked)
 
 
 def default_policy(camera: Camera) -> Policy:

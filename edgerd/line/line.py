@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 
 from edgerd.errors import CameraError, EdgerdError, InputError, StorageError
-from edgerd.line.feed import Feed, Job, Update
+from edgerd.line.feed import Feed, Update
+from edgerd.line.judging import Job
 from edgerd.line.mailbox import Bell
 from edgerd.line.record import Outlets
 from edgerd.line.summary import Ended, RunSummary
@@ -35,7 +38,7 @@ class Line:
         profile: Report `engine_ms`.
 
     Attributes:
-        turned_s: When the loop last went round, on `time.monotonic`'s clock: a line that is stuck does not.
+        turned_s: When the loop last went round, on `time.monotonic`'s clock; a line that is stuck goes round no more.
 
     Raises:
         InputError: Two feeds have one name.
@@ -95,7 +98,7 @@ class Line:
             self._leave_undecided("the run was interrupted")
         except EdgerdError as error:  # of the device, or of an event that cannot be written: there is no going on
             self._fail_all(error)
-        except Exception as bug:  # nobody's doing but ours: it goes on its way, but no frame goes without its line
+        except BaseException as bug:  # nobody's doing but ours: it goes on its way, but no frame goes without its line
             self._leave_undecided(f"internal error: {type(bug).__name__}")
             raise
         finally:
@@ -113,11 +116,14 @@ class Line:
                 self._errands.popleft()()
             if self._stop.is_set():
                 self._end_all(Ended.STOPPED)
-            feed = self._next()
-            if self._under_way and (feed is None or len(self._under_way) >= feed.inspector.depth):
+            for feed in self._feeds:
+                if feed.ended is not None:
+                    feed.refuse_triggers()
+            waiting = self._next()
+            if self._under_way and (waiting is None or len(self._under_way) >= waiting.inspector.depth):
                 self._finish_oldest()
-            elif feed is not None:
-                self._take_from(feed)
+            elif waiting is not None:
+                self._take_from(waiting)
             elif not self._stop.is_set():
                 self._wait()
 
@@ -131,8 +137,9 @@ class Line:
         return longest[1] if longest else None
 
     def _wait(self) -> None:
-        """Wait for a frame of any camera; a GPU is kept warm meanwhile."""
-        self._bell.wait(STOP_POLL_S)
+        """Wait for a frame of any camera, or until a trigger is overdue; a GPU is kept warm meanwhile."""
+        due_s = min((due_s for feed in self._feeds if (due_s := feed.due_s()) is not None), default=math.inf)
+        self._bell.wait(min(STOP_POLL_S, max(0.0, due_s - time.monotonic())))
         if self._next() is None:
             for inspector in {id(feed.inspector.engine): feed.inspector for feed in self._feeds}.values():
                 inspector.keep_warm()
@@ -146,12 +153,12 @@ class Line:
             if not isinstance(error, EdgerdError):
                 raise
             if not (isinstance(error, CameraError) and feed.lose(error)):
-                feed.fail(error, None)
+                feed.fail_to_read(error)
             return
-        if job is None:
-            return
-        self._under_way.append(job)
-        if job.frame is None or job.pending is not None:
+        if job is not None:
+            self._under_way.append(job)
+        feed.tell_that_it_is_back()
+        if job is None or job.frame is None or job.pending is not None:
             return
         while len(self._under_way) > 1 and not feed.has_room(job.frame):
             self._finish_oldest()
@@ -171,13 +178,12 @@ class Line:
         except (CameraError, InputError) as error:  # of this camera's frames; the others go on
             self._fail(oldest.feed, error)
             return
+        update = oldest.feed.conclude(oldest, inspection)
+        if self._on_update:
+            self._on_update(update)
+        # Not before: what breaks off here breaks off with this frame under way, which has its line by then.
         self._under_way.popleft()
-        try:
-            update = oldest.feed.conclude(oldest, inspection)
-            if self._on_update:
-                self._on_update(update)
-        finally:
-            oldest.feed.give_back(oldest.frame)
+        oldest.feed.give_back(oldest.frame)
 
     def _fail(self, feed: Feed, error: EdgerdError) -> None:
         """End a feed; its frames under way get a line without a decision."""
@@ -192,8 +198,8 @@ class Line:
 
     def _fail_all(self, error: EdgerdError) -> None:
         for feed in self._unfinished():
-            its = next((job.frame for job in self._under_way if job.feed is feed), None)
-            feed.fail(error, its)
+            its = (job.frame for job in self._under_way if job.feed is feed and not job.is_told)
+            feed.fail(error, next(its, None))
         self._leave_undecided(error.what)
 
     def _end_all(self, ended: Ended) -> None:
@@ -206,21 +212,35 @@ class Line:
         return [feed for feed in self._feeds if feed.ended is None or id(feed) in busy]
 
     def _leave_undecided(self, reason: str) -> None:
+        """Give every frame that came its line, where it has none."""
         for job in self._under_way:
             job.feed.leave_undecided(job, reason)
+        for feed in self._feeds:
+            feed.leave_the_rest_undecided(reason)
 
     def _close(self) -> None:
         """Give back the buffers of frames that were left under way, and say the last things."""
         for job in self._under_way:
             job.feed.give_back(job.frame)
-        first = self._feeds[0]
-        try:
+        for feed in self._feeds:
+            feed.refuse_triggers()
             if not self._outlets.outlasts_the_run:
-                for feed in self._feeds:
-                    feed.close_alert(f"the run has ended: {(feed.ended or Ended.ERROR).value}")
-            self._outlets.close(first.name, first.inspector.bundle.manifest.id)
-        except StorageError as error:  # an event that comes so late cannot be written
-            first.fail(error, None)
+                self._try_to_say(feed, partial(feed.close_alert, f"the run has ended: {_why(feed)}"))
+        first = self._feeds[0]
+        bundle = first.inspector.bundle.manifest.id
+        self._try_to_say(first, partial(self._outlets.close, first.name, bundle))
+
+    @staticmethod
+    def _try_to_say(feed: Feed, say: Callable[[], None]) -> None:
+        """Say a last thing about a feed. Where the event cannot be written, that ends the feed; the others go on."""
+        try:
+            say()
+        except StorageError as error:
+            feed.fail(error, None)
+
+
+def _why(feed: Feed) -> str:
+    return (feed.ended or Ended.ERROR).value
 
 
 def _check_names(feeds: Sequence[Feed]) -> None:

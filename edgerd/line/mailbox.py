@@ -1,10 +1,7 @@
-"""Where a line takes a camera's frames from: a one-slot mailbox, or, for files, one after the other.
+"""Where a line takes a live camera's frames from: a one-slot mailbox.
 
 A live camera goes on while a frame is being judged. In a queue the old frames would pile up, and every verdict would
 speak of a part that is long gone; so a thread reads the camera all the time and keeps the newest frame only.
-
-Where there are buffers (`edgerd.inspection.slots`), frames come in them: a camera that can writes there itself, the
-frames of others are copied, by the thread that reads the camera.
 """
 
 from __future__ import annotations
@@ -12,22 +9,19 @@ from __future__ import annotations
 import math
 import threading
 import time
-from dataclasses import replace
 from types import TracebackType
-from typing import Literal, Protocol
-
-import numpy as np
+from typing import Literal
 
 from edgerd.cameras.protocol import (
     LIVE_TIMEOUT_S,
     Camera,
-    FillingCamera,
     ReturningCamera,
     UnreadablePictureError,
     silent_camera,
 )
 from edgerd.errors import CameraError
 from edgerd.inspection.slots import Buffers
+from edgerd.line.source import Reader
 from edgerd.types import Frame
 
 JOIN_S = 1.0
@@ -52,43 +46,6 @@ class Bell:
         self._rung.clear()
 
 
-class Source(Protocol):
-    """A camera as a line sees it; a context manager, which closes the camera.
-
-    Attributes:
-        dropped: Frames that nobody took: a newer one has replaced them, or they came when the run had ended.
-    """
-
-    dropped: int
-
-    def __enter__(self) -> Source:
-        """Begin to read."""
-        ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Close the camera."""
-        ...
-
-    def waits_since(self) -> float | None:
-        """Since when something waits to be taken, on `time.monotonic`'s clock; None where nothing does."""
-        ...
-
-    def take(self) -> Frame | None:
-        """What waits. To be called only where something does: nobody waits here.
-
-        Returns:
-            The frame; None at the end of the source.
-
-        Raises:
-            CameraError: The camera was lost, or is silent.
-            UnreadablePictureError: One picture cannot be read; take again.
-            Exception: Whatever else the camera raised, once the frames before it are taken.
-        """
-        ...
-
-
 class Mailbox:
     """A camera's frames, read by a thread of its own.
 
@@ -101,7 +58,7 @@ class Mailbox:
         buffers: Where frames are to lie; None for arrays of the camera's own.
 
     Attributes:
-        dropped: See `Source`.
+        dropped: Frames that nobody took: a newer one has replaced them, or they came when the run had ended.
     """
 
     def __init__(
@@ -119,7 +76,7 @@ class Mailbox:
         self._keep = keep
         self._comes_back = isinstance(camera, ReturningCamera)
         self._silence_s = math.inf if self._comes_back else silence_s
-        self._reader = _Reader(camera, buffers)
+        self._reader = Reader(camera, buffers)
         self._changed = threading.Condition()
         self._slot: Frame | UnreadablePictureError | None = None
         self._waits_since_s: float | None = None
@@ -133,6 +90,7 @@ class Mailbox:
         self._thread = threading.Thread(target=self._capture, name=f"capture {camera.uri}", daemon=True)
 
     def __enter__(self) -> Mailbox:
+        """Begin to read, in a thread."""
         self._heard_s = time.monotonic()
         self._thread.start()
         return self
@@ -140,20 +98,24 @@ class Mailbox:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        """Close the camera, and free the buffers of the frames that nobody took."""
         with self._changed:
             self._leaving.set()
             self._changed.notify_all()
-        self._camera.close()
-        self._thread.join(JOIN_S)
-        with self._changed:
-            self._drop()
-            self._slot, self._before_loss = self._before_loss, None
-            self._drop()
+        try:
+            self._camera.close()
+            self._thread.join(JOIN_S)
+        finally:
+            with self._changed:
+                self._drop()
+                self._slot, self._before_loss = self._before_loss, None
+                self._drop()
 
     def waits_since(self) -> float | None:
-        """See `Source.waits_since`; the end of the source and its silence wait too.
+        """Since when something waits to be taken, on `time.monotonic`'s clock; None where nothing does.
 
-        A frame that replaces another has waited as long as that one: else a fast camera would always come last.
+        Not only frames wait: so do the loss of the camera, the end of the source, and its silence. A frame that
+        replaces another has waited as long as that one: else a fast camera would always come last.
         """
         with self._changed:
             if self._waits_since_s is not None:
@@ -162,7 +124,13 @@ class Mailbox:
             return silent_since_s if time.monotonic() >= silent_since_s else None
 
     def take(self) -> Frame | None:
-        """See `Source.take`. A camera that comes back raises CameraError when it is lost, and goes on."""
+        """What waits: a frame; None at the end of the source. To be called only where something does.
+
+        Raises:
+            CameraError: The camera was lost, or is silent. One that comes back can be taken from on.
+            UnreadablePictureError: One picture cannot be read; take again.
+            Exception: Whatever else the camera raised, once the frames before it are taken.
+        """
         with self._changed:
             taken = self._next()
             if taken is None and not self._ended:
@@ -218,12 +186,13 @@ class Mailbox:
             return not self._leaving.is_set()
 
     def _put(self, item: Frame | UnreadablePictureError) -> None:
-        if isinstance(item, Frame) and self._reader.must_copy(item):
-            # First, because the frame that it replaces may have the only buffer that a camera gets.
-            self._drop()
+        """Let an item take the place of the one that waits. At no moment is the slot seen empty that was full."""
+        if isinstance(item, Frame):
             item = self._reader.buffered(item)
         with self._changed:
             self._drop()
+            if isinstance(item, Frame):
+                item = self._reader.buffered(item)  # the frame that it replaces may have had the only free buffer
             self._slot = item
             self._note_arrival()
             if self._leaving.is_set():  # nobody will take it, nor empty the slot again
@@ -250,83 +219,3 @@ class Mailbox:
             self.dropped += older is not None
         if isinstance(older, Frame):
             self._reader.give_back(older)
-
-
-class Sequential:
-    """Every frame of a file, one after the other, read when it is wanted: reading is work there, not waiting.
-
-    Args:
-        camera: Closed on leaving.
-        buffers: Where frames are to lie; None for arrays of the camera's own.
-
-    Attributes:
-        dropped: Always 0.
-    """
-
-    def __init__(self, camera: Camera, buffers: Buffers | None = None) -> None:
-        self.dropped = 0
-        self._camera = camera
-        self._reader = _Reader(camera, buffers)
-        self._since_s = time.monotonic()
-
-    def __enter__(self) -> Sequential:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._camera.close()
-
-    def waits_since(self) -> float | None:
-        """Since when the next frame could have been read."""
-        return self._since_s
-
-    def take(self) -> Frame | None:
-        """Read the next frame; see `Source.take`."""
-        try:
-            frame = self._reader.read()
-            return self._reader.buffered(frame) if frame and self._reader.must_copy(frame) else frame
-        finally:
-            self._since_s = time.monotonic()
-
-
-class _Reader:
-    """Reads a camera's frames into buffers, where there are any."""
-
-    def __init__(self, camera: Camera, buffers: Buffers | None) -> None:
-        self._camera = camera
-        self._filling = camera if isinstance(camera, FillingCamera) else None
-        self._buffers = buffers
-
-    def read(self) -> Frame | None:
-        """The next frame, in a buffer where the camera can write to one and one is free."""
-        buffer = self._buffers.lend() if self._buffers and self._filling else None
-        if buffer is None or self._buffers is None or self._filling is None:
-            return self._camera.read()
-        frame = None
-        try:
-            frame = self._filling.read_into(buffer)
-        finally:
-            if frame is None or not self._buffers.holds(frame.data):
-                self._buffers.give_back(buffer)
-        return frame
-
-    def must_copy(self, frame: Frame) -> bool:
-        """Whether there are buffers, and this frame is in none."""
-        return self._buffers is not None and not self._buffers.holds(frame.data)
-
-    def buffered(self, frame: Frame) -> Frame:
-        """The frame in a buffer; itself where none is free, or they have another shape."""
-        buffer = self._buffers.lend() if self._buffers else None
-        if buffer is None or self._buffers is None:
-            return frame
-        if buffer.shape != frame.data.shape:
-            self._buffers.give_back(buffer)
-            return frame
-        np.copyto(buffer, frame.data)
-        return replace(frame, data=buffer)
-
-    def give_back(self, frame: Frame) -> None:
-        """Free the buffer of a frame that nobody wants."""
-        if self._buffers:
-            self._buffers.give_back(frame.data)

@@ -117,6 +117,8 @@ class Observer(Generic[Item]):
             self._take(item)
         except StorageError as error:
             return error.what
+        except Exception as bug:  # noqa: BLE001  told in an event; if this thread ended, nothing would be told any more
+            return f"Internal error: {type(bug).__name__}: {bug}."
         return ""
 
     def _next(self) -> Item | None:

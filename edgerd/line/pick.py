@@ -8,10 +8,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from edgerd.errors import CameraError
 from edgerd.triggers import Trigger
 from edgerd.types import Frame
 
@@ -35,7 +35,7 @@ class Picked:
 
 
 class Picker(Protocol):
-    """Picks frames in the order in which the camera gives them; for the thread that judges, but for `fire`."""
+    """Picks frames in the order in which the camera gives them; used by the thread that judges."""
 
     def pick(self, frame: Frame, damage: str = "") -> Picked | None:
         """Look at the next frame.
@@ -46,6 +46,9 @@ class Picker(Protocol):
 
         Returns:
             What is to be judged now; None for nothing.
+
+        Raises:
+            InputError: The frame cannot be looked at, because it is not laid out as its pixel format says.
         """
         ...
 
@@ -58,31 +61,51 @@ class Picker(Protocol):
         ...
 
     def finish(self) -> Picked | None:
-        """What is still to be said now that the camera has ended; None for nothing more. To be called until then."""
+        """The frame that is still to be judged now that the camera has ended; to be called until None says no more."""
+        ...
+
+    def refuse(self, reason: str) -> list[Picked]:
+        """Take no triggers any more, because the camera has ended.
+
+        Args:
+            reason: Why it has.
+
+        Returns:
+            The answers to the triggers that wait, the oldest first.
+        """
         ...
 
 
-class EveryFrame:
+class WithoutTriggers:
+    """What is the same for all pickers that look at frames alone."""
+
+    def due_s(self) -> float | None:
+        """Nothing is ever said without a frame."""
+        return None
+
+    def overdue(self) -> Picked | None:
+        """Nothing is ever said without a frame."""
+        return None
+
+    def finish(self) -> Picked | None:
+        """No frame waits to be judged later."""
+        return None
+
+    def refuse(self, reason: str) -> list[Picked]:
+        """There are no triggers that could wait."""
+        del reason
+        return []
+
+
+class EveryFrame(WithoutTriggers):
     """Every frame is judged."""
 
     def pick(self, frame: Frame, damage: str = "") -> Picked | None:
         """The frame."""
         return Picked(frame, reason=damage)
 
-    def due_s(self) -> float | None:
-        """Never."""
-        return None
 
-    def overdue(self) -> Picked | None:
-        """Nothing."""
-        return None
-
-    def finish(self) -> Picked | None:
-        """Nothing."""
-        return None
-
-
-class EveryNth(EveryFrame):
+class EveryNth(WithoutTriggers):
     """One of N frames is judged: the first, and from then on each that is N or more after the one before.
 
     Frames are counted by their numbers, so that those which were dropped before anybody saw them count too.
@@ -106,38 +129,53 @@ class EveryNth(EveryFrame):
 class OnTrigger:
     """A trigger gets the first frame that was captured after it: one trigger, one frame, one verdict.
 
+    A frame that was captured when the trigger had waited for `timeout_s` already shows another part, and is not its
+    frame, however long the thread that judges was held up.
+
     Args:
         timeout_s: A trigger that got no frame for so long is answered without one.
-        ring: Called when a trigger has come, from the thread that brought it.
     """
 
-    def __init__(self, timeout_s: float, ring: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
-        self._ring = ring
         self._waiting: deque[Trigger] = deque()
         self._refused: deque[Trigger] = deque()
+        self._why_closed = ""
         self._lock = threading.Lock()
 
     def fire(self, trigger: Trigger) -> None:
-        """Ask for a verdict about the part that stands before the camera now. For any thread; returns at once."""
+        """Ask for a verdict about the part that stands before the camera now. For any thread; returns at once.
+
+        Raises:
+            CameraError: The camera takes no triggers any more. Every trigger that is taken is answered.
+        """
         with self._lock:
+            if self._why_closed:
+                raise CameraError(
+                    f"Camera {trigger.camera} takes no trigger: {self._why_closed.rstrip('.')}.",
+                    expected="a camera whose frames are being judged",
+                    hint="Start the line again.",
+                )
             queue = self._waiting if len(self._waiting) < MAX_WAITING else self._refused
             queue.append(trigger)
-        self._ring()
 
     def pick(self, frame: Frame, damage: str = "") -> Picked | None:
-        """The frame, where the oldest trigger came before it was captured."""
+        """The frame, for the oldest trigger that it came in time for."""
         with self._lock:
-            if not self._waiting or frame.captured_monotonic_s < self._waiting[0].received_monotonic_s:
-                return None
-            return Picked(frame, self._waiting.popleft(), damage)
+            for trigger in self._waiting:
+                if frame.captured_monotonic_s < trigger.received_monotonic_s:
+                    return None
+                if frame.captured_monotonic_s <= self._due_s(trigger):
+                    self._waiting.remove(trigger)
+                    return Picked(frame, trigger, damage)
+        return None
 
     def due_s(self) -> float | None:
         """When the oldest trigger has waited for too long."""
         with self._lock:
             if self._refused:
                 return self._refused[0].received_monotonic_s
-            return self._waiting[0].received_monotonic_s + self._timeout_s if self._waiting else None
+            return self._due_s(self._waiting[0]) if self._waiting else None
 
     def overdue(self) -> Picked | None:
         """The answer to a trigger that has waited for too long."""
@@ -145,13 +183,27 @@ class OnTrigger:
         with self._lock:
             if self._refused:
                 return Picked(None, self._refused.popleft(), f"more than {MAX_WAITING} triggers wait")
-            if self._waiting and now_s - self._waiting[0].received_monotonic_s >= self._timeout_s:
+            if self._waiting and self._due_s(self._waiting[0]) <= now_s:
                 reason = f"no frame within {1000 * self._timeout_s:g} ms of the trigger"
                 return Picked(None, self._waiting.popleft(), reason)
         return None
 
     def finish(self) -> Picked | None:
-        """The answer to a trigger that will get no frame any more."""
+        """No frame is kept for later; triggers that wait are answered by `refuse`."""
+        return None
+
+    def refuse(self, reason: str) -> list[Picked]:
+        """The answers to all triggers that wait; `fire` raises from now on."""
         with self._lock:
-            queue = self._refused or self._waiting
-            return Picked(None, queue.popleft(), "the camera has ended") if queue else None
+            self._why_closed = reason
+            left = [*self._waiting, *self._refused]
+            self._waiting.clear()
+            self._refused.clear()
+        return [Picked(None, trigger, reason) for trigger in left]
+
+    def _due_s(self, trigger: Trigger) -> float:
+        """When a trigger has waited for too long.
+
+        One sum for everything that asks: what is due for one must be due for all, to the last bit.
+        """
+        return trigger.received_monotonic_s + self._timeout_s

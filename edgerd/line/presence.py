@@ -13,7 +13,7 @@ import numpy as np
 
 from edgerd.bundle.manifest import PreprocessSpec
 from edgerd.data.preprocess import bgr_from_frame
-from edgerd.line.pick import Picked
+from edgerd.line.pick import Picked, WithoutTriggers
 from edgerd.types import Float32Array, Frame, UInt8Array
 
 _SIDE = 64
@@ -52,7 +52,7 @@ class _Belt:
         self.picture += _ADAPT * (small - self.picture)
 
 
-class OnMotion:
+class OnMotion(WithoutTriggers):
     """One verdict per part that passes: its best frame, judged when the part has gone.
 
     The camera has to see the empty belt when it begins, for half a second or so, and between two parts. A part that
@@ -94,14 +94,6 @@ class OnMotion:
             return None
         self._n_empty += 1
         return self._end() if self._n_empty >= _GONE_FRAMES else None
-
-    def due_s(self) -> float | None:
-        """Never: a part is judged by what is seen."""
-        return None
-
-    def overdue(self) -> Picked | None:
-        """Nothing."""
-        return None
 
     def finish(self) -> Picked | None:
         """The part that was in view when the camera ended."""

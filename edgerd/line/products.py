@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -13,6 +14,9 @@ from edgerd.inspection.inspector import Inspector
 from edgerd.inspection.slots import Buffers
 from edgerd.tables import did_you_mean
 from edgerd.types import UInt8Array
+
+_MAX_CHANGES = 1000
+"""Change-overs that are remembered: many more than come between the capture of a frame and its verdict."""
 
 
 class Products:
@@ -37,7 +41,8 @@ class Products:
         self._inspectors = dict(inspectors)
         self._numbers = dict(numbers)
         self._current = first
-        self._changes: deque[tuple[float, str]] = deque()
+        # All that count, the newest last. The first one has been since ever.
+        self._changes: deque[tuple[float, str]] = deque([(-math.inf, first)], maxlen=_MAX_CHANGES)
         self._lock = threading.Lock()
 
     def change_to(self, name: str) -> None:
@@ -60,13 +65,21 @@ class Products:
         return self._numbers.get(number)
 
     def at(self, captured_monotonic_s: float) -> str:
-        """What a frame shows that was captured then; frames in the order of their capture."""
+        """What a frame shows that was captured then, in any order of frames.
+
+        Args:
+            captured_monotonic_s: When it was captured, on `time.monotonic`'s clock.
+
+        Returns:
+            The name of the product; for a time before all change-overs that are remembered, that of the oldest.
+        """
         with self._lock:
-            while self._changes and self._changes[0][0] <= captured_monotonic_s:
-                self._current = self._changes.popleft()[1]
+            before = (name for since_s, name in reversed(self._changes) if since_s <= captured_monotonic_s)
+            self._current = next(before, self._changes[0][1])
             return self._current
 
     def __getitem__(self, name: str) -> Inspector:
+        """What judges a product."""
         return self._inspectors[name]
 
     @property
@@ -103,19 +116,19 @@ class _BuffersOfProducts:
         self._all = tuple(buffers for buffers in its.values() if buffers)
 
     def lend(self) -> UInt8Array | None:
-        """See `Buffers.lend`."""
+        """A free buffer of the product that was inspected last; None where there is none."""
         current = self._its[self._products.current]
         return current.lend() if current else None
 
     def holds(self, data: UInt8Array) -> bool:
-        """See `Buffers.holds`."""
+        """Whether this data lies in a buffer of one of the products."""
         return any(buffers.holds(data) for buffers in self._all)
 
     def has_room(self, data: UInt8Array) -> bool:
-        """See `Buffers.has_room`."""
+        """Whether a frame can be judged now, whichever product it shows."""
         return all(buffers.has_room(data) for buffers in self._all)
 
     def give_back(self, data: UInt8Array) -> None:
-        """See `Buffers.give_back`."""
+        """The buffer in which this data lies is free again, whichever product's it is; else nothing."""
         for buffers in self._all:
             buffers.give_back(data)

@@ -70,10 +70,12 @@ class RunStatistics:
     """What is known of a run so far.
 
     Attributes:
-        frames: Frames that were looked at; the sum of the next three.
+        frames: Verdicts: frames that were looked at, and triggers that got none; the sum of the next three.
         ok: Good frames.
         ng: Defective frames.
-        no_decision: Frames that could not be judged.
+        no_decision: Frames that could not be judged, and triggers that got none.
+        without_frame: Triggers that got no frame. `frames` less these, with `dropped` and `skipped`, are all the frames
+            that came.
         dropped: Frames that came and went while another was being judged.
         skipped: Frames that nobody asked for: between triggers, or parts.
         alerts: Alerts raised.
@@ -90,6 +92,7 @@ class RunStatistics:
     ok: int = 0
     ng: int = 0
     no_decision: int = 0
+    without_frame: int = 0
     dropped: int = 0
     skipped: int = 0
     alerts: int = 0

@@ -29,12 +29,13 @@ class RunSummary:
         engine_ms: The graph, fusion included; None unless the run was profiled.
         frame_ms: Frame in memory to verdict: copies, preprocessing, engine, decision. Only frames that were judged.
         capture_to_verdict_ms: Capture of the frame to verdict. Only frames that were judged.
-        frames: Frames that were looked at: ok + ng + no_decision.
+        frames: Frames that were looked at, and triggers that got none: ok + ng + no_decision.
         ok: Good frames.
         ng: Defective frames.
-        no_decision: Frames that could not be judged.
-        dropped: Frames that came but were not looked at: a newer one replaced them, or the run ended. Together with
-            `frames` and `skipped` they are all that the camera gave.
+        no_decision: Frames that could not be judged, and triggers that got none.
+        without_frame: Triggers that got no frame.
+        dropped: Frames that came but were not looked at: a newer one replaced them, or the run ended. All that the
+            camera gave is `frames` - `without_frame` + `dropped` + `skipped`.
         skipped: Frames that nobody asked for: between triggers, or parts.
         alerts: Alerts raised.
         held_back: NG frames that belong to no alert, because the alert policy asks for more of them.
@@ -58,6 +59,7 @@ class RunSummary:
     ok: int
     ng: int
     no_decision: int
+    without_frame: int
     dropped: int
     skipped: int
     alerts: int
@@ -96,6 +98,7 @@ class RunSummary:
             ok=statistics.ok,
             ng=statistics.ng,
             no_decision=statistics.no_decision,
+            without_frame=statistics.without_frame,
             dropped=statistics.dropped,
             skipped=statistics.skipped,
             alerts=statistics.alerts,

@@ -206,9 +206,10 @@ class SupervisedCamera:
         """The frame with a number that goes on counting, and times that do not go back, over all connections."""
         number = max(self._first_number + frame.number, self._next_number)
         self._next_number = number + 1
-        # But the system's clock may be set back, and no frame comes from the future.
+        # But the system's clock may be set back, and no frame comes from the future: else one wrong time would be that
+        # of all frames until it has passed.
         self._captured_at = min(max(self._captured_at, frame.captured_at), time.time())
-        self._captured_monotonic_s = max(self._captured_monotonic_s, frame.captured_monotonic_s)
+        self._captured_monotonic_s = min(max(self._captured_monotonic_s, frame.captured_monotonic_s), time.monotonic())
         return replace(
             frame,
             number=number,

@@ -9,7 +9,7 @@ from edgerd.cameras import open_camera
 from edgerd.errors import CameraError
 from edgerd.inspection.gpu.options import DeviceOptions
 from edgerd.line.line import Line
-from edgerd.line.summary import RunSummary
+from edgerd.line.summary import Ended, RunSummary
 from edgerd.recipe import Recipe
 from edgerd.station.engines import Engines
 from edgerd.station.feeds import feed_of
@@ -35,6 +35,7 @@ def check(
 
     Raises:
         EdgerdError: Something cannot be opened, or a camera gives no frame that can be judged; the message says what.
+        KeyboardInterrupt: Ctrl-C came before each camera gave a frame.
     """
     with ExitStack() as stack:
         for sink in opened_sinks([sink for sink in recipe.sinks if is_delivered_to(sink)], ()):
@@ -44,12 +45,15 @@ def check(
         for record in recipe.cameras:
             camera = open_camera(record.address())
             stack.callback(camera.close)
-            freely = record.model_copy(update={"trigger": "free", "every": None})
-            feeds.append(feed_of(freely, camera, engines, lambda: None, max_frames=1))
+            # The first frame takes longer than those after it, so that a deadline says nothing yet.
+            freely = record.model_copy(update={"trigger": "free", "every": None, "deadline_ms": None})
+            feeds.append(feed_of(freely, camera, engines, max_frames=1))
         for inspector in engines.opened:
             n = inspector.bundle.verify()
             say(f"All {n} files of {inspector.bundle.path} are as they were written.")
         summaries = Line(feeds).run()
+    if any(summary.ended is Ended.INTERRUPTED for summary in summaries):
+        raise KeyboardInterrupt
     for summary in summaries:
         summary.raise_for_error()
         check_judged(summary)

@@ -12,7 +12,6 @@ from edgerd.audit import AuditTrail
 from edgerd.control import Commands, open_control
 from edgerd.control.mqtt import MqttControl
 from edgerd.line.feed import Feed
-from edgerd.line.pick import OnTrigger
 from edgerd.recipe import camera as records
 from edgerd.recipe.recipe import Recipe
 from edgerd.recipe.records import host_and_port
@@ -42,9 +41,12 @@ class CommandedCamera:
         return self._feed.products.newest
 
     def fire(self, trigger: Trigger) -> None:
-        """Ask for a verdict about the part that stands before the camera now."""
-        if isinstance(self._feed.picker, OnTrigger):
-            self._feed.picker.fire(trigger)
+        """Ask for a verdict about the part that stands before the camera now.
+
+        Raises:
+            CameraError: The camera takes no triggers any more, because it has ended.
+        """
+        self._feed.fire(trigger)
 
     def change_product(self, name: str) -> None:
         """Inspect another product in all frames that are captured from now on."""

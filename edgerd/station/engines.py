@@ -9,11 +9,12 @@ from pathlib import Path
 
 from edgerd.calibration.other_rate import threshold_at
 from edgerd.inspection.gpu.options import DeviceOptions
-from edgerd.inspection.inspector import Inspector
+from edgerd.inspection.inspector import Inspector, check_threshold
 from edgerd.inspection.self_test import self_test
 from edgerd.recipe.camera import Camera
 from edgerd.recipe.fit import check_bundle_id, moved_region
 from edgerd.recipe.product import Product
+from edgerd.runtimes.choose import open_engine
 
 _Key = tuple[Path, str | None, str | None, int]
 
@@ -22,7 +23,7 @@ _Key = tuple[Path, str | None, str | None, int]
 class Engines:
     """Inspectors for the products of cameras, over engines that are opened once.
 
-    All in the thread that judges.
+    All but `changed_threshold` is for the thread that judges, to which the engines belong.
 
     Args:
         stack: Closes engines and inspectors, the last first.
@@ -46,8 +47,11 @@ class Engines:
         """What judges a product of a camera, with buffers and settings of its own.
 
         Args:
-            camera: Of the recipe.
-            name: The product's.
+            camera: The recipe's table of the camera.
+            name: Name of the product.
+
+        Returns:
+            An inspector that is closed with the stack.
 
         Raises:
             BundleError: There is no bundle, it is another one than the recipe says, no engine fits this machine, or an
@@ -66,13 +70,41 @@ class Engines:
         )
 
     def threshold(self, camera: Camera, product: Product) -> float:
-        """The threshold that a product's parts are judged by: the recipe's, else the engine's own."""
+        """The threshold that a product's parts are judged by: the recipe's, else the engine's own.
+
+        Args:
+            camera: The recipe's table of the camera.
+            product: The recipe's table of one of its products.
+
+        Raises:
+            BundleError: The bundle has no scores of good pictures, for a false-alarm rate.
+            InputError: There are too few of them.
+        """
         if product.threshold is not None:
             return product.threshold
         first = self._engine(camera, product)
         if product.false_alarm_rate is None:
             return first.threshold
         return threshold_at(first.bundle, first.engine, product.false_alarm_rate).value
+
+    def changed_threshold(self, camera: Camera, product: Product) -> float:
+        """What `threshold` gives, for another thread than the one that judges, which goes on meanwhile.
+
+        An engine is for one thread, so that a false-alarm rate is looked up with one that is opened for it; on one CPU
+        thread, which leaves the others to the line.
+
+        Raises:
+            EdgerdError: As `threshold`; or no second engine can be opened, as on a GPU without the memory for it.
+            InputError: The threshold is none that a score can have.
+        """
+        if product.false_alarm_rate is None:
+            return self.threshold(camera, product)
+        first = self._engine(camera, product)
+        key = first.engine.key
+        with open_engine(first.bundle, key.runtime, key.precision, threads=1) as opened:
+            found = threshold_at(first.bundle, opened.engine, product.false_alarm_rate, threads=1).value
+        check_threshold(found)
+        return found
 
     def _engine(self, camera: Camera, product: Product) -> Inspector:
         key = (product.bundle, camera.runtime, camera.precision, camera.threads)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 
 from edgerd.cameras.protocol import Camera, TriggeredCamera
 from edgerd.errors import CameraError
@@ -26,35 +25,31 @@ class TriggeredBySoftware(OnTrigger):
     Args:
         camera: The camera.
         timeout_s: A trigger that got no frame for so long is answered without one.
-        ring: Called when a trigger has come.
     """
 
-    def __init__(self, camera: Camera, timeout_s: float, ring: Callable[[], None]) -> None:
-        super().__init__(timeout_s, ring)
+    def __init__(self, camera: Camera, timeout_s: float) -> None:
+        super().__init__(timeout_s)
         self._camera = camera
 
     def fire(self, trigger: Trigger) -> None:
-        """Ask for a verdict, and have the picture taken."""
+        """Ask for a verdict, and have the picture taken.
+
+        Raises:
+            CameraError: The camera takes no triggers any more.
+        """
         super().fire(trigger)
         if isinstance(self._camera, TriggeredCamera) and self._camera.triggered:
             with contextlib.suppress(CameraError):  # a camera that is lost gives no frame: the time-out says so
                 self._camera.trigger()
 
 
-def feed_of(
-    record: records.Camera,
-    camera: Camera,
-    engines: Engines,
-    ring: Callable[[], None],
-    max_frames: int | None = None,
-) -> Feed:
+def feed_of(record: records.Camera, camera: Camera, engines: Engines, max_frames: int | None = None) -> Feed:
     """Put a feed together.
 
     Args:
         record: The camera's table in the recipe.
         camera: Opened.
         engines: Give the inspectors of its products.
-        ring: Wakes the line.
         max_frames: End after so many.
 
     Raises:
@@ -71,7 +66,7 @@ def feed_of(
         name=record.name,
         frames=record.frames,
         max_frames=max_frames,
-        picker=picker_of(record, camera, products, ring),
+        picker=picker_of(record, camera, products),
         deadline_ms=record.deadline_ms,
     )
 
@@ -83,12 +78,12 @@ def policy_of(record: records.Camera, live: bool) -> Policy:
     return StreamPolicy(*record.confirmation) if name == "stream" else PartPolicy()
 
 
-def picker_of(record: records.Camera, camera: Camera, products: Products, ring: Callable[[], None]) -> Picker:
+def picker_of(record: records.Camera, camera: Camera, products: Products) -> Picker:
     """What says which of the camera's frames are judged."""
     if record.trigger == "every":
         return EveryNth(record.every or 1)
     if record.trigger == "motion":
         return OnMotion(products.inspectors[0].spec)
     if record.trigger in ASKED:
-        return TriggeredBySoftware(camera, record.trigger_timeout_ms / 1000, ring)
+        return TriggeredBySoftware(camera, record.trigger_timeout_ms / 1000)
     return EveryFrame()

@@ -6,10 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 from edgerd.line.feed import Feed
 from edgerd.line.line import Line
+from edgerd.line.summary import Ended
 from edgerd.recipe.recipe import Recipe
 from edgerd.recipe.records import host_and_port
 from edgerd.recipe.secrets import read_secret
@@ -48,6 +49,22 @@ def open_links(recipe: Recipe, on_trigger: Callable[[Trigger], None], stack: Exi
             continue
         stack.callback(links[-1].close)
     return links
+
+
+@runtime_checkable
+class TriggerWatcher(Protocol):
+    """A link that shows which triggers are being worked on."""
+
+    def begin(self, trigger: Trigger) -> None:
+        """A trigger is being taken, from wherever it came; its verdict will be published later."""
+        ...
+
+
+def announce(trigger: Trigger, links: Sequence[PlcLink]) -> None:
+    """Tell the links that show it that a trigger is being taken; before the line gets it, which answers at any time."""
+    for link in links:
+        if isinstance(link, TriggerWatcher):
+            link.begin(trigger)
 
 
 class Pulse:
@@ -97,10 +114,10 @@ class Pulse:
 
 
 def state_of(feed: Feed) -> CameraState:
-    """Whether a camera can judge parts now."""
-    if feed.ended is not None:
-        return CameraState.STOPPED
-    return CameraState.ERROR if feed.is_lost else CameraState.READY
+    """Whether a camera can judge parts now; one that has failed is in error, also when it does not come back."""
+    if feed.is_lost or feed.ended is Ended.ERROR:
+        return CameraState.ERROR
+    return CameraState.READY if feed.ended is None else CameraState.STOPPED
 
 
 def _modbus(record: ModbusRecord, cameras: Sequence[str], on_trigger: Callable[[Trigger], None]) -> PlcLink:

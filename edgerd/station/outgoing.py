@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import SecretStr
 
 from edgerd.delivery.deliverer import Deliverer
 from edgerd.delivery.outbox import Outbox
-from edgerd.errors import StorageError
+from edgerd.errors import EdgerdError, StorageError
 from edgerd.events import Event
 from edgerd.monitor.snapshot import SinkSnapshot
 from edgerd.recipe.recipe import Outbox as OutboxRecord
@@ -26,8 +28,23 @@ _SWAP_S: Final = 2.0
 _DAY_S: Final = 86_400.0
 
 
+@dataclass(frozen=True)
+class _Running:
+    """An outbox and what delivers from it, with the tables of the recipe that they were opened by."""
+
+    outbox: Outbox
+    deliverer: Deliverer
+    outbox_record: OutboxRecord
+    sink_records: tuple[SinkRecord, ...]
+
+
+_Held = tuple[tuple[Event, ...], dict[str, Mapping[str, Any] | None]]
+
+
 class Outgoing:
-    """Events go in, committed before anything is sent, and come out at every sink; for one thread, but for `change_to`.
+    """Events go in, committed before anything is sent, and come out at every sink.
+
+    `append` is for the thread that judges, the rest for any thread.
 
     Args:
         outbox: The recipe's table.
@@ -55,21 +72,33 @@ class Outgoing:
         self._on_warning = on_warning
         self._make_room = make_room
         self._lock = threading.Lock()
-        self._held: list[tuple[tuple[Event, ...], dict[str, Mapping[str, Any] | None]]] | None = None
-        self._open(outbox, sinks)
+        self._swapping = threading.Lock()
+        self._held: list[_Held] | None = None  # what came while there is no open outbox
+        self._failure: EdgerdError | None = None  # why there is none, where it could not be opened again
+        self._running = self._start(outbox, sinks, opened_sinks(sinks, self._cameras))
 
     @property
     def open_alerts(self) -> dict[str, Mapping[str, Any]]:
         """By camera, the alert that was open when the process before this one ended, as JSON has it."""
-        return self._outbox.open_alerts()
+        return self._running.outbox.open_alerts()
 
     def append(self, events: Sequence[Event], open_alerts: Mapping[str, Mapping[str, Any] | None]) -> None:
-        """Take events, as `edgerd.line.record.EventLog` has it; never waits for a disk or a receiver."""
+        """Take events, as `edgerd.line.record.EventLog` has it; never waits for a disk or a receiver.
+
+        Raises:
+            StorageError: The outbox could not be opened again after a change of sinks: nothing would be safe there.
+        """
         with self._lock:
             if self._held is None:
-                self._outbox.append(events, open_alerts)
-            else:
-                self._held.append((tuple(events), dict(open_alerts)))
+                self._running.outbox.append(events, open_alerts)
+                return
+            self._held.append((tuple(events), dict(open_alerts)))
+            if self._failure is not None:
+                raise StorageError(
+                    f"Events cannot be stored any more: {self._failure.what}",
+                    expected=self._failure.expected,
+                    hint=self._failure.hint,
+                )
 
     def change_to(self, outbox: OutboxRecord, sinks: Sequence[SinkRecord]) -> None:
         """Go on with other sinks, or other settings of them; not from the thread that judges, since this waits.
@@ -80,64 +109,102 @@ class Outgoing:
         Raises:
             InputError, MissingDependencyError, StorageError: As for a new one.
         """
-        opened = opened_sinks(sinks, self._cameras)
-        before = self._records
-        self._deliverer.close(_SWAP_S)
-        with self._lock:
-            self._held = []
-        try:
-            self._outbox.close(_SWAP_S)
-            try:
-                self._start(outbox, sinks, opened)
-            except BaseException:
-                self._open(*before)
-                raise
-        finally:
+        with self._swapping:
+            opened = opened_sinks(sinks, self._cameras)
+            self._running.deliverer.close(_SWAP_S)
             with self._lock:
-                held, self._held = self._held, None
-                for events, open_alerts in held or []:
-                    self._outbox.append(events, open_alerts)
+                self._held = self._held or []
+            self._running.outbox.close(_SWAP_S)
+            try:
+                self._running, self._failure = self._start(outbox, sinks, opened), None
+            except BaseException:
+                self._open_again()
+                raise
+            finally:
+                self._append_what_was_held()
 
     def snapshot(self) -> tuple[SinkSnapshot, ...]:
         """How each sink does."""
+        running = self._running  # one look: another thread may be changing the sinks
         return tuple(
-            SinkSnapshot(status.name, self._n_waiting(status.name), status.reason) for status in self._deliverer.status
+            SinkSnapshot(status.name, _n_waiting(running.outbox, status.name), status.reason)
+            for status in running.deliverer.status
         )
 
     @property
     def ill(self) -> str:
         """Why events do not get to the disk, one sentence; empty where they do."""
-        health = self._outbox.health
+        if self._failure is not None:
+            return self._failure.what
+        health = self._running.outbox.health
         return "" if health.is_ok else health.reason
 
     def close(self, timeout_s: float = FLUSH_S) -> bool:
-        """Commit and deliver what is left; returns whether every sink has got all of it."""
-        return self._close(timeout_s)
+        """Commit and deliver what is left, after a change of sinks that is under way.
 
-    def _open(self, outbox: OutboxRecord, sinks: Sequence[SinkRecord]) -> None:
-        self._start(outbox, sinks, opened_sinks(sinks, self._cameras))
+        Args:
+            timeout_s: What a sink has not got by then waits in the outbox for the next process.
 
-    def _start(self, outbox: OutboxRecord, sinks: Sequence[SinkRecord], opened: Sequence[DeliveringSink]) -> None:
-        self._records = (outbox, tuple(sinks))
-        self._outbox = Outbox.open(
-            outbox.path,
-            [sink.name for sink in opened],
-            on_warning=self._on_warning,
-            make_room=self._make_room,
-            retention_s=outbox.retention_days * _DAY_S,
-        )
-        self._deliverer = Deliverer(self._outbox, opened, on_warning=self._on_warning)
+        Returns:
+            Whether every sink has got all of it.
+        """
+        with self._swapping:
+            if self._failure is not None:
+                self._open_again()
+                self._append_what_was_held()
+            if self._held:
+                n = sum(len(events) for events, _ in self._held)
+                self._on_warning(f"{n} events were not stored: {self.ill}")
+                return False
+            return self._close(timeout_s)
+
+    def _start(self, outbox: OutboxRecord, sinks: Sequence[SinkRecord], opened: Sequence[DeliveringSink]) -> _Running:
+        """Open the outbox and deliver from it; the sinks are closed where that fails."""
+        try:
+            running = Outbox.open(
+                outbox.path,
+                [sink.name for sink in opened],
+                on_warning=self._on_warning,
+                make_room=self._make_room,
+                retention_s=outbox.retention_days * _DAY_S,
+            )
+        except BaseException:
+            for sink in opened:
+                sink.close()
+            raise
+        return _Running(running, Deliverer(running, opened, on_warning=self._on_warning), outbox, tuple(sinks))
+
+    def _open_again(self) -> None:
+        """Go on as before, after the new sinks could not be opened; where not even that works, remember why."""
+        sinks = self._running.sink_records
+        try:
+            opened = opened_sinks(sinks, self._cameras)
+            self._running, self._failure = self._start(self._running.outbox_record, sinks, opened), None
+        except EdgerdError as error:
+            self._failure = error
+            self._on_warning(f"The outbox cannot be opened again: {error.what}")
+
+    def _append_what_was_held(self) -> None:
+        if self._failure is not None:
+            return
+        with self._lock:
+            held, self._held = self._held, None
+            for events, open_alerts in held or []:
+                self._running.outbox.append(events, open_alerts)
 
     def _close(self, timeout_s: float) -> bool:
-        self._outbox.flush(timeout_s)
-        is_delivered = self._deliverer.close(timeout_s)
-        return self._outbox.close(timeout_s) and is_delivered
+        running = self._running
+        running.outbox.flush(timeout_s)
+        is_delivered = running.deliverer.close(timeout_s)
+        return running.outbox.close(timeout_s) and is_delivered
 
-    def _n_waiting(self, name: str) -> int:
-        try:
-            return self._outbox.waiting(name).n_events
-        except StorageError:
-            return 0
+
+def _n_waiting(outbox: Outbox, name: str) -> int:
+    """How many events a sink has not got; 0 while the outbox cannot be read."""
+    try:
+        return outbox.waiting(name).n_events
+    except StorageError:
+        return 0
 
 
 def is_delivered_to(record: SinkRecord) -> bool:
@@ -146,18 +213,24 @@ def is_delivered_to(record: SinkRecord) -> bool:
 
 
 def opened_sinks(records: Sequence[SinkRecord], cameras: Sequence[str]) -> list[DeliveringSink]:
-    """Open the sinks that an outbox delivers to.
+    """Open the sinks that an outbox delivers to; where one does not open, those before it are closed again.
 
     Args:
         records: The recipe's tables of such sinks.
         cameras: Names of the cameras, for sinks that announce them.
 
     Raises:
-        InputError: A sink cannot use its settings, or a secret is missing.
+        InputError: A sink cannot use its settings, or a secret is missing; those before it are closed again.
         MissingDependencyError: A library of a sink is not installed.
         StorageError: A file cannot be written.
     """
-    return [_sink(record, cameras) for record in records]
+    with ExitStack() as stack:
+        opened = []
+        for record in records:
+            opened.append(_sink(record, cameras))
+            stack.callback(opened[-1].close)
+        stack.pop_all()  # all are open, and stay so
+    return opened
 
 
 def _sink(record: SinkRecord, cameras: Sequence[str]) -> DeliveringSink:

@@ -15,12 +15,12 @@ from edgerd import __version__
 from edgerd.audit import AuditTrail
 from edgerd.bundle.manifest import EngineKey
 from edgerd.cameras.protocol import Camera
+from edgerd.errors import InputError
 from edgerd.events import Alert
 from edgerd.inspection.gpu.options import DeviceOptions
 from edgerd.line.archive import Archive
 from edgerd.line.feed import Feed, Update
 from edgerd.line.line import Line
-from edgerd.line.pick import OnTrigger
 from edgerd.line.record import Outlets
 from edgerd.line.summary import Ended, RunSummary
 from edgerd.line.supervised import open_supervised
@@ -31,12 +31,13 @@ from edgerd.recipe.camera import Camera as CameraRecord
 from edgerd.recipe.difference import Change, difference
 from edgerd.recipe.recipe import Archive as ArchiveRecord
 from edgerd.recipe.recipe import Recipe
+from edgerd.sinks.plc import PlcLink
 from edgerd.sinks.protocol import Sink
 from edgerd.station.audited import CameraAudit
 from edgerd.station.commanded import CommandedLine, open_commands
 from edgerd.station.engines import Engines
 from edgerd.station.feeds import feed_of, policy_of
-from edgerd.station.links import Pulse, open_links
+from edgerd.station.links import Pulse, announce, open_links
 from edgerd.station.outgoing import Outgoing, is_delivered_to
 from edgerd.triggers import Trigger
 
@@ -70,6 +71,8 @@ class Station:
         self._engines: Engines
         self._archive: Archive | None = None
         self._outgoing: Outgoing | None = None
+        self._outlets: Outlets
+        self._links: list[PlcLink] = []
         self._trail: AuditTrail
         self._is_warm = False
 
@@ -105,26 +108,27 @@ class Station:
         """
         try:
             self._trail = self._stack.enter_context(AuditTrail(self.recipe.audit.path, self.loaded.sha256))
+            # First, so that PLCs are told that the line starts, while the engines load.
+            self._links = open_links(self.recipe, self.trigger, self._stack)
             self._engines = Engines(self._stack, device or DeviceOptions(), self._say, self._warn)
             cameras = [self._camera(record) for record in self.recipe.cameras]
             self.feeds = tuple(self._feed(*pair, max_frames) for pair in zip(self.recipe.cameras, cameras, strict=True))
             self._is_warm = True
-            links = open_links(self.recipe, self.trigger, self._stack)
             commands = open_commands(CommandedLine(self.recipe, self.feeds, self._trail), self.recipe, self._stack)
-            links += [] if commands is None else [commands]
+            self._links += [] if commands is None else [commands]
             self._archive = _opened_archive(self.recipe.archive)
             self._outgoing = self._open_outgoing()
-            outlets = Outlets(
+            self._outlets = Outlets(
                 (*event_sinks, CameraAudit(self._trail)),
                 verdict_sinks,
                 self._outgoing,
-                links,
+                self._links,
                 self._archive,
                 self.loaded.sha256,
             )
-            self.line = Line(self.feeds, outlets, on_update=on_update, stop=stop, profile=profile)
+            self.line = Line(self.feeds, self._outlets, on_update=on_update, stop=stop, profile=profile)
             self._resume_alerts()
-            self._stack.enter_context(Pulse(self.line, self.feeds, links))
+            self._stack.enter_context(Pulse(self.line, self.feeds, self._links))
         except BaseException:
             self._stack.close()
             raise
@@ -141,11 +145,21 @@ class Station:
     def trigger(self, trigger: Trigger) -> None:
         """Ask for a verdict about the part that stands before a camera now; from any thread, returns at once.
 
-        A camera that is not triggered by messages ignores it.
+        Each trigger that is taken gets one verdict; whoever sends one that is refused is told by the error.
+
+        Raises:
+            InputError: The line has no such camera, or its frames are not judged on triggers that come as messages.
+            CameraError: The camera takes no triggers any more, because it has ended.
         """
-        for feed in self.feeds:
-            if feed.name == trigger.camera and isinstance(feed.picker, OnTrigger):
-                feed.picker.fire(trigger)
+        feed = next((feed for feed in self.feeds if feed.name == trigger.camera), None)
+        if feed is None:
+            raise InputError(
+                f"Camera {trigger.camera} takes no trigger: it is not open.",
+                expected=f"one of {', '.join(feed.name for feed in self.feeds) or 'the cameras, once they are open'}",
+            )
+        if feed.takes_triggers:
+            announce(trigger, self._links)
+        feed.fire(trigger)
 
     def change_product(self, camera: str, product: str, who: str) -> None:
         """Have a camera inspect another product from now on; from any thread, returns at once.
@@ -189,7 +203,11 @@ class Station:
         if self._archive and new.archive:
             self._archive.quota_bytes = new.archive.quota_gb * _GB
             self._archive.ok_share = new.archive.ok_share
-        for errand in errands:
+
+        def name_the_recipe() -> None:
+            self._outlets.recipe = loaded.sha256
+
+        for errand in (*errands, name_the_recipe):
             self.line.post(errand)
         for change in changed.changes:
             self._trail.record("change", f"{change.key} changes {change.takes_effect}.", **change.to_json())
@@ -231,7 +249,7 @@ class Station:
         return camera
 
     def _feed(self, record: CameraRecord, camera: Camera, max_frames: int | None) -> Feed:
-        return feed_of(record, camera, self._engines, lambda: self.line.ring(), max_frames)
+        return feed_of(record, camera, self._engines, max_frames)
 
     def _open_outgoing(self) -> Outgoing | None:
         sinks = [sink for sink in self.recipe.sinks if is_delivered_to(sink)]
@@ -266,7 +284,7 @@ class Station:
             old = before.all_products[name]
             inspector = feed.products[name]
             if (product.threshold, product.false_alarm_rate) != (old.threshold, old.false_alarm_rate):
-                threshold = self._engines.threshold(after, product)
+                threshold = self._engines.changed_threshold(after, product)
                 errands.append(lambda inspector=inspector, threshold=threshold: inspector.adjust(threshold=threshold))  # type: ignore[misc]
             if after.masks != before.masks:
                 errands.append(lambda inspector=inspector: inspector.adjust(masks=after.masks))  # type: ignore[misc]

@@ -68,10 +68,35 @@ def test_a_folder_of_good_pictures_cannot_be_evaluated(bundle, parts):
         evaluate(bundle, opened, Dataset.open(parts / "train" / "good"))
 
 
-def test_the_report_stands_alone(bundle, parts, tmp_path):
+def test_the_report_shows_every_picture_from_its_own_folder(bundle, parts, tmp_path):
     with open_engine(bundle) as opened:
         evaluation = evaluate(bundle, opened, Dataset.open(parts))
         page = report_of(evaluation, bundle, opened, parts, tmp_path / "report").read_text()
-    assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
+    linked = re.findall(r"""(?:src|href|data-plain|data-mask)=["']([^"']*)""", page)
+    assert len(linked) == 3 * evaluation.metrics.n_good + 4 * evaluation.metrics.n_defective  # the latter with masks
+    assert all((tmp_path / "report" / link).is_file() for link in linked)
     assert f"{evaluation.metrics.image_auroc:.4f}" in page
-    assert page.count("data:image/") > 6
+    assert bundle.manifest.id in page
+    assert "trained on" not in page
+    assert "Left out" not in page
+    assert all(f"test/{picture.defect}/{picture.path.name}" in page for picture in evaluation.pictures)
+
+
+def test_the_report_says_why_its_figures_may_be_doubted(bundle, parts, tmp_path):
+    data = shutil.copytree(parts, tmp_path / "parts")
+    broken = data / "test" / "good" / "002.png"
+    broken.write_bytes(broken.read_bytes()[:200])
+    for picture in (data / "train" / "good").iterdir():
+        shutil.copy(picture, data / "test" / "good" / f"seen-{picture.name}")
+    with open_engine(bundle) as opened:
+        evaluation = evaluate(bundle, opened, Dataset.open(data))
+        page = report_of(evaluation, bundle, opened, data, tmp_path / "report").read_text()
+    assert str(broken) in page
+    assert "are among those this bundle was trained on" in page
+
+
+def test_scores_in_the_report_are_those_that_were_evaluated(bundle, parts, tmp_path):
+    with open_engine(bundle) as opened:
+        evaluation = evaluate(bundle, opened, Dataset.open(parts))
+        page = report_of(evaluation, bundle, opened, parts, tmp_path / "report").read_text()
+    assert sorted(map(float, re.findall(r'data-score="([^"]*)"', page))) == sorted(evaluation.scores.tolist())

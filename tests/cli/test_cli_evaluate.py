@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
+import shlex
 import shutil
 
 import cv2
@@ -43,7 +45,72 @@ def test_the_report_is_written(edgerd, bundle, parts, tmp_path):
     assert result.exit_code == 0, result.err
     assert f"Report: {tmp_path / 'Bericht' / 'index.html'}" in result.out
     page = (tmp_path / "Bericht" / "index.html").read_text(encoding="utf-8")
-    assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
+    assert not re.search(r"""(src|href)=["'](?!report-pictures/)""", page)
+
+
+def test_the_commands_in_the_report_can_be_typed(edgerd, bundle, parts, tmp_path):
+    own = shutil.copytree(bundle.path, tmp_path / "my bundle")
+    edgerd("evaluate", own, parts, "--report", tmp_path / "it's here")
+    file = tmp_path / "it's here" / "index.html"
+    page = file.read_text(encoding="utf-8")
+    file.unlink()
+    repeat = shlex.split(html.unescape(re.search(r"<code>(edgerd evaluate .*?)</code>", page)[1]))
+    assert edgerd(*repeat[1:]).exit_code == 0
+    assert file.is_file()
+    start = json.loads(re.search(r'<script type="application/json"[^>]*>(.*?)</script>', page)[1])
+    assert start["threshold"] == bundle.manifest.threshold.value
+    watch = [str(parts / "test" / "good") if word == "URI" else word for word in shlex.split(start["runOptions"])]
+    result = edgerd("run", "--threshold", start["low"], *watch, "--json", tmp_path / "run.json")
+    assert result.exit_code == 0, result.err
+
+
+def test_the_report_compares_with_the_json_of_other_evaluations(edgerd, bundle, parts, tmp_path):
+    edgerd("evaluate", bundle.path, parts, "--json", tmp_path / "before.json")
+    result = edgerd("evaluate", bundle.path, parts, "--report", tmp_path, "--compare", tmp_path / "before.json")
+    assert result.exit_code == 0, result.err
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "<td>before.json</td><td>onnxruntime fp32</td>" in page
+    assert f"--compare {tmp_path / 'before.json'}" in page
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "No such file"),
+        ("{", "Expecting"),
+        ("[]", "content: "),
+        ('{"n_good": 3}', "image_auroc"),
+        (b"\xff", "decode"),
+    ],
+)
+def test_what_is_no_evaluation_is_refused_before_the_work(edgerd, bundle, parts, tmp_path, content, words):
+    file = tmp_path / "other.json"
+    if content is not None:
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    result = edgerd("evaluate", bundle.path, parts, "--report", tmp_path / "report", "--compare", file)
+    assert result.exit_code == 2
+    assert f"{file} cannot be compared with: " in result.err
+    assert words in result.err
+    assert not result.out
+
+
+@pytest.mark.parametrize(
+    ("change", "words"), [({"n_found": 1000}, "more pictures were counted"), ({"runtime": None}, "runtime is missing")]
+)
+def test_figures_that_cannot_be_are_refused(edgerd, bundle, parts, tmp_path, change, words):
+    file = tmp_path / "other.json"
+    edgerd("evaluate", bundle.path, parts, "--json", file)
+    figures = json.loads(file.read_text()) | change
+    file.write_text(json.dumps({name: value for name, value in figures.items() if name != "runtime" or value}))
+    result = edgerd("evaluate", bundle.path, parts, "--report", tmp_path / "report", "--compare", file)
+    assert result.exit_code == 2
+    assert words in result.err
+
+
+def test_comparing_needs_a_report(edgerd, bundle, parts, tmp_path):
+    result = edgerd("evaluate", bundle.path, parts, "--compare", tmp_path / "other.json")
+    assert result.exit_code == 2
+    assert "--report DIR" in result.err
 
 
 def test_without_masks_pixel_figures_are_null(edgerd, bundle, own_parts, tmp_path):

@@ -6,6 +6,7 @@ import multiprocessing
 import sqlite3
 import threading
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -169,7 +170,7 @@ def test_events_leave_after_the_retention_once_every_sink_has_them(
     outbox.flush(10)
 
     def kept() -> int:
-        with sqlite3.connect(tmp_path / DATABASE_FILE) as connection:
+        with closing(sqlite3.connect(tmp_path / DATABASE_FILE)) as connection:
             return connection.execute("SELECT COUNT(*) FROM events").fetchone()[0]
 
     wait_until(lambda: kept() == 2)

@@ -1,6 +1,7 @@
 """The stand-in for the execution context, and what happens when a stream gets to an engine."""
 
 import ctypes
+import gc
 import itertools
 from typing import TYPE_CHECKING
 
@@ -102,8 +103,22 @@ class Context(Logging):
         return ""
 
 
+def _run_undisturbed(job: int) -> int:
+    """Called by the driver when a stream gets to an engine; returns a CUresult.
+
+    No garbage is collected meanwhile: a context that ended here would free memory, which waits for the streams, and so
+    for this very call.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return _run(job)
+    finally:
+        if collects:
+            gc.enable()
+
+
 def _run(job: int) -> int:
-    """Called by the driver when a stream gets to an engine; returns a CUresult."""
     engine, addresses, shapes, captured, profiler = Context.running[job]
     if not captured:
         del Context.running[job]
@@ -120,4 +135,4 @@ def _run(job: int) -> int:
     return 0
 
 
-RUN = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_uint64)(_run)
+RUN = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_uint64)(_run_undisturbed)

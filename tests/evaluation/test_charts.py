@@ -54,3 +54,30 @@ def test_the_roc_curve_marks_the_operating_point(point):
     shown = texts(svg)
     assert {"recall", "false-alarm rate", "0 %", "100 %"} <= set(shown)
     assert ("at the threshold" in shown) == (point is not None)
+
+
+def along(group, axis, value):
+    """The SVG's pixel of a value, by what a group that moves says of its axis."""
+    first, last, start, end = map(float, group.attrib[f"data-{axis}"].split())
+    return start + (value - first) / (last - first) * (end - start)
+
+
+def group_of(svg, name):
+    (group,) = [element for element in ElementTree.fromstring(svg).iter("g") if element.get("class") == name]
+    return group
+
+
+@given(scores.filter(len), scores, st.floats(0, 6))
+def test_a_script_can_tell_where_another_threshold_is(good, defective, threshold):
+    group = group_of(score_chart(good, defective, threshold), "moves-to-threshold")
+    x = float(group.find("path").attrib["d"][1:].split()[0])
+    assert along(group, "x", threshold) == pytest.approx(x, abs=0.06)
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_a_script_can_tell_where_other_rates_are(false_alarm_rate, recall):
+    ends = np.array([0.0, 1.0])
+    group = group_of(roc_chart(ends, ends, (false_alarm_rate, recall)), "moves-to-rates")
+    circle = group.find("circle")
+    assert along(group, "x", false_alarm_rate) == pytest.approx(float(circle.attrib["cx"]), abs=0.06)
+    assert along(group, "y", recall) == pytest.approx(float(circle.attrib["cy"]), abs=0.06)

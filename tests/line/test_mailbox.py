@@ -15,7 +15,8 @@ from edgerd.cameras.fake import FakeCamera
 from edgerd.cameras.protocol import Camera, UnreadablePictureError
 from edgerd.errors import CameraError, PictureError
 from edgerd.inspection.slots import Slots
-from edgerd.line.mailbox import Bell, Mailbox, Sequential, Source
+from edgerd.line.mailbox import Bell, Mailbox
+from edgerd.line.source import Sequential, Source
 from edgerd.types import Frame, UInt8Array
 
 

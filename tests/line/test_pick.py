@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from unittest import mock
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from inspection_parts import GOOD
 
+from edgerd.errors import CameraError
 from edgerd.line.pick import MAX_WAITING, EveryNth, OnTrigger
 from edgerd.triggers import Trigger
 from edgerd.types import Frame
@@ -49,10 +52,13 @@ def test_each_trigger_gets_one_frame_that_came_after_it(steps: list[tuple[str, i
             assert min(received.values()) > now_s
     assert all(asked_s <= captured_s for asked_s, captured_s in answers)
     assert [asked_s for asked_s, _ in answers] == sorted(asked_s for asked_s, _ in answers)
-    while picked := picker.finish():
-        assert picked.frame is None
+    for picked in picker.refuse("the camera has ended"):
+        assert (picked.frame, picked.reason) == (None, "the camera has ended")
         received.pop(picked.trigger.id)
     assert not received
+    with pytest.raises(CameraError, match="takes no trigger: the camera has ended"):
+        picker.fire(trigger(now_s, "late"))
+    assert picker.refuse("again") == []
 
 
 def test_a_frame_from_before_the_trigger_is_not_its_frame() -> None:
@@ -72,12 +78,10 @@ def test_a_damaged_frame_is_the_answer_to_the_trigger_that_it_came_for() -> None
 
 
 def test_a_trigger_that_gets_no_frame_in_time_is_answered_without_one() -> None:
-    rung: list[int] = []
-    picker = OnTrigger(timeout_s=0.05, ring=lambda: rung.append(1))
+    picker = OnTrigger(timeout_s=0.05)
     assert picker.due_s() is None
     now_s = time.monotonic()
     picker.fire(trigger(now_s))
-    assert rung == [1]
     assert picker.due_s() == now_s + 0.05
     assert picker.overdue() is None
     time.sleep(0.06)
@@ -85,6 +89,28 @@ def test_a_trigger_that_gets_no_frame_in_time_is_answered_without_one() -> None:
     assert (picked.frame, picked.reason) == (None, "no frame within 50 ms of the trigger")
     assert picker.overdue() is None
     assert picker.pick(frame(time.monotonic())) is None
+
+
+def test_a_frame_that_came_too_late_for_a_trigger_is_not_its_frame_but_may_be_that_of_the_next() -> None:
+    picker = OnTrigger(timeout_s=1)
+    picker.fire(trigger(1.0, "old"))
+    picker.fire(trigger(2.5, "new"))
+    picked = picker.pick(frame(2.6))
+    assert picked is not None
+    assert picked.trigger.id == "new"
+    overdue = picker.overdue()
+    assert (overdue.trigger.id, overdue.frame) == ("old", None)
+    assert picker.due_s() is None
+
+
+@given(st.floats(0, 1e6), st.floats(0.001, 600))
+def test_what_is_due_is_overdue_to_the_last_bit(received_s: float, timeout_s: float) -> None:
+    """Else the line would look for a frame that is not there, and take the camera for lost."""
+    picker = OnTrigger(timeout_s)
+    picker.fire(trigger(received_s))
+    due_s = picker.due_s()
+    with mock.patch("edgerd.line.pick.time.monotonic", return_value=due_s):
+        assert picker.overdue() is not None
 
 
 def test_a_sender_that_goes_mad_is_answered_at_once_and_fills_no_memory() -> None:

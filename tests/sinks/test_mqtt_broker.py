@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mqtt_broker import Broker, CuttingProxy, Subscriber
+from mosquitto import Broker, CuttingProxy, Subscriber
 from pydantic import SecretStr
 from sink_parts import event, write_certificates
 

@@ -79,15 +79,15 @@ class DeviceInspection:
         number = self._lanes.next()
         lane = self._lanes[number]
         slot, is_copy = pool.claim(frame.data)
+        judge, copied_to = self.judge, slot if is_copy else None
         try:
             pool.works[slot][number].launch()
+            lane.under_way = pending = Pending(lambda: _finish(judge, frame, pool, copied_to, lane, started_s))
         except BaseException:
             if is_copy:
                 pool.release(slot)
             raise
-        judge, copied_to = self.judge, slot if is_copy else None
-        lane.under_way = Pending(lambda: _finish(judge, frame, pool, copied_to, lane, started_s))
-        return lane.under_way
+        return pending
 
     def warm_up(self, n: int) -> None:
         """Make the kernels and run the engine n times, so that the first frames are not slow."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +18,7 @@ class OpcUaSecurity:
             becomes the server's application URI.
         private_key: Its key in one of the same two forms, without a passphrase.
         user: Name of the user.
-        password: The user's password; see `password_from`.
+        password: The user's password; no text of this object shows it.
 
     Raises:
         InputError: User or password is empty.
@@ -35,7 +34,7 @@ class OpcUaSecurity:
             raise InputError(
                 "The user of the OPC UA server has no name, or no password.",
                 expected="both, since clients may come from other machines",
-                hint="Set the environment variable or write the file that the password is read from.",
+                hint="Check what the environment variable or the file holds that the password is read from.",
             )
 
     def admits(self, user: str | None, password: str | None) -> bool:
@@ -43,29 +42,3 @@ class OpcUaSecurity:
         is_user = hmac.compare_digest((user or "").encode(), self.user.encode())
         is_password = hmac.compare_digest((password or "").encode(), self.password.encode())
         return is_user and is_password
-
-
-def password_from(source: str) -> str:
-    """Read a password from where it is kept, so that it stands in no recipe and on no command line.
-
-    Args:
-        source: `env:NAME` for an environment variable, or `file:PATH` for a file that holds nothing else.
-
-    Raises:
-        InputError: It is not there, is empty, or the source is neither.
-    """
-    kind, _, place = source.partition(":")
-    if kind == "env":
-        password = os.environ.get(place, "")
-    elif kind == "file":
-        try:
-            password = Path(place).read_text(encoding="utf-8").strip("\r\n")
-        except (OSError, ValueError) as error:
-            raise InputError(f"The password cannot be read from {place}: {error}.") from error
-    else:
-        raise InputError(
-            "It is not clear where a password is kept.", expected="env:NAME or file:PATH; never the password itself"
-        )
-    if not password:
-        raise InputError(f"There is no password in {place}.", expected="a password that is not empty")
-    return password

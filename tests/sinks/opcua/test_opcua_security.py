@@ -23,7 +23,6 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from edgerd.errors import InputError
 from edgerd.sinks.opcua import OpcUaSecurity, OpcUaServer
-from edgerd.sinks.opcua.security import password_from
 
 PAGE = Path(__file__).parents[3] / "docs" / "opcua.md"
 NAMESPACE = "urn:edgerd:vision"
@@ -139,20 +138,6 @@ def test_a_key_that_cannot_be_read_is_named(security: OpcUaSecurity, tmp_path: P
         key.write_bytes(content)
     with pytest.raises(InputError, match=r"private key .*broken\.pem"):
         OpcUaServer(["top"], port=0, security=OpcUaSecurity(security.certificate, key, "a", "b"))
-
-
-def test_a_password_comes_from_the_environment_or_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("OPCUA_PASSWORD", "from the environment")
-    (tmp_path / "password").write_text("from a file\n")
-    assert password_from("env:OPCUA_PASSWORD") == "from the environment"
-    assert password_from(f"file:{tmp_path / 'password'}") == "from a file"
-
-
-@pytest.mark.parametrize("source", ["env:NOT_SET", "file:/nowhere/at/all", "hunter2", ""])
-def test_a_password_that_is_not_there_is_refused_without_being_shown(source: str) -> None:
-    with pytest.raises(InputError) as refused:
-        password_from(source)
-    assert "hunter2" not in str(refused.value)
 
 
 def test_the_password_is_not_shown(tmp_path: Path) -> None:
