@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
@@ -118,12 +119,15 @@ def test_the_page_about_python_names_everything_and_its_code_works(monkeypatch, 
     page = (EXAMPLES.parent / "docs" / "python.md").read_text(encoding="utf-8")
     first = page.partition("```")[0]
     assert set(re.findall(r"`(\w+)`", first)) - {"edgerd"} == set(edgerd.__all__) - {"__version__"}
-    inspect, threads, steps = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    inspect, threads, coroutine, steps = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     monkeypatch.chdir(bundle.parent)
     (folder / "1.png").rename("part.png")
     pictures = [GOOD, DEFECTIVE]
     names = {"pictures": pictures}
-    exec(inspect + threads + "\nassert [str(each.verdict) for each in inspections] == ['OK', 'NG']", names)
+    exec(inspect + threads + coroutine, names)
+    assert [each.verdict for each in names["inspections"]] == ["OK", "NG"]
+    with edgerd.Inspector.open("bundle") as inspector:
+        assert asyncio.run(names["judge"](inspector, DEFECTIVE)).verdict == "NG"
     assert "<Inspection NG" in capsys.readouterr().out
     for name in re.findall(r"edgerd\.(\w+)\(", steps):
         assert name in edgerd.__all__
