@@ -13,7 +13,7 @@ from inspection_parts import BLACK, DEFECTIVE, GOOD, picture
 
 from edgerd.bundle.manifest import TileSpec
 from edgerd.data.pictures import write_png
-from edgerd.errors import EdgerdError, PictureError
+from edgerd.errors import DeviceError, EdgerdError, PictureError
 from edgerd.inspection.inspector import Inspector
 from edgerd.types import Verdict
 
@@ -66,6 +66,14 @@ def test_threads_that_come_after_close_are_told(inspector):
         for each in [threads.submit(inspector.inspect, GOOD) for _ in range(4)]:
             with pytest.raises(EdgerdError, match="closed"):
                 each.result()
+
+
+@pytest.mark.emulated(once=True)
+def test_on_a_gpu_another_thread_is_refused(on_gpu):
+    inspector = on_gpu()
+    with ThreadPoolExecutor(1) as threads, pytest.raises(DeviceError, match="another thread"):
+        threads.submit(inspector.inspect, GOOD).result()
+    assert inspector.inspect(GOOD).verdict is Verdict.OK
 
 
 @pytest.mark.parametrize("form", ["array", "path", "PIL", "tensor"])
