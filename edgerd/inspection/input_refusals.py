@@ -26,19 +26,20 @@ def object_error(value: object) -> PictureError:
             "the path.",
         )
     kind = type(value).__name__
+    what = f"An object of type {kind} is not a picture that edgerd knows."
     if isinstance(value, (bytes, bytearray, memoryview)):
-        what = "encoded"
+        what = f"Bytes ({kind}) are not a picture yet."
         hint = "For the content of a picture file: cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)"
     elif isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], (bool, np.bool_)):
-        what = "with a flag, as cap.read() gives it"
-        hint = "Take it apart: ok, frame = cap.read()"
+        what = "A flag and a picture were given, as cap.read() returns them."
+        hint = "Take them apart: ok, frame = cap.read()"
     elif isinstance(value, (list, tuple, set)) or hasattr(value, "__next__"):
-        what, hint = "of several", _ONE_BY_ONE
+        what, hint = f"Several things ({kind}) were given, not one picture.", _ONE_BY_ONE
     elif hasattr(value, "__array__") or hasattr(value, "__array_interface__"):
-        what, hint = "of a library that edgerd does not know", "Make it an array: np.asarray(picture)"
+        hint = "Make it an array: np.asarray(picture)"
     else:
-        what, hint = "of an unknown kind", "Read a file with cv2.imread(path), or give its path."
-    return PictureError(f"A {kind} is not a picture (it is {what}).", expected=_PICTURES, hint=hint)
+        hint = "Read a file with cv2.imread(path), or give its path."
+    return PictureError(what, expected=_PICTURES, hint=hint)
 
 
 def values_error(values: npt.NDArray[Any], kind: str, convert: str) -> SpecError:

@@ -37,8 +37,8 @@ class Inspector:
     """Judges one frame after another.
 
     On a CPU `inspect` may be called from several threads: preprocessing runs side by side, and a call waits while the
-    engine runs for another, whichever the runtime. `adjust` may be called meanwhile; `close` must come last. An engine on
-    a GPU is for the thread that opened it; another one gets a DeviceError. For asyncio: `await
+    engine runs for another, whichever the runtime. `adjust` may be called meanwhile; `close` must come last. An engine
+    on a GPU is for the thread that opened it; another one gets a DeviceError. For asyncio: `await
     asyncio.to_thread(inspector.inspect, frame)`. A batch is a loop; threads make it faster where preprocessing counts.
 
     Args:

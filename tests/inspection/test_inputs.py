@@ -173,13 +173,13 @@ def test_another_array_is_refused(picture, what, hint):
     ("value", "what", "hint"),
     [
         (None, "None was given", "cap.read()"),
-        ((False, None), "with a flag", "ok, frame = cap.read()"),
-        ((True, BGR), "with a flag", "ok, frame = cap.read()"),
-        ([BGR, BGR], "A list", "one by one"),
-        (iter([BGR]), "of several", "one by one"),
-        (b"\x89PNG", "A bytes", "cv2.imdecode"),
-        (SimpleNamespace(__array__=lambda: BGR), "does not know", "np.asarray"),
-        (7, "A int", "cv2.imread"),
+        ((False, None), "A flag and a picture", "apart: ok, frame = cap.read()"),
+        ((True, BGR), "A flag and a picture", "apart: ok, frame = cap.read()"),
+        ([BGR, BGR], "(list)", "one by one"),
+        (iter([BGR]), "(list_iterator)", "one by one"),
+        (b"\x89PNG", "(bytes)", "cv2.imdecode"),
+        (SimpleNamespace(__array__=lambda: BGR), "type SimpleNamespace", "np.asarray"),
+        (7, "type int", "cv2.imread"),
     ],
 )
 def test_what_is_no_picture_is_refused(value, what, hint):
