@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from edgerd.cli.options import bundle_argument, json_option, precision_option, r
 from edgerd.data.pictures import read_picture, write_png
 from edgerd.data.preprocess import tile_boxes
 from edgerd.errors import InputError
-from edgerd.evaluation.heatmap import overlay
+from edgerd.evaluation.caption import captioned
 from edgerd.inspection.inspector import Inspector
 from edgerd.paths import is_folder
 from edgerd.types import Inspection, UInt8Array
@@ -47,6 +48,7 @@ def inspect(
     say = speaker(json_file)
     results: list[dict[str, Any]] = []
     opened = Bundle.open(bundle)
+    names = _names(pictures)
     with Inspector.open(
         opened, runtime=runtime, precision=precision, threshold=threshold, threads=threads
     ) as inspector:
@@ -54,7 +56,7 @@ def inspect(
         say(f"NG is a score above {inspector.threshold:.4f}.")
         if threshold is None:
             warn_of_doubts(opened, inspector.engine.key)
-        for path in pictures:
+        for path, name in zip(pictures, names, strict=True):
             try:
                 bgr = read_picture(path)
                 inspection = inspector.inspect(bgr)
@@ -65,7 +67,7 @@ def inspect(
             score = inspection.reason if inspection.score is None else f"{inspection.score:.4f}"
             say(f"{inspection.verdict.value:12} {score:8} {path}")
             if heatmaps:
-                _write_heatmap(heatmaps / f"{len(results):04d}_{path.stem}.png", bgr, inspection, opened)
+                _write_heatmap(heatmaps / f"{name}.png", bgr, inspection, opened)
     n_left_out = len(pictures) - len(results)
     if json_file:
         write_json(json_file, {"pictures": results, "n_left_out": n_left_out})
@@ -95,9 +97,23 @@ def _record(path: Path, inspection: Inspection) -> dict[str, Any]:
     }
 
 
+def _names(pictures: Sequence[Path]) -> list[str]:
+    """A name for the heatmap of each picture: its folder's and its own, and a number where both are not enough.
+
+    Test pictures are often called the same in each folder; with the folder's name, those of one do not replace those of
+    another, also where each folder is inspected by a command of its own.
+    """
+    names: dict[str, str] = {}
+    for path in pictures:
+        folder = Path(os.path.abspath(path)).parent.name  # noqa: PTH100  links keep their names
+        plain = f"{folder}_{path.stem}" if folder else path.stem
+        candidates = (plain, *(f"{plain}-{number}" for number in range(2, len(pictures) + 1)))
+        name = next(name for name in candidates if name.casefold() not in names)  # some file systems ignore case
+        names[name.casefold()] = name
+    return list(names.values())
+
+
 def _write_heatmap(file: Path, bgr: UInt8Array, inspection: Inspection, bundle: Bundle) -> None:
-    if inspection.anomaly_map is None:
-        return
-    tiles = tile_boxes(bgr.shape[0], bgr.shape[1], bundle.manifest.preprocess)
-    picture = overlay(bgr, inspection.anomaly_map, inspection.threshold, tiles=tiles, regions=inspection.regions)
-    write_png(file, picture)
+    has_map = inspection.anomaly_map is not None
+    tiles = tile_boxes(bgr.shape[0], bgr.shape[1], bundle.manifest.preprocess) if has_map else ()
+    write_png(file, captioned(bgr, inspection, tiles=tiles))

@@ -9,32 +9,27 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import av
 import cv2
-from av.container import OutputContainer
-from av.video.stream import VideoStream
 
 from edgerd.cli.console import quoted, warn
+from edgerd.cli.video import SUFFIXES, VideoWriter, constant_rate
 from edgerd.data.preprocess import bgr_from_frame, tile_boxes
 from edgerd.errors import InputError, MissingDependencyError
-from edgerd.evaluation.heatmap import overlay
+from edgerd.evaluation.caption import captioned
 from edgerd.inspection.inspector import Inspector
 from edgerd.line.feed import Update
 from edgerd.line.observer import Observer
 from edgerd.storage import storage_errors
-from edgerd.types import UInt8Array, Verdict
+from edgerd.types import UInt8Array
 
-_BGR = {Verdict.OK: (80, 170, 60), Verdict.NG: (40, 40, 220), Verdict.NO_DECISION: (0, 190, 240)}
-_SAVED_FPS = 10
 _FRAMES_THAT_WAIT = 8
-_CODECS: dict[str, tuple[Literal["mpeg4", "mjpeg"], str]] = {
-    ".mp4": ("mpeg4", "yuv420p"),
-    ".avi": ("mjpeg", "yuvj420p"),
-}
-"""By the file's suffix: FFmpeg's encoder, and the pixel format that it takes."""
+_RATE_OF_PICTURES = Fraction(10)
+"""Frames per second of a video of single pictures, which have no rate."""
 _ESC = 27
 _OPEN_A_WINDOW = "import cv2; cv2.namedWindow('edgerd')"
 
@@ -90,6 +85,9 @@ class Window:
 class Recorder:
     """A video of the annotated frames; a context manager. Its size is the first frame's.
 
+    It is as fast as what it shows: frames of a live camera are shown when they were captured, those of a video at the
+    video's rate, single pictures at ten per second. Where frames were dropped, the one before them stays longer.
+
     It is drawn and written in a thread of its own: a disk that hangs loses frames of a live camera, which are counted,
     and holds no verdict up. Every write is checked: OpenCV's writer believes them all. Where one fails, the frames from
     then on are counted and left out, a warning says so, and the run goes on.
@@ -100,15 +98,17 @@ class Recorder:
     """
 
     def __init__(self, file: Path) -> None:
-        if file.suffix.lower() not in _CODECS:
+        if file.suffix.lower() not in SUFFIXES:
             raise InputError(
                 f"{file} cannot be written as a video.",
-                expected=f"a name that ends in {' or '.join(_CODECS)}",
+                expected=f"a name that ends in {' or '.join(SUFFIXES)}",
                 hint=f"--save-video {quoted(file.with_suffix('.mp4'))}",
             )
         with storage_errors(file, "Choose another file for --save-video."), file.open("wb"):
             self._file = file
-        self._video: tuple[OutputContainer, VideoStream] | None = None
+        self._video: VideoWriter | None = None
+        self._rate: Fraction | None = None
+        self._began = 0, 0.0  # number and time of the first frame
         self._n_frames = 0
         self._n_lost = 0
         self._reason = ""
@@ -130,15 +130,14 @@ class Recorder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Write what waits, what the encoder holds back, and the index without which an MP4 cannot be read."""
+        """Write what waits, what the encoder holds back, and the index by which players find their way."""
         if not self._frames.close() or self._video is None:
             return
-        container, stream = self._video
         with self._checked():
             if not self._reason:
-                container.mux(stream.encode())
+                self._video.finish()
         with self._checked():
-            container.close()
+            self._video.close()
 
     def update(self, update: Update, inspector: Inspector) -> None:
         """Take in a frame; it is drawn and written later."""
@@ -155,33 +154,27 @@ class Recorder:
             self._n_lost += 1
             return
         with self._checked():
-            self._append(picture)
+            self._append(picture, shown[0])
 
-    def _append(self, picture: UInt8Array) -> None:
-        self._video = self._video or self._open(picture.shape[1], picture.shape[0])
-        container, stream = self._video
-        if (picture.shape[1], picture.shape[0]) != (stream.width, stream.height):
-            picture = cv2.resize(picture, (stream.width, stream.height)).astype("uint8")
-        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
-
-    def _open(self, width: int, height: int) -> tuple[OutputContainer, VideoStream]:
-        codec, pixel_format = _CODECS[self._file.suffix.lower()]
-        # Each frame goes to the file at once: in a buffer it would count as written when the disk has long been full.
-        container = av.open(str(self._file), "w", options={"flush_packets": "1"})
-        stream = container.add_stream(codec, rate=_SAVED_FPS)
-        stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
-        stream.bit_rate = width * height * _SAVED_FPS
-        return container, stream
+    def _append(self, picture: UInt8Array, update: Update) -> None:
+        frame = update.frame
+        if self._video is None:
+            self._rate = None if update.live else constant_rate(frame.source) or _RATE_OF_PICTURES
+            self._video = VideoWriter(self._file, picture.shape[0], picture.shape[1], self._rate)
+            self._began = frame.number, frame.captured_monotonic_s
+        number, captured_s = self._began
+        time_s = frame.captured_monotonic_s - captured_s if self._rate is None else (frame.number - number) / self._rate
+        self._video.append(picture, time_s)
 
     @contextmanager
     def _checked(self) -> Iterator[None]:
-        """Note the first failure of a write; the frame at which it shows counts as lost."""
+        """Note the first failure of a write; the frame at which it shows counts as lost, and so does what waited."""
         try:
             yield
         except av.FFmpegError as error:
             if not self._reason:
                 self._reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
-                self._n_lost = max(self._n_lost, 1)
+                self._n_lost = min(self._n_frames, 1 + (self._video.n_waiting if self._video else 0))
                 warn(f"{self._file} could not be written: {self._reason}. The run goes on without it.")
 
 
@@ -189,24 +182,7 @@ def annotated(update: Update, inspector: Inspector) -> UInt8Array | None:
     """The frame with its heatmap, regions and verdict, uint8 (h, w, 3) BGR; None where there is no picture."""
     if not update.frame.data.size:
         return None
-    inspection, spec = update.inspection, inspector.spec
-    picture = bgr_from_frame(update.frame, spec)
-    if inspection.anomaly_map is None:
-        picture = picture.copy()
-    else:
-        tiles = tile_boxes(picture.shape[0], picture.shape[1], spec)
-        picture = overlay(
-            picture, inspection.anomaly_map, inspection.threshold, tiles=tiles, regions=inspection.regions
-        )
-    score = inspection.reason if inspection.score is None else f"{inspection.score:.3f}"
-    _banner(picture, f"{inspection.verdict.value} {score}", _BGR[inspection.verdict])
-    return picture
-
-
-def _banner(picture: UInt8Array, text: str, colour: tuple[int, int, int]) -> None:
-    scale = max(0.4, picture.shape[1] / 900)
-    (width, height), baseline = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
-    margin = height // 2
-    cv2.rectangle(picture, (0, 0), (width + 2 * margin, height + baseline + margin), colour, cv2.FILLED)
-    origin = (margin, height + margin // 2 + 1)
-    cv2.putText(picture, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, (255, 255, 255), 1, cv2.LINE_AA)
+    picture = bgr_from_frame(update.frame, inspector.spec)
+    has_map = update.inspection.anomaly_map is not None
+    tiles = tile_boxes(picture.shape[0], picture.shape[1], inspector.spec) if has_map else ()
+    return captioned(picture, update.inspection, tiles=tiles)

@@ -13,13 +13,11 @@ from pathlib import Path
 from shlex import quote
 from types import TracebackType
 
-import numpy as np
-
 from edgerd.bundle.bundle import Bundle
 from edgerd.bundle.manifest import PreprocessSpec, ThresholdRecord
 from edgerd.data.preprocess import bgr_from_frame, tile_boxes
 from edgerd.errors import BundleError, InputError
-from edgerd.evaluation.heatmap import overlay
+from edgerd.evaluation.caption import captioned
 from edgerd.inspection.gpu.on_device import DeviceInspection
 from edgerd.inspection.gpu.options import DeviceOptions
 from edgerd.inspection.inputs import Picture, frame_from
@@ -149,24 +147,22 @@ class Inspector:
         return self._way.submit(frame_from(frame))
 
     def overlay(self, frame: Picture, inspection: Inspection) -> UInt8Array:
-        """Draw what was found over its frame: the map in colour where it comes near the threshold, and the regions.
+        """Draw what was found over its frame, as `edgerd inspect --heatmaps` does: map, regions, verdict and score.
 
         Args:
             frame: The frame that was inspected, as for `inspect`; not changed.
             inspection: What was found in it.
 
         Returns:
-            uint8 (h, w, 3), BGR; without a decision the frame as it came.
+            uint8 (h, w, 3), BGR.
 
         Raises:
             SpecError: As `inspect`.
             PictureError: As `inspect`.
         """
         bgr = bgr_from_frame(frame_from(frame), self.spec)
-        if inspection.anomaly_map is None:
-            return np.array(bgr)
-        tiles = tile_boxes(bgr.shape[0], bgr.shape[1], self.spec)
-        return overlay(bgr, inspection.anomaly_map, inspection.threshold, tiles=tiles, regions=inspection.regions)
+        has_map = inspection.anomaly_map is not None
+        return captioned(bgr, inspection, tiles=tile_boxes(bgr.shape[0], bgr.shape[1], self.spec) if has_map else ())
 
     def no_decision(self, reason: str) -> Inspection:
         """What is said of a frame that never got to the engine, or got lost there.

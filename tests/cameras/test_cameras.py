@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -75,8 +76,9 @@ def test_every_camera_gives_frames_that_stay_as_they_are(camera: Camera) -> None
 
 def test_every_camera_can_be_closed_from_another_thread_while_it_is_read(camera: Camera) -> None:
     def read_to_the_end() -> None:
-        while camera.read():
-            pass
+        with contextlib.suppress(CameraError):  # a pipeline that was faster than `close` has ended, and says so
+            while camera.read():
+                pass
 
     reader = threading.Thread(target=read_to_the_end)
     reader.start()

@@ -70,15 +70,37 @@ def test_a_black_picture_has_no_decision(edgerd, bundle, tmp_path):
     result = edgerd("inspect", bundle.path, tmp_path / "black.png", "--heatmaps", tmp_path / "maps")
     assert result.exit_code == 0
     assert "NO_DECISION  black frame" in result.out
+    (file,) = (tmp_path / "maps").iterdir()
+    assert (cv2.imread(str(file)) > 0).any()  # the picture says so, too
 
 
 def test_heatmaps_are_pictures_of_the_same_size(edgerd, bundle, pictures, tmp_path):
     result = edgerd("inspect", bundle.path, *pictures, "--heatmaps", tmp_path / "Wärme" / "bilder")
     assert result.exit_code == 0, result.err
     files = sorted((tmp_path / "Wärme" / "bilder").iterdir())
-    assert [file.name for file in files] == ["0001_000.png", "0002_000.png"]
+    assert [file.name for file in files] == ["good_000.png", "missing_hole_000.png"]
     for file in files:
         assert cv2.imdecode(np.frombuffer(file.read_bytes(), np.uint8), cv2.IMREAD_COLOR).shape == (96, 96, 3)
+
+
+def test_no_heatmap_replaces_another(edgerd, bundle, pictures, tmp_path):
+    """Neither those of one command, nor those of a command for each folder."""
+    same = [shutil.copy(pictures[0], tmp_path / name) for name in ("a.png", "A.jpg.png", "a.b.png")]
+    other = tmp_path / "x" / tmp_path.name
+    other.mkdir(parents=True)
+    same.append(shutil.copy(pictures[0], other / "a.png"))
+    maps = tmp_path / "maps"
+    assert edgerd("inspect", bundle.path, *same, "--heatmaps", maps).exit_code == 0
+    assert len(list(maps.iterdir())) == 4
+    for picture in pictures:
+        edgerd("inspect", bundle.path, picture, "--heatmaps", maps)
+    assert len(list(maps.iterdir())) == 6
+
+
+def test_the_same_command_again_replaces_its_heatmaps(edgerd, bundle, pictures, tmp_path):
+    for _ in range(2):
+        edgerd("inspect", bundle.path, *pictures, "--heatmaps", tmp_path / "maps")
+    assert len(list((tmp_path / "maps").iterdir())) == 2
 
 
 @pytest.mark.parametrize("threshold", ["nan", "inf", "high"])

@@ -103,3 +103,39 @@ def test_the_legend_runs_to_twice_the_threshold():
     assert multiples == sorted(multiples)
     assert multiples[-1] == 2.0
     assert colour_scale()[0][2] == 0.0
+
+
+def test_a_defect_below_the_threshold_can_be_seen():
+    """A missed defect must not look as if the model had seen nothing."""
+    good, missed = np.full((32, 32), 0.75, np.float32), np.full((32, 32), 0.75, np.float32)
+    missed[10:16, 18:26] = 0.95
+    difference = overlay(GREY, missed, 1.0).astype(int) - overlay(GREY, good, 1.0)
+    assert abs(difference[46, 110]).max() > 30
+    assert not difference[:20].any()
+
+
+def test_colours_on_both_sides_of_the_threshold_are_told_apart_by_the_colour_blind():
+    """Blue below, yellow above: those who do not see red from green see that as everybody does."""
+    below, above = (
+        overlay(GREY, np.full((32, 32), value, np.float32), 1.0)[60, 80].astype(int) for value in (1.0, 1.01)
+    )
+    assert below[0] - below[2] > 30  # blue over red
+    assert above[2] - above[0] > 30  # red over blue; green goes with it
+    assert abs(int(above[1]) - int(above[2])) < 40
+
+
+def test_the_legend_has_its_step_at_the_threshold():
+    stops = [(multiple, rgb) for multiple, rgb, _ in colour_scale()]
+    (below, above) = (next(rgb for at, rgb in order if test(at)) for order, test in (
+        (reversed(stops), lambda at: at <= 1.0), (stops, lambda at: at > 1.0),
+    ))  # fmt: skip
+    assert below[2] > below[0] + 100
+    assert above[0] > above[2] + 100
+
+
+def test_the_legend_is_what_is_drawn():
+    white = np.full_like(GREY, 255)
+    for multiple, rgb, opacity in colour_scale():
+        drawn = overlay(white, np.full((32, 32), multiple, np.float32), 1.0)[60, 80, ::-1]
+        expected = np.array(rgb) * opacity + 255 * (1 - opacity)
+        np.testing.assert_allclose(drawn, expected, atol=6)

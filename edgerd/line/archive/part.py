@@ -15,10 +15,10 @@ from edgerd.data.layouts import ARCHIVE_FILE
 from edgerd.data.pictures import encode_png
 from edgerd.data.preprocess import bgr_from_frame, check_layout, tile_boxes
 from edgerd.errors import EdgerdError, StorageError
-from edgerd.evaluation.heatmap import overlay
+from edgerd.evaluation.caption import captioned
 from edgerd.events import FrameVerdict
 from edgerd.line.archive.names import HEATMAPS, NO_DECISION, PICTURES, RECORDS, product_folder
-from edgerd.types import Box, DefectRegion, Float32Array, Frame, Inspection, PixelFormat, UInt8Array
+from edgerd.types import Box, DefectRegion, Frame, Inspection, PixelFormat, UInt8Array
 
 _HEATMAP_PX = 1024
 """The longer side of a heatmap at most: it is looked at, and drawing it must not take the time of the line."""
@@ -69,7 +69,7 @@ class Part:
         files = {}
         if inspection.anomaly_map is not None:
             tiles = tile_boxes(shown.shape[0], shown.shape[1], self.spec)
-            heatmap = _heatmap(shown, inspection, inspection.anomaly_map, tiles)
+            heatmap = _heatmap(shown, inspection, tiles)
             files[folder / HEATMAPS / f"{stem}.jpg"] = cv2.imencode(".jpg", heatmap, _JPEG)[1].tobytes()
         files[folder / RECORDS / f"{stem}.json"] = json.dumps(self.verdict.to_json(), indent=1).encode()
         files[folder / PICTURES[inspection.verdict] / f"{stem}.png"] = encode_png(picture)
@@ -91,8 +91,8 @@ def marks(folder: Path) -> dict[Path, bytes]:
     return {folder / name / ARCHIVE_FILE: _MARK for name in (HEATMAPS, NO_DECISION)}
 
 
-def _heatmap(bgr: UInt8Array, inspection: Inspection, anomaly_map: Float32Array, tiles: Sequence[Box]) -> UInt8Array:
-    """The picture with its anomaly map over it, made smaller where it is large."""
+def _heatmap(bgr: UInt8Array, inspection: Inspection, tiles: Sequence[Box]) -> UInt8Array:
+    """The picture with what was found in it and how it was judged, made smaller where it is large."""
     height, width = bgr.shape[:2]
     factor = min(1.0, _HEATMAP_PX / max(height, width))
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
@@ -100,7 +100,7 @@ def _heatmap(bgr: UInt8Array, inspection: Inspection, anomaly_map: Float32Array,
     scale = size[0] / width, size[1] / height
     regions = [DefectRegion(_scaled(one.box, scale), one.area_px, one.peak) for one in inspection.regions]
     boxes = [_scaled(box, scale) for box in tiles]
-    return overlay(small, anomaly_map, inspection.threshold, tiles=boxes, regions=regions)
+    return captioned(small, replace(inspection, regions=tuple(regions)), tiles=boxes)
 
 
 def _scaled(box: Box, scale: tuple[float, float]) -> Box:

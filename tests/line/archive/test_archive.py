@@ -79,6 +79,15 @@ def test_the_heatmap_of_a_large_frame_is_small_and_shows_the_defect_in_its_place
     assert changed[100:300, 100:400].mean() < 0.1
 
 
+def test_a_heatmap_says_how_the_part_was_judged(tmp_path: Path) -> None:
+    colours = {OK: (70, 120, 0), NG: (30, 20, 200)}
+    for verdict in colours:
+        archive(tmp_path / verdict.value).take(part(verdict, data=np.full((1500, 2000, 3), 100, np.uint8)))
+        (file,) = (tmp_path / verdict.value).rglob("*.jpg")
+        far = {other: np.abs(read_picture(file).astype(int) - colour).max(axis=2) for other, colour in colours.items()}
+        assert [other for other in colours if (far[other] < 12).sum() > 500] == [verdict]
+
+
 @settings(max_examples=60, deadline=None)
 @given(height=st.integers(1, 1200), width=st.integers(1, 1200), rows=st.integers(1, 3), columns=st.integers(1, 3))
 def test_every_size_of_frames_and_tiles_has_a_heatmap(height: int, width: int, rows: int, columns: int) -> None:
