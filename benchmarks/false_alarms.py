@@ -24,7 +24,7 @@ from machine import print_results
 from edgerd.data.dataset import Dataset
 from edgerd.data.prepared import read_prepared
 from edgerd.evaluation.threshold import threshold_from_scores
-from edgerd.export.check import reference_maps
+from edgerd.exporting.check import reference_maps
 from edgerd.models.fusion import scores_of_maps
 from edgerd.models.weights import load_teacher
 from edgerd.runtimes.machine import usable_cores

@@ -26,7 +26,7 @@ from edgerd.acceptance.evaluate import evaluate
 from edgerd.bundle.bundle import Bundle
 from edgerd.calibration.calibrate import calibrate
 from edgerd.data.dataset import Dataset
-from edgerd.export.package import bundle_from_run
+from edgerd.exporting.package import bundle_from_run
 from edgerd.models.weights import load_teacher
 from edgerd.runtimes.choose import open_engine
 from edgerd.runtimes.machine import usable_cores

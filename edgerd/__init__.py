@@ -2,8 +2,10 @@
 
 from edgerd import Inspector
 
-inspection = Inspector.open("bundle").inspect(frame)   # frame: uint8 (h, w, 3), BGR
+inspection = Inspector.open("bundle").inspect(frame)   # frame: uint8 (h, w, 3), BGR; a path; a PIL picture; a tensor
 inspection.verdict, inspection.score, inspection.regions
+
+And from pictures to that bundle, where `edgerd[train]` is installed: `train`, `export`, `build_engine`.
 """
 
 from __future__ import annotations
@@ -15,9 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgerd.bundle.bundle import Bundle
+    from edgerd.errors import EdgerdError
     from edgerd.events import Alert
     from edgerd.inspection.inspector import Inspector
-    from edgerd.types import Frame, Inspection, Verdict
+    from edgerd.steps.build_engine import build_engine
+    from edgerd.steps.export import export
+    from edgerd.steps.train import train
+    from edgerd.types import Box, DefectRegion, Frame, Inspection, PixelFormat, Verdict
 
 # Releases of ONNX Runtime from 1.32 on send usage data to Microsoft unless this is set before their first import.
 # edgerd sends nothing that it was not told to send. To allow it, set the variable to 0.
@@ -30,14 +36,36 @@ except PackageNotFoundError:  # run from a checkout that is not installed
 
 _PUBLIC = {
     "Alert": "edgerd.events",
+    "Box": "edgerd.types",
     "Bundle": "edgerd.bundle.bundle",
+    "DefectRegion": "edgerd.types",
+    "EdgerdError": "edgerd.errors",
     "Frame": "edgerd.types",
     "Inspection": "edgerd.types",
     "Inspector": "edgerd.inspection.inspector",
+    "PixelFormat": "edgerd.types",
     "Verdict": "edgerd.types",
+    "build_engine": "edgerd.steps.build_engine",
+    "export": "edgerd.steps.export",
+    "train": "edgerd.steps.train",
 }
 
-__all__ = ["Alert", "Bundle", "Frame", "Inspection", "Inspector", "Verdict", "__version__"]
+__all__ = [
+    "Alert",
+    "Box",
+    "Bundle",
+    "DefectRegion",
+    "EdgerdError",
+    "Frame",
+    "Inspection",
+    "Inspector",
+    "PixelFormat",
+    "Verdict",
+    "__version__",
+    "build_engine",
+    "export",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -45,3 +73,8 @@ def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
         return getattr(import_module(_PUBLIC[name]), name)
     raise AttributeError(f"module 'edgerd' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """The public names, for completion, whether they are loaded yet or not."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

@@ -60,7 +60,7 @@ class Alert:
     reason: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """An events line: `kind` "alert" and the attributes, regions as `region_record` has them."""
+        """An events line: `kind` "alert" and the attributes, regions as `DefectRegion.to_dict` gives them."""
         return {
             "kind": "alert",
             "id": self.id,
@@ -72,7 +72,7 @@ class Alert:
             "decided_at": self.decided_at,
             "score": self.score,
             "threshold": self.threshold,
-            "regions": [region_record(region) for region in self.regions],
+            "regions": [region.to_dict() for region in self.regions],
             "bundle": self.bundle,
             "trigger": self.trigger,
             "product": self.product,
@@ -239,19 +239,13 @@ class FrameVerdict:
 
     def to_json(self) -> dict[str, Any]:
         """A verdicts line."""
-        inspection = self.inspection
         return {
             "camera": self.camera,
             "frame": self.frame,
             "source": self.source,
             "captured_at": self.captured_at,
             "decided_at": self.decided_at,
-            "verdict": inspection.verdict.value,
-            "reason": inspection.reason,
-            "score": inspection.score,
-            "threshold": inspection.threshold,
-            "regions": [region_record(region) for region in inspection.regions],
-            "frame_ms": round(inspection.frame_ms, 3),
+            **self.inspection.to_dict(),
             "bundle": self.bundle,
             "trigger": self.trigger,
             "product": self.product,
@@ -262,19 +256,6 @@ Event: TypeAlias = Alert | CameraEvent | DeviceEvent | DiskEvent
 """What an events file holds: somebody is to be told."""
 Message: TypeAlias = Event | FrameVerdict
 """What a sink takes."""
-
-
-def region_record(region: DefectRegion) -> dict[str, Any]:
-    """The JSON form of a region: box and area in pixels of the frame, peak in the unit of the score."""
-    box = region.box
-    return {
-        "x": box.x,
-        "y": box.y,
-        "width": box.width,
-        "height": box.height,
-        "area_px": region.area_px,
-        "peak": region.peak,
-    }
 
 
 _RANDOM_BITS = 74

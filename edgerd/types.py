@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,21 @@ GOOD: Final = "good"
 """The kind of a part without a defect, beside the names of kinds of defect."""
 
 
-class PixelFormat(str, Enum):
+class StrEnum(str, Enum):
+    """An enumeration of strings whose members print as their values: `f"{Verdict.OK}"` is "OK".
+
+    `enum.StrEnum` does the same, but Python 3.10 has none; and `(str, Enum)` alone prints "OK" in an f-string of Python
+    3.11 and "Verdict.OK" in one of 3.12.
+    """
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+    def __format__(self, format_spec: str) -> str:
+        return format(self.value, format_spec)
+
+
+class PixelFormat(StrEnum):
     """How the bytes of a frame are laid out; preprocessing makes BGR of it first."""
 
     BGR = "bgr"
@@ -43,7 +57,7 @@ class PixelFormat(str, Enum):
         return shape[0] * 2 // 3 if self is PixelFormat.NV12 else shape[0], shape[1]
 
 
-class Verdict(str, Enum):
+class Verdict(StrEnum):
     """The judgement of a part. NO_DECISION is neither good nor bad: nothing could be judged."""
 
     OK = "OK"
@@ -81,6 +95,11 @@ class Frame:
     captured_monotonic_s: float = 0.0
     source: str = ""
 
+    def __repr__(self) -> str:
+        """Format, shape and origin in one line, without the pixels."""
+        origin = f", {self.source!r}" if self.source else ""
+        return f"<Frame {self.number}: {self.pixel_format} {self.data.dtype} {self.data.shape}{origin}>"
+
 
 @dataclass(frozen=True, slots=True)
 class DefectRegion:
@@ -95,6 +114,18 @@ class DefectRegion:
     box: Box
     area_px: int
     peak: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The region in JSON types: `x`, `y`, `width`, `height`, `area_px` and `peak`."""
+        box = self.box
+        return {
+            "x": box.x,
+            "y": box.y,
+            "width": box.width,
+            "height": box.height,
+            "area_px": self.area_px,
+            "peak": self.peak,
+        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,3 +153,24 @@ class Inspection:
     reason: str = ""
     frame_ms: float = 0.0
     engine_ms: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """What was found in JSON types, under the keys that a line of `run --verdicts` has for it; without the map."""
+        return {
+            "verdict": self.verdict.value,
+            "reason": self.reason,
+            "score": self.score,
+            "threshold": self.threshold,
+            "regions": [region.to_dict() for region in self.regions],
+            "frame_ms": round(self.frame_ms, 3),
+        }
+
+    def __repr__(self) -> str:
+        """Verdict, score and number of regions in one line, without the map."""
+        if self.score is None:
+            return f"<Inspection {self.verdict}: {self.reason}>"
+        noun = "region" if len(self.regions) == 1 else "regions"
+        return (
+            f"<Inspection {self.verdict}: score {self.score:.4g}, threshold {self.threshold:.4g}, "
+            f"{len(self.regions)} {noun}>"
+        )

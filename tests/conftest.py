@@ -101,7 +101,7 @@ def _edge_exported(edge_run: Path, made_once: Path) -> Path:
 
 def _bundle_of(run: Path, folder: Path) -> Path:
     from edgerd.calibration.calibrate import calibrate
-    from edgerd.export.package import bundle_from_run
+    from edgerd.exporting.package import bundle_from_run
     from edgerd.training.run import RunFolder
 
     with _one_makes(folder) as is_mine:

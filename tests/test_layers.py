@@ -51,14 +51,16 @@ MAY_IMPORT = {
     # what trains, beside it
     "models": BASE,
     "training": BASE | {"models", "precision"},
-    "export": BASE | {"models", "training"},
+    "exporting": BASE | {"models", "training"},
+    # both: from pictures to an engine
+    "steps": DEVICE | {"inspection", "acceptance", "calibration", "building", "models", "training", "exporting"},
 }
 ANYTHING = {"cli", "__main__", "__init__"}
 """`edgerd/__init__.py` names what is public, and loads it when it is used."""
 
 LIBRARY_ONLY_IN = {
-    "torch": {"models", "training", "export"},
-    "safetensors": {"models", "training", "export"},
+    "torch": {"models", "training", "exporting"},
+    "safetensors": {"models", "training", "exporting"},
     "torchvision": set(),
     "timm": {"models"},
     "modelopt": {"precision"},

@@ -18,7 +18,7 @@ def bundle_of(data: Path, weights: Path, folder: Path, *, size: int = 256, **con
     """Train as `edgerd train --method rd4ad --teacher resnet18` does, export, calibrate."""
     import torch
 
-    from edgerd.export.package import bundle_from_run
+    from edgerd.exporting.package import bundle_from_run
     from edgerd.models.weights import load_teacher
     from edgerd.training.loop import train
     from edgerd.training.run import RunFolder, TrainingConfig

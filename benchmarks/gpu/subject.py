@@ -82,7 +82,7 @@ def made_subject(folder: Path) -> Subject:
         raise NotRunError(_NO_TORCH) from error
     from edgerd.bundle.manifest import PreprocessSpec
     from edgerd.data.samples import write_dataset
-    from edgerd.export.package import bundle_from_run
+    from edgerd.exporting.package import bundle_from_run
     from edgerd.models.teachers import make_teacher
     from edgerd.training.loop import train
     from edgerd.training.run import RunFolder, TrainingConfig

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,7 @@ from edgerd.precision.features import distances
 from edgerd.precision.ranges import MIN_RANGE_PICTURES
 from edgerd.precision.scales import RangeChoice
 from edgerd.runtimes.machine import usable_cores
+from edgerd.types import StrEnum
 
 MAX_OUTSIDE = 1e-4
 """Share of an activation's values on other good pictures that may lie outside the range that the set shows."""
@@ -33,7 +33,7 @@ pictures do not make them steadier."""
 _ROUNDING = 1e-9
 
 
-class Enough(str, Enum):
+class Enough(StrEnum):
     """What is to be done about a set; of several, the last one counts."""
 
     ENOUGH = "enough"

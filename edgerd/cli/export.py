@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from edgerd.bundle.bundle import Bundle, check_can_save, draft_beside
+from edgerd.bundle.bundle import Bundle, check_can_save
 from edgerd.bundle.manifest import GRAPH_FILE
 from edgerd.cli.calibrate import report_calibration
 from edgerd.cli.console import counted, progress_bar, quoted, say, warn
 from edgerd.cli.options import rate_for, rate_option
-from edgerd.cli.train_refusals import need_torch
-from edgerd.errors import BundleError
+from edgerd.steps.export import bundle_at, export_run
+from edgerd.steps.needs import need_torch
 
 
 @click.command()
@@ -31,41 +30,19 @@ def export(context: click.Context, run: Path, out: Path, no_pictures: bool, fals
     another one is given.
     """
     need_torch()
-    from edgerd.acceptance.new_pictures import NewPictures
-    from edgerd.calibration.calibrate import calibrate
-    from edgerd.export.package import bundle_from_run
     from edgerd.training.run import RunFolder
 
     folder = RunFolder.open(run)
     check_can_save(out)
-    there = _bundle_at(out)
+    there = bundle_at(out)
     if there:
         _say_what_is_replaced(there, no_pictures)
         false_alarm_rate = rate_for(context, there, false_alarm_rate)
-    record, held_out = folder.record, None
-    if no_pictures:
-        held_out = NewPictures(folder.holdout_pictures(), record.holdout)
-    # a bundle without a threshold is of no use: what is at OUT stays until the new one is calibrated
-    with draft_beside(out) as draft:
-        bundle = bundle_from_run(folder, draft, before=out, pictures=not no_pictures, say=say)
-        cross_fit = bundle.manifest.cross_fit
-        is_named = cross_fit is None or len(cross_fit.scores) == len(record.train)
-        names = (*(record.train if cross_fit else ()), *record.holdout) if is_named else ()
-        with progress_bar("calibrating", len(record.holdout)) as advance:
-            calibration = calibrate(
-                bundle, false_alarm_rate, held_out, keep=not no_pictures, names=names, on_picture=advance
-            )
-        calibration = replace(calibration, bundle=calibration.bundle.saved_at(out))
+    with progress_bar("calibrating", len(folder.record.holdout)) as advance:
+        calibration = export_run(folder, out, false_alarm_rate, pictures=not no_pictures, say=say, on_picture=advance)
     report_calibration(calibration)
     path = quoted(out)
     say(f"{out} works now: edgerd run --camera URI --bundle {path}. A faster engine: edgerd build-engine {path}")
-
-
-def _bundle_at(out: Path) -> Bundle | None:
-    try:
-        return Bundle.open(out)
-    except BundleError:  # there is none, or one that cannot be used any more
-        return None
 
 
 def _say_what_is_replaced(bundle: Bundle, no_pictures: bool) -> None:

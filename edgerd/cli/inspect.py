@@ -17,7 +17,6 @@ from edgerd.data.pictures import read_picture, write_png
 from edgerd.data.preprocess import tile_boxes
 from edgerd.errors import InputError
 from edgerd.evaluation.caption import captioned
-from edgerd.events import region_record
 from edgerd.inspection.inspector import Inspector
 from edgerd.paths import is_folder
 from edgerd.types import Inspection, UInt8Array
@@ -94,7 +93,7 @@ def _record(path: Path, inspection: Inspection) -> dict[str, Any]:
         "threshold": inspection.threshold,
         "verdict": inspection.verdict.value,
         "reason": inspection.reason,
-        "regions": [region_record(region) for region in inspection.regions],
+        "regions": [region.to_dict() for region in inspection.regions],
     }
 
 

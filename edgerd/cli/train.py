@@ -12,23 +12,21 @@ from click.core import ParameterSource
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from edgerd.bundle.manifest import PreprocessSpec, TileSpec
 from edgerd.cli.console import counted, quoted, say, stop_on_interrupt, warn, warn_of_left_out
 from edgerd.cli.main import INTERRUPTED
 from edgerd.cli.options import FiniteRange
 from edgerd.cli.train_refusals import (
-    need_torch,
     refuse_changes,
     refuse_flags,
     refuse_other_pictures,
-    refuse_others_options,
     resume_command,
 )
 from edgerd.cli.training_progress import TrainingProgress
-from edgerd.errors import InputError
 from edgerd.evaluation.threshold import FEW
 from edgerd.paths import exists
 from edgerd.runtimes.machine import usable_cores
+from edgerd.steps.needs import need_torch
+from edgerd.steps.train import preprocess_spec, refuse_others_options, suspicious_pictures, training_config
 
 if TYPE_CHECKING:
     from edgerd.models.teachers import Teacher
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
     from edgerd.training.methods import Method
     from edgerd.training.run import RunFolder
 
-_HOLDOUT = 0.1
 _NAMED = 10
 """How many suspicious good pictures are named one by one; the page shows all of them."""
 
@@ -122,27 +119,25 @@ def train(
     refuse_flags(data, out, resume=resume, quantize=quantize, epochs=epochs)
     need_torch()
     from edgerd.data.dataset import Dataset
-    from edgerd.models.student import student_info
     from edgerd.training.device import default_threads, torch_device, use_threads
-    from edgerd.training.run import RunFolder, TrainingConfig
+    from edgerd.training.run import RunFolder
     from edgerd.training.run_files import only_trainer_of
 
     torch_device(device)
     run = RunFolder.open(out) if resume else None
     how = _method(ctx, method, run)
     use_threads(1 if how.cross_fits else threads or default_threads(usable_cores()))
-    student_info(student or how.student)  # a typing error shows before minutes of reading pictures
     refuse_others_options(how, epochs=epochs, steps=steps, holdout=holdout, cross_fit=cross_fit)
-    config = TrainingConfig(
+    config = training_config(
+        how,
         teacher=teacher,
-        student=student or how.student,
-        method=method,
-        preprocess=_spec(image_size, region, tiles),
+        student=student,
+        preprocess=preprocess_spec(image_size, region, tiles),
         epochs=epochs,
         steps=steps,
         batch_size=batch_size,
-        holdout=None if how.cross_fits else holdout or _HOLDOUT,
-        cross_fit=cross_fit or TrainingConfig().cross_fit,
+        cross_fit=cross_fit,
+        holdout=holdout,
         seed=seed,
     )
     processes = threads or usable_cores()
@@ -209,25 +204,9 @@ def _train(run: RunFolder, method: Method, teacher: Teacher, device: DeviceName,
 
 def _warn_of_suspicious(run: RunFolder) -> None:
     """Name the good pictures that may not be good, and say where they can be looked at."""
-    from edgerd.evaluation.good_pictures import write_good_pictures
-    from edgerd.training.checkpoint import Checkpoint
-
-    record = Checkpoint.open(run.checkpoint_file).cross_fit
-    if record is None:
-        return
-    names, tiles, spec = run.record.train, run.training_tiles(), run.record.config.preprocess
-    suspicious = write_good_pictures(
-        run.good_pictures_file,
-        names,
-        record.scores,
-        lambda index: tiles[index * spec.n_tiles : (index + 1) * spec.n_tiles],
-        spec.tiles.columns,
-    )
-    for index in suspicious[:_NAMED]:
-        warn(
-            f"{names[index]} scores {record.scores[index]:.2f}, far above the others: if it shows a defect, "
-            "remove it and train again."
-        )
+    suspicious = suspicious_pictures(run)
+    for name, score in suspicious[:_NAMED]:
+        warn(f"{name} scores {score:.2f}, far above the others: if it shows a defect, remove it and train again.")
     if len(suspicious) > _NAMED:
         warn(f"{len(suspicious) - _NAMED} more good pictures score far above the others.")
     if suspicious:
@@ -254,24 +233,6 @@ def _tune(run: RunFolder, device: DeviceName) -> None:
         "edgerd build-engine BUNDLE --precision int8"
     )
     say(f"{run.tuned_file} is exported from now on. To go back to the student from before, remove it.")
-
-
-def _spec(image_size: int, region: str | None, tiles: str | None) -> PreprocessSpec:
-    from pydantic import ValidationError
-
-    from edgerd.data.preprocess import parse_region, parse_tiles
-
-    try:
-        return PreprocessSpec(
-            height=image_size,
-            width=image_size,
-            region=parse_region(region) if region else None,
-            tiles=parse_tiles(tiles) if tiles else TileSpec(rows=1, columns=1),
-        )
-    except ValidationError as error:
-        raise InputError(
-            f"--image-size {image_size} cannot be used.", expected="a multiple of 32 between 32 and 4096"
-        ) from error
 
 
 def _load_teacher(name: str, weights: Path | None) -> Teacher:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,25 +9,14 @@ import click
 from click.core import ParameterSource
 
 from edgerd.cli.console import quoted
-from edgerd.errors import DatasetError, InputError, MissingDependencyError
+from edgerd.errors import DatasetError, InputError
+from edgerd.steps.train import flag
 
 if TYPE_CHECKING:
-    from edgerd.training.methods import Method
     from edgerd.training.run import RunFolder, TrainingConfig
 
 _FIXED = ("teacher", "student", "method", "batch_size", "holdout", "cross_fit", "seed")
 """Settings that a run keeps when it is resumed, beside its preprocessing."""
-
-
-def need_torch() -> None:
-    """Raise MissingDependencyError where `edgerd[train]` is not installed."""
-    missing = [name for name in ("torch", "safetensors", "onnxscript") if find_spec(name) is None]
-    if missing:
-        raise MissingDependencyError(
-            f"Training and export need {', '.join(missing)}.",
-            expected="PyTorch, safetensors and onnxscript",
-            hint='pip install "edgerd[train]"',
-        )
 
 
 def refuse_flags(data: Path, out: Path, *, resume: bool, quantize: bool, epochs: int | None) -> None:
@@ -88,38 +76,12 @@ def refuse_changes(ctx: click.Context, run: RunFolder, given: TrainingConfig) ->
     for name, (before, now) in fixed.items():
         if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE and now != before:
             raise InputError(
-                f"{_flag(name)} {now} cannot be used: {run.path} was started with {before}.",
+                f"{flag(name)} {now} cannot be used: {run.path} was started with {before}.",
                 expected="the settings that the run was started with",
                 hint=f"{resume_command(run)}, with --epochs or --steps to train longer",
-            )
-
-
-def refuse_others_options(method: Method, **given: float | None) -> None:
-    """Refuse options that a method does not have: to ignore them silently would promise that they do something.
-
-    Args:
-        method: The method that is used.
-        given: Name of an option to its value; None where it was not typed.
-
-    Raises:
-        InputError: One was typed that belongs to another method.
-    """
-    from edgerd.training.methods import METHODS
-
-    for name, value in given.items():
-        if value is not None and name not in method.options:
-            other = next(one.name for one in METHODS.values() if name in one.options)
-            raise InputError(
-                f"{_flag(name)} {value:g} is of no use to method {method.name}.",
-                expected=", ".join(map(_flag, method.options)) or "no number of steps",
-                hint=f"Leave it out, or choose another method: --method {other}",
             )
 
 
 def resume_command(run: RunFolder) -> str:
     """The command that goes on with a run, as one types it."""
     return f"edgerd train {quoted(Path(run.record.data))} -o {quoted(run.path)} --resume"
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"

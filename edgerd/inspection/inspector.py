@@ -15,9 +15,12 @@ from types import TracebackType
 
 from edgerd.bundle.bundle import Bundle
 from edgerd.bundle.manifest import PreprocessSpec, ThresholdRecord
+from edgerd.data.preprocess import bgr_from_frame, tile_boxes
 from edgerd.errors import BundleError, InputError
+from edgerd.evaluation.caption import captioned
 from edgerd.inspection.gpu.on_device import DeviceInspection
 from edgerd.inspection.gpu.options import DeviceOptions
+from edgerd.inspection.inputs import Picture, frame_from
 from edgerd.inspection.judge import Judge, Pending
 from edgerd.inspection.on_host import HostInspection
 from edgerd.inspection.slots import Buffers
@@ -25,11 +28,16 @@ from edgerd.recipe.product import MAX_SCORE, Mask
 from edgerd.runtimes.choose import open_engine
 from edgerd.runtimes.device import DeviceEngine
 from edgerd.runtimes.protocol import Engine
-from edgerd.types import Frame, Inspection, PixelFormat, UInt8Array
+from edgerd.types import Inspection, UInt8Array
 
 
 class Inspector:
-    """Judges one frame after another; for one thread at a time, with an engine on a GPU for the one that opened it.
+    """Judges one frame after another.
+
+    On a CPU `inspect` may be called from several threads: preprocessing runs side by side, and a call waits while the
+    engine runs for another, whichever the runtime. `adjust` may be called meanwhile; `close` must come last. An engine
+    on a GPU is for the thread that opened it; another one gets a DeviceError. For asyncio: `await
+    asyncio.to_thread(inspector.inspect, frame)`. A batch is a loop; threads make it faster where preprocessing counts.
 
     Args:
         bundle: Says the preprocessing and what good pictures look like in the large.
@@ -106,11 +114,12 @@ class Inspector:
             opened.engine.close()
             raise
 
-    def inspect(self, frame: UInt8Array | Frame) -> Inspection:
+    def inspect(self, frame: Picture) -> Inspection:
         """Judge one frame.
 
         Args:
-            frame: uint8 (h, w, 3) BGR or (h, w) grey, or a `Frame` that says its pixel format.
+            frame: uint8 (h, w, 3) BGR or (h, w) grey, a `Frame` that says its pixel format, the path of a picture, a
+                PIL picture, or a uint8 tensor, which is RGB or grey (`edgerd.inspection.inputs` has the whole rule).
 
         Returns:
             Verdict, score, regions and map. NO_DECISION for a frame that is black, or exposed unlike any good picture,
@@ -118,11 +127,12 @@ class Inspector:
 
         Raises:
             SpecError: The frame is laid out differently, or region and tiles do not fit it.
+            PictureError: There is no picture (None), or its file cannot be read.
             DeviceError: The GPU failed, or is lost.
         """
         return self.submit(frame).result()
 
-    def submit(self, frame: UInt8Array | Frame) -> Pending:
+    def submit(self, frame: Picture) -> Pending:
         """Begin to judge a frame: on a GPU it is under way then, elsewhere it is judged.
 
         Args:
@@ -131,9 +141,28 @@ class Inspector:
 
         Raises:
             SpecError: As `inspect`.
+            PictureError: As `inspect`.
             DeviceError: The GPU refuses, or is lost.
         """
-        return self._way.submit(_as_frame(frame))
+        return self._way.submit(frame_from(frame))
+
+    def overlay(self, frame: Picture, inspection: Inspection) -> UInt8Array:
+        """Draw what was found over its frame, as `edgerd inspect --heatmaps` does: map, regions, verdict and score.
+
+        Args:
+            frame: The frame that was inspected, as for `inspect`; not changed.
+            inspection: What was found in it.
+
+        Returns:
+            uint8 (h, w, 3), BGR.
+
+        Raises:
+            SpecError: As `inspect`.
+            PictureError: As `inspect`.
+        """
+        bgr = bgr_from_frame(frame_from(frame), self.spec)
+        has_map = inspection.anomaly_map is not None
+        return captioned(bgr, inspection, tiles=tile_boxes(bgr.shape[0], bgr.shape[1], self.spec) if has_map else ())
 
     def no_decision(self, reason: str) -> Inspection:
         """What is said of a frame that never got to the engine, or got lost there.
@@ -254,9 +283,3 @@ def _stored_threshold(record: ThresholdRecord | None, bundle: Bundle) -> float:
             hint=f"edgerd calibrate {quote(str(bundle.path))}",
         )
     return record.value
-
-
-def _as_frame(frame: UInt8Array | Frame) -> Frame:
-    if isinstance(frame, Frame):
-        return frame
-    return Frame(data=frame, pixel_format=PixelFormat.GREY if frame.ndim == 2 else PixelFormat.BGR)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from enum import Enum
 from typing import Protocol
 
 from edgerd.errors import InputError
 from edgerd.events import uuid7
-from edgerd.types import Inspection, Verdict
+from edgerd.types import Inspection, StrEnum, Verdict
 
 
-class AlertState(str, Enum):
+class AlertState(StrEnum):
     """What happens to an alert."""
 
     RAISED = "raised"

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from edgerd.errors import EdgerdError
 from edgerd.inspection.inspector import Inspector
 from edgerd.line.statistics import Percentiles, RunStatistics
+from edgerd.types import StrEnum
 
 
-class Ended(str, Enum):
+class Ended(StrEnum):
     """Why a run ended."""
 
     END_OF_SOURCE = "end of source"

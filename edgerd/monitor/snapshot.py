@@ -8,13 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
 from typing import Final
 
 import numpy as np
 
 from edgerd.line.statistics import GROWTH, LARGEST_MS, SMALLEST_MS, LatencyHistogram, Percentiles, RunStatistics
-from edgerd.types import Verdict
+from edgerd.types import StrEnum, Verdict
 
 STALLED_AFTER_S: Final = 10.0
 """A line whose thread has not finished a turn for so long is stuck: in a driver, in a library, on a device."""
@@ -28,7 +27,7 @@ _BINS_BELOW = np.searchsorted(_BIN_CENTRES_MS, BUCKETS_MS, side="right")
 """For each bucket, how many bins of a `LatencyHistogram` lie below its bound."""
 
 
-class CameraState(str, Enum):
+class CameraState(StrEnum):
     """Whether a camera gives frames."""
 
     STARTING = "starting"

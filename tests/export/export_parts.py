@@ -8,7 +8,7 @@ import onnxruntime as ort
 import torch
 from torch import nn
 
-from edgerd.export.graph import graph_from_networks
+from edgerd.exporting.graph import graph_from_networks
 from edgerd.models.blocks import BlockSpec
 from edgerd.models.fusion import Fusion
 from edgerd.models.networks import Networks

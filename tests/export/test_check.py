@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from torch.nn import functional as F
 
 from edgerd.errors import GateError
-from edgerd.export.check import MAX_MAP_ERROR, check_against_networks, reference_maps
+from edgerd.exporting.check import MAX_MAP_ERROR, check_against_networks, reference_maps
 from edgerd.models.normalise import image_from_frames
 from edgerd.models.student import make_student
 

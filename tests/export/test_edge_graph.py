@@ -15,8 +15,8 @@ from scipy.ndimage import gaussian_filter
 from torch.nn import functional as F
 
 from edgerd.errors import GateError
-from edgerd.export.check import check_against_networks
-from edgerd.export.graph import graph_from_networks
+from edgerd.exporting.check import check_against_networks
+from edgerd.exporting.graph import graph_from_networks
 from edgerd.models.fusion import SCORE_STRIDE, Fusion
 from edgerd.models.networks import Networks
 from edgerd.models.normalise import image_from_frames

@@ -14,8 +14,8 @@ from scipy.ndimage import gaussian_filter
 from torch.nn import functional as F
 
 from edgerd.errors import EdgerdError
-from edgerd.export.check import check_against_networks
-from edgerd.export.graph import graph_from_networks
+from edgerd.exporting.check import check_against_networks
+from edgerd.exporting.graph import graph_from_networks
 from edgerd.models.normalise import image_from_frames
 
 BLOCKS = ("input/", "teacher/", "embedding/", "decoder/", "head/")

@@ -15,9 +15,9 @@ from edgerd.bundle.manifest import GRAPH_FILE, CrossFitRecord, PreprocessSpec
 from edgerd.data.pictures import added_pictures, load_bundle_pictures, write_png
 from edgerd.data.preprocess import parse_tiles
 from edgerd.errors import BundleError, GateError, StorageError, WeightsError
-from edgerd.export import package
-from edgerd.export.check import reference_maps
-from edgerd.export.package import bundle_from_run
+from edgerd.exporting import package
+from edgerd.exporting.check import reference_maps
+from edgerd.exporting.package import bundle_from_run
 from edgerd.models.weights import load_teacher, tensors_sha256
 from edgerd.training.checkpoint import Checkpoint, save_checkpoint
 from edgerd.training.loop import rd4ad_optimiser, train

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from edgerd.export import package
+from edgerd.exporting import package
 from edgerd.models.teachers import TEACHERS, make_teacher
 from faults.commands import EDGE, RD4AD, SMALL, edgerd, write_pictures
 

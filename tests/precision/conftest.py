@@ -25,7 +25,7 @@ def pooled_graph() -> bytes:
 
     from mini_teacher import pretrained
 
-    from edgerd.export.graph import graph_from_networks
+    from edgerd.exporting.graph import graph_from_networks
     from edgerd.models.networks import Networks
     from edgerd.models.student import make_student
 

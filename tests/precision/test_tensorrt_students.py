@@ -9,7 +9,7 @@ import torch
 from parsed_graphs import literal_outputs
 from torch import nn
 
-from edgerd.export.graph import graph_from_networks
+from edgerd.exporting.graph import graph_from_networks
 from edgerd.models.networks import Networks
 from edgerd.models.student import make_student
 from edgerd.models.teachers import make_teacher

@@ -3,7 +3,7 @@
 import numpy as np
 from mini_teacher import pretrained
 
-from edgerd.export.check import reference_maps
+from edgerd.exporting.check import reference_maps
 from edgerd.models.fusion import scores_of_maps
 from edgerd.training.checkpoint import Checkpoint
 from edgerd.training.edge import train_edge

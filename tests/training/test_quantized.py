@@ -11,8 +11,8 @@ from mini_teacher import pretrained
 from onnx import load_from_string, numpy_helper
 
 from edgerd.errors import InputError, StorageError, WeightsError
-from edgerd.export.graph import graph_from_networks
-from edgerd.export.package import bundle_from_run
+from edgerd.exporting.graph import graph_from_networks
+from edgerd.exporting.package import bundle_from_run
 from edgerd.models.fake_quantize import Traced
 from edgerd.models.normalise import image_from_frames
 from edgerd.models.teachers import make_teacher

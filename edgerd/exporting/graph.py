@@ -19,7 +19,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edgerd.export.body import OPSET, body_graph, centre_bgr
+from edgerd.exporting.body import OPSET, body_graph, centre_bgr
 from edgerd.graph_names import (
     ANOMALY_MAP,
     CENTRED,

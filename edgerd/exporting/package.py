@@ -14,8 +14,8 @@ from edgerd.bundle.bundle import Bundle, bundle_id, save_bundle
 from edgerd.bundle.manifest import GRAPH_FILE, Manifest, ModelRecord, TrainingRecord
 from edgerd.data.pictures import added_pictures, bundle_pictures, load_bundle_pictures, picture_sha256
 from edgerd.errors import BundleDamagedError, BundleError
-from edgerd.export.check import check_against_networks
-from edgerd.export.graph import graph_from_networks
+from edgerd.exporting.check import check_against_networks
+from edgerd.exporting.graph import graph_from_networks
 from edgerd.models.weights import tensors_sha256
 from edgerd.training.checkpoint import Checkpoint
 from edgerd.training.methods import make_method

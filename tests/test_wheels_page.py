@@ -1,0 +1,71 @@
+"""The list of wheels for aarch64: what pip's answers mean, and that every dependency is in it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from packaging.requirements import Requirement
+
+from tools import wheels_page
+
+
+def test_versions_are_read_from_what_pip_prints():
+    output = '{"name": "av", "versions": ["18.1.0", "17.0.0"], "latest": "18.1.0"}'
+    assert wheels_page.versions_from(output, "WARNING: pip index is experimental", 0) == ["18.1.0", "17.0.0"]
+    no_wheel = "WARNING: something\nERROR: No matching distribution found for pycuda\n"
+    assert wheels_page.versions_from("", no_wheel, 1) == []
+
+
+def test_an_index_that_does_not_answer_is_not_a_missing_wheel():
+    with pytest.raises(RuntimeError, match="connection refused"):
+        wheels_page.versions_from("", "ERROR: connection refused", 1)
+
+
+@pytest.mark.parametrize(
+    ("versions", "wanted", "newest"),
+    [
+        (["2.0", "1.0"], ["a>=1"], "2.0"),
+        (["2.0", "1.5", "1.0"], ["a>=1", "a<2"], "1.5"),
+        (["0.9"], ["a>=1"], "none"),
+        ([], ["a"], "none"),
+    ],
+)
+def test_the_newest_version_that_edgerd_allows(versions, wanted, newest):
+    assert wheels_page.newest_allowed(versions, map(Requirement, wanted)) == newest
+
+
+def test_requirements_of_extras_are_put_together():
+    project = {
+        "name": "edgerd",
+        "dependencies": ["click>=8", "tomli>=2; python_version < '3.11'"],
+        "optional-dependencies": {
+            "web": ["uvicorn>=1"],
+            "watch": ["uvicorn>=2"],
+            "all": ["edgerd[web,watch]"],
+            "dev": ["ruff"],
+        },
+    }
+    wanted = wheels_page.requirements(project)
+    assert {name: list(groups) for name, groups in wanted.items()} == {
+        "click": ["base"],
+        "tomli": ["base"],
+        "uvicorn": ["web", "watch"],
+    }
+    tomli = wanted["tomli"]["base"]
+    assert [wheels_page.applies(tomli, python) for python in ("3.10", "3.14")] == [True, False]
+
+
+def test_the_page_says_what_has_no_wheel_and_what_is_not_needed():
+    wanted = {"tomli": {"base": Requirement("tomli")}, "pycuda": {"tensorrt": Requirement("pycuda")}}
+    found = {("tomli", "3.10"): "2.4"} | {("pycuda", python): "none" for python in wheels_page.PYTHONS}
+    text = wheels_page.page(wanted, found)
+    assert "| tomli | base | 2.4 | not needed | not needed | not needed | not needed |" in text
+    assert "| pycuda | tensorrt | none | none | none | none | none |" in text
+    assert text.endswith("Without a wheel for some Python version: pycuda.\n")
+
+
+def test_every_dependency_is_on_the_page():
+    rows = dict(re.findall(r"^\| (\S+) \| ([^|]+) \|", wheels_page.PAGE.read_text(encoding="utf-8"), re.MULTILINE))
+    wanted = wheels_page.requirements(wheels_page.project_table())
+    assert {name: rows.get(name) for name in wanted} == {name: ", ".join(groups) for name, groups in wanted.items()}
