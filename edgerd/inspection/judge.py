@@ -154,9 +154,11 @@ class Judge:
 
     def _covered_pixels(self, height: int, width: int) -> BoolArray | None:
         """The pixels of the map that masks cover; found once for all frames of a size."""
-        if self._covered is None or self._covered[0] != (height, width):
-            self._covered = (height, width), covered_map_pixels(self._masks, height, width, self._spec)
-        return self._covered[1]
+        covered = self._covered  # one look: another thread may inspect a frame of another size
+        if covered is None or covered[0] != (height, width):
+            covered = (height, width), covered_map_pixels(self._masks, height, width, self._spec)
+            self._covered = covered
+        return covered[1]
 
     def no_decision(self, reason: str, started_s: float | None = None, engine_ms: float | None = None) -> Inspection:
         """Nothing can be said of a frame.
