@@ -202,6 +202,8 @@ class Writer:
                         self._changed.wait_for(lambda: self._is_closing, pause_s)
                     pause_s = min(2 * pause_s, _LAST_PAUSE_S)
             else:
+                if self._has_failed:
+                    self._reserve.fill()  # at once where there is space again: the disk may soon be full a second time
                 pause_s = _FIRST_PAUSE_S
                 self._has_failed = False
                 self._no_room = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 
@@ -73,10 +74,12 @@ def test_no_camera_starves_however_fast_the_others_are(inspector: Inspector) -> 
         seen[update.camera] += 1
         if seen.total() >= 300:
             stop.set()
+        while any(feed.waits_since() is None for feed in feeds):  # a frame of each waits: the line has to choose
+            time.sleep(0.0002)
 
     feeds = [Feed(inspector.beside(), FakeCamera(endless(), live=True, uri=f"{name}://")) for name in "abc"]
     summaries = Line(feeds, on_update=count, stop=stop).run()
-    assert min(seen.values()) > 60
+    assert min(seen.values()) >= 98
     assert all(summary.ended is Ended.STOPPED for summary in summaries)
 
 
