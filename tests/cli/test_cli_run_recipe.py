@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import os
-import signal
 import threading
 import time
 
@@ -63,6 +62,14 @@ def test_every_change_of_the_file_is_answered(edgerd, recipe, monkeypatch):
                 seen.release()
             return found
 
+    stops = []
+
+    @contextlib.contextmanager
+    def stopped_by_the_test(stop):  # a signal would end the process of the tests where the run ended before it
+        stops.append(stop)
+        yield
+
+    monkeypatch.setattr(run_recipe, "stop_on_interrupt", stopped_by_the_test)
     monkeypatch.setattr(run_recipe, "RecipeWatcher", Watcher)
     monkeypatch.setattr(run_recipe, "WatchingThread", functools.partial(WatchingThread, interval_s=0.02))
 
@@ -73,7 +80,7 @@ def test_every_change_of_the_file_is_answered(edgerd, recipe, monkeypatch):
         for text in (good + "oops = = 1", good, good.replace("0.4", "0.6")):
             recipe.write_text(text)
             seen.acquire(timeout=20)
-        os.kill(os.getpid(), signal.SIGTERM)
+        stops[0].set()
 
     changing = threading.Thread(target=change)
     changing.start()
