@@ -19,7 +19,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from edgerd.storage import storage_errors
+from edgerd.paths import exists, is_file
+from edgerd.storage import replaced_file, storage_errors
 
 if TYPE_CHECKING:
     from edgerd.line.summary import RunSummary
@@ -144,7 +145,7 @@ def make_room_for(*files: str | Path | None) -> None:
 
 
 def write_json(file: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON to a file, or to stdout for "-".
+    """Write JSON to a file, or to stdout for "-"; an older file stays until it is replaced as a whole.
 
     Raises:
         StorageError: It cannot be written.
@@ -155,4 +156,10 @@ def write_json(file: Path, content: Mapping[str, Any]) -> None:
         return
     make_room_for(file)
     with storage_errors(file, _ANOTHER_FILE):
-        file.write_text(text)
+        if file.is_symlink() or (
+            exists(file) and not is_file(file)
+        ):  # /dev/stdout, a pipe: they are not to be replaced
+            file.write_text(text)
+            return
+        with replaced_file(file) as part:
+            part.write_text(text)
