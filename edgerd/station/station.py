@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
 import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 from types import TracebackType
 
 from edgerd import __version__
 from edgerd.audit import AuditTrail
-from edgerd.bundle.manifest import EngineKey
 from edgerd.cameras.protocol import Camera
 from edgerd.errors import InputError
 from edgerd.events import Alert
 from edgerd.inspection.gpu.options import DeviceOptions
 from edgerd.line.archive import Archive
-from edgerd.line.feed import Feed, Update
+from edgerd.line.feed import Feed
 from edgerd.line.line import Line
 from edgerd.line.record import Outlets
-from edgerd.line.summary import Ended, RunSummary
+from edgerd.line.summary import RunSummary
 from edgerd.line.supervised import open_supervised
-from edgerd.monitor.snapshot import CameraSnapshot, CameraState, LineSnapshot
-from edgerd.paths import exists
+from edgerd.line.update import Update
+from edgerd.monitor.snapshot import LineSnapshot
 from edgerd.recipe import LoadedRecipe
 from edgerd.recipe.camera import Camera as CameraRecord
 from edgerd.recipe.difference import Change, difference
@@ -34,11 +30,13 @@ from edgerd.recipe.recipe import Recipe
 from edgerd.sinks.plc import PlcLink
 from edgerd.sinks.protocol import Sink
 from edgerd.station.audited import CameraAudit
+from edgerd.station.changes import camera_errands
 from edgerd.station.commanded import CommandedLine, open_commands
 from edgerd.station.engines import Engines
-from edgerd.station.feeds import feed_of, policy_of
+from edgerd.station.feeds import feed_of
 from edgerd.station.links import Pulse, announce, open_links
 from edgerd.station.outgoing import Outgoing, is_delivered_to
+from edgerd.station.snapshots import camera_snapshot, engine_text, free_bytes
 from edgerd.triggers import Trigger
 
 _GB = 1e9
@@ -108,11 +106,14 @@ class Station:
         """
         try:
             self._trail = self._stack.enter_context(AuditTrail(self.recipe.audit.path, self.loaded.sha256))
-            # First, so that PLCs are told that the line starts, while the engines load.
+            # Before the engines, which take long to load: a PLC learns meanwhile that the line is starting.
             self._links = open_links(self.recipe, self.trigger, self._stack)
             self._engines = Engines(self._stack, device or DeviceOptions(), self._say, self._warn)
             cameras = [self._camera(record) for record in self.recipe.cameras]
-            self.feeds = tuple(self._feed(*pair, max_frames) for pair in zip(self.recipe.cameras, cameras, strict=True))
+            self.feeds = tuple(
+                feed_of(record, camera, self._engines, max_frames)
+                for record, camera in zip(self.recipe.cameras, cameras, strict=True)
+            )
             self._is_warm = True
             commands = open_commands(CommandedLine(self.recipe, self.feeds, self._trail), self.recipe, self._stack)
             self._links += [] if commands is None else [commands]
@@ -196,7 +197,7 @@ class Station:
         errands = [
             errand
             for feed, before, after in zip(self.feeds, self.recipe.cameras, new.cameras, strict=True)
-            for errand in self._errands(feed, before, after)
+            for errand in camera_errands(feed, before, after, self._engines)
         ]
         if (new.sinks, new.outbox) != (self.recipe.sinks, self.recipe.outbox):
             self._outgoing.change_to(new.outbox, [sink for sink in new.sinks if is_delivered_to(sink)])
@@ -219,15 +220,15 @@ class Station:
         """How the line does; from any thread."""
         opened = self._engines.opened if self._is_warm else ()
         return LineSnapshot(
-            cameras=tuple(_camera_snapshot(feed) for feed in self.feeds),
+            cameras=tuple(camera_snapshot(feed) for feed in self.feeds),
             sinks=self._outgoing.snapshot(),
             version=__version__,
             started_at=self._started_at,
             last_turn_monotonic_s=self.line.turned_s,
             is_warm=self._is_warm,
             bundles=tuple(dict.fromkeys(each.bundle.manifest.id for each in opened)),
-            engines=tuple(_engine_text(each.engine.key) for each in opened),
-            disk_free_bytes=_free_bytes(self.recipe.outbox.path),
+            engines=tuple(engine_text(each.engine.key) for each in opened),
+            disk_free_bytes=free_bytes(self.recipe.outbox.path),
             reasons=tuple(filter(None, (self._outgoing.ill, self._trail.failure))),
         )
 
@@ -248,11 +249,9 @@ class Station:
         self._stack.callback(camera.close)
         return camera
 
-    def _feed(self, record: CameraRecord, camera: Camera, max_frames: int | None) -> Feed:
-        return feed_of(record, camera, self._engines, max_frames)
-
     def _open_outgoing(self) -> Outgoing:
-        # Also without a sink: one may be added while the line runs, and an alert that lasts goes on after a restart.
+        # The outbox is opened even where the recipe has no sink: one may be added while the line runs, and the next
+        # process has to know which alerts are open at the end of this one.
         sinks = [sink for sink in self.recipe.sinks if is_delivered_to(sink)]
         names = [camera.name for camera in self.recipe.cameras]
         outgoing = Outgoing(self.recipe.outbox, sinks, names, on_warning=self._warn, make_room=self._make_room)
@@ -274,55 +273,9 @@ class Station:
                 closed = alert.closed("the camera is no longer watched as it was")
                 self._outgoing.append([closed], {camera: None})
 
-    def _errands(self, feed: Feed, before: CameraRecord, after: CameraRecord) -> list[Callable[[], None]]:
-        """What the thread that judges is to change of a camera."""
-        errands: list[Callable[[], None]] = []
-        for name, product in after.all_products.items():
-            old = before.all_products[name]
-            inspector = feed.products[name]
-            if (product.threshold, product.false_alarm_rate) != (old.threshold, old.false_alarm_rate):
-                threshold = self._engines.changed_threshold(after, product)
-                errands.append(lambda inspector=inspector, threshold=threshold: inspector.adjust(threshold=threshold))  # type: ignore[misc]
-            if after.masks != before.masks:
-                errands.append(lambda inspector=inspector: inspector.adjust(masks=after.masks))  # type: ignore[misc]
-        if (after.policy, after.confirm) != (before.policy, before.confirm):
-            errands.append(lambda: feed.change_policy(policy_of(after, feed.live)))
-        return errands
-
-
-def _camera_snapshot(feed: Feed) -> CameraSnapshot:
-    statistics = feed.statistics
-    return CameraSnapshot.of(
-        feed.name,
-        _state(feed),
-        statistics,
-        last_frame_monotonic_s=statistics.last_captured_monotonic_s,
-        last_verdict=statistics.last_verdict,
-    )
-
-
-def _state(feed: Feed) -> CameraState:
-    if feed.is_lost or feed.ended is Ended.ERROR:
-        return CameraState.LOST
-    if feed.ended is not None:
-        return CameraState.ENDED
-    return CameraState.RUNNING if feed.statistics.frames else CameraState.STARTING
-
 
 def _opened_archive(record: ArchiveRecord | None) -> Archive | None:
     return None if record is None else Archive(record.folder, record.quota_gb * _GB, record.ok_share)
-
-
-def _engine_text(key: EngineKey) -> str:
-    return f"{key.runtime} {key.precision} on {key.device}"
-
-
-def _free_bytes(path: Path) -> int | None:
-    """Free space on the disk of a path, which need not be there yet; None where that cannot be told."""
-    there = next((each for each in (path, *path.absolute().parents) if exists(each)), None)
-    with contextlib.suppress(OSError):
-        return None if there is None else shutil.disk_usage(there).free
-    return None
 
 
 def _ended(feed: Feed) -> str:
