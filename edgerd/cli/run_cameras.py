@@ -31,12 +31,13 @@ from edgerd.inspection.gpu.options import DeviceOptions
 from edgerd.inspection.inspector import Inspector
 from edgerd.line.archive import Archive
 from edgerd.line.decision import PartPolicy, Policy, StreamPolicy
-from edgerd.line.feed import Feed, Update
+from edgerd.line.feed import Feed
 from edgerd.line.line import Line
 from edgerd.line.record import Outlets
 from edgerd.line.statistics import RECENT_FRAMES
 from edgerd.line.summary import RunSummary
 from edgerd.line.supervised import SupervisedCamera
+from edgerd.line.update import Update
 from edgerd.redaction import without_secrets
 from edgerd.sinks.protocol import Sink
 

@@ -157,3 +157,8 @@ class StreamPolicy:
         self._cleared_s = now_s
         self._ng.clear()
         return AlertChange(alert, AlertState.CLEARED)
+
+
+def usual_policy(*, live: bool) -> Policy:
+    """`StreamPolicy` for a live camera; `PartPolicy` for files, each frame of which is a part of its own."""
+    return StreamPolicy() if live else PartPolicy()

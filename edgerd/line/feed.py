@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import time
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal
-
-import numpy as np
 
 from edgerd.cameras.protocol import Camera, ReturningCamera, cut_short, early_end
 from edgerd.errors import CameraError, DeviceError, EdgerdError, InputError, MissingDependencyError, StorageError
 from edgerd.events import Alert
 from edgerd.inspection.inspector import Inspector
 from edgerd.line.camera_log import CameraLog
-from edgerd.line.decision import PartPolicy, Policy, StreamPolicy
+from edgerd.line.decision import Policy, StreamPolicy, usual_policy
 from edgerd.line.inlet import Inlet
 from edgerd.line.judging import Job, Judging
 from edgerd.line.mailbox import Bell
@@ -24,36 +20,14 @@ from edgerd.line.products import Products
 from edgerd.line.record import Outlets
 from edgerd.line.statistics import RunStatistics
 from edgerd.line.summary import Ended, RunSummary
+from edgerd.line.update import NO_FRAME, Update
 from edgerd.triggers import Trigger
 from edgerd.types import Frame, Inspection
 
 _ONE = "part"
 """What the product of a camera is called that has one; it is said nowhere."""
-_NO_FRAME = Frame(np.empty((0, 0, 3), np.uint8), number=-1)
 _UNABLE = (DeviceError, MissingDependencyError)
 """A device that failed, or whose kernels cannot be made."""
-
-
-@dataclass(frozen=True)
-class Update:
-    """What a line tells after each frame.
-
-    Attributes:
-        camera: Name of the camera.
-        frame: The frame; where there was none, or a picture could not be read, its data is empty, uint8 (0, 0, 3). It
-            may lie in memory that the camera writes to again: copy what is to be kept.
-        inspection: What was found in it.
-        alert: The alert that it raised or cleared.
-        statistics: The counts of this camera so far; they change with its next frame.
-        live: Whether the camera goes on meanwhile, so that whoever is slow loses frames.
-    """
-
-    camera: str
-    frame: Frame
-    inspection: Inspection
-    alert: Alert | None
-    statistics: RunStatistics
-    live: bool = False
 
 
 class Feed:
@@ -92,7 +66,7 @@ class Feed:
     ) -> None:
         self.name = name or camera.uri
         self.products = inspector if isinstance(inspector, Products) else Products({_ONE: inspector}, _ONE)
-        self.policy = policy or default_policy(camera)
+        self.policy = policy or usual_policy(live=camera.live)
         self.picker = picker or EveryFrame()
         self.ended: Ended | None = None
         self._camera = camera
@@ -101,8 +75,8 @@ class Feed:
         self._error: EdgerdError | None = None
         self._buffers = self.products.buffers
         self._judging = Judging(self.products, camera, deadline_ms)
-        self._lost_s: float | None = None
         self._refuses = False
+        # Until `begin` gives it the line's bell, it takes the triggers that come early: they wait in the picker.
         self._inlet = Inlet(camera, self.picker, self._frames, Bell(), self._buffers)
         self._log: CameraLog
 
@@ -123,8 +97,8 @@ class Feed:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the camera gives no frames at the moment, but may come back."""
-        return self._lost_s is not None
+        """Whether the camera gives no frames at the moment."""
+        return self._log.is_lost
 
     def begin(self, bell: Bell, outlets: Outlets) -> None:
         """Make ready for a run, which `with` begins and ends.
@@ -211,11 +185,8 @@ class Feed:
         Raises:
             StorageError: The disk of an event sink is full.
         """
-        if self._lost_s is None or not self._inlet.gives_frames:
-            return
-        away_s = time.monotonic() - self._lost_s
-        self._lost_s = None
-        self._log.camera_event("back", f"It gives frames again after {away_s:.1f} s.", self.inspector)
+        if self._inlet.gives_frames:
+            self._log.camera_back(self.inspector)
 
     def has_room(self, frame: Frame) -> bool:
         """Whether a frame can be judged now, or must wait until those before it are finished."""
@@ -243,7 +214,7 @@ class Feed:
         self._count_what_was_not_judged()
         job.is_told = True
         alert = self._log.add(job.frame, inspection, job.inspector, job.trigger, job.product)
-        return Update(self.name, job.frame or _NO_FRAME, inspection, alert, self.statistics, self._camera.live)
+        return Update(self.name, job.frame or NO_FRAME, inspection, alert, self.statistics, self._camera.live)
 
     def leave_undecided(self, job: Job, reason: str) -> None:
         """Give a frame that was under way when the feed broke off its line: it is neither good nor bad.
@@ -282,11 +253,10 @@ class Feed:
         """
         if not isinstance(self._camera, ReturningCamera):
             return False
-        if self._lost_s is None:
-            self._lost_s = time.monotonic()
-            self._log.camera_lost(error, self.inspector)
-        else:
+        if self.is_lost:
             self._log.camera_event("error", error.what, self.inspector)
+        else:
+            self._log.camera_lost(error, self.inspector)
         return True
 
     @property
@@ -373,8 +343,3 @@ class Feed:
 
     def _job(self, picked: Picked) -> Job:
         return self._judging.job(self, picked)
-
-
-def default_policy(camera: Camera) -> Policy:
-    """`StreamPolicy` for live cameras; `PartPolicy` for files, each frame of which is a part."""
-    return StreamPolicy() if camera.live else PartPolicy()

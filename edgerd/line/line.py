@@ -11,11 +11,12 @@ from contextlib import ExitStack
 from functools import partial
 
 from edgerd.errors import CameraError, EdgerdError, InputError, StorageError
-from edgerd.line.feed import Feed, Update
+from edgerd.line.feed import Feed
 from edgerd.line.judging import Job
 from edgerd.line.mailbox import Bell
 from edgerd.line.record import Outlets
 from edgerd.line.summary import Ended, RunSummary
+from edgerd.line.update import Update
 
 STOP_POLL_S = 0.1
 """While nothing comes: so often it is looked whether to stop, and a GPU is kept warm."""

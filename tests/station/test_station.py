@@ -14,9 +14,9 @@ from station_parts import LIVE, RecipeOf, station_of
 from edgerd.audit import verify
 from edgerd.cameras.protocol import Camera
 from edgerd.errors import BundleError, EdgerdError
-from edgerd.line.feed import Update
 from edgerd.line.summary import Ended
 from edgerd.line.supervised import open_supervised
+from edgerd.line.update import Update
 from edgerd.monitor.snapshot import CameraState
 from edgerd.sinks.fake import FakeSink
 from edgerd.station import station as station_module
