@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from edgerd.delivery.database import StoredEvent
 from edgerd.delivery.outbox import Outbox
+from edgerd.delivery.rows import StoredEvent
 from edgerd.errors import DeliveryError, EdgerdError
 from edgerd.sinks.protocol import DeliveringSink
 

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from edgerd.delivery.database import Appended, Database, Refusal, StoredEvent, Waiting
+from edgerd.delivery.database import Database
 from edgerd.delivery.opening import DATABASE_FILE, IN_USE, database_errors, is_damage, open_database, reopen
 from edgerd.delivery.reserve import Reserve
+from edgerd.delivery.rows import Appended, Refusal, StoredEvent, Waiting
 from edgerd.delivery.writer import Health, Writer, says_full
 from edgerd.errors import InputError, StorageError
 from edgerd.events import Event
