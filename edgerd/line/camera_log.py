@@ -15,13 +15,13 @@ from edgerd.types import Frame, Inspection
 
 
 class CameraLog:
-    """The frames of one camera, in the order in which they came.
+    """Counts what was found in one camera's frames, in their order, turns it into alerts, and tells it.
 
     Args:
-        name: The camera's.
+        name: Name of the camera.
         live: Whether its frames come whether they are wanted or not.
         policy: Turns verdicts into alerts.
-        outlets: Where all goes.
+        outlets: Take the events and the verdicts.
 
     Attributes:
         statistics: The counts so far.
@@ -176,7 +176,7 @@ class CameraLog:
         """Say that the device no longer judges.
 
         Args:
-            error: What it did.
+            error: Why it does not.
             undecided: The first frame that gets no decision because of it, where there is one.
             inspector: What judged.
 

@@ -45,7 +45,7 @@ class ResultLink(Protocol):
 
 
 class Outlets:
-    """Where the cameras of a line send what they have to say.
+    """Takes what is said of a line's cameras to everybody who is to hear it.
 
     Events are what a run is for: where a sink does not take one, the run ends. Verdict logs only observe: what one does
     not take is dropped and counted, and an event says so.
