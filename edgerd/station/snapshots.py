@@ -14,7 +14,7 @@ from edgerd.paths import exists
 
 
 def camera_snapshot(feed: Feed) -> CameraSnapshot:
-    """How a camera does; from any thread."""
+    """How a camera does at this moment; for any thread."""
     return CameraSnapshot.of(feed.name, _state_of(feed), feed.statistics)
 
 

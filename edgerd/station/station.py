@@ -43,19 +43,19 @@ _GB = 1e9
 
 
 class Station:
-    """A line with its cameras, engines, sinks, links and records; opened by `open`, a context manager.
+    """A line with its cameras, engines, sinks, links and audit trail: a context manager that closes all of it.
 
     Attributes:
-        loaded: The recipe that runs; another one once it was taken over.
-        line: The loop.
+        loaded: The recipe that runs; `take_over` replaces it.
+        line: Judges the frames.
         feeds: The cameras, in the recipe's order.
     """
 
     def __init__(self, loaded: LoadedRecipe, *, say: Callable[[str], None], warn: Callable[[str], None]) -> None:
-        """Open nothing yet.
+        """Note what is to be opened; `open` does it.
 
         Args:
-            loaded: What the line is to run.
+            loaded: The recipe that the line is to run.
             say: Takes a line for people.
             warn: Takes a sentence about what is not as it should be; from any thread.
         """
@@ -76,7 +76,7 @@ class Station:
 
     @property
     def recipe(self) -> Recipe:
-        """What the line runs."""
+        """The recipe that runs."""
         return self.loaded.recipe
 
     def open(
@@ -90,16 +90,16 @@ class Station:
         max_frames: int | None = None,
         profile: bool = False,
     ) -> Station:
-        """Open everything; what was opened is closed again where something does not.
+        """Open everything that the recipe names. Where something cannot be opened, what was open by then is closed.
 
         Args:
-            device: How to use a GPU; the defaults where None.
-            event_sinks: Get the events too, as `Outlets` has it.
-            verdict_sinks: Get a line per frame.
-            on_update: Called after every frame, in the thread that judges, which is this one.
-            stop: Set to end the run.
-            max_frames: End after so many frames of each camera.
-            profile: Report `engine_ms`.
+            device: How to use a GPU; None for the defaults.
+            event_sinks: Get the events as well as the recipe's sinks do; stay open.
+            verdict_sinks: Get a line per frame; stay open.
+            on_update: Called after every frame, in the thread that calls `run`.
+            stop: Ends the run when it is set, from any thread; None where nobody will.
+            max_frames: End after so many frames of each camera; None for no limit.
+            profile: Measure the engine apart, for `engine_ms` in the summary.
 
         Raises:
             EdgerdError: Something that the recipe names cannot be opened; the message says what.
@@ -136,7 +136,11 @@ class Station:
         return self
 
     def run(self) -> list[RunSummary]:
-        """Inspect until all cameras have ended or the run is stopped; a summary per camera, see `Line.run`."""
+        """Inspect until all cameras have ended or the run is stopped, as `Line.run` does.
+
+        Returns:
+            A summary per camera, in the recipe's order.
+        """
         self._trail.record("start", "The line was started.", cameras=[feed.name for feed in self.feeds])
         try:
             return self.line.run()
@@ -184,10 +188,10 @@ class Station:
         Thresholds, masks and alert policies hold for the frames that are submitted from then on; no frame is lost.
 
         Args:
-            loaded: The new one.
+            loaded: The new recipe.
 
         Returns:
-            What changed, and of each whether it was taken over.
+            What changed; each change says whether it takes effect at once or after a restart.
 
         Raises:
             EdgerdError: A new sink or threshold cannot be used; nothing was changed then.
@@ -217,7 +221,7 @@ class Station:
         return changed.changes
 
     def snapshot(self) -> LineSnapshot:
-        """How the line does; from any thread."""
+        """How the line does at this moment; for any thread."""
         opened = self._engines.opened if self._is_warm else ()
         return LineSnapshot(
             cameras=tuple(camera_snapshot(feed) for feed in self.feeds),
@@ -233,7 +237,7 @@ class Station:
         )
 
     def close(self) -> None:
-        """Deliver what can be delivered in some seconds, and close everything; safe to call twice."""
+        """Close everything, after some seconds at most in which events are still delivered; safe to call twice."""
         self._stack.close()
 
     def __enter__(self) -> Station:
