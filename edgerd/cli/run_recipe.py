@@ -63,9 +63,8 @@ def run_recipe(
         if not loaded.recipe.sinks and not event_sinks:
             warn(f"{file} has no [[sink]]: alerts are shown here, and nobody else is told.")
         _watch_from_outside(station, stack, say)
-        stack.callback(
-            WatchingThread(RecipeWatcher(loaded), _taking_over(station, status), _say_that_it_is_not_taken_over).close
-        )
+        watching = WatchingThread(RecipeWatcher(loaded), _taking_over(station, status), _say_that_it_is_not_taken_over)
+        stack.callback(watching.close)
         summaries = station.run()
         return RunOutcome(summaries, [feed.live for feed in station.feeds], [None] * len(summaries))
 
