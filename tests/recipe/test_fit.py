@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from edgerd.bundle.manifest import PreprocessSpec, RegionSpec, TileSpec
 from edgerd.data.preprocess import tile_boxes
 from edgerd.errors import BundleError
-from edgerd.recipe import Place, Product
 from edgerd.recipe.fit import check_bundle_id, moved_region, same_shape
+from edgerd.recipe.product import Place, Product
 
 SPEC = PreprocessSpec(
     region=RegionSpec(x=5, y=6, width=300, height=200), tiles=TileSpec(rows=2, columns=3, overlap=0.1)

@@ -8,7 +8,7 @@ import pytest
 from recipes import FULL, loaded
 
 from edgerd.errors import InputError, RecipeError
-from edgerd.recipe import load_recipe, recipe_from_flags
+from edgerd.recipe import load_recipe
 
 SECRET = "hunter2hunter2"
 
@@ -66,16 +66,3 @@ def test_all_secrets_that_are_missing_are_named_at_once(tmp_path, monkeypatch):
     (tmp_path / "token").write_bytes(b"\xff")
     with pytest.raises(InputError, match="not UTF-8"):
         recipe.check_secrets()
-
-
-def test_a_recipe_from_flags_may_hold_a_password_that_changes_no_hash():
-    one, other = (recipe_from_flags(f"rtsp://admin:{word}@10.0.0.3/live", Path("b")) for word in ("x1", "y2"))
-    assert one.recipe.cameras[0].address() == "rtsp://admin:x1@10.0.0.3/live"
-    assert one.recipe.cameras[0].name == "rtsp-10.0.0.3-live"
-    assert one.sha256 == other.sha256
-    assert one.sha256 != recipe_from_flags("rtsp://admin:x1@10.0.0.4/live", Path("b")).sha256
-    assert [recipe_from_flags(uri, Path("b")).recipe.cameras[0].uri for uri in ("0", "./0", "x/*.png")] == [
-        *("0", "./0", "x/*.png"),
-    ]
-    with pytest.raises(RecipeError, match="threshold"):
-        recipe_from_flags("0", Path("b"), threshold=7.0)
