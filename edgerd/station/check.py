@@ -37,6 +37,7 @@ def check(
         EdgerdError: Something cannot be opened, or a camera gives no frame that can be judged; the message says what.
         KeyboardInterrupt: Ctrl-C came before each camera gave a frame.
     """
+    recipe.check_secrets()
     with ExitStack() as stack:
         for sink in opened_sinks([sink for sink in recipe.sinks if is_delivered_to(sink)], ()):
             stack.callback(sink.close)

@@ -104,6 +104,7 @@ class Station:
         Raises:
             EdgerdError: Something that the recipe names cannot be opened; the message says what.
         """
+        self.recipe.check_secrets()  # all that are missing are named at once, before engines are loaded
         try:
             self._trail = self._stack.enter_context(AuditTrail(self.recipe.audit.path, self.loaded.sha256))
             # Before the engines, which take long to load: a PLC learns meanwhile that the line is starting.
