@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from edgerd.control.commands import Commands
-from edgerd.control.line import CameraControl, LineControl
 from edgerd.errors import MissingDependencyError
 
 if TYPE_CHECKING:
     from edgerd.control.server import ControlServer
 
-__all__ = ["CameraControl", "Commands", "LineControl", "open_control"]
+__all__ = ["Commands", "open_control"]
 
 
 def open_control(
