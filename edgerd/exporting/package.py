@@ -16,12 +16,11 @@ from edgerd.data.pictures import added_pictures, bundle_pictures, load_bundle_pi
 from edgerd.errors import BundleDamagedError, BundleError
 from edgerd.exporting.check import check_against_networks
 from edgerd.exporting.graph import graph_from_networks
-from edgerd.models.networks import Networks
 from edgerd.models.weights import tensors_sha256
-from edgerd.training.checkpoint import Checkpoint, Progress
+from edgerd.training.checkpoint import Checkpoint
 from edgerd.training.methods import make_method
 from edgerd.training.restore import networks_in
-from edgerd.training.run import RunFolder, TrainingConfig
+from edgerd.training.run import RunFolder
 from edgerd.types import UInt8Array
 
 N_CHECK_PICTURES = 4
@@ -53,7 +52,7 @@ def bundle_from_run(
         StorageError: Disk full; what was at `path` is unchanged.
     """
     checkpoint = Checkpoint.open(run.newest_checkpoint_file)
-    networks = networks_in(checkpoint, run)
+    networks, progress = networks_in(checkpoint, run), checkpoint.progress
     spec, config = run.record.config.preprocess, run.record.config
     holdout, ranges = run.holdout_pictures(), run.range_pictures()
     graph = graph_from_networks(networks, spec.height, spec.width)
@@ -69,8 +68,25 @@ def bundle_from_run(
         id=bundle_id(hashlib.sha256(graph).hexdigest(), spec),
         created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         edgerd_version=__version__,
-        model=_model_record(networks, config),
-        training=_training_record(run, checkpoint.progress),
+        model=ModelRecord(
+            teacher=config.teacher,
+            student=config.student if networks.student else None,
+            prototypes=len(networks.prototypes.points.flatten(0, 1)) if networks.prototypes else 0,
+            positions=networks.positions is not None,
+            teacher_sha256=tensors_sha256(networks.teacher.state_dict()),
+        ),
+        training=TrainingRecord(
+            method=config.method,
+            seed=config.seed,
+            epochs=progress.epoch,
+            steps=progress.total_steps,
+            batch_size=config.batch_size,
+            n_train=len(run.record.train),
+            n_holdout=len(run.record.holdout),
+            n_skipped=len(run.record.skipped),
+            data_fingerprint=run.record.data_fingerprint,
+            tuning_steps=progress.tuning_steps,
+        ),
         preprocess=spec,
         limits=run.record.limits,
         holdout=(*held_out, *added),
@@ -79,32 +95,6 @@ def bundle_from_run(
         trained_on=tuple(sorted(run.training_pictures_sha256())),
     )
     return save_bundle(path, manifest, {GRAPH_FILE: graph, **held_out, **added, **for_ranges})
-
-
-def _model_record(networks: Networks, config: TrainingConfig) -> ModelRecord:
-    return ModelRecord(
-        teacher=config.teacher,
-        student=config.student if networks.student else None,
-        prototypes=len(networks.prototypes.points.flatten(0, 1)) if networks.prototypes else 0,
-        positions=networks.positions is not None,
-        teacher_sha256=tensors_sha256(networks.teacher.state_dict()),
-    )
-
-
-def _training_record(run: RunFolder, progress: Progress) -> TrainingRecord:
-    record, config = run.record, run.record.config
-    return TrainingRecord(
-        method=config.method,
-        seed=config.seed,
-        epochs=progress.epoch,
-        steps=progress.total_steps,
-        batch_size=config.batch_size,
-        n_train=len(record.train),
-        n_holdout=len(record.holdout),
-        n_skipped=len(record.skipped),
-        data_fingerprint=record.data_fingerprint,
-        tuning_steps=progress.tuning_steps,
-    )
 
 
 def _added_before(path: Path, run: RunFolder, say: Callable[[str], None]) -> UInt8Array:
