@@ -220,11 +220,6 @@ class OpcUaRecord(SinkRecord):
     password_file: RecipePath | None = None
     """File that holds the password of clients."""
 
-    @property
-    def is_secured(self) -> bool:
-        """Whether connections are signed and encrypted, for one user with a password."""
-        return self.certificate_file is not None
-
     @model_validator(mode="after")
     def _security_is_whole(self) -> OpcUaRecord:
         refuse([*two_sources(self, "password"), *self._misfits()])
