@@ -71,10 +71,6 @@ class Line:
         for feed in self._feeds:
             feed.begin(self._bell, self._outlets)
 
-    def ring(self) -> None:
-        """Wake the thread that judges, because something has come that is no frame. For any thread."""
-        self._bell.ring()
-
     def post(self, errand: Callable[[], None]) -> None:
         """Have something done between two frames, by the thread that judges: a threshold changed, say.
 
