@@ -22,7 +22,7 @@ class Part:
     """A part that somebody asked about.
 
     Args:
-        trigger: Its trigger.
+        trigger: What asks for its verdict.
         id: The sender's own name for it; None where it has none.
     """
 

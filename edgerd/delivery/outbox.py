@@ -201,12 +201,12 @@ class Outbox:
         """Make sinks known while events come; each gets what is appended from now on.
 
         Args:
-            names: Theirs; those that are known already stay as they are. What waits for one from an earlier time is
-                delivered to it first.
+            names: Names of the sinks. Those that are known already stay as they are; one that comes back after a time
+                is first given what has waited for it.
             timeout_s: How long to wait for the disk.
 
         Raises:
-            StorageError: It cannot be written, or not in time; nothing was changed.
+            StorageError: The outbox cannot be written, or not in time; nothing was changed.
         """
         new = [name for name in names if name not in self._cursors]
         if new:
@@ -228,7 +228,7 @@ class Outbox:
 
     def delivered(self, sink: str, number: int) -> None:
         """A sink has every event up to this number, and is given none of them again."""
-        if number > self._cursors.get(sink, number):  # else a delivery that was given up speaks of what is settled
+        if number > self._cursors.get(sink, number):  # else it comes late, from a delivery that was given up
             self._cursors[sink] = number
             self._writer.settle(sink, number)
 
@@ -236,9 +236,9 @@ class Outbox:
         """A sink has every event before this number, and refuses this one for good: it becomes a dead letter.
 
         Args:
-            sink: Its name.
-            number: The event's.
-            reason: Why, one sentence, without secrets.
+            sink: Name of the sink.
+            number: Number of the event.
+            reason: Why it was refused, one sentence, without secrets.
         """
         if number > self._cursors.get(sink, number):  # else as in `delivered`
             self._cursors[sink] = number

@@ -60,7 +60,7 @@ class Writer:
         retention_s: How long events stay that every sink has.
 
     Attributes:
-        retention_s: As given; may be changed.
+        retention_s: How long events stay that every sink has; may be changed.
     """
 
     def __init__(

@@ -49,7 +49,7 @@ class Policy(Protocol):
         """Go on with an alert that was open when the process before this one ended.
 
         Args:
-            alert: Its id.
+            alert: Id of the alert.
         """
         ...
 

@@ -60,7 +60,7 @@ class Outlets:
         recipe: SHA-256 of the recipe, for alerts; None where there is none.
 
     Attributes:
-        recipe: As given; may be changed by the thread that judges.
+        recipe: SHA-256 of the recipe, for alerts; the thread that judges may change it.
         outlasts_the_run: Whether alerts that are open at the end of the run are continued by the next one.
     """
 

@@ -149,7 +149,7 @@ def _syntax_problem(message: str, text: str) -> Problem:
 
 
 def _frozen(value: Any) -> Any:
-    """The same with tuples in place of lists, as the records have them."""
+    """A value of a TOML file with tuples in place of lists, as the records have them."""
     if isinstance(value, dict):
         return {key: _frozen(item) for key, item in value.items()}
     return tuple(_frozen(item) for item in value) if isinstance(value, (list, tuple)) else value

@@ -171,8 +171,8 @@ class Station:
         """Have a camera inspect another product from now on; from any thread, returns at once.
 
         Args:
-            camera: Its name.
-            product: The product's name.
+            camera: Name of the camera.
+            product: Name of the product.
             who: Who asks for it, for the audit trail.
 
         Raises:
