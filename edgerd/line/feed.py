@@ -103,6 +103,16 @@ class Feed:
         """Whether the camera gives no frames at the moment."""
         return self._log.is_lost
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether no frame of the camera can be judged: it is lost, or the feed broke off with an error."""
+        return self.is_lost or self.ended is Ended.ERROR
+
+    @property
+    def outcome(self) -> Ended:
+        """Why a run that is over took no more frames; ERROR also where a bug broke it off before anything was noted."""
+        return self.ended or Ended.ERROR
+
     def begin(self, bell: Bell, outlets: Outlets) -> None:
         """Make ready for a run, which `with` begins and ends.
 
@@ -247,7 +257,7 @@ class Feed:
         if self._refuses:
             return
         self._refuses = True
-        reason = self._error.what if self._error else f"the camera has ended: {(self.ended or Ended.ERROR).value}"
+        reason = self._error.what if self._error else f"the camera has ended: {self.outcome.value}"
         for picked in self._inlet.refuse(reason):
             self.leave_undecided(self._job(picked), picked.reason)
 
@@ -341,7 +351,7 @@ class Feed:
             self.inspector,
             camera=self.name,
             profiled=profiled,
-            ended=self.ended or Ended.ERROR,
+            ended=self.outcome,
             warnings=(*notes, *warnings, *([early] if early and self.ended is Ended.END_OF_SOURCE else [])),
             error=self._error,
         )

@@ -228,7 +228,7 @@ class Line:
         for feed in self._feeds:
             feed.refuse_triggers()
             if not self._outlets.outlasts_the_run:
-                self._try_to_say(feed, partial(feed.close_alert, f"the run has ended: {_why(feed)}"))
+                self._try_to_say(feed, partial(feed.close_alert, f"the run has ended: {feed.outcome.value}"))
         first = self._feeds[0]
         bundle = first.inspector.bundle.manifest.id
         self._try_to_say(first, partial(self._outlets.close, first.name, bundle))
@@ -240,10 +240,6 @@ class Line:
             say()
         except StorageError as error:
             feed.fail(error, None)
-
-
-def _why(feed: Feed) -> str:
-    return (feed.ended or Ended.ERROR).value
 
 
 def _check_names(feeds: Sequence[Feed]) -> None:

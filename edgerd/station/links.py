@@ -10,7 +10,6 @@ from typing import Final, Protocol, runtime_checkable
 
 from edgerd.line.feed import Feed
 from edgerd.line.line import Line
-from edgerd.line.summary import Ended
 from edgerd.recipe.recipe import Recipe
 from edgerd.recipe.records import host_and_port
 from edgerd.recipe.secrets import read_secret
@@ -116,7 +115,7 @@ class Pulse:
 
 def state_of(feed: Feed) -> CameraState:
     """Whether a camera can judge parts now; one that has failed is in error, also when it does not come back."""
-    if feed.is_lost or feed.ended is Ended.ERROR:
+    if feed.has_failed:
         return CameraState.ERROR
     return CameraState.READY if feed.ended is None else CameraState.STOPPED
 

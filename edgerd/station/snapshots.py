@@ -8,7 +8,6 @@ from pathlib import Path
 
 from edgerd.bundle.manifest import EngineKey
 from edgerd.line.feed import Feed
-from edgerd.line.summary import Ended
 from edgerd.monitor.snapshot import CameraSnapshot, CameraState
 from edgerd.paths import exists
 
@@ -32,7 +31,7 @@ def free_bytes(path: Path) -> int | None:
 
 
 def _state_of(feed: Feed) -> CameraState:
-    if feed.is_lost or feed.ended is Ended.ERROR:
+    if feed.has_failed:
         return CameraState.LOST
     if feed.ended is not None:
         return CameraState.ENDED

@@ -146,7 +146,9 @@ class Station:
         try:
             return self.line.run()
         finally:
-            self._trail.record("stop", "The line has ended.", ended={feed.name: _ended(feed) for feed in self.feeds})
+            self._trail.record(
+                "stop", "The line has ended.", ended={feed.name: feed.outcome.value for feed in self.feeds}
+            )
 
     def trigger(self, trigger: Trigger) -> None:
         """Ask for a verdict about the part that stands before a camera now; from any thread, returns at once.
@@ -281,7 +283,3 @@ class Station:
 
 def _opened_archive(record: ArchiveRecord | None) -> Archive | None:
     return None if record is None else Archive(record.folder, record.quota_gb * _GB, record.ok_share)
-
-
-def _ended(feed: Feed) -> str:
-    return feed.ended.value if feed.ended else "error"
