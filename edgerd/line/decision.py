@@ -76,7 +76,7 @@ class PartPolicy:
     is_open = False
 
     def resume(self, alert: str) -> None:
-        """Nothing: such an alert is over when it is raised."""
+        """Do nothing: the alert of a part is over as soon as it is raised."""
 
     def update(self, inspection: Inspection, now_s: float) -> AlertChange | None:
         """Raise an alert for every NG."""
