@@ -61,8 +61,7 @@ def test_every_command_and_option_is_on_the_page_with_its_meaning():
     [
         "| `--batch-size` | whole number, from 1 | `16` | Pictures in a batch. |",
         "| `-o`, `--out` | path | must be given | The bundle to create. |",
-        "| `--camera` | `URI`, repeatable |  | 0, /dev/video0, csi://0, rtsp://..., a video, a folder, ...; once for each "
-        "camera of the line. |",
+        "| `--max-frames` | whole number, from 1 |  | End after this many frames of each camera. |",
         "| `--false-alarm-rate` | number, above 0 below 1 | `0.01` | Share of good parts that may be called NG. |",
     ],
 )
