@@ -198,6 +198,6 @@ def _error(problems: Sequence[Problem], file: Path) -> RecipeError:
     count = "an error" if len(problems) == 1 else f"{len(problems)} errors"
     return RecipeError(
         "\n".join([f"The recipe {file} has {count}:", *listed]),
-        expected="keys and values as docs/recipe.md has them",
+        expected="keys and values as docs/reference/recipe.md has them",
         hint=f"Correct the file, then check it: edgerd run --recipe {quote(str(file))} --check",
     )
