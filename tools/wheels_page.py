@@ -1,4 +1,4 @@
-"""Write docs/wheels.md, the dependencies that have wheels for aarch64 Linux: `python tools/wheels_page.py`.
+"""Write docs/reference/wheels.md, the dependencies that have wheels for aarch64 Linux: `python tools/wheels_page.py`.
 
 pip is asked, through whatever index it is configured with, once for each direct dependency and Python version.
 """
@@ -20,7 +20,7 @@ else:
     import tomli as tomllib
 
 REPOSITORY = Path(__file__).parents[1]
-PAGE = REPOSITORY / "docs" / "wheels.md"
+PAGE = REPOSITORY / "docs" / "reference" / "wheels.md"
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 GLIBC_MINORS = range(17, 36)
 """Up to glibc 2.35: Ubuntu 22.04, which JetPack 6 stands on. Debian 12 (Raspberry Pi OS) has 2.36."""

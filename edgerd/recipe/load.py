@@ -223,4 +223,5 @@ def _error(problems: Sequence[Problem], file: Path | None) -> RecipeError:
     count = "an error" if len(problems) == 1 else f"{len(problems)} errors"
     what = f"The recipe {name} has {count}:" if file else "The recipe of the command line has errors:"
     hint = f"Correct the file, then check it: edgerd run --recipe {quote(name)} --check" if file else None
-    return RecipeError("\n".join([what, *listed]), expected="keys and values as docs/recipe.md has them", hint=hint)
+    expected = "keys and values as docs/reference/recipe.md has them"
+    return RecipeError("\n".join([what, *listed]), expected=expected, hint=hint)
