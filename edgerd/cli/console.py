@@ -156,9 +156,8 @@ def write_json(file: Path, content: Mapping[str, Any]) -> None:
         return
     make_room_for(file)
     with storage_errors(file, _ANOTHER_FILE):
-        if file.is_symlink() or (
-            exists(file) and not is_file(file)
-        ):  # /dev/stdout, a pipe: they are not to be replaced
+        # Not replaced: a pipe, and the file behind /dev/stdout, in which other output may stand already.
+        if file.is_symlink() or (exists(file) and not is_file(file)):
             file.write_text(text)
             return
         with replaced_file(file) as part:
