@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from edgerd.recipe.product import MAX_SCORE
 from rig.camera import Outage
 from rig.camera_servers import CameraServer, rtsp_server
 from rig.pictures import Pool, scores_through, seen_through
@@ -14,7 +15,6 @@ KEY_FRAME_INTERVAL = 15
 """Frames: a key frame each second."""
 PATTERN_FRAMES = 50
 """So many are looked at to learn what the fake camera's pattern scores: two seconds of it."""
-_MARGIN = 1.5
 
 
 class RtspCamera:
@@ -76,13 +76,14 @@ class GenicamCamera:
 
     Attributes:
         uri: For edgerd.
-        pool: Without pictures, and with a threshold above what the pattern scores.
+        pool: Without pictures, and with a threshold midway between the pattern's scores and the highest possible one.
     """
 
     def __init__(self, server: CameraServer, name: str, bundle: Path) -> None:
         self._server = server
         self.uri = f"genicam://{name}"
-        self.pool = Pool((), (), _MARGIN * max(scores_through(server.uri, bundle, PATTERN_FRAMES)), bundle)
+        highest = max(scores_through(server.uri, bundle, PATTERN_FRAMES))
+        self.pool = Pool((), (), (highest + MAX_SCORE) / 2, bundle)
 
     def number_of(self, score: float, captured_at: float) -> int | None:  # noqa: ARG002  there is no picture to find
         """None: no picture of it is known."""
