@@ -25,7 +25,7 @@ _N_GOOD = 120
 """Good parts to train on; to settle a false-alarm rate of 1 % without extrapolation takes 99."""
 _MARK = "made-by-edgerd-demo.txt"
 _MARK_TEXT = (
-    "Everything in this folder was made by edgerd demo, which removes it when it is told to use the folder again.\n"
+    b"Everything in this folder was made by edgerd demo, which removes it when it is told to use the folder again.\n"
 )
 
 

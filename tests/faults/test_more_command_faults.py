@@ -176,8 +176,20 @@ def test_power_cut_at_any_call(operation, whole, tmp_path):
     assert states[-1] == "new"  # what was said to be done is done
 
 
-@pytest.mark.parametrize("number", [FULL, FAULTY], ids=os.strerror)
+NUMBERS = pytest.mark.parametrize("number", [FULL, FAULTY], ids=os.strerror)
+QUICK = {name: fixture for name, fixture in OPERATIONS.items() if name != "quantize"}
+
+
+@NUMBERS
+@pytest.mark.parametrize("operation", QUICK.values(), ids=QUICK, indirect=True)
 def test_refused_at_calls_of_every_kind(operation, whole, tmp_path, number):
+    assert len(check_every_refusal(operation, whole, tmp_path, number)) > 1
+
+
+@pytest.mark.slow
+@NUMBERS
+@pytest.mark.parametrize("operation", ["quantizing"], indirect=True)
+def test_quantize_refused_at_calls_of_every_kind(operation, whole, tmp_path, number):
     assert len(check_every_refusal(operation, whole, tmp_path, number)) > 1
 
 
@@ -204,4 +216,5 @@ def test_a_demo_that_was_killed_at_any_call_is_made_anew(tmp_path, monkeypatch):
     (start / "demo" / "report" / "index.html").write_text("of the old demo")
     whole = names_left_by(making, tmp_path / "undisturbed")
     states = check_what_is_left(making, whole, killed(making, tmp_path / "trees", alike=alike))
-    assert {"old", "new"} <= set(states)
+    assert states == sorted(states, key=["old", "going"].index)  # what was begun is known for a demo, and made anew
+    assert {"old", "going"} == set(states)
