@@ -1,4 +1,4 @@
-"""The pages about a line: recipes are valid, the tutorial works from top to bottom, numbers are those of the code."""
+"""docs/tutorials/first-line.md: its recipes are valid, its commands work, and its numbers are those of the code."""
 
 from __future__ import annotations
 
