@@ -93,20 +93,23 @@ def _clear(out: Path) -> None:
     The mark is the first that comes into the folder, and stays: a demo that was killed at any moment is known by it.
     """
     with storage_errors(out, "Choose another folder with -o."):
-        if exists(out / _MARK):
-            for entry in out.iterdir():
-                if entry.name != _MARK:
-                    shutil.rmtree(entry) if is_folder(entry) and not entry.is_symlink() else entry.unlink()
-        elif is_taken(out):
+        if is_taken(out) and not _is_demo(out):
             raise EdgerdError(
                 f"{out} is not empty, and is not a demo.",
                 expected="a new or empty folder",
                 hint="edgerd demo -o ANOTHER",
             )
-        else:
-            with folder_for(out):
-                write_durably(out / _MARK, _MARK_TEXT)
-                sync(out)
+        with folder_for(out):
+            write_durably(out / _MARK, _MARK_TEXT)
+            sync(out)
+        for entry in out.iterdir():
+            if entry.name != _MARK:
+                shutil.rmtree(entry) if is_folder(entry) and not entry.is_symlink() else entry.unlink()
+
+
+def _is_demo(out: Path) -> bool:
+    """Whether a folder is a demo's; those of edgerd 0.1.0 have no mark."""
+    return exists(out / _MARK) or (is_folder(out / "parts") and exists(out / "line.avi"))
 
 
 def _line_result(sidecar: Path, events: Path) -> LineResult:
