@@ -143,6 +143,7 @@ class Inspection:
         frame_ms: Frame in memory to verdict, milliseconds.
         engine_ms: Of that the engine, milliseconds; None where it was not asked, and on a GPU where it is not measured
             (`DeviceOptions.profile`).
+        usual_score: What nine of ten good parts do not exceed; None where the bundle does not know.
     """
 
     verdict: Verdict
@@ -153,6 +154,7 @@ class Inspection:
     reason: str = ""
     frame_ms: float = 0.0
     engine_ms: float | None = None
+    usual_score: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """What was found in JSON types, under the keys that a line of `run --verdicts` has for it; without the map."""

@@ -126,6 +126,8 @@ class ThresholdRecord(Record):
     """How many of the `n_good` scores stand far outside the others and do not count; 0 unless there are few."""
     largest_score: float
     """The largest score of a good picture that counts."""
+    usual_score: float | None = None
+    """What nine of ten of the scores that count do not exceed; None in bundles of older versions."""
     realised_rate_90: tuple[float, float] | None
     """90 % interval of the false-alarm rate that will be seen, from Beta(n + 1 - k, k); None where extrapolated."""
     n_more_needed: int = Field(ge=0)

@@ -85,15 +85,24 @@ class Judge:
         limits: What good pictures look like in the large.
         threshold: NG is a score above it, strictly.
         masks: Areas of the frame that are not inspected.
+        usual_score: What nine of ten good parts do not exceed; None where that is not known.
 
     Attributes:
-        threshold: As given.
+        threshold: NG is a score above it, strictly.
+        usual_score: What nine of ten good parts do not exceed.
     """
 
     def __init__(
-        self, spec: PreprocessSpec, limits: PictureLimits, threshold: float, masks: Sequence[Mask] = ()
+        self,
+        spec: PreprocessSpec,
+        limits: PictureLimits,
+        threshold: float,
+        masks: Sequence[Mask] = (),
+        *,
+        usual_score: float | None = None,
     ) -> None:
         self.threshold = threshold
+        self.usual_score = usual_score
         self._spec = spec
         self._limits = limits
         self._masks = tuple(masks)
@@ -106,6 +115,7 @@ class Judge:
             self._limits,
             self.threshold if threshold is None else threshold,
             self._masks if masks is None else masks,
+            usual_score=self.usual_score,
         )
 
     def exposure(self, tiles: UInt8Array, started_s: float) -> Inspection | None:
@@ -150,6 +160,7 @@ class Judge:
             anomaly_map=maps.anomaly_map,
             frame_ms=elapsed_ms(started_s),
             engine_ms=engine_ms,
+            usual_score=self.usual_score,
         )
 
     def _covered_pixels(self, height: int, width: int) -> BoolArray | None:
