@@ -13,7 +13,7 @@ from onnx import numpy_helper
 
 from edgerd.acceptance.gate import Budget, Outputs, compare, own_threshold
 from edgerd.acceptance.gate_pictures import GatePictures
-from edgerd.acceptance.scores import maps_of
+from edgerd.acceptance.scores import maps_of, shown_maps
 from edgerd.building.typed_graph import TypedGraph
 from edgerd.bundle.manifest import EngineRecord, GateReport, ThresholdRecord
 from edgerd.errors import EdgerdError
@@ -146,7 +146,9 @@ class Candidate:
 def outputs_of(engine: Engine, pictures: GatePictures) -> Outputs:
     """Run an engine on all of the gate's pictures; the maps of all of them are held in memory."""
     good, pasted = list(maps_of(engine, pictures.good)), list(maps_of(engine, pictures.pasted.pictures))
-    labelled = () if pictures.labelled is None else list(maps_of(engine, pictures.labelled))
+    labelled = [] if pictures.labelled is None else list(maps_of(engine, pictures.labelled))
+    if pictures.padded and pictures.labelled is not None:
+        labelled = list(map(shown_maps, labelled, pictures.labelled))
     return Outputs(good, pictures.n_never_seen, labelled, pictures.labels, pasted)
 
 

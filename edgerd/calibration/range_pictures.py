@@ -12,6 +12,7 @@ import numpy as np
 
 from edgerd.bundle.bundle import Bundle
 from edgerd.bundle.manifest import GRAPH_FILE, ThresholdRecord
+from edgerd.data.aspect import without_padding
 from edgerd.data.dataset import Dataset
 from edgerd.data.pictures import load_bundle_pictures, read_picture
 from edgerd.data.prepared import SkippedPicture
@@ -138,7 +139,7 @@ def range_pictures_from_folder(
             continue
         sizes[path] = (frame.shape[1], frame.shape[0])
         feature, score = reader.look(tiles)
-        reason = exposure_reason(tiles, bundle.manifest.limits)
+        reason = exposure_reason(without_padding(tiles, spec), bundle.manifest.limits)
         if reason:
             skipped.append(SkippedPicture(path, reason))
         elif score > threshold.value:

@@ -15,7 +15,7 @@ Why these maps and these weights: docs/decisions/edge-method.md.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 
@@ -25,6 +25,7 @@ import torch
 from safetensors.torch import load_file
 
 from edgerd.bundle.manifest import CrossFitRecord
+from edgerd.data.aspect import is_picture
 from edgerd.models.fusion import Fusion, fused, scores_of_maps
 from edgerd.models.positions import Positions
 from edgerd.models.prototypes import N_PROTOTYPES, WINDOWS, Prototypes
@@ -42,7 +43,7 @@ from edgerd.training.step_report import StepReport
 from edgerd.training.stored_features import FeatureStore, compute_features
 from edgerd.training.student_processes import run_jobs
 from edgerd.training.students import StudentJob
-from edgerd.types import Float32Array
+from edgerd.types import Float32Array, UInt8Array
 
 STEPS = 200
 SCORE_SHARE = 0.005
@@ -253,9 +254,10 @@ def _save(
     honest: _HonestMaps,
     size: tuple[int, int],
 ) -> None:
-    fusion = fusion_of(honest.maps, size)
-    n_tiles = run.record.config.preprocess.n_tiles
-    scores = scores_of_tiles(honest.maps, fusion, size).reshape(-1, n_tiles).max(1)
+    spec = run.record.config.preprocess
+    padded = run.training_tiles() if spec.aspect == "letterbox" else None
+    fusion = fusion_of(honest.maps, size, padded)
+    scores = scores_of_tiles(honest.maps, fusion, size, padded).reshape(-1, spec.n_tiles).max(1)
     save_checkpoint(
         run.checkpoint_file,
         progress,
@@ -268,7 +270,7 @@ def _save(
     )
 
 
-def fusion_of(maps: tuple[Float32Array, ...], size: tuple[int, int]) -> Fusion:
+def fusion_of(maps: tuple[Float32Array, ...], size: tuple[int, int], padded: UInt8Array | None = None) -> Fusion:
     """Weights of the maps: the less a map's maximum varies from good picture to good picture, the larger its weight.
 
     Each map is divided by the standard deviation of its maximum on good pictures. The weights are scaled so that the
@@ -277,37 +279,48 @@ def fusion_of(maps: tuple[Float32Array, ...], size: tuple[int, int]) -> Fusion:
     Args:
         maps: Honest maps of good tiles, each float32 (n, h_k, w_k).
         size: Height and width of the pictures.
+        padded: The tiles, uint8 (n, H, W, 3), where they are prepared with aspect `letterbox`: their padding does not
+            count. None where they have none.
     """
     weights, total = [], 0.0
     for one in maps:
-        maxima = _maxima(one, size).astype(np.float64)
+        maxima = _maxima(one, size, padded).astype(np.float64)
         mean = max(float(maxima.mean()), 1e-6)
         weights.append(1.0 / max(float(maxima.std()), _LEAST_SPREAD * mean))
         total += mean * weights[-1]
     return Fusion(tuple(weight / total for weight in weights), SCORE_SHARE)
 
 
-def _maxima(maps: Float32Array, size: tuple[int, int]) -> Float32Array:
-    parts = range(0, len(maps), _MAPS_AT_ONCE)
-    found = [fused((maps[first : first + _MAPS_AT_ONCE],), Fusion((1.0,)), *size).max((1, 2)) for first in parts]
+def _maxima(maps: Float32Array, size: tuple[int, int], padded: UInt8Array | None) -> Float32Array:
+    found = [anomaly_maps.max((1, 2)) for anomaly_maps in _anomaly_maps((maps,), Fusion((1.0,)), size, padded)]
     maxima: Float32Array = np.concatenate(found)
     return maxima
 
 
-def scores_of_tiles(maps: tuple[Float32Array, ...], fusion: Fusion, size: tuple[int, int]) -> Float32Array:
+def _anomaly_maps(
+    maps: tuple[Float32Array, ...], fusion: Fusion, size: tuple[int, int], padded: UInt8Array | None
+) -> Iterator[Float32Array]:
+    """The fused maps, some tiles at a time, float32 (m, H, W); 0 in the padding."""
+    for first in range(0, len(maps[0]), _MAPS_AT_ONCE):
+        some = slice(first, first + _MAPS_AT_ONCE)
+        anomaly_maps = fused(tuple(one[some] for one in maps), fusion, *size)
+        yield anomaly_maps if padded is None else anomaly_maps * is_picture(padded[some])
+
+
+def scores_of_tiles(
+    maps: tuple[Float32Array, ...], fusion: Fusion, size: tuple[int, int], padded: UInt8Array | None = None
+) -> Float32Array:
     """The scores of tiles from their maps.
 
     Args:
         maps: In the order of the weights, each float32 (n, h_k, w_k).
         fusion: The weights of the maps, and how the score is taken.
         size: Height and width of the pictures.
+        padded: As for `fusion_of`.
 
     Returns:
         float32 (n,).
     """
-    found = []
-    for first in range(0, len(maps[0]), _MAPS_AT_ONCE):
-        some = tuple(one[first : first + _MAPS_AT_ONCE] for one in maps)
-        found.append(scores_of_maps(fused(some, fusion, *size), fusion))
+    found = [scores_of_maps(anomaly_maps, fusion) for anomaly_maps in _anomaly_maps(maps, fusion, size, padded)]
     scores: Float32Array = np.concatenate(found)
     return scores
