@@ -72,6 +72,21 @@ def test_an_inspection_is_that_of_the_cpu(on_gpu, spec, pixel_format):
         np.testing.assert_allclose(here.anomaly_map, there.anomaly_map, atol=may_differ)
 
 
+@pytest.mark.parametrize("aspect", ["crop", "letterbox"])
+@pytest.mark.parametrize("pixel_format", PixelFormat)
+def test_a_frame_that_keeps_its_aspect_ratio_is_inspected_as_on_the_cpu(on_gpu, pixel_format, aspect):
+    spec = PreprocessSpec(height=64, width=64, tiles=TileSpec(rows=1, columns=2), aspect=aspect)
+    inspector, cpu = on_gpu(spec), Inspector(make_bundle(spec), FakeEngine(), THRESHOLD)
+    bgr = picture(0.8, height=64, width=320)
+    bgr[:, 160:] = 128
+    frame = Frame(in_format(bgr, pixel_format), pixel_format)
+    here, there = inspector.inspect(frame), cpu.inspect(frame)
+    assert here.verdict is there.verdict is Verdict.NG
+    assert here.anomaly_map.shape == there.anomaly_map.shape == (2, 26 if aspect == "letterbox" else 64, 64)
+    np.testing.assert_allclose(here.anomaly_map, there.anomaly_map, atol=1 / 128 + 1e-4)
+    assert [region.box for region in here.regions] == [region.box for region in there.regions]
+
+
 def test_a_defect_is_where_it_is_on_the_cpu(on_gpu):
     frame = picture(0.5, height=64, width=96)
     here, there = on_gpu().inspect(frame), Inspector(make_bundle(), FakeEngine(), THRESHOLD).inspect(frame)
