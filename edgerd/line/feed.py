@@ -46,6 +46,7 @@ class Update:
         alert: The alert that it raised or cleared.
         statistics: The counts of this camera so far; they change with its next frame.
         live: Whether the camera goes on meanwhile, so that whoever is slow loses frames.
+        warning: What a person must know of the camera, said once; None where there is nothing new.
     """
 
     camera: str
@@ -54,6 +55,7 @@ class Update:
     alert: Alert | None
     statistics: RunStatistics
     live: bool = False
+    warning: str | None = None
 
 
 class Feed:
@@ -243,7 +245,15 @@ class Feed:
         self._count_what_was_not_judged()
         job.is_told = True
         alert = self._log.add(job.frame, inspection, job.inspector, job.trigger, job.product)
-        return Update(self.name, job.frame or _NO_FRAME, inspection, alert, self.statistics, self._camera.live)
+        return Update(
+            camera=self.name,
+            frame=job.frame or _NO_FRAME,
+            inspection=inspection,
+            alert=alert,
+            statistics=self.statistics,
+            live=self._camera.live,
+            warning=None if inspection.score is None else self._judging.shape_warning(job),
+        )
 
     def leave_undecided(self, job: Job, reason: str) -> None:
         """Give a frame that was under way when the feed broke off its line: it is neither good nor bad.
