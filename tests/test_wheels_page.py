@@ -43,6 +43,7 @@ def test_requirements_of_extras_are_put_together():
             "web": ["uvicorn>=1"],
             "watch": ["uvicorn>=2"],
             "all": ["edgerd[web,watch]"],
+            "docs": ["zensical"],
             "dev": ["ruff"],
         },
     }

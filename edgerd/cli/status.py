@@ -12,7 +12,7 @@ from rich.text import Text
 
 from edgerd.cli.console import would_block
 from edgerd.events import Alert
-from edgerd.line.feed import Update
+from edgerd.line.update import Update
 from edgerd.types import Verdict
 
 _INTERVAL_S = 0.2
