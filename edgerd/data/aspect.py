@@ -13,8 +13,10 @@ pixel that happens to have it one grey level bluer. The graph sets its anomaly m
 colour, before it takes the score (`edgerd.exporting.graph`); so every engine, every threshold and every check see the
 same score, and padding has no part in it.
 
-`PADDING_BGR` is the mean colour of ImageNet, which nearly all teachers subtract first: padding becomes 0 to within
-0.01, like the zeros with which a convolution pads a picture, and adds no edge that is stronger than it must be.
+`PADDING_BGR` is the mean colour of ImageNet's pictures, because padding should excite a teacher as little as a colour
+can. A teacher that subtracts this mean (the ResNets) sees 0 to within 0.01 there, like the zeros with which a
+convolution pads a picture; one that subtracts mid grey (`lite0`) sees 0 to -0.18. Black or white would be 1 to 2 away
+from 0, and the border between picture and padding often the strongest edge of all.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ Why these maps and these weights: docs/decisions/edge-method.md.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 
@@ -25,8 +25,6 @@ import torch
 from safetensors.torch import load_file
 
 from edgerd.bundle.manifest import CrossFitRecord
-from edgerd.data.aspect import is_picture
-from edgerd.models.fusion import Fusion, fused, scores_of_maps
 from edgerd.models.positions import Positions
 from edgerd.models.prototypes import N_PROTOTYPES, WINDOWS, Prototypes
 from edgerd.models.teachers import Teacher, TeacherInfo
@@ -35,6 +33,7 @@ from edgerd.storage import storage_errors
 from edgerd.training.checkpoint import Checkpoint, Progress, save_checkpoint
 from edgerd.training.choose_prototypes import choose_prototypes, honest_maps
 from edgerd.training.device import DeviceName, deterministic, torch_device
+from edgerd.training.fusion_weights import fusion_of, scores_of_tiles
 from edgerd.training.methods import make_method
 from edgerd.training.position_statistics import position_statistics
 from edgerd.training.restore import restore
@@ -43,21 +42,14 @@ from edgerd.training.step_report import StepReport
 from edgerd.training.stored_features import FeatureStore, compute_features
 from edgerd.training.student_processes import run_jobs
 from edgerd.training.students import StudentJob
-from edgerd.types import Float32Array, UInt8Array
+from edgerd.types import Float32Array
 
 STEPS = 200
-SCORE_SHARE = 0.005
-"""The score is the mean of this share of the map's values, the highest ones: 18x18 px of 256x256. A single noisy
-position does not make a defect, and once they are blurred few defects are smaller."""
-_LEAST_SPREAD = 0.02
-"""Lower limit of the standard deviation of a map's maxima, as a share of their mean: a few pictures that are alike by
-chance must not give a map a large weight."""
 _SMALLEST_DISTANCE_SHARE = 0.1
 """Distances to prototypes below this share of a good picture's usual largest one are raised to it, so that rounding
 does not change them."""
 _STUDENTS_FOLDER = "students"
 _FEATURES_FOLDER = "features"
-_MAPS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -283,59 +275,3 @@ def _save(
         fusion=fusion,
         cross_fit=CrossFitRecord(folds=honest.folds, scores=tuple(float(score) for score in scores)),
     )
-
-
-def fusion_of(maps: tuple[Float32Array, ...], size: tuple[int, int], padded: UInt8Array | None = None) -> Fusion:
-    """Weights of the maps: the less a map's maximum varies from good picture to good picture, the larger its weight.
-
-    Each map is divided by the standard deviation of its maximum on good pictures. The weights are scaled so that the
-    highest value of a good part's anomaly map is about 1.
-
-    Args:
-        maps: Honest maps of good tiles, each float32 (n, h_k, w_k).
-        size: Height and width of the pictures.
-        padded: The tiles, uint8 (n, H, W, 3), where they are prepared with aspect `letterbox`: their padding does not
-            count. None where they have none.
-    """
-    weights, total = [], 0.0
-    for one in maps:
-        maxima = _maxima(one, size, padded).astype(np.float64)
-        mean = max(float(maxima.mean()), 1e-6)
-        weights.append(1.0 / max(float(maxima.std()), _LEAST_SPREAD * mean))
-        total += mean * weights[-1]
-    return Fusion(tuple(weight / total for weight in weights), SCORE_SHARE)
-
-
-def _maxima(maps: Float32Array, size: tuple[int, int], padded: UInt8Array | None) -> Float32Array:
-    found = [anomaly_maps.max((1, 2)) for anomaly_maps in _anomaly_maps((maps,), Fusion((1.0,)), size, padded)]
-    maxima: Float32Array = np.concatenate(found)
-    return maxima
-
-
-def _anomaly_maps(
-    maps: tuple[Float32Array, ...], fusion: Fusion, size: tuple[int, int], padded: UInt8Array | None
-) -> Iterator[Float32Array]:
-    """The fused maps, some tiles at a time, float32 (m, H, W); 0 in the padding."""
-    for first in range(0, len(maps[0]), _MAPS_AT_ONCE):
-        some = slice(first, first + _MAPS_AT_ONCE)
-        anomaly_maps = fused(tuple(one[some] for one in maps), fusion, *size)
-        yield anomaly_maps if padded is None else anomaly_maps * is_picture(padded[some])
-
-
-def scores_of_tiles(
-    maps: tuple[Float32Array, ...], fusion: Fusion, size: tuple[int, int], padded: UInt8Array | None = None
-) -> Float32Array:
-    """The scores of tiles from their maps.
-
-    Args:
-        maps: In the order of the weights, each float32 (n, h_k, w_k).
-        fusion: The weights of the maps, and how the score is taken.
-        size: Height and width of the pictures.
-        padded: As for `fusion_of`.
-
-    Returns:
-        float32 (n,).
-    """
-    found = [scores_of_maps(anomaly_maps, fusion) for anomaly_maps in _anomaly_maps(maps, fusion, size, padded)]
-    scores: Float32Array = np.concatenate(found)
-    return scores
