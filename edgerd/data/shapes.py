@@ -36,12 +36,16 @@ class ShapeGuard:
         self._spec = manifest.preprocess
         self._trained = manifest.training.sizes
         self._seen: Counter[tuple[int, int]] = Counter()
+        self._known: dict[tuple[int, int], bool] = {}
 
     def fits(self, width: int, height: int) -> bool:
         """Whether pictures of this size are judged as those of training were; their sides are in pixels."""
         if self._spec.region is not None or self._spec.aspect == "crop" or not self._trained:
             return True
-        return any(same_ratio(width / height, one.width / one.height) for one in self._trained)
+        if (width, height) not in self._known:  # a line asks at each frame, and a bundle may know thousands of sizes
+            ratio = width / height
+            self._known[width, height] = any(same_ratio(ratio, one.width / one.height) for one in self._trained)
+        return self._known[width, height]
 
     def see(self, width: int, height: int) -> None:
         """Count a picture of this size, in pixels."""
