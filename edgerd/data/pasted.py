@@ -100,7 +100,7 @@ def paste_defects(pictures: UInt8Array, sources: UInt8Array, seed: int, *, padde
         parts = [part_of(tile[shown]) for tile in pictures[index]]
         areas = np.array([part.sum() for part in parts], np.float64)
         tile = int(rng.choice(len(parts), p=areas / areas.sum()))
-        others = sources[(slice(None), slice(None), *shown)]
+        others = sources[:, :, shown[0], shown[1]]
         given, masks[index, tile][shown] = _spoil(pictures[index, tile][shown], kind, parts[tile], others, rng)
         if padded:
             keep_from_padding(given)

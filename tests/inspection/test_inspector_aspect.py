@@ -10,7 +10,7 @@ from inspection_parts import THRESHOLD, make_bundle
 
 from edgerd.bundle.manifest import PictureLimits, PreprocessSpec, RegionSpec, TileSpec
 from edgerd.inspection.inspector import Inspector
-from edgerd.recipe import Mask
+from edgerd.recipe.product import Mask
 from edgerd.runtimes.fake import FakeEngine
 from edgerd.types import Verdict
 
