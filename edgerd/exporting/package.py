@@ -110,9 +110,7 @@ def _added_before(path: Path, run: RunFolder, say: Callable[[str], None]) -> UIn
     if not there.manifest.added:
         return none
     if there.manifest.preprocess != spec:
-        say(
-            f"The good pictures that were added to {path} are of another size, region, tiles or aspect; they are left out."
-        )
+        say(f"The good pictures added to {path} are of another size, region, tiles or aspect; they are left out.")
         return none
     try:
         added = load_bundle_pictures(there, there.manifest.added, spec)
