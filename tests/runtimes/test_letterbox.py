@@ -91,3 +91,15 @@ def check(score: np.ndarray, anomaly_map: np.ndarray, frames: np.ndarray) -> Non
     assert not anomaly_map[~inside].any()
     assert (anomaly_map[inside] > 0).all()
     np.testing.assert_allclose(score, anomaly_map.max((1, 2)), rtol=1e-6)
+
+
+@pytest.mark.emulated
+def test_an_engine_of_tensorrt_leaves_it_out(tensorrt, padded_graph, frames):
+    runtime = tensorrt(profile=(1, 4, 8))
+    key = runtime.key("fp32", hashlib.sha256(padded_graph).hexdigest())
+    engine = runtime.load(padded_graph, key, runtime.build(padded_graph, "fp32"))
+    try:
+        maps = engine.infer(frames)
+        check(maps.score, maps.anomaly_map, frames)
+    finally:
+        engine.close()
