@@ -138,7 +138,8 @@ class Inspection:
             the others the mean of its highest values. None without a decision.
         threshold: The threshold that `score` was compared with.
         regions: Areas above the threshold, highest peak first; empty unless NG.
-        anomaly_map: float32 (tiles, H, W) at graph size, or None without a decision.
+        anomaly_map: float32 (tiles, H, W) at graph size, or None without a decision. With aspect `letterbox` it is the
+            part of it that shows the picture: each tile's map covers the tile and nothing else.
         reason: Why there is no decision ("black frame", "frozen", ...); empty otherwise.
         frame_ms: Frame in memory to verdict, milliseconds.
         engine_ms: Of that the engine, milliseconds; None where it was not asked, and on a GPU where it is not measured

@@ -33,7 +33,7 @@ def page() -> str:
 
 
 def _parts() -> Iterator[str]:
-    context = click.Context(edgerd, info_name="edgerd")
+    context = click.Context(edgerd, info_name="edgerd", **edgerd.context_settings)
     yield _table_of_commands()
     yield "## Options of all commands"
     yield _table(context)
