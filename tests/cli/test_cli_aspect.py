@@ -105,6 +105,15 @@ class TestRun:
             cv2.imwrite(str(file), cv2.resize(cv2.imread(str(file)), (96, 96)))
         assert said(run(folder)).count(WARNING) == 1
 
+    def test_a_recipe_says_it_where_it_is_written_and_where_it_is_checked(self, edgerd, bundle, wide_parts, tmp_path):
+        recipe = tmp_path / "edgerd.toml"
+        written = edgerd("init", "--camera", wide_parts / "test" / "good", "--bundle", bundle.path, "-o", recipe)
+        assert written.exit_code == 0, written.err
+        assert said(written).count(WARNING) == 1
+        checked = edgerd("run", "--recipe", recipe, "--check")
+        assert checked.exit_code == 0, checked.err
+        assert said(checked).count(WARNING) == 1
+
     def test_a_bundle_of_an_older_version_says_nothing(self, run, old_bundle, wide_parts):
         result = run(wide_parts / "test" / "good")
         assert result.exit_code == 0, result.err
