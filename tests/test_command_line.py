@@ -16,6 +16,7 @@ from edgerd.data.samples import write_dataset
 
 CONTRACT = {
     "demo": "",
+    "frames": "VIDEO|URI --out --count --every --minutes",
     "train": "DATA --out --teacher --teacher-weights --student --method --image-size --region --tiles --epochs --steps "
     "--batch-size --cross-fit --holdout --seed --device --strict --resume",
     "export": "RUN --out --no-pictures",
