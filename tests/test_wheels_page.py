@@ -58,11 +58,22 @@ def test_requirements_of_extras_are_put_together():
 
 def test_the_page_says_what_has_no_wheel_and_what_is_not_needed():
     wanted = {"tomli": {"base": Requirement("tomli")}, "pycuda": {"tensorrt": Requirement("pycuda")}}
-    found = {("tomli", "3.10"): "2.4"} | {("pycuda", python): "none" for python in wheels_page.PYTHONS}
+    found = {("tomli", "3.10", "aarch64"): "2.4", ("tomli", "3.10", "x86_64"): "2.4"}
+    found |= {("pycuda", python, "aarch64"): "none" for python in wheels_page.PYTHONS}
+    found |= {("pycuda", python, "x86_64"): "2026.1" for python in wheels_page.PYTHONS}
     text = wheels_page.page(wanted, found)
     assert "| tomli | base | 2.4 | not needed | not needed | not needed | not needed |" in text
     assert "| pycuda | tensorrt | none | none | none | none | none |" in text
-    assert text.endswith("Without a wheel for some Python version: pycuda.\n")
+    assert "\nWithout a wheel for some Python version on aarch64: pycuda.\n" in text
+    assert text.endswith("\nWithout a wheel for some Python version on x86_64: none of them.\n")
+
+
+def test_pip_is_asked_for_wheels_of_the_machine_alone():
+    command = wheels_page.pip_command("av", "3.12", "x86_64")
+    assert "--only-binary=:all:" in command
+    platforms = [after for before, after in zip(command, command[1:], strict=False) if before == "--platform"]
+    assert "manylinux_2_28_x86_64" in platforms
+    assert all(platform.endswith("_x86_64") for platform in platforms)
 
 
 def test_every_dependency_is_on_the_page():

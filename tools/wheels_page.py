@@ -1,6 +1,7 @@
-"""Write docs/wheels.md, the dependencies that have wheels for aarch64 Linux: `python tools/wheels_page.py`.
+"""Write docs/wheels.md, the dependencies that have wheels for Linux on aarch64: `python tools/wheels_page.py`.
 
-pip is asked, through whatever index it is configured with, once for each direct dependency and Python version.
+pip is asked, through whatever index it is configured with, once for each direct dependency, Python version and machine.
+Of x86-64, where nearly everything has wheels, the page names what has none.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ else:
 REPOSITORY = Path(__file__).parents[1]
 PAGE = REPOSITORY / "docs" / "wheels.md"
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+TABLED, LISTED = "aarch64", "x86_64"
+"""The machine that has a table, and the one of which only the gaps are listed."""
 GLIBC_MINORS = range(17, 36)
 """Up to glibc 2.35: Ubuntu 22.04, which JetPack 6 stands on. Debian 12 (Raspberry Pi OS) has 2.36."""
 BASE = "base"
@@ -54,9 +58,9 @@ def requirements(project: Mapping[str, Any]) -> dict[str, dict[str, Requirement]
     return wanted
 
 
-def pip_command(name: str, python: str) -> list[str]:
-    """Asks pip for the versions of a package that have a wheel for aarch64."""
-    platforms = ["manylinux2014_aarch64", *(f"manylinux_2_{minor}_aarch64" for minor in GLIBC_MINORS)]
+def pip_command(name: str, python: str, machine: str) -> list[str]:
+    """Asks pip for the versions of a package that have a wheel for a machine."""
+    platforms = [f"manylinux2014_{machine}", *(f"manylinux_2_{minor}_{machine}" for minor in GLIBC_MINORS)]
     flags = [part for platform in platforms for part in ("--platform", platform)]
     ask = ["index", "versions", "--json", "--only-binary=:all:", "--python-version", python, *flags]
     return [sys.executable, "-m", "pip", "--disable-pip-version-check", *ask, name]
@@ -82,39 +86,42 @@ def newest_allowed(versions: Iterable[str], wanted: Iterable[Requirement]) -> st
     return next((each for each in versions if all(one.contains(each) for one in specifiers)), NONE)
 
 
-def applies(requirement: Requirement, python: str) -> bool:
-    """Whether a requirement is one on aarch64 Linux with this Python."""
-    machine = {"python_version": python, "platform_machine": "aarch64", "sys_platform": "linux"}
-    return requirement.marker is None or requirement.marker.evaluate(machine)
+def applies(requirement: Requirement, python: str, machine: str = TABLED) -> bool:
+    """Whether a requirement is one on Linux with this Python and machine."""
+    there = {"python_version": python, "platform_machine": machine, "sys_platform": "linux"}
+    return requirement.marker is None or requirement.marker.evaluate(there)
 
 
-def page(wanted: Mapping[str, Mapping[str, Requirement]], found: Mapping[tuple[str, str], str]) -> str:
+def page(wanted: Mapping[str, Mapping[str, Requirement]], found: Mapping[tuple[str, str, str], str]) -> str:
     """The page.
 
     Args:
         wanted: What `requirements` gives.
-        found: For a package and a Python version, the newest version that has a wheel; missing where it is not needed.
+        found: For a package, a Python version and a machine, the newest version that has a wheel; missing where it is
+            not needed.
     """
     lines = [_HEAD, f"| package | for | {' | '.join(PYTHONS)} |", f"|---|---|{'---|' * len(PYTHONS)}"]
     for name, groups in wanted.items():
-        cells = [found.get((name, python), NOT_NEEDED) for python in PYTHONS]
+        cells = [found.get((name, python, TABLED), NOT_NEEDED) for python in PYTHONS]
         lines.append(f"| {name} | {', '.join(groups)} | {' | '.join(cells)} |")
-    without = sorted({name for (name, _), version in found.items() if version == NONE})
-    lines += ["", f"Without a wheel for some Python version: {', '.join(without) or 'none of them'}."]
+    for machine in (TABLED, LISTED):
+        without = sorted({name for (name, _, on), version in found.items() if version == NONE and on == machine})
+        lines += ["", f"Without a wheel for some Python version on {machine}: {', '.join(without) or 'none of them'}."]
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
     """Ask pip, and write the page."""
     wanted = requirements(project_table())
-    found: dict[tuple[str, str], str] = {}
+    found: dict[tuple[str, str, str], str] = {}
     for name, groups in wanted.items():
-        for python in PYTHONS:
-            asked = [requirement for requirement in groups.values() if applies(requirement, python)]
+        for python, machine in product(PYTHONS, (TABLED, LISTED)):
+            asked = [requirement for requirement in groups.values() if applies(requirement, python, machine)]
             if asked:
-                ended = subprocess.run(pip_command(name, python), capture_output=True, text=True, check=False)  # noqa: S603  pip
+                command = pip_command(name, python, machine)
+                ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  pip
                 versions = versions_from(ended.stdout, ended.stderr, ended.returncode)
-                found[name, python] = newest_allowed(versions, asked)
+                found[name, python, machine] = newest_allowed(versions, asked)
     PAGE.write_text(page(wanted, found), encoding="utf-8")
 
 
