@@ -8,7 +8,7 @@ PEERS := .venv-peers
 ARGS ?= --help
 SERVICES := $(shell cat tests/services.apt)
 
-.PHONY: setup setup-emulation setup-services demo test test-service test-slow check format bench-peers clean
+.PHONY: setup setup-emulation setup-services demo test test-service test-slow check docs pages format bench-peers clean
 
 setup: $(READY)
 
@@ -51,6 +51,14 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/test_layers.py
 
+# The documentation as a site, in site/index.html, for a browser without a network
+docs: setup
+	$(BIN)/python -m tools.build_site
+
+# The pages of docs/reference/ that are written by scripts; tests fail where they are not up to date
+pages: setup
+	for page in recipe commands exit_codes api events; do $(BIN)/python -m tools.$${page}_page || exit 1; done
+
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -67,4 +75,4 @@ $(PEERS)/.ready: pyproject.toml constraints.txt benchmarks/peer/requirements.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(PEERS) .emulation edgerd-demo build dist *.egg-info
+	rm -rf $(VENV) $(PEERS) .emulation .cache edgerd-demo build dist site *.egg-info

@@ -23,8 +23,9 @@ from engines import engines_of, tensorrt_numerics_of
 from machine import print_results
 
 from edgerd.acceptance.evaluate import Evaluation, evaluate
-from edgerd.acceptance.gate import Outputs, own_threshold
+from edgerd.acceptance.gate import own_threshold
 from edgerd.acceptance.gate_pictures import gate_pictures
+from edgerd.acceptance.outputs import Outputs
 from edgerd.building.candidates import outputs_of
 from edgerd.bundle.bundle import Bundle
 from edgerd.data.dataset import Dataset

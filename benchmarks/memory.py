@@ -16,9 +16,10 @@ from machine import print_results
 
 from edgerd.cameras import open_camera
 from edgerd.inspection.inspector import Inspector
-from edgerd.line.feed import Feed, Update
+from edgerd.line.feed import Feed
 from edgerd.line.line import Line
 from edgerd.line.record import Outlets
+from edgerd.line.update import Update
 from edgerd.sinks.jsonl import JsonlSink
 
 _SETTLED = 1000

@@ -27,8 +27,9 @@ from machine import print_results
 from edgerd.cameras import open_camera
 from edgerd.cameras.memory import MemoryCamera
 from edgerd.inspection.inspector import Inspector
-from edgerd.line.feed import Feed, Update
+from edgerd.line.feed import Feed
 from edgerd.line.line import Line
+from edgerd.line.update import Update
 from edgerd.monitor import open_monitor
 from edgerd.monitor.snapshot import CameraSnapshot, CameraState, LineSnapshot
 from edgerd.types import UInt8Array
@@ -98,15 +99,10 @@ def stretch(inspector: Inspector, parts: Sequence[UInt8Array], n_frames: int, sc
 
     def snapshot() -> LineSnapshot:  # in the monitor's thread
         scrapes.append((time.perf_counter(), time.thread_time()))
-        update, now = newest[0], time.monotonic()
-        camera = CameraSnapshot.of(
-            "memory",
-            CameraState.RUNNING,
-            update.statistics,
-            last_frame_monotonic_s=update.frame.captured_monotonic_s,
-            last_verdict=update.inspection.verdict,
+        camera = CameraSnapshot.of("memory", CameraState.RUNNING, newest[0].statistics)
+        return LineSnapshot(
+            (camera,), (), "0", 0.0, time.monotonic(), True, (inspector.bundle.manifest.id,), (inspector.why,)
         )
-        return LineSnapshot((camera,), (), "0", 0.0, now, True, (inspector.bundle.manifest.id,), (inspector.why,))
 
     def on_update(update: Update) -> None:
         newest[:] = [update]

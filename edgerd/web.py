@@ -44,7 +44,7 @@ class WebThread:
         limits: What clients may take.
 
     Attributes:
-        url: Where it is, such as `http://127.0.0.1:8767`.
+        url: Where it is, such as `http://127.0.0.1:9108`.
     """
 
     def __init__(self, app: ASGIApp, listener: socket.socket, *, name: str, limits: Limits) -> None:

@@ -142,7 +142,7 @@ def test_the_notebook_is_short_and_without_outputs():
 
 
 def test_the_page_about_python_names_everything_and_its_code_works(monkeypatch, bundle, folder, capsys):
-    page = (EXAMPLES.parent / "docs" / "python.md").read_text(encoding="utf-8")
+    page = (EXAMPLES.parent / "docs" / "how-to" / "python.md").read_text(encoding="utf-8")
     first = page.partition("```")[0]
     assert set(re.findall(r"`(\w+)`", first)) - {"edgerd"} == set(edgerd.__all__) - {"__version__"}
     inspect, threads, coroutine, steps = re.findall(r"```python\n(.*?)```", page, re.DOTALL)

@@ -1,4 +1,4 @@
-"""docs/line.md: its recipes are valid, its commands work one after the other, its numbers are those of the code."""
+"""docs/tutorials/first-line.md: its recipes are valid, its commands work one after the other, its numbers are those of the code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edgerd.recipe.load import recipe_from_bytes
 from edgerd.recipe.watch import INTERVAL_S
 from edgerd.station.outgoing import FLUSH_S
 
-PAGE = (Path(__file__).parents[1] / "docs" / "line.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[1] / "docs" / "tutorials" / "first-line.md").read_text(encoding="utf-8")
 CAMERA = "sample://ring?n=6&size=96"
 
 

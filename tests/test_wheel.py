@@ -155,7 +155,7 @@ def test_the_sdist_has_what_people_look_up_beside_the_package(sdist_file):
     with tarfile.open(sdist_file) as archive:
         files = {"/".join(name.split("/")[1:]) for name in archive.getnames()}
     package = {f"edgerd/{name}" for name in ("py.typed", "models/weights/lite0.safetensors", "recipe/template.py")}
-    assert package | {"LICENSE", "README.md", "CHANGELOG.md", "docs/recipe.schema.json"} <= files
+    assert package | {"LICENSE", "README.md", "CHANGELOG.md", "docs/reference/recipe.schema.json"} <= files
 
 
 def test_it_says_which_versions_of_python_it_is_for(metadata):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import pytest
 from packaging.requirements import Requirement
@@ -43,6 +44,7 @@ def test_requirements_of_extras_are_put_together():
             "web": ["uvicorn>=1"],
             "watch": ["uvicorn>=2"],
             "all": ["edgerd[web,watch]"],
+            "docs": ["zensical"],
             "dev": ["ruff"],
         },
     }
@@ -71,7 +73,7 @@ def test_the_page_says_what_has_no_wheel_and_what_is_not_needed():
 def test_pip_is_asked_for_wheels_of_the_machine_alone():
     command = wheels_page.pip_command("av", "3.12", "x86_64")
     assert "--only-binary=:all:" in command
-    platforms = [after for before, after in zip(command, command[1:], strict=False) if before == "--platform"]
+    platforms = [after for before, after in pairwise(command) if before == "--platform"]
     assert "manylinux_2_28_x86_64" in platforms
     assert all(platform.endswith("_x86_64") for platform in platforms)
 

@@ -1,6 +1,7 @@
-"""The picture at the top of the README, from what `edgerd demo` leaves behind.
+"""The picture at the top of the README, from what `edgerd demo` leaves behind for each kind of sample part.
 
-edgerd demo && python tools/readme_picture.py edgerd-demo docs/images/heatmaps.jpg
+for kind in ring weave label; do edgerd demo --kind $kind -o demo-$kind; done
+python tools/readme_picture.py demo-ring/crack demo-weave/hole demo-label/smudge docs/images/verdicts.jpg
 """
 
 from __future__ import annotations
@@ -12,32 +13,27 @@ import cv2
 import numpy as np
 
 from edgerd.data.pictures import read_picture
-from edgerd.evaluation.heatmap import overlay
 from edgerd.inspection.inspector import Inspector
 
 _GAP_PX = 6
 
 
 def main() -> None:
-    """One good part and one of each defect: pictures above, anomaly maps below."""
+    """For each demo a good part and one with the defect named: pictures above, what edgerd says of them below."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("demo", type=Path)
+    parser.add_argument("shown", type=Path, nargs="+", help="a demo's folder, and a kind of defect in it")
     parser.add_argument("out", type=Path)
+    parser.add_argument("--number", type=int, default=1, help="which picture of each folder, from 0")
     arguments = parser.parse_args()
-    kinds = sorted(
-        (arguments.demo / "parts" / "test").iterdir(), key=lambda folder: (folder.name != "good", folder.name)
-    )
     columns = []
-    with Inspector.open(arguments.demo / "bundle") as inspector:
-        for kind in kinds:
-            picture = read_picture(sorted(kind.iterdir())[1])
-            found = inspector.inspect(picture)
-            if found.anomaly_map is None:
-                raise SystemExit(f"{kind.name}: {found.reason}")
-            heatmap = overlay(picture, found.anomaly_map, found.threshold, regions=found.regions)
-            gap = np.full((_GAP_PX, picture.shape[1], 3), 255, np.uint8)
-            columns.append(np.concatenate([picture, gap, heatmap]))
-            columns.append(np.full((2 * picture.shape[0] + _GAP_PX, _GAP_PX, 3), 255, np.uint8))
+    for shown in arguments.shown:
+        with Inspector.open(shown.parent / "bundle") as inspector:
+            for kind in ("good", shown.name):
+                picture = read_picture(sorted((shown.parent / "parts" / "test" / kind).iterdir())[arguments.number])
+                judged = inspector.overlay(picture, inspector.inspect(picture))
+                gap = np.full((_GAP_PX, picture.shape[1], 3), 255, np.uint8)
+                columns.append(np.concatenate([picture, gap, judged]))
+                columns.append(np.full((2 * picture.shape[0] + _GAP_PX, _GAP_PX, 3), 255, np.uint8))
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(arguments.out), np.concatenate(columns[:-1], axis=1), [cv2.IMWRITE_JPEG_QUALITY, 90])
 

@@ -1,6 +1,6 @@
-"""Write docs/recipe.md and docs/recipe.schema.json from the records in edgerd/recipe: `python tools/recipe_page.py`.
+"""Write docs/reference/recipe.md and recipe.schema.json beside it: `python tools/recipe_page.py`.
 
-A test fails where the two are not what this script writes.
+Both are made from the records in edgerd/recipe. A test fails where the two are not what this script writes.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from edgerd.recipe.recipe import Archive, AuditSettings, Control, Monitor, Outbo
 from edgerd.recipe.records import LIVE
 from edgerd.recipe.sinks import JsonlRecord, ModbusRecord, MqttRecord, OpcUaRecord, WebhookRecord
 
-DOCS = Path(__file__).parents[1] / "docs"
-PAGE = DOCS / "recipe.md"
-SCHEMA = DOCS / "recipe.schema.json"
+REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
+PAGE = REFERENCE / "recipe.md"
+SCHEMA = REFERENCE / "recipe.schema.json"
 
 TABLES: dict[str, type[BaseModel]] = {
     "[[camera]]": Camera,
@@ -81,7 +81,7 @@ a change-over takes no restart. `default_product` says which one to begin with.
 
 
 def page() -> str:
-    """The text of docs/recipe.md."""
+    """The text of docs/reference/recipe.md."""
     parts = [INTRODUCTION]
     for name, record in TABLES.items():
         parts += [f"## `{name}`", _prose(inspect.getdoc(record) or ""), _table(record)]
@@ -89,7 +89,7 @@ def page() -> str:
 
 
 def schema() -> str:
-    """The text of docs/recipe.schema.json."""
+    """The text of docs/reference/recipe.schema.json."""
     content = Recipe.model_json_schema()
     for record in (*TABLES.values(), Recipe):
         properties = (content if record is Recipe else content["$defs"][record.__name__])["properties"]

@@ -1,4 +1,4 @@
-"""Write docs/wheels.md, the dependencies that have wheels for Linux on aarch64: `python tools/wheels_page.py`.
+"""Write docs/reference/wheels.md, which dependencies have wheels for Linux: `python tools/wheels_page.py`.
 
 pip is asked, through whatever index it is configured with, once for each direct dependency, Python version and machine.
 Of x86-64, where nearly everything has wheels, the page names what has none.
@@ -22,13 +22,14 @@ else:
     import tomli as tomllib
 
 REPOSITORY = Path(__file__).parents[1]
-PAGE = REPOSITORY / "docs" / "wheels.md"
+PAGE = REPOSITORY / "docs" / "reference" / "wheels.md"
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 TABLED, LISTED = "aarch64", "x86_64"
 """The machine that has a table, and the one of which only the gaps are listed."""
 GLIBC_MINORS = range(17, 36)
 """Up to glibc 2.35: Ubuntu 22.04, which JetPack 6 stands on. Debian 12 (Raspberry Pi OS) has 2.36."""
 BASE = "base"
+FOR_DEVELOPERS = ("dev", "docs")
 NONE, NOT_NEEDED = "none", "not needed"
 _NO_WHEEL = "No matching distribution found"
 
@@ -48,11 +49,11 @@ def project_table() -> dict[str, Any]:
 
 
 def requirements(project: Mapping[str, Any]) -> dict[str, dict[str, Requirement]]:
-    """What a project asks for: package -> "base" or extra -> requirement; without the extra `dev`."""
+    """What a project asks for: package -> "base" or extra -> requirement; without what only developers need."""
     groups = {BASE: project["dependencies"], **project["optional-dependencies"]}
     wanted: dict[str, dict[str, Requirement]] = {}
     for group, lines in groups.items():
-        for requirement in map(Requirement, lines if group != "dev" else ()):
+        for requirement in map(Requirement, () if group in FOR_DEVELOPERS else lines):
             if requirement.name != project["name"]:  # an extra made of others
                 wanted.setdefault(requirement.name, {})[group] = requirement
     return wanted

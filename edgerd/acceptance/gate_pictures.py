@@ -10,8 +10,8 @@ from shlex import quote
 
 import numpy as np
 
-from edgerd.acceptance.gate import Labels
 from edgerd.acceptance.new_pictures import TrainedOnError, pictures_from_folder
+from edgerd.acceptance.outputs import Labels
 from edgerd.acceptance.scores import comparison_pictures, holdout_pictures
 from edgerd.acceptance.training_pictures import training_pictures, warning_of_training_pictures
 from edgerd.bundle.bundle import Bundle

@@ -10,7 +10,7 @@ The chain is not signed: who can write the file can write all of it anew, or cut
 
 from __future__ import annotations
 
-from edgerd.audit.chain import Chain, verify
+from edgerd.audit.chain import verify
 from edgerd.audit.trail import AuditTrail
 
-__all__ = ["AuditTrail", "Chain", "verify"]
+__all__ = ["AuditTrail", "verify"]

@@ -43,7 +43,7 @@ class Chain:
         last_n: The number of the last record; None where there is none.
         last_sha256: The hash of the last whole line; where there is none, `NO_HASH`.
         first_at: Unix seconds, UTC: when the first record was made; None where there is none.
-        last_at: The same of the last record.
+        last_at: Unix seconds, UTC: when the last record was made; None where there is none.
         before: The hash that the first line holds: that of the last line of the file before.
         continues: The name of the file before; None where there is none, or its name is not known.
         torn: What stands behind the last whole line: the beginning of one that was not written to its end.
@@ -70,8 +70,8 @@ def line_of(entry: Mapping[str, Any], n: int, before: str) -> bytes:
 
     Args:
         entry: The keys `at`, `kind`, `who`, `what` and `details`.
-        n: Its number.
-        before: Hash of the line before.
+        n: Number of the record, from 0.
+        before: Hash of the line before it.
 
     Returns:
         ASCII, without a line end.

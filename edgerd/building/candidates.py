@@ -11,8 +11,9 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from edgerd.acceptance.gate import Budget, Outputs, compare, own_threshold
+from edgerd.acceptance.gate import Budget, compare, own_threshold
 from edgerd.acceptance.gate_pictures import GatePictures
+from edgerd.acceptance.outputs import Outputs
 from edgerd.acceptance.scores import maps_of
 from edgerd.building.listener import SILENT, BuildListener, BuildStep
 from edgerd.building.typed_graph import TypedGraph

@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from edgerd.acceptance.gate import Budget, Labels, Outputs, compare
+from edgerd.acceptance.gate import Budget, compare
 from edgerd.acceptance.gate_pictures import GatePictures
+from edgerd.acceptance.outputs import Labels, Outputs
 from edgerd.building.candidates import GraphSource, Standard, outputs_of
 from edgerd.bundle.bundle import Bundle
 from edgerd.bundle.manifest import Record, ThresholdRecord

@@ -29,7 +29,13 @@ _CLEARLY_FASTER = 0.8
 
 @click.command("build-engine")
 @click.argument("bundle", type=click.Path(path_type=Path), required=False)
-@click.option("--runtime", type=click.Choice(["auto", *RUNTIMES]), default="auto", show_default=True)
+@click.option(
+    "--runtime",
+    type=click.Choice(["auto", *RUNTIMES]),
+    default="auto",
+    show_default=True,
+    help="auto: every runtime that is installed here.",
+)
 @click.option(
     "--precision",
     type=click.Choice(["auto", *PRECISIONS]),

@@ -26,7 +26,14 @@ _N_GOOD = 120
 
 
 @click.command()
-@click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("edgerd-demo"), show_default=True)
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("edgerd-demo"),
+    show_default=True,
+    help="The folder to create; an older demo there is replaced.",
+)
 @click.option("--kind", default="ring", show_default=True, help="What to make: ring, weave or label.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Another seed, other parts.")
 def demo(out: Path, kind: str, seed: int) -> None:

@@ -13,8 +13,9 @@ import click
 
 from edgerd.cli.console import counted, say, speaker, write_json
 from edgerd.cli.options import json_option
-from edgerd.delivery.database import Database, DeadLetter, Waiting
+from edgerd.delivery.database import Database
 from edgerd.delivery.opening import database_errors, open_for_reading, opened_for_changes
+from edgerd.delivery.rows import DeadLetter, Waiting
 from edgerd.errors import InputError
 from edgerd.tables import did_you_mean
 

@@ -23,7 +23,7 @@ from edgerd.sinks.jsonl import JsonlSink
 from edgerd.sinks.protocol import Sink
 from edgerd.station.check import check_judged
 
-_SAID_BY_A_RECIPE = frozenset(
+_SET_BY_A_RECIPE = frozenset(
     (
         "uris",
         "path",
@@ -155,20 +155,20 @@ def run(
             )
         else:
             options = CameraOptions(
-                uris,
-                path,
-                runtime,
-                precision,
-                threads,
-                device,
-                threshold,
-                frames,
-                policy,
-                confirm,
-                1 if check else max_frames,
-                show,
-                save_video,
-                save_ng,
+                uris=uris,
+                bundle=path,
+                runtime=runtime,
+                precision=precision,
+                threads=threads,
+                device=device,
+                threshold=threshold,
+                frames=frames,
+                policy=policy,
+                confirm=confirm,
+                max_frames=1 if check else max_frames,
+                show=show,
+                save_video=save_video,
+                save_ng=save_ng,
             )
             outcome = run_cameras(options, event_sinks=event_sinks, verdict_sinks=verdict_sinks, verify=check, say=say)
     report(outcome.summaries, say, outcome.records)
@@ -181,7 +181,7 @@ def run(
 
 
 def _write(json_file: Path | None, summaries: list[RunSummary]) -> None:
-    """Write the figures, then raise what broke a camera's run off: that matters, even if they cannot be written."""
+    """Write the figures, then raise the error that ended a camera's run, even where they could not be written."""
     try:
         if json_file:
             write_json(json_file, summaries_json(summaries))
@@ -191,19 +191,19 @@ def _write(json_file: Path | None, summaries: list[RunSummary]) -> None:
 
 
 def _check_alone_with_recipe(context: click.Context) -> None:
-    """Refuse options that say what a recipe says."""
+    """Refuse options that set what the recipe sets."""
     given = ParameterSource.COMMANDLINE
     others = [
         parameter.opts[0]
         for parameter in context.command.params
-        if parameter.name in _SAID_BY_A_RECIPE and context.get_parameter_source(parameter.name) is given
+        if parameter.name in _SET_BY_A_RECIPE and context.get_parameter_source(parameter.name) is given
     ]
     if others:
         raise click.UsageError(f"{', '.join(others)}: with --recipe, the recipe says that.")
 
 
 def _exit_if_unfinished(outcome: RunOutcome) -> None:
-    """Exit with 130 where there would have been more to inspect; a live camera that was stopped has done its work."""
+    """Exit with 130 where frames were left to inspect; a live camera that was stopped has done its work."""
     for summary, is_live in zip(outcome.summaries, outcome.live, strict=True):
         if summary.ended is Ended.INTERRUPTED or (summary.ended is Ended.STOPPED and not is_live):
             raise click.exceptions.Exit(INTERRUPTED)

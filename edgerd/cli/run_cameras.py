@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,12 +31,13 @@ from edgerd.inspection.gpu.options import DeviceOptions
 from edgerd.inspection.inspector import Inspector
 from edgerd.line.archive import Archive
 from edgerd.line.decision import PartPolicy, Policy, StreamPolicy
-from edgerd.line.feed import Feed, Update
+from edgerd.line.feed import Feed
 from edgerd.line.line import Line
 from edgerd.line.record import Outlets
 from edgerd.line.statistics import RECENT_FRAMES
 from edgerd.line.summary import RunSummary
 from edgerd.line.supervised import SupervisedCamera
+from edgerd.line.update import Update
 from edgerd.redaction import without_secrets
 from edgerd.sinks.protocol import Sink
 
@@ -47,8 +48,9 @@ class RunOutcome:
 
     Attributes:
         summaries: A summary per camera.
-        live: Of each camera, whether it is a live one.
-        records: Of each camera how its threshold was found, where its false alarms come by the minute.
+        live: Per camera, whether it is a live one.
+        records: Per camera, how its threshold was found, from which follows how many false alarms come in a minute;
+            None where that cannot be said.
     """
 
     summaries: list[RunSummary]
@@ -58,10 +60,10 @@ class RunOutcome:
 
 @dataclass(frozen=True)
 class CameraOptions:
-    """What the options of the command say; each attribute is called as its option.
+    """What the user asked for on the command line; each attribute has the name of its option.
 
     Attributes:
-        uris: The cameras.
+        uris: The values of `--camera`.
         bundle: None for the newest one here.
         confirm: K and N.
     """
@@ -93,9 +95,9 @@ def run_cameras(
     """Inspect the frames of cameras until they end, are stopped, or cannot be judged any more.
 
     Args:
-        options: What is to be run.
-        event_sinks: Get the alerts, and what happened to cameras and device; opened before these, whose failures are
-            events.
+        options: What the user asked for.
+        event_sinks: Get the alerts, and what happened to cameras and device. They are open already, because a camera or
+            a device that cannot be opened is an event too.
         verdict_sinks: Get a line per frame.
         verify: Check every file of the bundle first.
         say: Takes a line for people.
@@ -116,12 +118,7 @@ def run_cameras(
         views = _views(stack, stop, options)
         inspector = _opened_inspector(stack, bundle, options, event_sinks, say)
         cameras = [_opened_camera(stack, uri, event_sinks, bundle) for uri in options.uris]
-        inspectors = [inspector, *(stack.enter_context(inspector.beside()) for _ in cameras[1:])]
-        policies = [_policy(options.policy, options.confirm, camera) for camera in cameras]
-        feeds = [
-            Feed(*judged_by, frames=options.frames, max_frames=options.max_frames)
-            for judged_by in zip(inspectors, cameras, policies, strict=True)
-        ]
+        feeds = _feeds(stack, inspector, cameras, options)
         record = threshold_record(bundle, inspector.engine.key) if options.threshold is None else None
         stack.enter_context(stop_on_interrupt(stop))
         status = stack.enter_context(StatusLine(name_cameras=len(feeds) > 1))
@@ -140,6 +137,21 @@ def run_cameras(
     summaries[0] = replace(summaries[0], warnings=(*summaries[0].warnings, *losses))
     live = [camera.live for camera in cameras]
     return RunOutcome(summaries, live, [record if is_live else None for is_live in live])
+
+
+def _feeds(stack: ExitStack, inspector: Inspector, cameras: Sequence[Camera], options: CameraOptions) -> list[Feed]:
+    """The cameras as feeds of a line; all share the inspector's engine."""
+    inspectors = [inspector, *(stack.enter_context(inspector.beside()) for _ in cameras[1:])]
+    return [
+        Feed(
+            judge,
+            camera,
+            _policy(options.policy, options.confirm, camera),
+            frames=options.frames,
+            max_frames=options.max_frames,
+        )
+        for judge, camera in zip(inspectors, cameras, strict=True)
+    ]
 
 
 def _opened_inspector(
@@ -186,7 +198,7 @@ def _opened_camera(stack: ExitStack, uri: str, sinks: tuple[Sink, ...], bundle: 
 
 @contextmanager
 def _device_failures_told(sinks: tuple[Sink, ...], uris: tuple[str, ...], bundle: Bundle) -> Iterator[None]:
-    """Leave an event for each camera where the device cannot be used; the error goes on its way."""
+    """Send an event about each camera where the device cannot be used, and let the error through."""
     try:
         yield
     except (DeviceError, MissingDependencyError) as error:
@@ -204,6 +216,11 @@ def _tell(sinks: tuple[Sink, ...], event: Event) -> None:
 
 
 def _check_views(options: CameraOptions) -> None:
+    """Refuse to show several cameras in one window or video.
+
+    Raises:
+        InputError: There is more than one camera, and one of them would be shown.
+    """
     if len(options.uris) > 1 and (options.show or options.save_video):
         raise InputError(
             f"{'--show' if options.show else '--save-video'} shows one camera, and there are {len(options.uris)}.",
@@ -218,10 +235,10 @@ def _views(stack: ExitStack, stop: threading.Event, options: CameraOptions) -> l
 
 
 def _policy(name: Literal["part", "stream"] | None, confirm: tuple[int, int] | None, camera: Camera) -> Policy:
-    """The policy that was asked for, else the one for such a camera.
+    """The policy that was asked for; where none was, the usual one for such a camera.
 
     Raises:
-        InputError: `--confirm` for parts, which are seen once.
+        InputError: `--confirm` does not go with a policy for parts, each of which is seen once.
     """
     name = name or ("stream" if camera.live else "part")
     if name == "stream":

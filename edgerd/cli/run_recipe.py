@@ -34,6 +34,14 @@ def run_recipe(
 ) -> RunOutcome:
     """Run a line until it is stopped, or all its cameras have ended.
 
+    Args:
+        file: The recipe; it is watched, and changes are taken over while the line runs.
+        device: How to use a GPU.
+        event_sinks: Get the events as well as the recipe's sinks do.
+        verdict_sinks: Get a line per frame.
+        max_frames: End after so many frames of each camera; None for no limit.
+        say: Takes a line for people.
+
     Raises:
         EdgerdError: The recipe has errors, or something that it names cannot be opened.
     """
@@ -55,16 +63,17 @@ def run_recipe(
         if not loaded.recipe.sinks and not event_sinks:
             warn(f"{file} has no [[sink]]: alerts are shown here, and nobody else is told.")
         _watch_from_outside(station, stack, say)
-        stack.callback(WatchingThread(RecipeWatcher(loaded), _taking_over(station, status), _told).close)
+        watching = WatchingThread(RecipeWatcher(loaded), _taking_over(station, status), _say_that_it_is_not_taken_over)
+        stack.callback(watching.close)
         summaries = station.run()
         return RunOutcome(summaries, [feed.live for feed in station.feeds], [None] * len(summaries))
 
 
 def check_recipe(file: Path, device: DeviceOptions, say: Callable[[str], None]) -> None:
-    """Try a recipe out; see `edgerd.station.check`.
+    """Try a recipe out on a frame of each camera, sending nothing.
 
     Raises:
-        EdgerdError: It has errors, or something that it names does not work.
+        EdgerdError: The recipe has errors, or something that it names does not work.
     """
     loaded = load_recipe(file)
     summaries = check(loaded.recipe, device, say=say, warn=warn)
@@ -92,19 +101,21 @@ def _watch_from_outside(station: Station, stack: ExitStack, say: Callable[[str],
 
 
 def _taking_over(station: Station, status: StatusLine) -> Callable[[LoadedRecipe], None]:
+    """A function that has the station take a changed recipe over, and says what changes."""
+
     def take_over(loaded: LoadedRecipe) -> None:
         try:
             changes = station.take_over(loaded)
         except EdgerdError as error:
-            _told(error)
+            _say_that_it_is_not_taken_over(error)
             return
         for change in changes:
             status.say(f"recipe: {change.key} changes {change.takes_effect}")
-        if not changes:  # but somebody who has just mended it wants to know
+        if not changes:  # somebody who has just mended the file wants to know that it is right now
             status.say("recipe: it is valid, and nothing changes")
 
     return take_over
 
 
-def _told(error: EdgerdError) -> None:
+def _say_that_it_is_not_taken_over(error: EdgerdError) -> None:
     warn(f"The changed recipe is not taken over: {error.what}")

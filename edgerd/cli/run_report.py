@@ -14,12 +14,12 @@ from edgerd.line.summary import RunSummary
 def report(
     summaries: Sequence[RunSummary], say: Callable[[str], None], records: Sequence[ThresholdRecord | None]
 ) -> None:
-    """The lines at the end, for each camera.
+    """Say for each camera what its frames have come to: counts, false alarms to be expected, latencies, warnings.
 
     Args:
-        summaries: What each camera's frames have come to.
+        summaries: A summary per camera.
         say: Takes the lines.
-        records: Per camera how the threshold was found, where its false alarms come by the minute: for live ones.
+        records: Per camera, how its threshold was found; None where false alarms cannot be told per minute.
     """
     for line in dict.fromkeys(line for summary in summaries for line in summary.warnings):
         warn(line)

@@ -13,8 +13,8 @@ from rich.text import Text
 from edgerd.cli.console import would_block
 from edgerd.cli.progress import stderr_console
 from edgerd.events import Alert
-from edgerd.line.feed import Update
 from edgerd.line.statistics import RunStatistics
+from edgerd.line.update import Update
 from edgerd.types import Verdict
 
 _INTERVAL_S = 0.2

@@ -81,7 +81,13 @@ _MEGABYTE = 1_000_000
 @click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(0), help="Decides whatever is left to chance."
 )
-@click.option("--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"]))
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    help="auto: a GPU where PyTorch finds one.",
+)
 @click.option("--threads", type=click.IntRange(1), help="CPU cores to use. By default all; for rd4ad one of two.")
 @click.option("--strict", is_flag=True, help="Stop at a picture that cannot be read instead of leaving it out.")
 @click.option("--resume", is_flag=True, help="Continue the run in the folder.")

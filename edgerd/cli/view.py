@@ -22,8 +22,8 @@ from edgerd.data.preprocess import bgr_from_frame, tile_boxes
 from edgerd.errors import InputError, MissingDependencyError
 from edgerd.evaluation.caption import captioned
 from edgerd.inspection.inspector import Inspector
-from edgerd.line.feed import Update
 from edgerd.line.observer import Observer
+from edgerd.line.update import Update
 from edgerd.storage import storage_errors
 from edgerd.types import UInt8Array
 

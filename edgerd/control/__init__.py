@@ -17,19 +17,16 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from edgerd.control.commands import Commands
-from edgerd.control.line import CameraControl, LineControl
 from edgerd.errors import MissingDependencyError
 
 if TYPE_CHECKING:
     from edgerd.control.server import ControlServer
 
-__all__ = ["DEFAULT_PORT", "CameraControl", "Commands", "LineControl", "open_control"]
-
-DEFAULT_PORT = 9109
+__all__ = ["Commands", "open_control"]
 
 
 def open_control(
-    commands: Commands, *, host: str = "127.0.0.1", port: int = DEFAULT_PORT, token: SecretStr | None = None
+    commands: Commands, *, host: str = "127.0.0.1", port: int, token: SecretStr | None = None
 ) -> ControlServer:
     """Begin to take commands over HTTP.
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from edgerd.events import FrameVerdict
 from edgerd.triggers import Trigger
 
 MAX_PARTS: Final = 10_000
 """How many of the last parts are remembered, with the sender's id; and how many may wait for a verdict."""
+
+_Key = TypeVar("_Key")
 
 Answer: TypeAlias = Mapping[str, Any]
 """A verdict in its JSON form, with the sender's own `id` of the part beside."""
@@ -20,7 +22,7 @@ class Part:
     """A part that somebody asked about.
 
     Args:
-        trigger: Its trigger.
+        trigger: What asks for its verdict.
         id: The sender's own name for it; None where it has none.
     """
 
@@ -97,6 +99,6 @@ class Parts:
             part.judged(verdict)
 
 
-def _drop_oldest(parts: dict[Any, Part]) -> None:
+def _drop_oldest(parts: dict[_Key, Part]) -> None:
     if len(parts) > MAX_PARTS:
         del parts[next(iter(parts))]

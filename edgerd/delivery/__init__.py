@@ -9,8 +9,7 @@
 At the end, in this order: `outbox.flush`, `deliverer.close`, `outbox.close`, each with a time-out.
 """
 
-from edgerd.delivery.deliverer import Deliverer, SinkStatus
+from edgerd.delivery.deliverer import Deliverer
 from edgerd.delivery.outbox import Outbox
-from edgerd.delivery.writer import Health
 
-__all__ = ["Deliverer", "Health", "Outbox", "SinkStatus"]
+__all__ = ["Deliverer", "Outbox"]

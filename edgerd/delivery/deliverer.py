@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from edgerd.delivery.database import StoredEvent
 from edgerd.delivery.outbox import Outbox
+from edgerd.delivery.rows import StoredEvent
 from edgerd.errors import DeliveryError, EdgerdError
 from edgerd.sinks.protocol import DeliveringSink
 
@@ -112,8 +112,8 @@ class Deliverer:
         """End the delivery to some sinks as `close` does, and begin it to others; the rest are not disturbed.
 
         Args:
-            leave: Names of those to end. What they have not got stays in the outbox.
-            begin: Of those to begin; the outbox knows their names. One may have the name of one that was ended.
+            leave: Names of the sinks whose delivery ends. What they have not got stays in the outbox.
+            begin: Sinks whose delivery begins; the outbox knows their names. One may have the name of one that leaves.
             timeout_s: How long those that end may still deliver.
         """
         _ended([self._deliveries[name] for name in leave], timeout_s)

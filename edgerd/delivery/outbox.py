@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from edgerd.delivery.database import Appended, Database, Refusal, StoredEvent, Waiting
+from edgerd.delivery.database import Database
 from edgerd.delivery.opening import DATABASE_FILE, IN_USE, database_errors, is_damage, open_database, reopen
 from edgerd.delivery.reserve import Reserve
+from edgerd.delivery.rows import Appended, Refusal, StoredEvent, Waiting
 from edgerd.delivery.writer import Health, Writer, says_full
 from edgerd.errors import InputError, StorageError
 from edgerd.events import Event
@@ -200,12 +201,12 @@ class Outbox:
         """Make sinks known while events come; each gets what is appended from now on.
 
         Args:
-            names: Theirs; those that are known already stay as they are. What waits for one from an earlier time is
-                delivered to it first.
+            names: Names of the sinks. Those that are known already stay as they are; one that comes back after a time
+                is first given what has waited for it.
             timeout_s: How long to wait for the disk.
 
         Raises:
-            StorageError: It cannot be written, or not in time; nothing was changed.
+            StorageError: The outbox cannot be written, or not in time; nothing was changed.
         """
         new = [name for name in names if name not in self._cursors]
         if new:
@@ -227,7 +228,7 @@ class Outbox:
 
     def delivered(self, sink: str, number: int) -> None:
         """A sink has every event up to this number, and is given none of them again."""
-        if number > self._cursors.get(sink, number):  # else a delivery that was given up speaks of what is settled
+        if number > self._cursors.get(sink, number):  # else it comes late, from a delivery that was given up
             self._cursors[sink] = number
             self._writer.settle(sink, number)
 
@@ -235,9 +236,9 @@ class Outbox:
         """A sink has every event before this number, and refuses this one for good: it becomes a dead letter.
 
         Args:
-            sink: Its name.
-            number: The event's.
-            reason: Why, one sentence, without secrets.
+            sink: Name of the sink.
+            number: Number of the event.
+            reason: Why it was refused, one sentence, without secrets.
         """
         if number > self._cursors.get(sink, number):  # else as in `delivered`
             self._cursors[sink] = number

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from edgerd.delivery.database import Appended, Changes, Database, Refusal
+from edgerd.delivery.database import Database
 from edgerd.delivery.opening import is_damage
 from edgerd.delivery.reserve import Reserve
+from edgerd.delivery.rows import Appended, Changes, Refusal
 from edgerd.errors import EdgerdError, StorageError
 
 MAX_UNCOMMITTED: Final = 10_000
@@ -59,7 +60,7 @@ class Writer:
         retention_s: How long events stay that every sink has.
 
     Attributes:
-        retention_s: As given; may be changed.
+        retention_s: How long events stay that every sink has; may be changed.
     """
 
     def __init__(

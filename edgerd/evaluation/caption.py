@@ -107,7 +107,7 @@ class _Caption:
 
     @property
     def _heights(self) -> tuple[int, int, int]:
-        """Of the headline, of the scale, and of each line, margins included; a margin below the last comes to it."""
+        """Heights of the headline, the scale and each line, px, margins included, but for one more below the last."""
         scale = 0 if self.multiple is None else self.height_px + self._margin
         return self._large_px + 2 * self._margin, scale, round(1.25 * self.height_px) + self._margin
 

@@ -23,7 +23,7 @@ SAMPLED_ROWS = 16
 """Whole ones: every cache line that is touched costs its time, on each frame of a live camera."""
 _EVERY_ROW = 8
 _GREY_WEIGHTS = (0.114, 0.587, 0.299)
-"""Of blue, green and red, as OpenCV takes them."""
+"""Weights of blue, green and red in a grey level, as OpenCV has them."""
 _ROUNDING = 1.0
 """Grey levels; that of each pixel is rounded, so that their mean is off by half of one at most."""
 

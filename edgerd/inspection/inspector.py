@@ -47,9 +47,9 @@ class Inspector:
         device: How to use the GPU, where the engine is on one; the defaults where None.
 
     Attributes:
-        bundle: As given.
-        engine: As given; closed by `close`.
-        why: As given, one line.
+        bundle: The bundle whose parts are inspected.
+        engine: Runs the bundle's graph; closed by `close`.
+        why: Which engine this is, and why this one; one line.
         spec: The preprocessing, with the region where it lies in the frames that are inspected.
     """
 
@@ -88,7 +88,7 @@ class Inspector:
         """Open a bundle, choose an engine in it, load it.
 
         Args:
-            bundle: Its directory, or an opened one.
+            bundle: Directory of a bundle, or a bundle that is open.
             runtime: "onnxruntime", "openvino", ...; None for the bundle's default, as far as it runs here.
             precision: "fp32", "bf16", ...; None for that of the same default.
             threshold: To use instead of the engine's own.

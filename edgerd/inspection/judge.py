@@ -13,7 +13,7 @@ from edgerd.bundle.manifest import PictureLimits, PreprocessSpec
 from edgerd.data.preprocess import tile_boxes
 from edgerd.errors import SpecError
 from edgerd.inspection.guards import exposure_reason, frame_size
-from edgerd.inspection.masks import BoolArray, covered_map_pixels
+from edgerd.inspection.masks import BoolArray, covered_map_pixels, with_masks
 from edgerd.inspection.regions import find_regions
 from edgerd.recipe.product import Mask
 from edgerd.runtimes.protocol import Maps
@@ -138,7 +138,7 @@ class Judge:
             except SpecError as error:
                 return self.no_decision(error.what, started_s, engine_ms)
             if covered is not None:
-                maps = Maps(maps.score, np.where(covered, np.float32(0), maps.anomaly_map))
+                maps = Maps(maps.score, with_masks(maps.anomaly_map, covered))
                 score = float(maps.anomaly_map.max())
         ng = score > self.threshold
         boxes = tile_boxes(height, width, self._spec) if ng else ()

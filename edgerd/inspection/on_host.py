@@ -19,11 +19,11 @@ class HostInspection:
 
     Args:
         engine: Open; stays open.
-        judge: Says what the engine's answers mean.
+        judge: Makes verdicts of the engine's maps and scores.
         spec: The preprocessing.
 
     Attributes:
-        judge: As given; may be replaced, for the frames that are submitted from then on.
+        judge: Makes verdicts; another one may be put here, for the frames that are submitted from then on.
         depth: Frames that may be under way at once.
         buffers: None: frames may lie anywhere.
         notes: None.

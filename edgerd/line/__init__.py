@@ -15,6 +15,7 @@ decision      verdicts -> alerts, for parts and for streams
 camera_log    what is said of one camera's frames: counted, turned into alerts, told
 record        where it is said: sinks of events, logs of a line per frame
 observer      who watches, in a thread of its own, and never holds the line up
+update        what observers of the frames are told after each
 statistics    what is counted
 summary       what is said at the end
 """

@@ -15,13 +15,13 @@ from edgerd.types import Frame, Inspection
 
 
 class CameraLog:
-    """The frames of one camera, in the order in which they came.
+    """Counts what was found in one camera's frames, in their order, turns it into alerts, and tells it.
 
     Args:
-        name: The camera's.
+        name: Name of the camera.
         live: Whether its frames come whether they are wanted or not.
         policy: Turns verdicts into alerts.
-        outlets: Where all goes.
+        outlets: Take the events and the verdicts.
 
     Attributes:
         statistics: The counts so far.
@@ -36,6 +36,12 @@ class CameraLog:
         self._open: Alert | None = None
         self._held_back_before = 0  # by the policies before this one
         self._last_captured_at: float | None = None
+        self._lost_s: float | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it was said that the camera is lost, and not yet that it is back."""
+        return self._lost_s is not None
 
     def resume(self, alert: Alert) -> None:
         """Go on with an alert that was open when the process before this one ended."""
@@ -121,6 +127,7 @@ class CameraLog:
         Raises:
             StorageError: The disk of an event sink is full.
         """
+        self._lost_s = time.monotonic()
         try:
             self.camera_event("lost", error.what, inspector)
         finally:
@@ -134,6 +141,18 @@ class CameraLog:
                 bundle=inspector.bundle.manifest.id,
             )
             self._log(line, None)
+
+    def camera_back(self, inspector: Inspector) -> None:
+        """Say that the camera gives frames again, where it was said to be lost.
+
+        Raises:
+            StorageError: The disk of an event sink is full.
+        """
+        if self._lost_s is None:
+            return
+        away_s = time.monotonic() - self._lost_s
+        self._lost_s = None
+        self.camera_event("back", f"It gives frames again after {away_s:.1f} s.", inspector)
 
     def camera_event(self, state: SourceState, reason: str, inspector: Inspector) -> None:
         """Say what happened to the camera.
@@ -157,7 +176,7 @@ class CameraLog:
         """Say that the device no longer judges.
 
         Args:
-            error: What it did.
+            error: Why it does not.
             undecided: The first frame that gets no decision because of it, where there is one.
             inspector: What judged.
 

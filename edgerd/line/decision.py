@@ -49,7 +49,7 @@ class Policy(Protocol):
         """Go on with an alert that was open when the process before this one ended.
 
         Args:
-            alert: Its id.
+            alert: Id of the alert.
         """
         ...
 
@@ -76,7 +76,7 @@ class PartPolicy:
     is_open = False
 
     def resume(self, alert: str) -> None:
-        """Nothing: such an alert is over when it is raised."""
+        """Do nothing: the alert of a part is over as soon as it is raised."""
 
     def update(self, inspection: Inspection, now_s: float) -> AlertChange | None:
         """Raise an alert for every NG."""
@@ -157,3 +157,8 @@ class StreamPolicy:
         self._cleared_s = now_s
         self._ng.clear()
         return AlertChange(alert, AlertState.CLEARED)
+
+
+def usual_policy(*, live: bool) -> Policy:
+    """`StreamPolicy` for a live camera; `PartPolicy` for files, each frame of which is a part of its own."""
+    return StreamPolicy() if live else PartPolicy()

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import time
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal
-
-import numpy as np
 
 from edgerd.cameras.protocol import Camera, ReturningCamera, cut_short, early_end
 from edgerd.errors import CameraError, DeviceError, EdgerdError, InputError, MissingDependencyError, StorageError
 from edgerd.events import Alert
 from edgerd.inspection.inspector import Inspector
 from edgerd.line.camera_log import CameraLog
-from edgerd.line.decision import PartPolicy, Policy, StreamPolicy
+from edgerd.line.decision import Policy, StreamPolicy, usual_policy
 from edgerd.line.inlet import Inlet
 from edgerd.line.judging import Job, Judging
 from edgerd.line.mailbox import Bell
@@ -24,57 +20,36 @@ from edgerd.line.products import Products
 from edgerd.line.record import Outlets
 from edgerd.line.statistics import RunStatistics
 from edgerd.line.summary import Ended, RunSummary
+from edgerd.line.update import NO_FRAME, Update
 from edgerd.triggers import Trigger
 from edgerd.types import Frame, Inspection
 
-_ONE = "part"
-"""What the product of a camera is called that has one; it is said nowhere."""
-_NO_FRAME = Frame(np.empty((0, 0, 3), np.uint8), number=-1)
-_UNABLE = (DeviceError, MissingDependencyError)
-"""A device that failed, or whose kernels cannot be made."""
-
-
-@dataclass(frozen=True)
-class Update:
-    """What a line tells after each frame.
-
-    Attributes:
-        camera: Name of the camera.
-        frame: The frame; where there was none, or a picture could not be read, its data is empty, uint8 (0, 0, 3). It
-            may lie in memory that the camera writes to again: copy what is to be kept.
-        inspection: What was found in it.
-        alert: The alert that it raised or cleared.
-        statistics: The counts of this camera so far; they change with its next frame.
-        live: Whether the camera goes on meanwhile, so that whoever is slow loses frames.
-    """
-
-    camera: str
-    frame: Frame
-    inspection: Inspection
-    alert: Alert | None
-    statistics: RunStatistics
-    live: bool = False
+_ONE_PRODUCT = "part"
+"""Name of the product of a camera that inspects just one; it appears in no event and no verdict."""
+_DEVICE_FAILURES = (DeviceError, MissingDependencyError)
+"""Errors by which a device judges no more: it failed, or the kernels for it cannot be made."""
 
 
 class Feed:
     """A camera, what judges its frames, and what makes alerts of the verdicts.
 
     Args:
-        inspector: Judges; stays open. Of feeds whose inspectors share an engine, each has its own (`Inspector.beside`).
-            `Products` where the camera sees several.
+        inspector: Judges the frames; stays open. Feeds that share an engine need an inspector each
+            (`Inspector.beside`). `Products` where the camera can be told to inspect one of several.
         camera: Gives the frames; closed at the end.
         policy: Turns verdicts into alerts; None for `StreamPolicy` on live cameras, else `PartPolicy`.
-        name: The camera's in events, verdicts and summary; None for its URI.
-        frames: "newest" drops what came while a frame was being judged; None for that on live cameras, else "every".
-        max_frames: End after so many were judged.
+        name: Name of the camera in events, verdicts and summary; None for its URI.
+        frames: "newest" drops the frames that came while one was being judged, "every" drops none. None for "newest"
+            on live cameras, and for "every" on files.
+        max_frames: End after so many frames were judged; None for no limit.
         picker: Says which frames are judged; None for all.
         deadline_ms: A verdict that comes later than this after the capture is NO_DECISION; None for no limit.
 
     Attributes:
-        name: As given.
+        name: Name of the camera.
         products: What the camera can be told to inspect.
-        picker: As given.
-        policy: As given.
+        picker: Says which frames are judged.
+        policy: Turns verdicts into alerts.
         ended: Why no more frames are taken; None while they are.
     """
 
@@ -91,8 +66,10 @@ class Feed:
         deadline_ms: float | None = None,
     ) -> None:
         self.name = name or camera.uri
-        self.products = inspector if isinstance(inspector, Products) else Products({_ONE: inspector}, _ONE)
-        self.policy = policy or default_policy(camera)
+        if not isinstance(inspector, Products):
+            inspector = Products({_ONE_PRODUCT: inspector}, _ONE_PRODUCT)
+        self.products = inspector
+        self.policy = policy or usual_policy(live=camera.live)
         self.picker = picker or EveryFrame()
         self.ended: Ended | None = None
         self._camera = camera
@@ -101,14 +78,14 @@ class Feed:
         self._error: EdgerdError | None = None
         self._buffers = self.products.buffers
         self._judging = Judging(self.products, camera, deadline_ms)
-        self._lost_s: float | None = None
         self._refuses = False
+        # Until `begin` gives it the line's bell, it takes the triggers that come early: they wait in the picker.
         self._inlet = Inlet(camera, self.picker, self._frames, Bell(), self._buffers)
         self._log: CameraLog
 
     @property
     def inspector(self) -> Inspector:
-        """What judges the product of now."""
+        """What judges the product that the camera inspects now."""
         return self.products[self.products.current]
 
     @property
@@ -123,15 +100,25 @@ class Feed:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the camera gives no frames at the moment, but may come back."""
-        return self._lost_s is not None
+        """Whether the camera gives no frames at the moment."""
+        return self._log.is_lost
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether no frame of the camera can be judged: it is lost, or the feed broke off with an error."""
+        return self.is_lost or self.ended is Ended.ERROR
+
+    @property
+    def outcome(self) -> Ended:
+        """Why a run that is over took no more frames; ERROR also where a bug broke it off before anything was noted."""
+        return self.ended or Ended.ERROR
 
     def begin(self, bell: Bell, outlets: Outlets) -> None:
         """Make ready for a run, which `with` begins and ends.
 
         Args:
             bell: To be rung when a frame or a trigger has come.
-            outlets: Where what is said of the frames goes.
+            outlets: Take the events and the verdicts.
         """
         self._log = CameraLog(self.name, self._camera.live, self.policy, outlets)
         self._inlet = Inlet(self._camera, self.picker, self._frames, bell, self._buffers)
@@ -177,7 +164,10 @@ class Feed:
         return None if self.ended else self._inlet.due_s()
 
     def take(self) -> Job | None:
-        """What is to be judged next; None where what waited is not, and at the end of the source, which ends the feed.
+        """Take what waits: the frame, or the unanswered trigger, that gets the next verdict.
+
+        Returns:
+            None where the frame that waited is not to be judged, and at the end of the source, where the feed ends too.
 
         Raises:
             CameraError: The camera was lost, or is silent.
@@ -195,10 +185,10 @@ class Feed:
         return self._job(picked)
 
     def _end_of_source(self) -> None:
-        """End, unless the source was cut short: what is missing was not inspected.
+        """End the feed.
 
         Raises:
-            CameraError: It was.
+            CameraError: The source was cut short: the frames that it lacks were not inspected.
         """
         lost = None if self._camera.live else cut_short(self._camera, self._inlet.n_given)
         if lost:
@@ -211,18 +201,15 @@ class Feed:
         Raises:
             StorageError: The disk of an event sink is full.
         """
-        if self._lost_s is None or not self._inlet.gives_frames:
-            return
-        away_s = time.monotonic() - self._lost_s
-        self._lost_s = None
-        self._log.camera_event("back", f"It gives frames again after {away_s:.1f} s.", self.inspector)
+        if self._inlet.gives_frames:
+            self._log.camera_back(self.inspector)
 
     def has_room(self, frame: Frame) -> bool:
         """Whether a frame can be judged now, or must wait until those before it are finished."""
         return self._inlet.has_room(frame)
 
     def submit(self, job: Job) -> None:
-        """Begin to judge a frame. An error is raised when its turn comes: the frames before it count."""
+        """Begin to judge the frame of a job. An error is raised by `Pending.result`, after the frames before it."""
         self._judging.submit(job)
 
     def give_back(self, frame: Frame | None) -> None:
@@ -243,13 +230,13 @@ class Feed:
         self._count_what_was_not_judged()
         job.is_told = True
         alert = self._log.add(job.frame, inspection, job.inspector, job.trigger, job.product)
-        return Update(self.name, job.frame or _NO_FRAME, inspection, alert, self.statistics, self._camera.live)
+        return Update(self.name, job.frame or NO_FRAME, inspection, alert, self.statistics, self._camera.live)
 
     def leave_undecided(self, job: Job, reason: str) -> None:
-        """Give a frame that was under way when the feed broke off its line: it is neither good nor bad.
+        """Write the verdict line of a frame that was under way when the feed broke off, as NO_DECISION.
 
-        Nothing where it has its line. A full disk must not hide what came before it: an event that cannot be written is
-        left out.
+        A frame that has its line gets no other. Where a full disk does not take the line's event, that is left out:
+        it must not hide the error that broke the feed off.
         """
         if job.is_told:
             return
@@ -259,39 +246,41 @@ class Feed:
             self._log.add(job.frame, inspection, job.inspector, job.trigger, job.product)
 
     def leave_the_rest_undecided(self, reason: str) -> None:
-        """Give the frame that came in the moment in which the run broke off its line, and free its buffer."""
+        """Write the verdict line of the frame that was being picked when the run broke off, and free its buffer."""
         frame, self._inlet.in_hand = self._inlet.in_hand, None
         if frame is not None:
             self.leave_undecided(self._job(Picked(frame)), reason)
             self.give_back(frame)
 
     def refuse_triggers(self) -> None:
-        """Answer the triggers that wait for a frame of a feed that has ended, and take no more; once, or nothing."""
+        """Answer the triggers that still wait now that the feed has ended, and take no more; safe to call again."""
         if self._refuses:
             return
         self._refuses = True
-        reason = self._error.what if self._error else f"the camera has ended: {(self.ended or Ended.ERROR).value}"
+        reason = self._error.what if self._error else f"the camera has ended: {self.outcome.value}"
         for picked in self._inlet.refuse(reason):
             self.leave_undecided(self._job(picked), picked.reason)
 
     def lose(self, error: CameraError) -> bool:
-        """Say that the camera is lost, where it may come back; whether it may.
+        """Say in an event that the camera is lost, if it is one that may come back.
+
+        Returns:
+            Whether it may come back; else nothing was said.
 
         Raises:
             StorageError: The disk of an event sink is full.
         """
         if not isinstance(self._camera, ReturningCamera):
             return False
-        if self._lost_s is None:
-            self._lost_s = time.monotonic()
-            self._log.camera_lost(error, self.inspector)
-        else:
+        if self.is_lost:
             self._log.camera_event("error", error.what, self.inspector)
+        else:
+            self._log.camera_lost(error, self.inspector)
         return True
 
     @property
     def can_resume(self) -> bool:
-        """Whether an alert may last from one process to the next: that of a stream may, that of a part is over."""
+        """Whether an open alert may go on in the next process: a stream's may, a part's is over at once."""
         return isinstance(self.policy, StreamPolicy)
 
     def resume(self, alert: Alert) -> None:
@@ -328,7 +317,7 @@ class Feed:
             error = CameraError(error.what, expected=error.expected, hint=error.hint)
             with contextlib.suppress(StorageError):
                 self._log.camera_event("error", error.what, self.inspector)
-        elif isinstance(error, _UNABLE):
+        elif isinstance(error, _DEVICE_FAILURES):
             with contextlib.suppress(StorageError):
                 self._log.device_failed(error, undecided, self.inspector)
         self._error = error
@@ -362,7 +351,7 @@ class Feed:
             self.inspector,
             camera=self.name,
             profiled=profiled,
-            ended=self.ended or Ended.ERROR,
+            ended=self.outcome,
             warnings=(*notes, *warnings, *([early] if early and self.ended is Ended.END_OF_SOURCE else [])),
             error=self._error,
         )
@@ -373,8 +362,3 @@ class Feed:
 
     def _job(self, picked: Picked) -> Job:
         return self._judging.job(self, picked)
-
-
-def default_policy(camera: Camera) -> Policy:
-    """`StreamPolicy` for live cameras; `PartPolicy` for files, each frame of which is a part."""
-    return StreamPolicy() if camera.live else PartPolicy()

@@ -33,7 +33,7 @@ class Inlet:
     Attributes:
         has_ended: Whether the camera has given its last frame.
         gives_frames: Whether the last `take` got a frame of the camera, picked or not.
-        in_hand: A frame that came and was not picked yet, while it is being looked at; None else.
+        in_hand: The frame that the picker looks at; None at other times.
         skipped: Frames that nobody asked for.
     """
 
@@ -92,10 +92,13 @@ class Inlet:
         return self._picker.due_s()
 
     def take(self) -> Picked | None:
-        """What is to be judged next; None where what waited is not.
+        """Take what waits: the frame, or the unanswered trigger, that gets the next verdict.
 
         A frame goes before a trigger that is overdue, because it may be the one that came for it in time while the
         thread that judges was busy.
+
+        Returns:
+            None where the frame that waited is not to be judged.
 
         Raises:
             CameraError: The camera was lost, or is silent.
@@ -145,18 +148,18 @@ class Inlet:
             picked = self._picker.finish()
             self.has_ended = picked is None
             if picked is not None and picked.frame is not None:
-                self.skipped -= 1  # it came earlier
+                self.skipped -= 1  # it was counted when it came, and not picked then
             return picked
         self.gives_frames = True
         self._n_taken += 1
         self.in_hand = frame
         try:
             picked = self._picker.pick(frame, damage)
-        except InputError as misfit:  # it cannot even be looked at
+        except InputError as misfit:  # the picker cannot look at it: it gets its verdict, NO_DECISION, all the same
             picked = Picked(frame, reason=misfit.what)
         self.in_hand = None
         if picked is None or picked.frame is not frame:
-            self.skipped += picked is None  # else it takes the place of one that came earlier
+            self.skipped += picked is None  # a frame that was counted earlier is judged instead of this one
             self.give_back(frame)
         return picked
 

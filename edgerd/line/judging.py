@@ -68,7 +68,7 @@ class Judging:
 
         Args:
             feed: Where it comes from.
-            picked: The frame; or a trigger that got none, whose answer has the product of now.
+            picked: The frame; or a trigger that got none, whose answer names the product that is inspected now.
         """
         trigger, reason = picked.trigger, picked.reason
         captured_s = picked.frame.captured_monotonic_s if picked.frame else time.monotonic()
@@ -86,7 +86,7 @@ class Judging:
         return job
 
     def submit(self, job: Job) -> None:
-        """Begin to judge the frame of a job. An error is raised when its turn comes: the frames before it count."""
+        """Begin to judge the frame of a job. An error is raised by `Pending.result`, after the frames before it."""
         assert job.frame is not None  # noqa: S101
         reasons = [guard.reason(job.frame) for guard in self._guards]
         reason = next(filter(None, reasons), "") or self.lateness(job.frame)
@@ -96,7 +96,7 @@ class Judging:
         try:
             job.pending = job.inspector.submit(job.frame)
         except Exception as error:  # noqa: BLE001  raised by `Pending.result`
-            if isinstance(error, InputError) and not self._fixed_size:  # the next one may fit
+            if isinstance(error, InputError) and not self._fixed_size:  # the next picture may have another size and fit
                 job.pending = Pending.done(job.inspector.no_decision(error.what))
             else:
                 job.pending = Pending.failed(error)

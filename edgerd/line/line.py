@@ -11,18 +11,23 @@ from contextlib import ExitStack
 from functools import partial
 
 from edgerd.errors import CameraError, EdgerdError, InputError, StorageError
-from edgerd.line.feed import Feed, Update
+from edgerd.line.feed import Feed
 from edgerd.line.judging import Job
 from edgerd.line.mailbox import Bell
 from edgerd.line.record import Outlets
 from edgerd.line.summary import Ended, RunSummary
+from edgerd.line.update import Update
 
 STOP_POLL_S = 0.1
-"""While nothing comes: so often it is looked whether to stop, and a GPU is kept warm."""
+"""While no frame comes, the line looks so often whether it is to stop, and keeps a GPU warm."""
 
 
 class Line:
-    """A frame's way: taken from the feed that waits longest, submitted, under way, concluded by its feed.
+    """Judges the frames of all feeds, in the thread that calls `run`.
+
+    It takes a frame from the feed that has waited longest and submits it to the feed's inspector. Where the inspector
+    has as many frames under way as it may have, it waits for the oldest, and that frame's feed concludes: it counts the
+    verdict, raises or clears alerts, and writes both down.
 
     A frame that cannot be judged is NO_DECISION, with the reason in its verdict line, and the run goes on: a frame that
     arrived damaged, a picture that cannot be read, does not fit the region, is black or badly exposed; from a live
@@ -38,7 +43,7 @@ class Line:
         profile: Report `engine_ms`.
 
     Attributes:
-        turned_s: When the loop last went round, on `time.monotonic`'s clock; a line that is stuck goes round no more.
+        turned_s: When the loop last began a turn, on `time.monotonic`'s clock; a line that is stuck begins no more.
 
     Raises:
         InputError: Two feeds have one name.
@@ -66,10 +71,6 @@ class Line:
         for feed in self._feeds:
             feed.begin(self._bell, self._outlets)
 
-    def ring(self) -> None:
-        """Wake the thread that judges, because something has come that is no frame. For any thread."""
-        self._bell.ring()
-
     def post(self, errand: Callable[[], None]) -> None:
         """Have something done between two frames, by the thread that judges: a threshold changed, say.
 
@@ -96,9 +97,9 @@ class Line:
             for feed in self._unfinished():
                 feed.ended = Ended.INTERRUPTED
             self._leave_undecided("the run was interrupted")
-        except EdgerdError as error:  # of the device, or of an event that cannot be written: there is no going on
+        except EdgerdError as error:  # the device failed, or an event cannot be written: no camera can go on
             self._fail_all(error)
-        except BaseException as bug:  # nobody's doing but ours: it goes on its way, but no frame goes without its line
+        except BaseException as bug:  # a bug of ours is not hidden, but every frame gets its verdict line first
             self._leave_undecided(f"internal error: {type(bug).__name__}")
             raise
         finally:
@@ -106,9 +107,10 @@ class Line:
         return [feed.summary(profiled=self._profile, warnings=self._outlets.losses) for feed in self._feeds]
 
     def _follow(self) -> None:
-        """Frame after frame, until no feed gives any; as many under way at once as the inspector may have.
+        """Judge frame after frame until every feed has ended.
 
-        A frame is begun before those under way are finished only if it is there: no verdict waits for a camera.
+        Another frame is begun before those under way are finished only if it is there already: no verdict waits for a
+        camera.
         """
         while self._under_way or any(feed.ended is None for feed in self._feeds):
             self.turned_s = time.monotonic()
@@ -148,7 +150,7 @@ class Line:
         """Take what waits, and submit it where it is to be judged."""
         try:
             job = feed.take()
-        except Exception as error:  # of the camera: the frames before it count
+        except Exception as error:  # raised by the camera; the frames that it gave before still get their verdicts
             self._finish_all()
             if not isinstance(error, EdgerdError):
                 raise
@@ -175,13 +177,14 @@ class Line:
         assert oldest.pending is not None, "a frame was finished before it was submitted"  # noqa: S101
         try:
             inspection = oldest.pending.result()
-        except (CameraError, InputError) as error:  # of this camera's frames; the others go on
+        except (CameraError, InputError) as error:  # it concerns this camera alone; the others go on
             self._fail(oldest.feed, error)
             return
         update = oldest.feed.conclude(oldest, inspection)
         if self._on_update:
             self._on_update(update)
-        # Not before: what breaks off here breaks off with this frame under way, which has its line by then.
+        # Not earlier: an error above is to find this frame among those under way, so that it gets a verdict line if it
+        # has none, and so that its buffer is freed.
         self._under_way.popleft()
         oldest.feed.give_back(oldest.frame)
 
@@ -191,7 +194,7 @@ class Line:
         feed.fail(error, its[0].frame if its else None)
         for job in its:
             if job.pending is not None:
-                job.pending.settle()  # until then the GPU may read the buffer
+                job.pending.settle()  # the GPU may read the buffer until then
             self._under_way.remove(job)
             feed.leave_undecided(job, error.what)
             feed.give_back(job.frame)
@@ -212,7 +215,7 @@ class Line:
         return [feed for feed in self._feeds if feed.ended is None or id(feed) in busy]
 
     def _leave_undecided(self, reason: str) -> None:
-        """Give every frame that came its line, where it has none."""
+        """Write a verdict line, NO_DECISION, for every frame that came and has none."""
         for job in self._under_way:
             job.feed.leave_undecided(job, reason)
         for feed in self._feeds:
@@ -225,7 +228,7 @@ class Line:
         for feed in self._feeds:
             feed.refuse_triggers()
             if not self._outlets.outlasts_the_run:
-                self._try_to_say(feed, partial(feed.close_alert, f"the run has ended: {_why(feed)}"))
+                self._try_to_say(feed, partial(feed.close_alert, f"the run has ended: {feed.outcome.value}"))
         first = self._feeds[0]
         bundle = first.inspector.bundle.manifest.id
         self._try_to_say(first, partial(self._outlets.close, first.name, bundle))
@@ -237,10 +240,6 @@ class Line:
             say()
         except StorageError as error:
             feed.fail(error, None)
-
-
-def _why(feed: Feed) -> str:
-    return (feed.ended or Ended.ERROR).value
 
 
 def _check_names(feeds: Sequence[Feed]) -> None:

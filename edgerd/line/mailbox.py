@@ -40,7 +40,7 @@ class Bell:
     def wait(self, timeout_s: float) -> None:
         """Return at the next ring; at once where it has rung since the last wait.
 
-        Look for frames after this, never before: those that come in between ring again.
+        Look for frames after this returns, and not before it is called: a frame that comes in between rings again.
         """
         self._rung.wait(timeout_s)
         self._rung.clear()
@@ -127,7 +127,7 @@ class Mailbox:
         """What waits: a frame; None at the end of the source. To be called only where something does.
 
         Raises:
-            CameraError: The camera was lost, or is silent. One that comes back can be taken from on.
+            CameraError: The camera was lost, or is silent. After a loss, one that comes back can be taken from again.
             UnreadablePictureError: One picture cannot be read; take again.
             Exception: Whatever else the camera raised, once the frames before it are taken.
         """

@@ -16,7 +16,8 @@ from edgerd.triggers import Trigger
 from edgerd.types import Frame
 
 MAX_WAITING = 1000
-"""Triggers; a sender that goes mad must not fill the memory. Those above it get their answer at once."""
+"""So many triggers may wait for their frames. Those beyond are answered at once: a sender that goes mad must not fill
+the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +54,15 @@ class Picker(Protocol):
         ...
 
     def due_s(self) -> float | None:
-        """When there will be something to say without a frame, on `time.monotonic`'s clock; None for never."""
+        """When a trigger is to be answered without a frame, on `time.monotonic`'s clock; None where none waits."""
         ...
 
     def overdue(self) -> Picked | None:
-        """What is to be said without a frame, now that it is due; None for nothing."""
+        """The answer to a trigger that got no frame in time; None where none is due."""
         ...
 
     def finish(self) -> Picked | None:
-        """The frame that is still to be judged now that the camera has ended; to be called until None says no more."""
+        """A kept frame that is still to be judged now that the camera has ended; None where there is none left."""
         ...
 
     def refuse(self, reason: str) -> list[Picked]:
@@ -77,22 +78,22 @@ class Picker(Protocol):
 
 
 class WithoutTriggers:
-    """What is the same for all pickers that look at frames alone."""
+    """The part of a picker that is the same for all that look at frames alone."""
 
     def due_s(self) -> float | None:
-        """Nothing is ever said without a frame."""
+        """None, because no trigger waits."""
         return None
 
     def overdue(self) -> Picked | None:
-        """Nothing is ever said without a frame."""
+        """None, because no trigger waits."""
         return None
 
     def finish(self) -> Picked | None:
-        """No frame waits to be judged later."""
+        """None, because no frame is kept for later."""
         return None
 
     def refuse(self, reason: str) -> list[Picked]:
-        """There are no triggers that could wait."""
+        """No answers, because no trigger waits."""
         del reason
         return []
 
@@ -101,7 +102,7 @@ class EveryFrame(WithoutTriggers):
     """Every frame is judged."""
 
     def pick(self, frame: Frame, damage: str = "") -> Picked | None:
-        """The frame."""
+        """Pick the frame."""
         return Picked(frame, reason=damage)
 
 
@@ -119,7 +120,7 @@ class EveryNth(WithoutTriggers):
         self._next = 0
 
     def pick(self, frame: Frame, damage: str = "") -> Picked | None:
-        """The frame, when it is its turn."""
+        """Pick the frame if it is its turn."""
         if frame.number < self._next:
             return None
         self._next = frame.number - frame.number % self._n + self._n
@@ -160,7 +161,7 @@ class OnTrigger:
             queue.append(trigger)
 
     def pick(self, frame: Frame, damage: str = "") -> Picked | None:
-        """The frame, for the oldest trigger that it came in time for."""
+        """Pick the frame for the oldest trigger that it came in time for."""
         with self._lock:
             for trigger in self._waiting:
                 if frame.captured_monotonic_s < trigger.received_monotonic_s:
@@ -189,7 +190,7 @@ class OnTrigger:
         return None
 
     def finish(self) -> Picked | None:
-        """No frame is kept for later; triggers that wait are answered by `refuse`."""
+        """None, because no frame is kept for later; `refuse` answers the triggers that wait."""
         return None
 
     def refuse(self, reason: str) -> list[Picked]:
@@ -204,6 +205,6 @@ class OnTrigger:
     def _due_s(self, trigger: Trigger) -> float:
         """When a trigger has waited for too long.
 
-        One sum for everything that asks: what is due for one must be due for all, to the last bit.
+        Everybody who asks gets this one sum, so that what is due for one is due for all, to the last bit.
         """
         return trigger.received_monotonic_s + self._timeout_s

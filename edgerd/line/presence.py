@@ -56,8 +56,8 @@ class OnMotion(WithoutTriggers):
     """One verdict per part that passes: its best frame, judged when the part has gone.
 
     The camera has to see the empty belt when it begins, for half a second or so, and between two parts. A part that
-    stands still is judged after `longest_s`, once; frames in which a damaged one hides the part are NO_DECISION only
-    where no whole one shows it.
+    stands still is judged once, after `longest_s`. A part is NO_DECISION where every frame that shows it arrived
+    damaged.
 
     Args:
         spec: The preprocessing, which says how frames become BGR.
@@ -77,7 +77,7 @@ class OnMotion(WithoutTriggers):
         self._n_empty = 0
 
     def pick(self, frame: Frame, damage: str = "") -> Picked | None:
-        """The sharpest frame of a part that has gone, or has stayed for too long; None while there is none."""
+        """Pick the best frame of a part that has gone, or has stayed for too long; None while there is no such part."""
         if damage:
             if self._since_s is not None and not self._is_told:
                 self._damage = Picked(frame, reason=damage)
@@ -96,7 +96,7 @@ class OnMotion(WithoutTriggers):
         return self._end() if self._n_empty >= _GONE_FRAMES else None
 
     def finish(self) -> Picked | None:
-        """The part that was in view when the camera ended."""
+        """The best frame of the part that was in view when the camera ended; None where there was none."""
         return self._end() if self._since_s is not None else None
 
     def _small(self, frame: Frame) -> Float32Array:
@@ -114,9 +114,9 @@ class OnMotion(WithoutTriggers):
             self._first.clear()
 
     def _follow(self, frame: Frame, share: float) -> Picked | None:
-        """Take a frame with a part in it; gives the part's best where it has been there for too long.
+        """Take a frame with a part in it; gives the part's best frame where it has been in view for too long.
 
-        The best is sharp and shows much of the part: one that is half in view has a share of half.
+        A frame is the better the sharper it is and the more of the part it shows.
         """
         self._n_empty = 0
         if self._since_s is None:
@@ -133,7 +133,7 @@ class OnMotion(WithoutTriggers):
         return self._taken()
 
     def _end(self) -> Picked | None:
-        """The part has gone."""
+        """Note that the part has gone; gives its best frame unless that was given already."""
         self._since_s, self._n_empty = None, 0
         was_told, self._is_told = self._is_told, False
         return None if was_told else self._taken()

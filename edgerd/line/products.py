@@ -41,7 +41,7 @@ class Products:
         self._inspectors = dict(inspectors)
         self._numbers = dict(numbers)
         self._current = first
-        # All that count, the newest last. The first one has been since ever.
+        # (since when, product), the newest last; the first product has been there for ever.
         self._changes: deque[tuple[float, str]] = deque([(-math.inf, first)], maxlen=_MAX_CHANGES)
         self._lock = threading.Lock()
 
@@ -65,7 +65,7 @@ class Products:
         return self._numbers.get(number)
 
     def at(self, captured_monotonic_s: float) -> str:
-        """What a frame shows that was captured then, in any order of frames.
+        """The product that a frame shows, by the time of its capture; frames may be asked about in any order.
 
         Args:
             captured_monotonic_s: When it was captured, on `time.monotonic`'s clock.
@@ -101,23 +101,23 @@ class Products:
     @property
     def buffers(self) -> Buffers | None:
         """Where the camera's frames lie best; None where that does not matter."""
-        its = {name: each.buffers for name, each in self._inspectors.items()}
-        if len(its) == 1 or not any(its.values()):
-            return next(iter(its.values()))
-        return _BuffersOfProducts(self, its)
+        by_product = {name: each.buffers for name, each in self._inspectors.items()}
+        if len(by_product) == 1 or not any(by_product.values()):
+            return next(iter(by_product.values()))
+        return _BuffersOfProducts(self, by_product)
 
 
 class _BuffersOfProducts:
-    """Lends what suits the product of now; a frame in the buffer of another one is copied when it is judged."""
+    """Lends buffers of the product that is inspected now; a frame that lies in another product's is copied later."""
 
-    def __init__(self, products: Products, its: Mapping[str, Buffers | None]) -> None:
+    def __init__(self, products: Products, by_product: Mapping[str, Buffers | None]) -> None:
         self._products = products
-        self._its = its
-        self._all = tuple(buffers for buffers in its.values() if buffers)
+        self._by_product = by_product
+        self._all = tuple(buffers for buffers in by_product.values() if buffers)
 
     def lend(self) -> UInt8Array | None:
         """A free buffer of the product that was inspected last; None where there is none."""
-        current = self._its[self._products.current]
+        current = self._by_product[self._products.current]
         return current.lend() if current else None
 
     def holds(self, data: UInt8Array) -> bool:

@@ -45,7 +45,7 @@ class ResultLink(Protocol):
 
 
 class Outlets:
-    """Where the cameras of a line send what they have to say.
+    """Takes what is said of a line's cameras to everybody who is to hear it.
 
     Events are what a run is for: where a sink does not take one, the run ends. Verdict logs only observe: what one does
     not take is dropped and counted, and an event says so.
@@ -60,7 +60,7 @@ class Outlets:
         recipe: SHA-256 of the recipe, for alerts; None where there is none.
 
     Attributes:
-        recipe: As given; may be changed by the thread that judges.
+        recipe: SHA-256 of the recipe, for alerts; the thread that judges may change it.
         outlasts_the_run: Whether alerts that are open at the end of the run are continued by the next one.
     """
 

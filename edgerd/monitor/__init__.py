@@ -20,17 +20,14 @@ from edgerd.monitor.snapshot import LineSnapshot
 if TYPE_CHECKING:
     from edgerd.monitor.server import Monitor
 
-__all__ = ["DEFAULT_PORT", "LineSnapshot", "open_monitor"]
-
-DEFAULT_PORT = 8767
-LOOPBACK = "127.0.0.1"
+__all__ = ["LineSnapshot", "open_monitor"]
 
 
 def open_monitor(
     snapshot: Callable[[], LineSnapshot],
     *,
-    host: str = LOOPBACK,
-    port: int = DEFAULT_PORT,
+    host: str = "127.0.0.1",
+    port: int,
     host_names: Collection[str] = (),
 ) -> Monitor:
     """Begin to serve `/metrics`, `/healthz` and `/readyz` of a line.

@@ -1,7 +1,7 @@
 """A snapshot of a line in Prometheus' text format.
 
 Names follow Prometheus' conventions (https://prometheus.io/docs/practices/naming/): base units, `_total` for what only
-grows, a time stamp instead of an age. docs/metrics.md lists them for users; a test compares the two.
+grows, a time stamp instead of an age. docs/reference/metrics.md lists them for users; a test compares the two.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class Monitor:
         host_names: Names, beside addresses and `localhost`, by which clients may ask for it.
 
     Attributes:
-        url: Where it is, such as `http://127.0.0.1:8767`; None where the address or the port could not be had.
+        url: Where it is, such as `http://127.0.0.1:9108`; None where the address or the port could not be had.
         loss: A sentence that says why it is not there; empty where it is.
     """
 

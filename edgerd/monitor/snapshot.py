@@ -106,15 +106,7 @@ class CameraSnapshot:
         return self.ok + self.ng + self.no_decision
 
     @classmethod
-    def of(
-        cls,
-        name: str,
-        state: CameraState,
-        statistics: RunStatistics,
-        *,
-        last_frame_monotonic_s: float | None,
-        last_verdict: Verdict | None,
-    ) -> CameraSnapshot:
+    def of(cls, name: str, state: CameraState, statistics: RunStatistics) -> CameraSnapshot:
         """Read what a camera's run has counted; from any thread."""
         return cls(
             name=name,
@@ -125,8 +117,8 @@ class CameraSnapshot:
             dropped=statistics.dropped,
             alerts=statistics.alerts,
             held_back=statistics.held_back,
-            last_frame_monotonic_s=last_frame_monotonic_s,
-            last_verdict=last_verdict,
+            last_frame_monotonic_s=statistics.last_captured_monotonic_s,
+            last_verdict=statistics.last_verdict,
             frame_ms=Latencies.of(statistics.frame_ms),
             capture_to_verdict_ms=Latencies.of(statistics.capture_to_verdict_ms),
         )

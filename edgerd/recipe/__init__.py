@@ -9,22 +9,7 @@ Everything it says is checked when it is loaded, and nothing that it names is op
 
 from __future__ import annotations
 
-from edgerd.recipe.camera import Camera, camera_name
-from edgerd.recipe.load import RECIPE_FILE, LoadedRecipe, load_recipe, recipe_from_flags
-from edgerd.recipe.product import Mask, Place, Product
+from edgerd.recipe.load import LoadedRecipe, load_recipe
 from edgerd.recipe.recipe import Recipe
-from edgerd.recipe.secrets import read_secret
 
-__all__ = [
-    "RECIPE_FILE",
-    "Camera",
-    "LoadedRecipe",
-    "Mask",
-    "Place",
-    "Product",
-    "Recipe",
-    "camera_name",
-    "load_recipe",
-    "read_secret",
-    "recipe_from_flags",
-]
+__all__ = ["LoadedRecipe", "Recipe", "load_recipe"]

@@ -111,11 +111,6 @@ class Camera(RecipeRecord):
         """K and N of `confirm`; 1, 1 where nothing has to be confirmed."""
         return (1, 1) if self.confirm is None else _k_and_n(self.confirm)
 
-    @property
-    def shown_uri(self) -> str:
-        """The URI as it may be shown and stored."""
-        return without_secrets(self.uri)
-
     def address(self) -> str:
         """The URI with its password in it, for the driver alone.
 
@@ -139,7 +134,7 @@ class Camera(RecipeRecord):
             schemes = ", ".join(f"{name}://" for name in CAMERAS)
             near = did_you_mean(scheme.lower(), CAMERAS)
             raise ValueError(f"a device, a file, a folder, or one of {schemes}. {near or ''}".strip())
-        refuse_secrets(uri, "password", info)
+        refuse_secrets(uri, "password")
         if scheme.lower() == "gst":
             check_pipeline(uri)
         folder: Path | None = (info.context or {}).get(FOLDER)

@@ -7,10 +7,10 @@ anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -21,9 +21,6 @@ from edgerd.redaction import without_secrets
 
 _AT_ONCE: Final[str] = LIVE["takes_effect"]
 _RESTART: Final = "after a restart"
-
-BundleFits: TypeAlias = Callable[[Path, Path], bool]
-"""Whether the second bundle can take the place of the first in a running line: the same input, the same region size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,53 +62,33 @@ class RecipeDifference:
     changes: tuple[Change, ...]
     taken_over: Recipe
 
-    @property
-    def live(self) -> tuple[Change, ...]:
-        """The changes that a running line can take over."""
-        return tuple(change for change in self.changes if change.is_live)
 
-    @property
-    def after_restart(self) -> tuple[Change, ...]:
-        """The changes that need a restart."""
-        return tuple(change for change in self.changes if not change.is_live)
-
-    @property
-    def needs_restart(self) -> bool:
-        """Whether some of the changes wait for a restart."""
-        return bool(self.after_restart)
-
-
-def difference(old: Recipe, new: Recipe, bundle_fits: BundleFits | None = None) -> RecipeDifference:
+def difference(old: Recipe, new: Recipe) -> RecipeDifference:
     """Compare two recipes.
 
     Args:
         old: What runs.
         new: What shall run.
-        bundle_fits: Says whether one bundle can take another's place without a restart; None where none can.
 
     Returns:
         All that changed. Where the changes that take effect at once do not go together with those that do not (the
         sink is gone that a camera's trigger still needs), all of them need a restart.
     """
-    fits = bundle_fits or (lambda _old, _new: False)
-    changes = tuple(sorted(_changes("", old, new, fits), key=lambda change: change.key))
+    changes = tuple(sorted(_changes("", old, new), key=lambda change: change.key))
     try:
-        taken_over = _merged(old, new, fits) if any(change.is_live for change in changes) else old
+        taken_over = _merged(old, new) if any(change.is_live for change in changes) else old
     except ValidationError:
         return RecipeDifference(tuple(Change(one.key, one.old, one.new, _RESTART) for one in changes), old)
     return RecipeDifference(changes, taken_over)
 
 
-def _changes(
-    prefix: str, old: RecipeRecord, new: RecipeRecord, fits: BundleFits, *, live: bool = False
-) -> Iterator[Change]:
+def _changes(prefix: str, old: RecipeRecord, new: RecipeRecord, *, live: bool = False) -> Iterator[Change]:
     """The changes between two tables of one kind.
 
     Args:
         prefix: Keys on the way to the tables.
         old: The one.
         new: The other.
-        fits: As for `difference`.
         live: Whether the tables as a whole take effect at once.
     """
     for name, field in type(old).model_fields.items():
@@ -119,7 +96,7 @@ def _changes(
         if before == after:
             continue
         key = f"{prefix}{field.alias or name}"
-        is_live = live or _takes_effect_at_once(name, field, before, after, fits)
+        is_live = live or _takes_effect_at_once(field)
         pairs = _pairs(before, after)
         if pairs is None:
             yield Change(key, _plain(before), _plain(after), _when(is_live))
@@ -128,7 +105,7 @@ def _changes(
             path = f"{key}.{label}" if label else key
             its_live = is_live and not (_is_opened_once(one) or _is_opened_once(other))
             if type(one) is type(other) and isinstance(one, RecipeRecord):
-                yield from _changes(f"{path}.", one, other, fits, live=its_live)
+                yield from _changes(f"{path}.", one, other, live=its_live)
             else:
                 yield Change(path, _plain(one), _plain(other), _when(its_live))
 
@@ -153,9 +130,7 @@ def _by_name(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {item.name: item for item in value}
 
 
-def _takes_effect_at_once(name: str, field: FieldInfo, before: Any, after: Any, fits: BundleFits) -> bool:
-    if name == "bundle" and isinstance(before, Path) and isinstance(after, Path):
-        return fits(before, after)
+def _takes_effect_at_once(field: FieldInfo) -> bool:
     return field.json_schema_extra == LIVE
 
 
@@ -163,7 +138,7 @@ def _when(is_live: bool) -> str:
     return _AT_ONCE if is_live else _RESTART
 
 
-def _merged(old: Any, new: Any, fits: BundleFits) -> Any:
+def _merged(old: Any, new: Any) -> Any:
     """The old table with the changes that take effect at once.
 
     Raises:
@@ -174,12 +149,12 @@ def _merged(old: Any, new: Any, fits: BundleFits) -> Any:
         before, after = getattr(old, name), getattr(new, name)
         if before == after:
             value = before
-        elif _takes_effect_at_once(name, field, before, after, fits):
+        elif _takes_effect_at_once(field):
             value = _with_what_stays(before, after)
         elif isinstance(before, RecipeRecord) and type(before) is type(after):
-            value = _merged(before, after, fits)
+            value = _merged(before, after)
         elif _is_named(before) and _is_named(after):
-            value = _merged_by_name(before, after, fits)
+            value = _merged_by_name(before, after)
         else:
             value = before
         merged[field.alias or name] = value
@@ -202,17 +177,17 @@ def _is_opened_once(table: Any) -> bool:
     return isinstance(table, RecipeRecord) and table.opened_once
 
 
-def _merged_by_name(before: Any, after: Any, fits: BundleFits) -> Any:
+def _merged_by_name(before: Any, after: Any) -> Any:
     others = _by_name(after)
     merged = {
-        name: _merged(item, others[name], fits) if type(others.get(name)) is type(item) else item
+        name: _merged(item, others[name]) if type(others.get(name)) is type(item) else item
         for name, item in _by_name(before).items()
     }
     return merged if isinstance(before, dict) else tuple(merged.values())
 
 
 def _plain(value: Any) -> Any:
-    """A value in JSON's types, without secrets: `run --camera` may have an address with a password."""
+    """A value in JSON's types, without secrets."""
     if isinstance(value, BaseModel):
         return _plain(value.model_dump(mode="json", exclude_none=True))
     if isinstance(value, dict):

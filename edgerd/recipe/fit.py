@@ -1,4 +1,4 @@
-"""Whether a bundle is the one that a recipe means: its id, the size of its region, and its shape beside another's.
+"""Whether a bundle is the one that a recipe means: its id, and the size of its region.
 
 A recipe may move a bundle's region to where the part lies in its camera's frame, and never change its size.
 """
@@ -64,18 +64,3 @@ def check_bundle_id(manifest: Manifest, product: Product, name: str) -> None:
             expected="the bundle that the recipe was written for",
             hint="Copy that bundle here, or set bundle_id in the recipe to the new one.",
         )
-
-
-def same_shape(one: PreprocessSpec, other: PreprocessSpec) -> bool:
-    """Whether frames are prepared alike for two bundles, but for where their regions lie.
-
-    Where they are, buffers that were made for the one fit the other; see `bundle_fits` of
-    `edgerd.recipe.difference.difference`.
-    """
-    return _without_place(one) == _without_place(other)
-
-
-def _without_place(spec: PreprocessSpec) -> PreprocessSpec:
-    if spec.region is None:
-        return spec
-    return spec.model_copy(update={"region": spec.region.model_copy(update={"x": 0, "y": 0})})

@@ -20,7 +20,7 @@ from edgerd.recipe.camera import Camera
 from edgerd.recipe.positions import KeyPath, Position, key_positions
 from edgerd.recipe.problems import Problem, problems_of
 from edgerd.recipe.recipe import Recipe, misfits_between
-from edgerd.recipe.records import FOLDER, SECRETS_ALLOWED, MisfitError
+from edgerd.recipe.records import FOLDER, MisfitError
 from edgerd.recipe.sinks import Sink
 
 if sys.version_info >= (3, 11):
@@ -45,14 +45,13 @@ class LoadedRecipe:
 
     Attributes:
         recipe: What it says.
-        sha256: 64 hex digits: the hash of the file's bytes; of a recipe that was made from the command line, the hash
-            of its JSON without secrets.
-        file: The file; None for a recipe that was made from the command line.
+        sha256: 64 hex digits: the hash of the file's bytes.
+        file: The file.
     """
 
     recipe: Recipe
     sha256: str
-    file: Path | None
+    file: Path
 
 
 def load_recipe(file: str | Path) -> LoadedRecipe:
@@ -109,29 +108,6 @@ def recipe_from_bytes(content: bytes, file: Path) -> LoadedRecipe:
     return LoadedRecipe(recipe, hashlib.sha256(content).hexdigest(), file)
 
 
-def recipe_from_flags(uri: str, bundle: Path | None = None, **keys: Any) -> LoadedRecipe:
-    """Make a recipe of one camera, as `edgerd run --camera URI` does.
-
-    Args:
-        uri: As `edgerd.cameras.open_camera` takes it; it may hold a password.
-        bundle: Folder of the bundle.
-        keys: More keys of the camera, named as in a recipe; those that are None are left out. Paths stay as they are.
-
-    Raises:
-        RecipeError: A value cannot be used.
-    """
-    camera = {"uri": uri, "bundle": None if bundle is None else str(bundle), **keys}
-    data = {"camera": (_frozen({key: value for key, value in camera.items() if value is not None}),)}
-    try:
-        recipe = Recipe.model_validate(data, context={SECRETS_ALLOWED: True})
-    except ValidationError as error:
-        raise _error(problems_of(error.errors(), data, None, Recipe), None) from None
-    shown = recipe.model_copy(
-        update={"cameras": tuple(one.model_copy(update={"uri": one.shown_uri}) for one in recipe.cameras)}
-    )
-    return LoadedRecipe(recipe, hashlib.sha256(shown.model_dump_json().encode()).hexdigest(), None)
-
-
 def _decoded(content: bytes, file: Path) -> str:
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise _error([Problem(Position(1, 1), "", "the file is UTF-16, expected UTF-8")], file)
@@ -150,7 +126,7 @@ def _parsed(text: str, file: Path) -> tuple[Any, dict[KeyPath, Position]]:
         too_large = [Problem(positions[path], "", _TOO_LARGE) for path in _large_numbers(data)]
         if not too_large:
             return data, positions
-        raise _error(sorted(too_large, key=lambda problem: problem.position or Position(1, 1)), file)
+        raise _error(sorted(too_large, key=lambda problem: problem.position), file)
     except tomllib.TOMLDecodeError as error:
         problem = _syntax_problem(str(error), text)
     except RecursionError:
@@ -173,7 +149,7 @@ def _syntax_problem(message: str, text: str) -> Problem:
 
 
 def _frozen(value: Any) -> Any:
-    """The same with tuples in place of lists, as the records have them."""
+    """A value of a TOML file with tuples in place of lists, as the records have them."""
     if isinstance(value, dict):
         return {key: _frozen(item) for key, item in value.items()}
     return tuple(_frozen(item) for item in value) if isinstance(value, (list, tuple)) else value
@@ -215,12 +191,13 @@ def _valid(adapter: TypeAdapter[_T], items: Any, context: dict[str, Any]) -> tup
     return found, len(found) == len(items)
 
 
-def _error(problems: Sequence[Problem], file: Path | None) -> RecipeError:
-    name = "the command line" if file is None else str(file)
-    listed = [f"  {problem.describe(name)}" for problem in problems[:_MAX_LISTED]]
+def _error(problems: Sequence[Problem], file: Path) -> RecipeError:
+    listed = [f"  {problem.describe(str(file))}" for problem in problems[:_MAX_LISTED]]
     if len(problems) > _MAX_LISTED:
         listed.append(f"  and {len(problems) - _MAX_LISTED} more")
     count = "an error" if len(problems) == 1 else f"{len(problems)} errors"
-    what = f"The recipe {name} has {count}:" if file else "The recipe of the command line has errors:"
-    hint = f"Correct the file, then check it: edgerd run --recipe {quote(name)} --check" if file else None
-    return RecipeError("\n".join([what, *listed]), expected="keys and values as docs/recipe.md has them", hint=hint)
+    return RecipeError(
+        "\n".join([f"The recipe {file} has {count}:", *listed]),
+        expected="keys and values as docs/reference/recipe.md has them",
+        hint=f"Correct the file, then check it: edgerd run --recipe {quote(str(file))} --check",
+    )

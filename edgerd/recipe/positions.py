@@ -88,7 +88,7 @@ class _Scanner:
         self._text = text
         self._at = 0
         self._n_tables: dict[KeyPath, int] = {}
-        """Of each array of tables, how many `[[...]]` headers there were so far."""
+        """How many `[[...]]` headers each array of tables has had so far."""
 
     def scan(self) -> None:
         """Read the whole text."""

@@ -57,30 +57,30 @@ class Problem:
     """One thing that is wrong with a recipe.
 
     Attributes:
-        position: Where it is; None where there is no text, as for a recipe made from the command line.
+        position: Where it is.
         key: Which key, dotted: "camera[0].threshold"; empty for the file as a whole.
         text: What stands there, what was expected, and the nearest name where one is misspelt.
     """
 
-    position: Position | None
+    position: Position
     key: str
     text: str
 
     def describe(self, file: str) -> str:
         """One line, beginning with file, line and column in the form that editors jump to."""
-        place = f"{file}:{self.position.line}:{self.position.column}: " if self.position else f"{file}: "
+        place = f"{file}:{self.position.line}:{self.position.column}: "
         return f"{place}{self.key + ': ' if self.key else ''}{self.text}"
 
 
 def problems_of(
-    errors: Sequence[Mapping[str, Any]], data: Any, positions: Mapping[KeyPath, Position] | None, model: type[BaseModel]
+    errors: Sequence[Mapping[str, Any]], data: Any, positions: Mapping[KeyPath, Position], model: type[BaseModel]
 ) -> list[Problem]:
     """Say in words what pydantic found.
 
     Args:
         errors: As `ValidationError.errors()` gives them.
         data: What was validated.
-        positions: Where its keys stand; None where there is no text.
+        positions: Where its keys stand in the text.
         model: What it was validated as; for the names that it knows.
 
     Returns:
@@ -88,13 +88,13 @@ def problems_of(
     """
     reader = _Reader(data, positions, model)
     found = {problem for error in errors for problem in reader.problems(error)}
-    return sorted(found, key=lambda problem: (problem.position or Position(0, 0), problem.key, problem.text))
+    return sorted(found, key=lambda problem: (problem.position, problem.key, problem.text))
 
 
 class _Reader:
     """Finds what an error speaks of: in the data, in the text, and among the names that are known."""
 
-    def __init__(self, data: Any, positions: Mapping[KeyPath, Position] | None, model: type[BaseModel]) -> None:
+    def __init__(self, data: Any, positions: Mapping[KeyPath, Position], model: type[BaseModel]) -> None:
         self._data = data
         self._positions = positions
         self._model = model
@@ -117,10 +117,8 @@ class _Reader:
     def _problem(self, path: KeyPath, text: str) -> Problem:
         return Problem(self._position(path), _dotted(path), text)
 
-    def _position(self, path: KeyPath) -> Position | None:
+    def _position(self, path: KeyPath) -> Position:
         """Where the key is, or the nearest table around it."""
-        if self._positions is None:
-            return None
         known = (self._positions[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self._positions)
         return next(known, Position(1, 1))
 

@@ -17,8 +17,6 @@ from edgerd.redaction import HIDDEN, without_secrets
 FOLDER: Final = "folder"
 """Validation context: the folder that relative paths begin at, a `pathlib.Path`; where it is absent, they stay as they
 are."""
-SECRETS_ALLOWED: Final = "secrets_allowed"
-"""Validation context: True for a recipe that is made from the command line, where an address may hold its password."""
 LIVE: Final[dict[str, Any]] = {"takes_effect": "at once"}
 """`json_schema_extra` of the keys whose changes a line takes over while it runs; all others need a restart."""
 
@@ -139,19 +137,18 @@ def is_loopback(address: str) -> bool:
         return host.lower() == "localhost"
 
 
-def refuse_secrets(address: str, key: str, info: ValidationInfo) -> str:
+def refuse_secrets(address: str, key: str) -> str:
     """Refuse an address that holds a password or token in plain text.
 
     Args:
         address: A camera's URI, or a URL.
         key: The name that stands in braces where the secret belongs: "password", "token".
-        info: Of the validation; its context may allow secrets.
 
     Raises:
         ValueError: It holds one.
     """
     marked = address.replace(f"{{{key}}}", HIDDEN)
-    if without_secrets(marked) != marked and not (info.context or {}).get(SECRETS_ALLOWED):
+    if without_secrets(marked) != marked:
         raise ValueError(
             f"an address without secrets: write {{{key}}} where the secret belongs, and give it by "
             f'{key}_env = "NAME_OF_A_VARIABLE" or {key}_file = "FILE"'

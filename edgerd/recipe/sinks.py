@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from edgerd.recipe.records import (
     Address,
@@ -79,7 +79,7 @@ class WebhookRecord(SinkRecord):
 
     @field_validator("url")
     @classmethod
-    def _usable_url(cls, url: str, info: ValidationInfo) -> str:
+    def _usable_url(cls, url: str) -> str:
         try:
             address = urlsplit(url)
             is_usable = address.scheme.lower() in ("http", "https") and bool(address.hostname) and address.port != 0
@@ -87,7 +87,7 @@ class WebhookRecord(SinkRecord):
             is_usable = False
         if not is_usable:
             raise ValueError("an address such as https://example.com/alerts")
-        return refuse_secrets(url, "token", info)
+        return refuse_secrets(url, "token")
 
     @model_validator(mode="after")
     def _secrets_have_their_places(self) -> WebhookRecord:
@@ -219,11 +219,6 @@ class OpcUaRecord(SinkRecord):
     """Environment variable that holds the password of clients."""
     password_file: RecipePath | None = None
     """File that holds the password of clients."""
-
-    @property
-    def is_secured(self) -> bool:
-        """Whether connections are signed and encrypted, for one user with a password."""
-        return self.certificate_file is not None
 
     @model_validator(mode="after")
     def _security_is_whole(self) -> OpcUaRecord:

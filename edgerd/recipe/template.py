@@ -15,7 +15,7 @@ PASSWORD_VARIABLE = "CAMERA_PASSWORD"  # noqa: S105  the name of a variable
 _PASSWORD = "{password}"  # noqa: S105  a placeholder
 
 _TEMPLATE = """\
-# The recipe of a line: what its cameras inspect, and where alerts go. All keys: docs/recipe.md of edgerd.
+# The recipe of a line: what its cameras inspect, and where alerts go. All keys: docs/reference/recipe.md of edgerd.
 # Lines that begin with "# " are explanations; take the "#" away from the others to use them.
 # Relative paths begin at this file's folder.
 

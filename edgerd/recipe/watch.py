@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 from edgerd.errors import EdgerdError
@@ -27,9 +26,7 @@ class RecipeWatcher:
     """
 
     def __init__(self, loaded: LoadedRecipe) -> None:
-        if loaded.file is None:
-            raise ValueError("a recipe from the command line has no file to watch")
-        self._file: Path = loaded.file
+        self._file = loaded.file
         self._known = self._before = loaded.sha256
 
     def poll(self) -> LoadedRecipe | EdgerdError | None:

@@ -38,7 +38,7 @@ _SHOWN_CHARACTERS: Final = 200
 _MAX_REDIRECTS: Final = 3
 _BASE64_MARK: Final = "whsec_"
 _TRY_AGAIN: Final = {408, 429}
-"""Of the answers 4xx, those that say "later"; the others say that the event, or its sender, is wrong."""
+"""The answers 4xx that say "later"; all others 4xx say that the event, or its sender, is wrong."""
 
 
 class WebhookSink:

@@ -7,10 +7,10 @@ from edgerd.events import CameraEvent, Message
 
 
 class CameraAudit:
-    """A sink that takes note of cameras that are lost, refuse, and are back; other messages are no business of its.
+    """A sink that writes into the audit trail when a camera is lost, fails, or is back; it ignores other messages.
 
     Args:
-        trail: Stays open.
+        trail: Takes the entries; stays open.
     """
 
     name = "audit trail"
@@ -19,11 +19,11 @@ class CameraAudit:
         self._trail = trail
 
     def send(self, message: Message) -> None:
-        """Take note; never waits."""
+        """Write an entry where the message is about a camera; returns at once."""
         if isinstance(message, CameraEvent):
             self._trail.record(
                 "camera", f"Camera {message.camera}: {message.reason}", camera=message.camera, state=message.state
             )
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: the trail is somebody else's."""

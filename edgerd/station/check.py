@@ -25,18 +25,19 @@ def check(
     a line may be using them.
 
     Args:
-        recipe: What is tried.
+        recipe: The recipe that is tried out.
         device: How to use a GPU.
         say: Takes a line for people.
         warn: Takes a sentence about what could not be checked.
 
     Returns:
-        What became of the frames, a summary per camera.
+        A summary per camera, in the recipe's order.
 
     Raises:
         EdgerdError: Something cannot be opened, or a camera gives no frame that can be judged; the message says what.
         KeyboardInterrupt: Ctrl-C came before each camera gave a frame.
     """
+    recipe.check_secrets()
     with ExitStack() as stack:
         for sink in opened_sinks([sink for sink in recipe.sinks if is_delivered_to(sink)], ()):
             stack.callback(sink.close)
@@ -45,7 +46,7 @@ def check(
         for record in recipe.cameras:
             camera = open_camera(record.address())
             stack.callback(camera.close)
-            # The first frame takes longer than those after it, so that a deadline says nothing yet.
+            # Judged without waiting for a trigger, and without a deadline: a first frame takes longer than the others.
             freely = record.model_copy(update={"trigger": "free", "every": None, "deadline_ms": None})
             feeds.append(feed_of(freely, camera, engines, max_frames=1))
         for inspector in engines.opened:

@@ -21,11 +21,11 @@ from edgerd.triggers import Trigger
 
 
 class CommandedCamera:
-    """A camera that can be triggered and told its product; see `edgerd.control.line.CameraControl`.
+    """A camera that commands can trigger and change over: an `edgerd.control.line.CameraControl`.
 
     Args:
-        record: Its table in the recipe.
-        feed: Its frames.
+        record: The camera's table in the recipe.
+        feed: The camera in the running line.
     """
 
     def __init__(self, record: records.Camera, feed: Feed) -> None:
@@ -37,7 +37,7 @@ class CommandedCamera:
 
     @property
     def current_product(self) -> str:
-        """What a part is taken for whose trigger does not say; the new one as soon as `change_product` returns."""
+        """The product of a part whose trigger names none; the new one as soon as `change_product` has returned."""
         return self._feed.products.newest
 
     def fire(self, trigger: Trigger) -> None:
@@ -54,12 +54,12 @@ class CommandedCamera:
 
 
 class CommandedLine:
-    """A line that can be commanded; see `edgerd.control.line.LineControl`.
+    """A line that can be commanded: an `edgerd.control.line.LineControl`.
 
     Args:
         recipe: What the line runs.
         feeds: Its cameras, in the recipe's order.
-        trail: Takes note of commands.
+        trail: The audit trail that commands are written into.
     """
 
     def __init__(self, recipe: Recipe, feeds: Sequence[Feed], trail: AuditTrail) -> None:
@@ -69,23 +69,23 @@ class CommandedLine:
         self._trail = trail
 
     def on_command(self, who: str, what: str) -> None:
-        """Take note of a command that has changed something."""
+        """Write a command that has changed something into the audit trail."""
         self._trail.record("manual", what, who=who)
 
 
 def open_commands(line: CommandedLine, recipe: Recipe, stack: ExitStack) -> Commands | None:
-    """Begin to take commands over HTTP and MQTT, where the recipe asks for them; the stack ends that.
+    """Begin to take commands over HTTP and MQTT, where the recipe asks for that.
 
     Args:
-        line: What is commanded.
+        line: Takes the commands.
         recipe: `[control]` is HTTP; a camera with `trigger = "mqtt"` is commanded through the MQTT sinks' brokers.
         stack: Closes what is opened.
 
     Returns:
-        What has to be told of each verdict; None where nobody commands.
+        The commands, which have to be told of each verdict; None where the recipe asks for none.
 
     Raises:
-        EdgerdError: A port cannot be had.
+        EdgerdError: The address or port of `[control]` cannot be listened at.
         InputError: Settings cannot be used, or a secret is missing.
         MissingDependencyError: A library is not installed.
     """

@@ -40,11 +40,11 @@ class Engines:
 
     @property
     def opened(self) -> tuple[Inspector, ...]:
-        """One inspector per engine."""
+        """The first inspector of each engine, in the order in which the engines were opened."""
         return tuple(self._first.values())
 
     def inspector(self, camera: Camera, name: str) -> Inspector:
-        """What judges a product of a camera, with buffers and settings of its own.
+        """An inspector for a product of a camera, with buffers and settings of its own.
 
         Args:
             camera: The recipe's table of the camera.
@@ -57,7 +57,7 @@ class Engines:
             BundleError: There is no bundle, it is another one than the recipe says, no engine fits this machine, or an
                 engine does not give the score that was noted for it.
             InputError: The threshold is none that a score can have.
-            DeviceError: The GPU refuses.
+            DeviceError: The GPU cannot be used.
         """
         product = camera.all_products[name]
         first = self._engine(camera, product)
@@ -77,8 +77,8 @@ class Engines:
             product: The recipe's table of one of its products.
 
         Raises:
-            BundleError: The bundle has no scores of good pictures, for a false-alarm rate.
-            InputError: There are too few of them.
+            BundleError: The bundle has no scores of good pictures, which a false-alarm rate needs.
+            InputError: It has too few of them.
         """
         if product.threshold is not None:
             return product.threshold
@@ -88,13 +88,14 @@ class Engines:
         return threshold_at(first.bundle, first.engine, product.false_alarm_rate).value
 
     def changed_threshold(self, camera: Camera, product: Product) -> float:
-        """What `threshold` gives, for another thread than the one that judges, which goes on meanwhile.
+        """The same threshold as `threshold` gives, but for a thread that runs beside the one that judges.
 
-        An engine is for one thread, so that a false-alarm rate is looked up with one that is opened for it; on one CPU
-        thread, which leaves the others to the line.
+        An engine serves one thread only. So a second one is opened to find the threshold for a false-alarm rate, on one
+        CPU thread, which leaves the others to the line.
 
         Raises:
-            EdgerdError: As `threshold`; or no second engine can be opened, as on a GPU without the memory for it.
+            EdgerdError: The same errors as of `threshold`; or no second engine can be opened, for example because the
+                GPU lacks the memory for it.
             InputError: The threshold is none that a score can have.
         """
         if product.false_alarm_rate is None:

@@ -15,12 +15,12 @@ from edgerd.recipe import camera as records
 from edgerd.station.engines import Engines
 from edgerd.triggers import Trigger
 
-ASKED = ("http", "mqtt", "modbus")
-"""Triggers that come as a message."""
+_BY_MESSAGE = ("http", "mqtt", "modbus")
+"""A camera with one of these triggers is judged when a message asks for it."""
 
 
 class TriggeredBySoftware(OnTrigger):
-    """Triggers of a camera that takes its pictures when it is told to: each trigger makes it take one.
+    """Has a camera take a picture for each trigger, where the camera is one that takes its pictures when told to.
 
     Args:
         camera: The camera.
@@ -32,14 +32,14 @@ class TriggeredBySoftware(OnTrigger):
         self._camera = camera
 
     def fire(self, trigger: Trigger) -> None:
-        """Ask for a verdict, and have the picture taken.
+        """Ask for a verdict, and have the camera take the picture.
 
         Raises:
             CameraError: The camera takes no triggers any more.
         """
         super().fire(trigger)
         if isinstance(self._camera, TriggeredCamera) and self._camera.triggered:
-            with contextlib.suppress(CameraError):  # a camera that is lost gives no frame: the time-out says so
+            with contextlib.suppress(CameraError):  # a lost camera gives no frame, and the time-out answers the trigger
                 self._camera.trigger()
 
 
@@ -48,9 +48,9 @@ def feed_of(record: records.Camera, camera: Camera, engines: Engines, max_frames
 
     Args:
         record: The camera's table in the recipe.
-        camera: Opened.
+        camera: The camera itself, open.
         engines: Give the inspectors of its products.
-        max_frames: End after so many.
+        max_frames: End after so many frames; None for no limit.
 
     Raises:
         BundleError: A bundle or engine does not fit.
@@ -72,7 +72,7 @@ def feed_of(record: records.Camera, camera: Camera, engines: Engines, max_frames
 
 
 def policy_of(record: records.Camera, live: bool) -> Policy:
-    """The recipe's alert policy; else `StreamPolicy` for a live camera that runs freely."""
+    """The recipe's alert policy; where it names none, `StreamPolicy` for a live camera that runs freely."""
     runs_freely = record.trigger in ("free", "every")
     name = record.policy or ("stream" if live and runs_freely else "part")
     return StreamPolicy(*record.confirmation) if name == "stream" else PartPolicy()
@@ -84,6 +84,6 @@ def picker_of(record: records.Camera, camera: Camera, products: Products) -> Pic
         return EveryNth(record.every or 1)
     if record.trigger == "motion":
         return OnMotion(products.inspectors[0].spec)
-    if record.trigger in ASKED:
+    if record.trigger in _BY_MESSAGE:
         return TriggeredBySoftware(camera, record.trigger_timeout_ms / 1000)
     return EveryFrame()

@@ -10,7 +10,6 @@ from typing import Final, Protocol, runtime_checkable
 
 from edgerd.line.feed import Feed
 from edgerd.line.line import Line
-from edgerd.line.summary import Ended
 from edgerd.recipe.recipe import Recipe
 from edgerd.recipe.records import host_and_port
 from edgerd.recipe.secrets import read_secret
@@ -19,9 +18,9 @@ from edgerd.sinks.plc import CameraState, PlcLink
 from edgerd.triggers import Trigger
 
 BEAT_S: Final = 0.2
-"""So often links are told that the line is alive; they want it twice a second at least."""
+"""How often links are told that the line is alive; they want to hear it twice a second at least."""
 STUCK_S: Final = 1.0
-"""A line whose thread has not turned for so long is not alive: the heartbeat that a PLC watches stands still."""
+"""A line whose thread made no turn for so long is not alive: the heartbeat that a PLC watches stands still."""
 
 
 def open_links(recipe: Recipe, on_trigger: Callable[[Trigger], None], stack: ExitStack) -> list[PlcLink]:
@@ -41,8 +40,9 @@ def open_links(recipe: Recipe, on_trigger: Callable[[Trigger], None], stack: Exi
     links: list[PlcLink] = []
     for record in recipe.sinks:
         if isinstance(record, ModbusRecord):
-            asked = [camera.name for camera in recipe.cameras if camera.trigger == "modbus"]
-            links.append(_modbus(record, asked or names, on_trigger))
+            # A PLC that triggers no camera still reads the verdicts of all.
+            triggered = [camera.name for camera in recipe.cameras if camera.trigger == "modbus"]
+            links.append(_modbus(record, triggered or names, on_trigger))
         elif isinstance(record, OpcUaRecord):
             links.append(_opc_ua(record, names))
         else:
@@ -61,21 +61,21 @@ class TriggerWatcher(Protocol):
 
 
 def announce(trigger: Trigger, links: Sequence[PlcLink]) -> None:
-    """Tell the links that show it that a trigger is being taken; before the line gets it, which answers at any time."""
+    """Tell the links that show triggers of one; to be called before the line gets it, which may answer at once."""
     for link in links:
         if isinstance(link, TriggerWatcher):
             link.begin(trigger)
 
 
 class Pulse:
-    """A thread that tells links how the cameras do, and that the line is alive while its thread turns.
+    """A thread that tells links how the cameras do, and that the line is alive as long as its own thread makes turns.
 
-    A context manager.
+    It is a context manager.
 
     Args:
-        line: The line.
+        line: Says when its thread last made a turn.
         feeds: Its cameras.
-        links: Whom to tell.
+        links: Those who are told.
     """
 
     def __init__(self, line: Line, feeds: Sequence[Feed], links: Sequence[PlcLink]) -> None:
@@ -99,7 +99,7 @@ class Pulse:
                     link.set_state(feed.name, CameraState.STOPPED)
 
     def beat(self) -> None:
-        """Tell everybody once."""
+        """Tell all links once."""
         states = {feed.name: state_of(feed) for feed in self._feeds}
         is_alive = time.monotonic() - self._line.turned_s < STUCK_S
         for link in self._links:
@@ -115,7 +115,7 @@ class Pulse:
 
 def state_of(feed: Feed) -> CameraState:
     """Whether a camera can judge parts now; one that has failed is in error, also when it does not come back."""
-    if feed.is_lost or feed.ended is Ended.ERROR:
+    if feed.has_failed:
         return CameraState.ERROR
     return CameraState.READY if feed.ended is None else CameraState.STOPPED
 

@@ -21,16 +21,19 @@ from edgerd.sinks import open_delivering_sink
 from edgerd.sinks.protocol import DeliveringSink
 
 FLUSH_S: Final = 5.0
-"""At the end of a run, so long is waited for receivers; what they have not got waits in the outbox."""
+"""How long the end of a run waits for receivers; what they have not got by then waits in the outbox."""
 _SWAP_S: Final = 2.0
+"""How long a change of sinks waits for the disk, and then how long the sinks that leave may still deliver."""
 _DAY_S: Final = 86_400.0
 
 
 class Outgoing:
-    """Events go in, committed before anything is sent, and come out at every sink; for one thread, but for `change_to`.
+    """Commits events to the outbox, and delivers them from there to every sink.
+
+    All but `change_to` is for one thread.
 
     Args:
-        outbox: The recipe's table.
+        outbox: The recipe's table `[outbox]`.
         sinks: The recipe's tables of sinks that are delivered to.
         cameras: Names of the cameras, for sinks that announce them.
         on_warning: Takes a sentence for people, from any thread.
@@ -70,17 +73,19 @@ class Outgoing:
         return self._outbox.open_alerts()
 
     def append(self, events: Sequence[Event], open_alerts: Mapping[str, Mapping[str, Any] | None]) -> None:
-        """Take events, as `edgerd.line.record.EventLog` has it; never waits for a disk or a receiver."""
+        """Take events, as an `edgerd.line.record.EventLog` does; never waits for a disk or a receiver."""
         self._outbox.append(events, open_alerts)
 
     def change_to(self, outbox: OutboxRecord, sinks: Sequence[SinkRecord]) -> None:
-        """Go on with other sinks, or other settings of them; not from the thread that judges, since this waits.
+        """Go on with other sinks, or with other settings of them. It waits, so the thread that judges must not call it.
 
-        Events are committed all the while, and sinks that stay as they are notice nothing.
+        Events are committed all the while, and sinks that stay as they are notice nothing. Where an error is raised,
+        nothing was changed.
 
         Raises:
-            InputError, MissingDependencyError: As for a new one; nothing was changed.
-            StorageError: As for a new one, or the disk does not take the name of a new sink; nothing was changed.
+            InputError: A new sink cannot use its settings, or a secret is missing.
+            MissingDependencyError: A library of a new sink is not installed.
+            StorageError: A new sink's file cannot be written, or the outbox cannot take its name.
         """
         new = {record.name: record for record in sinks}
         begin = opened_sinks(
@@ -106,12 +111,16 @@ class Outgoing:
 
     @property
     def ill(self) -> str:
-        """Why events do not get to the disk, one sentence; empty where they do."""
+        """Why events do not reach the disk, one sentence; empty where they do."""
         health = self._outbox.health
         return "" if health.is_ok else health.reason
 
     def close(self, timeout_s: float = FLUSH_S) -> bool:
-        """Commit and deliver what is left; returns whether every sink has got all of it, and warns where not."""
+        """Commit and deliver what is left, with a warning for each sink that did not get all.
+
+        Returns:
+            Whether every sink has got everything.
+        """
         self._outbox.flush(timeout_s)
         is_delivered = self._deliverer.close(timeout_s)
         for sink in self.snapshot():
@@ -123,7 +132,7 @@ class Outgoing:
     def _n_waiting(self, name: str) -> int:
         try:
             return self._outbox.waiting(name).n_events
-        except (StorageError, KeyError):  # it cannot be read, or the sink has just gone
+        except (StorageError, KeyError):  # the outbox cannot be read, or the sink was removed a moment ago
             return 0
 
 
@@ -149,7 +158,7 @@ def opened_sinks(records: Sequence[SinkRecord], cameras: Sequence[str]) -> list[
         for record in records:
             opened.append(_sink(record, cameras))
             stack.callback(opened[-1].close)
-        stack.pop_all()  # those before one that cannot be opened are closed again
+        stack.pop_all()  # all are open; had one not opened, the stack would have closed those before it
     return opened
 
 

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
 import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 from types import TracebackType
 
 from edgerd import __version__
 from edgerd.audit import AuditTrail
-from edgerd.bundle.manifest import EngineKey
 from edgerd.cameras.protocol import Camera
 from edgerd.errors import InputError
 from edgerd.events import Alert
 from edgerd.inspection.gpu.options import DeviceOptions
 from edgerd.line.archive import Archive
-from edgerd.line.feed import Feed, Update
+from edgerd.line.feed import Feed
 from edgerd.line.line import Line
 from edgerd.line.record import Outlets
-from edgerd.line.summary import Ended, RunSummary
+from edgerd.line.summary import RunSummary
 from edgerd.line.supervised import open_supervised
-from edgerd.monitor.snapshot import CameraSnapshot, CameraState, LineSnapshot
-from edgerd.paths import exists
+from edgerd.line.update import Update
+from edgerd.monitor.snapshot import LineSnapshot
 from edgerd.recipe import LoadedRecipe
 from edgerd.recipe.camera import Camera as CameraRecord
 from edgerd.recipe.difference import Change, difference
@@ -34,30 +30,32 @@ from edgerd.recipe.recipe import Recipe
 from edgerd.sinks.plc import PlcLink
 from edgerd.sinks.protocol import Sink
 from edgerd.station.audited import CameraAudit
+from edgerd.station.changes import camera_errands
 from edgerd.station.commanded import CommandedLine, open_commands
 from edgerd.station.engines import Engines
-from edgerd.station.feeds import feed_of, policy_of
+from edgerd.station.feeds import feed_of
 from edgerd.station.links import Pulse, announce, open_links
 from edgerd.station.outgoing import Outgoing, is_delivered_to
+from edgerd.station.snapshots import camera_snapshot, engine_text, free_bytes
 from edgerd.triggers import Trigger
 
 _GB = 1e9
 
 
 class Station:
-    """A line with its cameras, engines, sinks, links and records; opened by `open`, a context manager.
+    """A line with its cameras, engines, sinks, links and audit trail: a context manager that closes all of it.
 
     Attributes:
-        loaded: The recipe that runs; another one once it was taken over.
-        line: The loop.
+        loaded: The recipe that runs; `take_over` replaces it.
+        line: Judges the frames.
         feeds: The cameras, in the recipe's order.
     """
 
     def __init__(self, loaded: LoadedRecipe, *, say: Callable[[str], None], warn: Callable[[str], None]) -> None:
-        """Open nothing yet.
+        """Note what is to be opened; `open` does it.
 
         Args:
-            loaded: What the line is to run.
+            loaded: The recipe that the line is to run.
             say: Takes a line for people.
             warn: Takes a sentence about what is not as it should be; from any thread.
         """
@@ -78,7 +76,7 @@ class Station:
 
     @property
     def recipe(self) -> Recipe:
-        """What the line runs."""
+        """The recipe that runs."""
         return self.loaded.recipe
 
     def open(
@@ -92,27 +90,31 @@ class Station:
         max_frames: int | None = None,
         profile: bool = False,
     ) -> Station:
-        """Open everything; what was opened is closed again where something does not.
+        """Open everything that the recipe names. Where something cannot be opened, what was open by then is closed.
 
         Args:
-            device: How to use a GPU; the defaults where None.
-            event_sinks: Get the events too, as `Outlets` has it.
-            verdict_sinks: Get a line per frame.
-            on_update: Called after every frame, in the thread that judges, which is this one.
-            stop: Set to end the run.
-            max_frames: End after so many frames of each camera.
-            profile: Report `engine_ms`.
+            device: How to use a GPU; None for the defaults.
+            event_sinks: Get the events as well as the recipe's sinks do; stay open.
+            verdict_sinks: Get a line per frame; stay open.
+            on_update: Called after every frame, in the thread that calls `run`.
+            stop: Ends the run when it is set, from any thread; None where nobody will.
+            max_frames: End after so many frames of each camera; None for no limit.
+            profile: Measure the engine apart, for `engine_ms` in the summary.
 
         Raises:
             EdgerdError: Something that the recipe names cannot be opened; the message says what.
         """
+        self.recipe.check_secrets()  # all that are missing are named at once, before engines are loaded
         try:
             self._trail = self._stack.enter_context(AuditTrail(self.recipe.audit.path, self.loaded.sha256))
-            # First, so that PLCs are told that the line starts, while the engines load.
+            # Before the engines, which take long to load: a PLC learns meanwhile that the line is starting.
             self._links = open_links(self.recipe, self.trigger, self._stack)
             self._engines = Engines(self._stack, device or DeviceOptions(), self._say, self._warn)
             cameras = [self._camera(record) for record in self.recipe.cameras]
-            self.feeds = tuple(self._feed(*pair, max_frames) for pair in zip(self.recipe.cameras, cameras, strict=True))
+            self.feeds = tuple(
+                feed_of(record, camera, self._engines, max_frames)
+                for record, camera in zip(self.recipe.cameras, cameras, strict=True)
+            )
             self._is_warm = True
             commands = open_commands(CommandedLine(self.recipe, self.feeds, self._trail), self.recipe, self._stack)
             self._links += [] if commands is None else [commands]
@@ -135,12 +137,18 @@ class Station:
         return self
 
     def run(self) -> list[RunSummary]:
-        """Inspect until all cameras have ended or the run is stopped; a summary per camera, see `Line.run`."""
+        """Inspect until all cameras have ended or the run is stopped, as `Line.run` does.
+
+        Returns:
+            A summary per camera, in the recipe's order.
+        """
         self._trail.record("start", "The line was started.", cameras=[feed.name for feed in self.feeds])
         try:
             return self.line.run()
         finally:
-            self._trail.record("stop", "The line has ended.", ended={feed.name: _ended(feed) for feed in self.feeds})
+            self._trail.record(
+                "stop", "The line has ended.", ended={feed.name: feed.outcome.value for feed in self.feeds}
+            )
 
     def trigger(self, trigger: Trigger) -> None:
         """Ask for a verdict about the part that stands before a camera now; from any thread, returns at once.
@@ -165,8 +173,8 @@ class Station:
         """Have a camera inspect another product from now on; from any thread, returns at once.
 
         Args:
-            camera: Its name.
-            product: The product's name.
+            camera: Name of the camera.
+            product: Name of the product.
             who: Who asks for it, for the audit trail.
 
         Raises:
@@ -183,10 +191,10 @@ class Station:
         Thresholds, masks and alert policies hold for the frames that are submitted from then on; no frame is lost.
 
         Args:
-            loaded: The new one.
+            loaded: The new recipe.
 
         Returns:
-            What changed, and of each whether it was taken over.
+            What changed; each change says whether it takes effect at once or after a restart.
 
         Raises:
             EdgerdError: A new sink or threshold cannot be used; nothing was changed then.
@@ -196,7 +204,7 @@ class Station:
         errands = [
             errand
             for feed, before, after in zip(self.feeds, self.recipe.cameras, new.cameras, strict=True)
-            for errand in self._errands(feed, before, after)
+            for errand in camera_errands(feed, before, after, self._engines)
         ]
         if (new.sinks, new.outbox) != (self.recipe.sinks, self.recipe.outbox):
             self._outgoing.change_to(new.outbox, [sink for sink in new.sinks if is_delivered_to(sink)])
@@ -216,23 +224,23 @@ class Station:
         return changed.changes
 
     def snapshot(self) -> LineSnapshot:
-        """How the line does; from any thread."""
+        """How the line does at this moment; for any thread."""
         opened = self._engines.opened if self._is_warm else ()
         return LineSnapshot(
-            cameras=tuple(_camera_snapshot(feed) for feed in self.feeds),
+            cameras=tuple(camera_snapshot(feed) for feed in self.feeds),
             sinks=self._outgoing.snapshot(),
             version=__version__,
             started_at=self._started_at,
             last_turn_monotonic_s=self.line.turned_s,
             is_warm=self._is_warm,
             bundles=tuple(dict.fromkeys(each.bundle.manifest.id for each in opened)),
-            engines=tuple(_engine_text(each.engine.key) for each in opened),
-            disk_free_bytes=_free_bytes(self.recipe.outbox.path),
+            engines=tuple(engine_text(each.engine.key) for each in opened),
+            disk_free_bytes=free_bytes(self.recipe.outbox.path),
             reasons=tuple(filter(None, (self._outgoing.ill, self._trail.failure))),
         )
 
     def close(self) -> None:
-        """Deliver what can be delivered in some seconds, and close everything; safe to call twice."""
+        """Close everything, after some seconds at most in which events are still delivered; safe to call twice."""
         self._stack.close()
 
     def __enter__(self) -> Station:
@@ -248,11 +256,9 @@ class Station:
         self._stack.callback(camera.close)
         return camera
 
-    def _feed(self, record: CameraRecord, camera: Camera, max_frames: int | None) -> Feed:
-        return feed_of(record, camera, self._engines, max_frames)
-
     def _open_outgoing(self) -> Outgoing:
-        # Also without a sink: one may be added while the line runs, and an alert that lasts goes on after a restart.
+        # The outbox is opened even where the recipe has no sink: one may be added while the line runs, and the next
+        # process has to know which alerts are open at the end of this one.
         sinks = [sink for sink in self.recipe.sinks if is_delivered_to(sink)]
         names = [camera.name for camera in self.recipe.cameras]
         outgoing = Outgoing(self.recipe.outbox, sinks, names, on_warning=self._warn, make_room=self._make_room)
@@ -274,56 +280,6 @@ class Station:
                 closed = alert.closed("the camera is no longer watched as it was")
                 self._outgoing.append([closed], {camera: None})
 
-    def _errands(self, feed: Feed, before: CameraRecord, after: CameraRecord) -> list[Callable[[], None]]:
-        """What the thread that judges is to change of a camera."""
-        errands: list[Callable[[], None]] = []
-        for name, product in after.all_products.items():
-            old = before.all_products[name]
-            inspector = feed.products[name]
-            if (product.threshold, product.false_alarm_rate) != (old.threshold, old.false_alarm_rate):
-                threshold = self._engines.changed_threshold(after, product)
-                errands.append(lambda inspector=inspector, threshold=threshold: inspector.adjust(threshold=threshold))  # type: ignore[misc]
-            if after.masks != before.masks:
-                errands.append(lambda inspector=inspector: inspector.adjust(masks=after.masks))  # type: ignore[misc]
-        if (after.policy, after.confirm) != (before.policy, before.confirm):
-            errands.append(lambda: feed.change_policy(policy_of(after, feed.live)))
-        return errands
-
-
-def _camera_snapshot(feed: Feed) -> CameraSnapshot:
-    statistics = feed.statistics
-    return CameraSnapshot.of(
-        feed.name,
-        _state(feed),
-        statistics,
-        last_frame_monotonic_s=statistics.last_captured_monotonic_s,
-        last_verdict=statistics.last_verdict,
-    )
-
-
-def _state(feed: Feed) -> CameraState:
-    if feed.is_lost or feed.ended is Ended.ERROR:
-        return CameraState.LOST
-    if feed.ended is not None:
-        return CameraState.ENDED
-    return CameraState.RUNNING if feed.statistics.frames else CameraState.STARTING
-
 
 def _opened_archive(record: ArchiveRecord | None) -> Archive | None:
     return None if record is None else Archive(record.folder, record.quota_gb * _GB, record.ok_share)
-
-
-def _engine_text(key: EngineKey) -> str:
-    return f"{key.runtime} {key.precision} on {key.device}"
-
-
-def _free_bytes(path: Path) -> int | None:
-    """Free space on the disk of a path, which need not be there yet; None where that cannot be told."""
-    there = next((each for each in (path, *path.absolute().parents) if exists(each)), None)
-    with contextlib.suppress(OSError):
-        return None if there is None else shutil.disk_usage(there).free
-    return None
-
-
-def _ended(feed: Feed) -> str:
-    return feed.ended.value if feed.ended else "error"

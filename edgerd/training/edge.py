@@ -148,14 +148,7 @@ def train_edge(
     jobs = _jobs(run, store, owners, n_steps)
     todo = [job for job in jobs if not exists(job.file)]
     say(f"Training {len(todo)} students: one that is kept, and one for each fold of pictures that it does not see.")
-    done_before = (len(jobs) - len(todo)) * n_steps
-    counter = count(done_before + 1)
-
-    def on_loss(_: str, loss: float) -> None:
-        n_done = next(counter)
-        student, step = divmod(n_done - 1, n_steps)
-        on_step(StepReport(Progress(student, step + 1, n_done), len(jobs) * n_steps, n_steps, loss, "student"))
-
+    on_loss = _step_reports(on_step, n_steps, len(jobs), n_done=(len(jobs) - len(todo)) * n_steps)
     if not run_jobs(todo, processes, target, on_loss, should_stop):
         return before.progress if before else Progress()
     student_maps = _fold_maps(jobs[1:], len(store))
@@ -169,6 +162,28 @@ def train_edge(
     _save(run, teacher, done, student, known, honest, (height, width))
     _remove_intermediate(run)
     return done
+
+
+def _step_reports(
+    on_step: Callable[[StepReport], None], n_steps: int, n_students: int, n_done: int
+) -> Callable[[str, float], None]:
+    """What `run_jobs` is to call after each step: it counts the steps of all students together, and reports them.
+
+    Args:
+        on_step: Takes the reports.
+        n_steps: Steps of each student.
+        n_students: How many students there are, with those that were finished earlier.
+        n_done: Steps of those that were finished earlier.
+    """
+    numbers = count(n_done)
+
+    def on_loss(_: str, loss: float) -> None:
+        number = next(numbers)
+        student, step = divmod(number, n_steps)
+        progress = Progress(student, step + 1, number + 1)
+        on_step(StepReport(progress, n_students * n_steps, n_steps, loss, "student"))
+
+    return on_loss
 
 
 def _remove_intermediate(run: RunFolder) -> None:

@@ -9,15 +9,22 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from multiprocessing.process import BaseProcess
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Event
+from typing import TypeAlias
 
 import torch
 
-from edgerd.errors import StorageError, WeightsError
+from edgerd.errors import EdgerdError, StorageError, WeightsError
 from edgerd.training.device import use_threads
 from edgerd.training.students import StudentJob, run_job
 
 _POLL_S = 0.2
+_Todo: TypeAlias = "Queue[int | None]"
+"""Indices of the jobs, then a None for each process, which ends it."""
+_Told: TypeAlias = "Queue[tuple[int, float | EdgerdError | None]]"
+"""Index of a job, and what became of it: the loss of a step, the error that ended it, or None when it is done."""
 
 
 def run_jobs(
@@ -46,7 +53,9 @@ def run_jobs(
     if n_processes == 1 or device.type != "cpu" or len(jobs) < 2:
         return all(not should_stop() and run_job(job, device, partial(on_step, job.name), should_stop) for job in jobs)
     context = multiprocessing.get_context("spawn")
-    todo, told, stop = context.Queue(), context.Queue(), context.Event()
+    todo: _Todo = context.Queue()
+    told: _Told = context.Queue()
+    stop = context.Event()
     n_processes = min(n_processes, len(jobs))
     for index in [*range(len(jobs)), *[None] * n_processes]:
         todo.put(index)
@@ -68,9 +77,9 @@ def run_jobs(
 
 def _listen(
     jobs: Sequence[StudentJob],
-    processes: Sequence[Any],
-    told: Any,
-    stop: Any,
+    processes: Sequence[BaseProcess],
+    told: _Told,
+    stop: Event,
     on_step: Callable[[str, float], None],
     should_stop: Callable[[], bool],
 ) -> bool:
@@ -81,7 +90,7 @@ def _listen(
             return False
         is_anyone_there = any(process.is_alive() for process in processes)
         try:
-            kind, index, value = told.get(timeout=_POLL_S)
+            index, news = told.get(timeout=_POLL_S)
         except queue.Empty:
             if not is_anyone_there:
                 raise WeightsError(
@@ -90,12 +99,12 @@ def _listen(
                     hint="Train with --threads 1, or go on with --resume.",
                 ) from None
             continue
-        if kind == "failed":
-            raise value
-        if kind == "done":
+        if isinstance(news, EdgerdError):
+            raise news
+        if news is None:
             n_done += 1
         else:
-            on_step(jobs[index].name, value)
+            on_step(jobs[index].name, news)
     return True
 
 
@@ -112,20 +121,19 @@ def _ignored_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _work(jobs: Sequence[StudentJob], todo: Any, told: Any, stop: Any) -> None:
+def _work(jobs: Sequence[StudentJob], todo: _Todo, told: _Told, stop: Event) -> None:
     """The main function of a training process: it runs jobs until there are none left."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     use_threads(1)
     while not stop.is_set() and (index := todo.get()) is not None:
         try:
-            done = run_job(
-                jobs[index],
-                torch.device("cpu"),
-                lambda loss, index=index: told.put(("step", index, loss)),  # type: ignore[misc]
-                stop.is_set,
-            )
+            done = run_job(jobs[index], torch.device("cpu"), partial(_tell_loss, told, index), stop.is_set)
         except (WeightsError, StorageError) as error:
-            told.put(("failed", index, error))
+            told.put((index, error))
             return
         if done:
-            told.put(("done", index, 0.0))
+            told.put((index, None))
+
+
+def _tell_loss(told: _Told, index: int, loss: float) -> None:
+    told.put((index, loss))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgerd.acceptance.gate import Budget, Labels, Outputs
+from edgerd.acceptance.gate import Budget
+from edgerd.acceptance.outputs import Labels, Outputs
 from edgerd.bundle.manifest import GateCheck, GateReport
 from edgerd.evaluation.threshold import threshold_from_scores
 from edgerd.runtimes.protocol import Maps

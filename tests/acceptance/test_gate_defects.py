@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from gate_outputs import BUDGET, GOOD, THRESHOLD, check, maps, outputs
 
-from edgerd.acceptance.gate import Budget, Labels, Outputs, compare, own_threshold
+from edgerd.acceptance.gate import Budget, compare, own_threshold
+from edgerd.acceptance.outputs import Labels, Outputs
 from edgerd.bundle.manifest import GateReport
 from edgerd.evaluation.threshold import threshold_from_scores
 from edgerd.runtimes.protocol import Maps

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from building_parts import Heard
 
-from edgerd.acceptance.gate import Budget, Labels
+from edgerd.acceptance.gate import Budget
 from edgerd.acceptance.gate_pictures import GatePictures
+from edgerd.acceptance.outputs import Labels
 from edgerd.acceptance.scores import holdout_pictures
 from edgerd.building.assignment import search_assignments
 from edgerd.building.engine import build_engine, graphs_of

@@ -15,6 +15,7 @@ import pytest
 from train_parts import EDGE, QUICK
 
 from edgerd.bundle.bundle import Bundle
+from edgerd.cameras.fake import FakeCamera
 from edgerd.cli.main import main
 
 MAIN = "import sys; sys.modules.update(dict.fromkeys({blocked!r})); from edgerd.cli.main import main; main()"
@@ -50,6 +51,16 @@ def run(edgerd: Callable[..., Result], bundle: Bundle) -> Callable[..., Result]:
         return edgerd("run", "--camera", camera, "--bundle", bundle.path, *options)
 
     return start
+
+
+@pytest.fixture
+def fake_camera(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let `edgerd run` open a camera that reads from a list: `fake_camera(script, live=..., n_frames=...)`."""
+
+    def install(script: list[Any], **kind: Any) -> None:
+        monkeypatch.setattr("edgerd.cli.run_cameras.open_camera", lambda uri: FakeCamera(script, uri=uri, **kind))
+
+    return install
 
 
 @pytest.fixture

@@ -1,20 +1,17 @@
-"""`edgerd run`: verdicts, alerts and a summary, however it ends."""
+"""`edgerd run`: verdicts, alerts and a summary."""
 
 from __future__ import annotations
 
 import json
 import re
-import signal
 
 import cv2
-import numpy as np
 import pytest
 from json_lines import lines_of
+from run_parts import LINE, parts_of_size
 
-from edgerd.cameras.fake import FakeCamera
-from edgerd.data.samples import line_parts, write_video
+from edgerd.data.samples import write_video
 
-LINE = "sample://ring?n=12&defective=0.5&size=96"
 EVENT_KEYS = {
     *("kind", "id", "state", "camera", "frame", "source", "captured_at", "decided_at", "score", "threshold"),
     *("regions", "bundle", "trigger", "product", "recipe", "reason"),
@@ -32,21 +29,6 @@ def scores(run, tmp_path):
     """Scores of the frames of LINE."""
     run(LINE, "--verdicts", tmp_path / "scores.jsonl")
     return [record["score"] for record in lines_of(tmp_path / "scores.jsonl")]
-
-
-@pytest.fixture
-def fake_camera(monkeypatch):
-    """Let `edgerd run` open a camera from a list."""
-
-    def install(script, **kind):
-        monkeypatch.setattr("edgerd.cli.run_cameras.open_camera", lambda uri: FakeCamera(script, uri=uri, **kind))
-
-    return install
-
-
-def parts_of_size(*sizes):
-    (part,) = line_parts("ring", 1, 0.0, seed=3, size=96)
-    return [cv2.resize(part.part.picture, (size, size)) for size in sizes]
 
 
 def test_events_verdicts_and_summary(run, bundle, scores, tmp_path):
@@ -140,14 +122,6 @@ def test_a_video_is_judged_and_recorded_with_its_heatmaps(run, tmp_path):
     assert red > blue + 60  # the banner of an NG
 
 
-@pytest.mark.parametrize("name", ["heat.mkv", "heat"])
-def test_a_video_that_cannot_be_written_is_refused_before_the_first_frame(run, tmp_path, name):
-    result = run(LINE, "--save-video", tmp_path / name)
-    assert result.exit_code == 2
-    assert "ends in .mp4 or .avi" in result.err
-    assert "frames in" not in result.out
-
-
 def test_pictures_of_bad_parts_are_kept_and_judged_again_they_are_bad(run, edgerd, bundle, scores, tmp_path):
     threshold = sorted(scores)[6]
     result = run(LINE, "--threshold", threshold, "--save-ng", tmp_path / "bad")
@@ -157,63 +131,6 @@ def test_pictures_of_bad_parts_are_kept_and_judged_again_they_are_bad(run, edger
     edgerd("inspect", bundle.path, *pictures, "--json", tmp_path / "again.json")
     again = json.loads((tmp_path / "again.json").read_text())
     assert sorted(picture["score"] for picture in again["pictures"]) == pytest.approx(sorted(scores)[7:], abs=1e-5)
-
-
-def test_a_video_that_was_cut_short_is_not_finished(run, tmp_path):
-    writer = cv2.VideoWriter(str(tmp_path / "cut.mkv"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (96, 96))
-    for line_part in line_parts("ring", 20, 0.0, size=96):
-        writer.write(line_part.part.picture)
-    writer.release()
-    content = (tmp_path / "cut.mkv").read_bytes()
-    (tmp_path / "cut.mkv").write_bytes(content[: len(content) // 2])
-    result = run(tmp_path / "cut.mkv", "--json", tmp_path / "summary.json")
-    assert result.exit_code == 4
-    assert "of the 20 frames it announces" in result.err
-    assert "was not inspected" in result.err
-    assert json.loads((tmp_path / "summary.json").read_text())["ended"] == "error"
-
-
-@pytest.mark.parametrize(
-    ("camera", "exit_code", "shown"),
-    [
-        ("93", 4, "Camera 93 does not open"),
-        ("nowhere.mp4", 4, "There is no camera or file nowhere.mp4"),
-        ("usb://0", 2, "one of device, rtsp"),
-        ("sample://rong", 2, "'ring'"),
-        ("sample://ring?colour=red", 2, "colour"),
-    ],
-)
-def test_a_camera_that_does_not_open(run, camera, exit_code, shown):
-    result = run(camera)
-    assert result.exit_code == exit_code
-    assert shown in result.err
-
-
-def test_an_empty_folder(run, tmp_path):
-    (tmp_path / "empty").mkdir()
-    assert run(tmp_path / "empty").exit_code == 2
-
-
-def test_a_lost_camera_ends_with_summary_event_and_its_exit_code(run, fake_camera, tmp_path):
-    from edgerd.errors import CameraError
-
-    fake_camera([*parts_of_size(96), CameraError("The cable is gone.")], live=True)
-    files = [tmp_path / name for name in ("events.jsonl", "summary.json")]
-    result = run("camera", "--frames", "every", "--events", files[0], "--json", files[1])
-    assert result.exit_code == 4
-    assert "The cable is gone." in result.err
-    assert "1 frame in" in result.out
-    assert [event["kind"] for event in lines_of(files[0])] == ["camera"]
-    assert "The cable is gone." in json.loads(files[1].read_text())["error"]
-
-
-def test_a_summary_that_cannot_be_written_does_not_hide_a_lost_camera(run, fake_camera):
-    from edgerd.errors import CameraError
-
-    fake_camera([*parts_of_size(96), CameraError("The cable is gone.")], live=True)
-    result = run("camera", "--frames", "every", "--json", "/dev/full")
-    assert result.exit_code == 4
-    assert "The cable is gone." in result.err
 
 
 def test_policies(run, tmp_path):
@@ -237,65 +154,3 @@ def test_a_terminal_gets_a_status_line(on_terminal, bundle):
         shown,
     )
     assert "alert raised: " in shown
-
-
-def test_check_opens_everything_and_raises_no_alert(run, bundle, tmp_path):
-    result = run(LINE, "--check", "--threshold", 0.001, "--events", tmp_path / "events.jsonl")
-    assert result.exit_code == 0, result.err
-    assert f"All {len(bundle.manifest.files)} files" in result.out
-    assert "1 frame in" in result.out
-    assert "The check passed" in result.out
-    assert not (tmp_path / "events.jsonl").exists()
-
-
-def test_check_of_a_camera_with_its_cap_on(run, tmp_path):
-    cv2.imwrite(str(tmp_path / "black.png"), np.zeros((96, 96, 3), np.uint8))
-    result = run(tmp_path / "black.png", "--check")
-    assert result.exit_code == 4
-    assert "gave no frame that can be judged" in result.err
-
-
-def test_check_of_a_damaged_bundle(run, bundle):
-    file = bundle.path / bundle.manifest.ranges[0]
-    file.write_bytes(file.read_bytes()[:-1])
-    assert run(LINE).exit_code == 0  # what a run does not need, it does not read
-    assert run(LINE, "--check").exit_code == 3
-
-
-def test_a_window_without_a_screen(run, monkeypatch):
-    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
-        monkeypatch.delenv(name, raising=False)
-    result = run(LINE, "--show")
-    assert result.exit_code == 6
-    assert "--save-video" in result.err
-
-
-@pytest.mark.parametrize("option", ["--events", "--verdicts", "--json", "--save-video"])
-def test_a_file_in_place_of_a_folder_is_noticed_before_the_run(run, tmp_path, option):
-    (tmp_path / "file").write_text("")
-    result = run(LINE, option, tmp_path / "file" / "below.mp4")
-    assert result.exit_code == 1
-    assert "could not be written" in result.err
-    assert "frames in" not in result.out
-
-
-@pytest.mark.parametrize(
-    ("camera", "number", "exit_code"),
-    [
-        ("sample://ring?live=1&pool=2&size=96", signal.SIGINT, 0),
-        ("sample://ring?live=1&pool=2&size=96", signal.SIGTERM, 0),
-        ("sample://ring?n=1000000&pool=2&size=96", signal.SIGINT, 130),
-    ],
-    ids=["live camera", "live camera, systemctl stop", "unfinished files"],
-)
-def test_an_interrupt_ends_with_the_summary(edgerd_process, bundle, tmp_path, camera, number, exit_code):
-    summary = tmp_path / "summary.json"
-    process = edgerd_process("run", "--camera", camera, "--verdicts", "-", "--json", summary)
-    process.stdout.readline()
-    process.send_signal(number)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == exit_code
-    assert all(json.loads(line)["verdict"] for line in out.splitlines())
-    assert "Traceback" not in err
-    assert "without a decision" in err
-    assert json.loads(summary.read_text())["ended"] == "stopped"

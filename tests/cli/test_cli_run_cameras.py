@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 
 from json_lines import lines_of
+from run_parts import LINE
 
 from edgerd.cameras.fake import FakeCamera
 from edgerd.data.samples import line_parts
 from edgerd.errors import CameraError
 
-LINE = "sample://ring?n=12&defective=0.5&size=96"
 OTHER = "sample://ring?n=8&defective=0.5&size=128&seed=4"
 
 

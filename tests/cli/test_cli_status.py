@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgerd.cli.status import StatusLine, _Seen, status_text
-from edgerd.line.feed import Update
 from edgerd.line.statistics import RunStatistics
+from edgerd.line.update import Update
 from edgerd.types import Frame, Inspection, Verdict
 
 

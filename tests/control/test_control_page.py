@@ -1,4 +1,4 @@
-"""docs/control.md: its recipes can be loaded, and its examples give what they show."""
+"""docs/reference/control.md: its recipes can be loaded, and its examples give what they show."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from edgerd.control.mqtt import MqttControl
 from edgerd.recipe import load_recipe
 from edgerd.sinks.plc import CameraState
 
-PAGE = (Path(__file__).parents[2] / "docs" / "control.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "control.md").read_text(encoding="utf-8")
 RECIPES = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 EXAMPLES = re.findall(r"```sh\n(.*?)```(?:\n\n```json\n(.*?)```)?", PAGE, re.DOTALL)
 BY_CURL = [example for example in EXAMPLES if "curl" in example[0]]

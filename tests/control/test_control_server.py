@@ -213,7 +213,7 @@ def test_what_is_not_installed_is_named_with_its_extra(
         monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(MissingDependencyError, match=library.partition(".")[0]) as error:
-        open_control(commands)
+        open_control(commands, port=0)
     assert error.value.hint == 'pip install "edgerd[control]"'
 
 

@@ -15,9 +15,10 @@ import pytest
 from outbox_parts import alert, camera_event, frames_for, opened, wait_until
 
 from edgerd.delivery import writer
-from edgerd.delivery.database import Changes, Database
+from edgerd.delivery.database import Database
 from edgerd.delivery.opening import DATABASE_FILE
 from edgerd.delivery.reserve import RESERVE_FILE
+from edgerd.delivery.rows import Changes
 from edgerd.errors import InputError, StorageError
 
 

@@ -12,8 +12,9 @@ import pytest
 from outbox_parts import alert, frames_for, opened, wait_until
 
 from edgerd.delivery import writer
-from edgerd.delivery.database import Changes, Database
+from edgerd.delivery.database import Database
 from edgerd.delivery.reserve import RESERVE_FILE, Reserve
+from edgerd.delivery.rows import Changes
 from edgerd.errors import StorageError
 
 

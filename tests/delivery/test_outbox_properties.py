@@ -15,7 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from outbox_parts import alert, frames_for, opened
 
 from edgerd.delivery import writer
-from edgerd.delivery.database import Changes, Database
+from edgerd.delivery.database import Database
+from edgerd.delivery.rows import Changes
 
 SINKS = ["s", "t"]
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import gc
-import itertools
-
 import numpy as np
 import pytest
-from device_parts import in_format
-from emulation.driver import CAPTURE_UNSUPPORTED, ILLEGAL_ADDRESS, OUT_OF_MEMORY
+from device_calls import EAGER, GRAPH, live, noise
 from inspection_parts import BLACK, THRESHOLD, make_bundle, picture
 
 from edgerd.bundle.manifest import PreprocessSpec, RegionSpec, TileSpec
-from edgerd.errors import DeviceError, DeviceLostError, InputError, MissingDependencyError, SpecError
+from edgerd.errors import InputError, SpecError
 from edgerd.inspection.gpu.options import DeviceOptions
 from edgerd.inspection.inspector import Inspector
 from edgerd.runtimes.fake import FakeEngine
@@ -21,20 +17,7 @@ from edgerd.types import Frame, PixelFormat, Verdict
 pytestmark = pytest.mark.emulated
 
 SPEC = PreprocessSpec(height=32, width=32)
-GRAPH = {"cuGraphLaunch": 1, "cuStreamSynchronize": 1}
-EAGER = {"cuMemcpyHtoDAsync": 1, "cuLaunchKernel": 1, "cuMemcpyDtoHAsync": 2, "cuStreamSynchronize": 1}
 ONCE = {"kernel": 1, "engine": 1, "copy": 3}
-KINDS = ("device memory", "pinned memory", "stream", "event", "graph", "graph exec", "module")
-
-
-def noise(pixel_format=PixelFormat.BGR, height=64, width=96, seed=0):
-    bgr = np.random.default_rng(seed).integers(90, 170, (height, width, 3), np.uint8)
-    return Frame(in_format(bgr, pixel_format), pixel_format)
-
-
-def live(emulation):
-    gc.collect()
-    return {kind: emulation.driver.live(kind) for kind in KINDS}
 
 
 @pytest.mark.parametrize("mode", ["latency", "throughput"])
@@ -104,48 +87,6 @@ def test_frames_of_other_sizes_and_formats_one_after_the_other(emulation, on_gpu
     assert live(emulation) == before
 
 
-def test_in_throughput_the_next_frame_is_sent_before_the_last_one_is_waited_for(emulation, on_gpu):
-    inspector = on_gpu(mode="throughput")
-    assert inspector.depth == 2
-    frames = [noise(seed=seed) for seed in range(6)]
-    alone = [inspector.inspect(frame).score for frame in frames]
-    emulation.driver.clear()
-    scores, under_way = [], []
-    for frame in frames:
-        under_way.append(inspector.submit(frame))
-        if len(under_way) == inspector.depth:
-            scores.append(under_way.pop(0).result().score)
-    scores += [pending.result().score for pending in under_way]
-    assert scores == alone
-
-    calls = [call for call in emulation.driver.calls() if call.name in GRAPH]
-    order = "".join("s" if call.name == "cuStreamSynchronize" else "L" for call in calls)
-    assert order == "LLsLsLsLsLss"
-    launched = [call.stream for call in calls if call.name == "cuGraphLaunch"]
-    waited = [call.stream for call in calls if call.name == "cuStreamSynchronize"]
-    assert launched == waited
-    assert all(a != b for a, b in itertools.pairwise(launched))
-
-
-def test_a_frame_of_another_size_waits_for_those_under_way(on_gpu):
-    inspector = on_gpu(mode="throughput")
-    expected = [inspector.inspect(noise(height=height)).score for height in (64, 96)]
-    first = inspector.submit(noise())
-    second = inspector.submit(noise(height=96))
-    assert [first.result().score, second.result().score] == expected
-
-
-def test_a_frame_that_finds_no_slot_is_refused(on_gpu):
-    inspector = on_gpu(slots=2)
-    inspector.inspect(noise())
-    lent = inspector.buffers.lend()
-    lent[...] = noise().data
-    assert inspector.inspect(lent).verdict is Verdict.OK  # and is not given back
-    inspector.buffers.lend()
-    with pytest.raises(DeviceError, match="All 2 slots are in use"):
-        inspector.submit(noise())
-
-
 def test_profile_measures_the_engine_with_events_that_are_made_once(emulation, on_gpu):
     inspector = on_gpu(profile=True)
     inspector.inspect(noise())
@@ -162,21 +103,6 @@ def test_without_profile_there_are_no_events(emulation, on_gpu):
     inspector = on_gpu()
     assert inspector.inspect(noise()).engine_ms is None
     assert live(emulation)["event"] == 0
-
-
-@pytest.mark.parametrize("mode", ["latency", "throughput"])
-def test_where_a_capture_fails_the_numbers_are_the_same_and_it_is_said_once(emulation, on_gpu, mode):
-    frames = [noise(seed=seed, height=height) for seed in range(3) for height in (64, 96)]
-    expected = [on_gpu().inspect(frame).score for frame in frames]
-    emulation.driver.fail("cuStreamBeginCapture", CAPTURE_UNSUPPORTED, times=1000)
-    inspector = on_gpu(mode=mode)
-    assert [inspector.inspect(frame).score for frame in frames] == expected
-    (note,) = inspector.notes
-    assert "not as one graph" in note
-    assert "cuStreamBeginCapture" in note
-    emulation.driver.clear()
-    inspector.inspect(frames[-1])
-    assert emulation.driver.counts() == EAGER
 
 
 def test_an_integrated_gpu_copies_nothing(emulation, on_gpu):
@@ -211,96 +137,6 @@ def test_keeping_warm_runs_the_engine_alone_and_once(emulation, on_gpu, mode):
     assert inspector.inspect(noise(seed=5)).score is not None
 
 
-@pytest.mark.parametrize("mode", ["latency", "throughput"])
-@pytest.mark.parametrize("profile", [False, True])
-def test_cameras_with_frames_of_other_sizes_share_an_engine_and_nothing_is_captured_again(
-    emulation, on_gpu, mode, profile
-):
-    first = on_gpu(mode=mode, profile=profile)
-    alone = on_gpu(mode=mode)
-    sizes = (64, 96, 128)
-    cameras = [first, *(first.beside() for _ in sizes[1:])]
-    rounds = [[noise(height=height, seed=seed) for height in sizes] for seed in range(4)]
-    expected = [[alone.inspect(frame).score for frame in frames] for frames in rounds]
-    for camera, frame in zip(cameras, rounds[0], strict=True):
-        camera.inspect(frame)
-    before = live(emulation)
-    emulation.driver.clear()
-    for frames, scores in zip(rounds, expected, strict=True):
-        pending = [camera.submit(frame) for camera, frame in zip(cameras, frames, strict=True)]
-        assert [each.result().score for each in reversed(pending)] == scores[::-1]
-    assert live(emulation) == before
-    n_frames = len(sizes) * len(rounds)
-    counts = emulation.driver.counts()
-    assert (counts["cuGraphLaunch"], counts["cuStreamSynchronize"]) == (n_frames * (3 if profile else 1), n_frames)
-    assert set(counts) == set(GRAPH) | ({"cuEventRecord", "cuEventElapsedTime"} if profile else set())
-    for camera in reversed(cameras):
-        camera.close()
-
-
-def test_a_camera_beside_has_its_own_threshold_and_is_closed_alone(emulation, on_gpu):
-    first = on_gpu()
-    first.inspect(noise())
-    before = live(emulation)
-    frame = picture(0.5, height=64, width=96)
-    strict = first.beside(threshold=0.6)
-    assert [each.inspect(frame).verdict for each in (first, strict)] == [Verdict.NG, Verdict.OK]
-    with pytest.raises(InputError, match="find no part"):
-        first.beside(threshold=61)
-    under_way = first.submit(frame)
-    strict.close()
-    strict.close()
-    assert under_way.result().verdict is Verdict.NG
-    assert live(emulation) == before
-    assert first.inspect(frame).verdict is Verdict.NG
-
-
-def test_closing_frees_everything_and_is_safe_twice(emulation, on_gpu):
-    before = live(emulation), emulation.driver.used_bytes
-    inspector = on_gpu(mode="throughput")
-    inspector.inspect(noise())
-    inspector.submit(noise(seed=1))  # never waited for
-    inspector.close()
-    inspector.close()
-    assert (live(emulation), emulation.driver.used_bytes) == before
-
-
-def test_memory_that_a_camera_may_still_write_to_stays(emulation, on_gpu):
-    inspector = on_gpu()
-    inspector.inspect(noise())
-    lent = inspector.buffers.lend()
-    inspector.inspect(noise(PixelFormat.GREY))  # slots of another shape
-    lent[:] = 7
-    inspector.buffers.give_back(lent)
-    assert inspector.buffers.lend().shape == (64, 96)
-    stuck = inspector.buffers.lend()
-    inspector.close()
-    stuck[:] = 7
-    assert emulation.driver.live("pinned memory") > 0
-
-
-def test_a_gpu_that_is_lost_is_an_error_and_closing_goes_on(emulation, on_gpu):
-    inspector = on_gpu()
-    inspector.inspect(noise())
-    emulation.driver.fail("run:engine", ILLEGAL_ADDRESS)
-    with pytest.raises(DeviceLostError, match="illegal memory access"):
-        inspector.inspect(noise())
-    with pytest.raises(DeviceLostError):
-        inspector.inspect(noise())
-    inspector.close()
-
-
-@pytest.mark.parametrize("after", [0, 2])
-def test_too_little_memory_is_said_and_leaves_nothing(emulation, on_gpu, after):
-    inspector = on_gpu()
-    before = live(emulation)
-    emulation.driver.fail("cuMemAlloc", OUT_OF_MEMORY, after=after, times=2)
-    with pytest.raises(DeviceError, match="not have enough memory"):
-        inspector.inspect(noise())
-    assert live(emulation) == before
-    assert inspector.inspect(noise()).score is not None
-
-
 def test_frames_that_do_not_fit_are_refused_as_on_the_cpu(on_gpu):
     inspector = on_gpu(PreprocessSpec(height=32, width=32, region=RegionSpec(x=0, y=0, width=64, height=48)))
     with pytest.raises(SpecError, match="leaves the frame"):
@@ -329,10 +165,3 @@ def test_kernels_are_made_before_the_first_frame(emulation, on_gpu, monkeypatch)
     inspector.inspect(noise())
     assert len(compiled) == 1
     assert not emulation.driver.live("module") - 1
-
-
-def test_where_there_is_no_compiler_it_is_said_before_the_first_frame(emulation, on_gpu):
-    emulation.driver.set_device("Of tomorrow", sm=(30, 0))
-    inspector = on_gpu()
-    with pytest.raises(MissingDependencyError, match="do not compile for sm_300"):
-        inspector.warm_up()

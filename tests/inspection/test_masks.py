@@ -13,7 +13,7 @@ from edgerd.data.preprocess import frame_box, tile_boxes
 from edgerd.errors import SpecError
 from edgerd.inspection.masks import covered_map_pixels, masked_frame_pixels, with_masks
 from edgerd.inspection.regions import find_regions
-from edgerd.recipe import Mask
+from edgerd.recipe.product import Mask
 from edgerd.types import Box
 
 HEIGHT, WIDTH = 90, 120

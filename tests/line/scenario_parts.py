@@ -14,13 +14,14 @@ from inspection_parts import DEFECTIVE, GOOD, picture
 from edgerd.cameras.protocol import damaged_frame
 from edgerd.errors import CameraError, DeviceError, EdgerdError
 from edgerd.inspection.inspector import Inspector
-from edgerd.line.feed import Feed, Update
+from edgerd.line.feed import Feed
 from edgerd.line.line import Line
 from edgerd.line.pick import EveryFrame, EveryNth, OnTrigger, Picker
 from edgerd.line.presence import OnMotion
 from edgerd.line.products import Products
 from edgerd.line.record import Outlets
 from edgerd.line.summary import RunSummary
+from edgerd.line.update import Update
 from edgerd.sinks.fake import FakePlcLink, FakeSink
 from edgerd.triggers import Trigger
 from edgerd.types import Frame, UInt8Array

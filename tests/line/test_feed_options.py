@@ -14,12 +14,13 @@ from edgerd.cameras.fake import FakeCamera
 from edgerd.errors import InputError
 from edgerd.events import FrameVerdict
 from edgerd.inspection.inspector import Inspector
-from edgerd.line.feed import Feed, Update
+from edgerd.line.feed import Feed
 from edgerd.line.line import Line
 from edgerd.line.pick import EveryNth, OnTrigger
 from edgerd.line.products import Products
 from edgerd.line.record import Outlets
 from edgerd.line.summary import Ended
+from edgerd.line.update import Update
 from edgerd.sinks.fake import FakeSink
 from edgerd.triggers import Trigger
 from edgerd.types import Frame, UInt8Array

@@ -22,8 +22,8 @@ from edgerd.cameras.files import FilesCamera
 from edgerd.errors import CameraError, SpecError, StorageError
 from edgerd.inspection.inspector import Inspector
 from edgerd.line.decision import StreamPolicy
-from edgerd.line.feed import Update
 from edgerd.line.summary import Ended
+from edgerd.line.update import Update
 from edgerd.runtimes.fake import FakeEngine
 from edgerd.sinks.fake import FakeSink
 from edgerd.types import Frame, UInt8Array, Verdict

@@ -15,10 +15,11 @@ from line_parts import run_camera
 from edgerd.cameras.fake import FakeCamera
 from edgerd.errors import CameraError, DeviceError, InputError
 from edgerd.inspection.inspector import Inspector
-from edgerd.line.feed import Feed, Update
+from edgerd.line.feed import Feed
 from edgerd.line.line import Line
 from edgerd.line.record import Outlets
 from edgerd.line.summary import Ended
+from edgerd.line.update import Update
 from edgerd.runtimes.fake import FakeEngine
 from edgerd.sinks.fake import FakeSink
 from edgerd.types import UInt8Array

@@ -16,8 +16,8 @@ from line_parts import run_camera
 from edgerd.cameras.fake import FakeCamera
 from edgerd.errors import CameraError, DeviceError, DeviceLostError, StorageError
 from edgerd.inspection.inspector import Inspector
-from edgerd.line.feed import Update
 from edgerd.line.summary import Ended
+from edgerd.line.update import Update
 from edgerd.runtimes.fake import FakeEngine
 from edgerd.runtimes.protocol import Maps
 from edgerd.sinks.fake import FakeSink

@@ -16,7 +16,7 @@ from edgerd.errors import CameraError, EdgerdError, InputError, MissingDependenc
 from edgerd.inspection.inspector import Inspector
 from edgerd.inspection.slots import Slots
 from edgerd.line.decision import PartPolicy, StreamPolicy
-from edgerd.line.feed import Feed, Update
+from edgerd.line.feed import Feed
 from edgerd.line.line import Line
 from edgerd.line.mailbox import Bell, Mailbox
 from edgerd.line.pick import OnTrigger
@@ -25,6 +25,7 @@ from edgerd.line.products import Products
 from edgerd.line.record import Outlets
 from edgerd.line.summary import Ended
 from edgerd.line.supervised import SupervisedCamera
+from edgerd.line.update import Update
 from edgerd.sinks.fake import FakePlcLink, FakeSink
 from edgerd.triggers import Trigger
 from edgerd.types import Frame, PixelFormat, UInt8Array

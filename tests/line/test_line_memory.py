@@ -11,7 +11,7 @@ from line_parts import run_camera
 
 from edgerd.cameras.sample import SampleCamera
 from edgerd.inspection.inspector import Inspector
-from edgerd.line.feed import Update
+from edgerd.line.update import Update
 from edgerd.sinks.jsonl import JsonlSink
 
 

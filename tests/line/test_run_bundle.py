@@ -13,12 +13,12 @@ from edgerd.bundle.bundle import Bundle
 from edgerd.cameras import open_camera
 from edgerd.errors import BundleError
 from edgerd.line.summary import Ended
-from edgerd.sinks import open_sink
+from edgerd.sinks.jsonl import JsonlSink
 from edgerd.types import Verdict
 
 
 def test_sample_parts_through_a_bundle(bundle: Bundle, tmp_path: Path) -> None:
-    events, verdicts = (open_sink("jsonl", str(tmp_path / name)) for name in ("events.jsonl", "verdicts.jsonl"))
+    events, verdicts = (JsonlSink(str(tmp_path / name)) for name in ("events.jsonl", "verdicts.jsonl"))
     with Inspector.open(bundle.path, threads=1) as inspector:
         assert inspector.threshold == bundle.manifest.threshold.value
         assert "onnxruntime fp32" in inspector.why

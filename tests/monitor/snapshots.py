@@ -27,13 +27,8 @@ def camera(
 ) -> CameraSnapshot:
     counted = statistics(*verdicts)
     counted.dropped, counted.alerts, counted.held_back = 3, 1, 2
-    return CameraSnapshot.of(
-        name,
-        state,
-        counted,
-        last_frame_monotonic_s=time.monotonic() - 1 if verdicts else None,
-        last_verdict=verdicts[-1] if verdicts else None,
-    )
+    counted.last_captured_monotonic_s = time.monotonic() - 1 if verdicts else None
+    return CameraSnapshot.of(name, state, counted)
 
 
 def line(**changes: Any) -> LineSnapshot:

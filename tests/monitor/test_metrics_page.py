@@ -1,4 +1,4 @@
-"""The metrics page, read as Prometheus reads it, and what docs/metrics.md says of it."""
+"""The metrics page, read as Prometheus reads it, and what docs/reference/metrics.md says of it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edgerd.monitor.metrics import metrics_text
 from edgerd.monitor.snapshot import CameraState, LineSnapshot, SinkSnapshot
 from edgerd.types import Verdict
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
 EVERYTHING = line(sinks=(SinkSnapshot("broker", 7, "Connection refused."), SinkSnapshot("alerts.jsonl", 0)))
 
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
@@ -107,7 +107,7 @@ def test_no_secret_gets_into_a_label(secret):
 
 
 def test_every_metric_is_documented_as_it_is():
-    """Name, type, labels and meaning: the table in docs/metrics.md and the page agree."""
+    """Name, type, labels and meaning: the table in docs/reference/metrics.md and the page agree."""
     found = set()
     for family in text_string_to_metric_families(metrics_text(EVERYTHING).decode()):
         name = f"{family.name}_total" if family.type == "counter" else family.name

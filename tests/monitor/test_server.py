@@ -105,12 +105,12 @@ def test_there_are_no_other_pages(monitor: Monitor) -> None:
 @pytest.mark.parametrize(
     ("host", "status"),
     [
-        ("127.0.0.1:8767", 200),
+        ("127.0.0.1:9108", 200),
         ("10.1.2.3", 200),
-        ("[::1]:8767", 200),
+        ("[::1]:9108", 200),
         ("localhost", 200),
         ("LOCALHOST:1", 200),
-        ("line3.example.com:8767", 200),
+        ("line3.example.com:9108", 200),
         ("attacker.example.com", 421),
         ("localhost.attacker.example.com", 421),
         ("127.0.0.1.attacker.example.com", 421),
@@ -215,5 +215,5 @@ def test_what_is_not_installed_is_named_with_its_extra(monkeypatch, watched: Lin
         monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(MissingDependencyError, match=library.partition(".")[0]) as error:
-        open_monitor(watched.snapshot)
+        open_monitor(watched.snapshot, port=0)
     assert error.value.hint == 'pip install "edgerd[monitor]"'

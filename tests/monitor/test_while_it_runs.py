@@ -29,13 +29,7 @@ class FakeLine:
         self._thread = threading.Thread(target=self._run)
 
     def snapshot(self) -> LineSnapshot:
-        camera = CameraSnapshot.of(
-            "left",
-            CameraState.RUNNING,
-            self.statistics,
-            last_frame_monotonic_s=self.last_turn_s,
-            last_verdict=Verdict.OK,
-        )
+        camera = CameraSnapshot.of("left", CameraState.RUNNING, self.statistics)
         return line(cameras=(camera,), last_turn_monotonic_s=self.last_turn_s)
 
     @contextmanager
@@ -52,7 +46,7 @@ class FakeLine:
         while not self._stop.is_set():
             verdict = (Verdict.OK, Verdict.NG, Verdict.NO_DECISION)[number % 3]
             self.statistics.count(Inspection(verdict, 0.1, 0.5, frame_ms=1 + number % 20), 2 + number % 20)
-            self.last_turn_s = time.monotonic()
+            self.statistics.last_captured_monotonic_s = self.last_turn_s = time.monotonic()
             number += 1
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgerd.recipe import Camera, camera_name
+from edgerd.recipe.camera import Camera, camera_name
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from edgerd.bundle.manifest import PreprocessSpec, RegionSpec, TileSpec
 from edgerd.data.preprocess import tile_boxes
 from edgerd.errors import BundleError
-from edgerd.recipe import Place, Product
-from edgerd.recipe.fit import check_bundle_id, moved_region, same_shape
+from edgerd.recipe.fit import check_bundle_id, moved_region
+from edgerd.recipe.product import Place, Product
 
 SPEC = PreprocessSpec(
     region=RegionSpec(x=5, y=6, width=300, height=200), tiles=TileSpec(rows=2, columns=3, overlap=0.1)
@@ -42,25 +42,6 @@ def test_another_size_is_refused_naming_both(width, height):
 def test_a_bundle_without_a_region_has_none_to_move():
     with pytest.raises(BundleError, match="whole frames"):
         moved_region(PreprocessSpec(), Place(x=1, y=2), "camera left")
-
-
-@given(st.integers(0, 500), st.integers(0, 500))
-def test_bundles_whose_regions_lie_elsewhere_have_one_shape(x, y):
-    assert same_shape(SPEC, moved_region(SPEC, Place(x=x, y=y), "camera left"))
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"height": 512},
-        {"tiles": TileSpec(rows=2, columns=3)},
-        {"region": None},
-        {"region": RegionSpec(x=5, y=6, width=301, height=200)},
-        {"colour_range": "full"},
-    ],
-)
-def test_bundles_that_prepare_frames_otherwise_have_another_shape(change):
-    assert not same_shape(SPEC, SPEC.model_copy(update=change))
 
 
 def test_another_bundle_than_the_one_asked_for_is_refused(bundle):

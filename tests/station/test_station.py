@@ -13,13 +13,15 @@ from station_parts import LIVE, RecipeOf, station_of
 
 from edgerd.audit import verify
 from edgerd.cameras.protocol import Camera
-from edgerd.errors import BundleError, EdgerdError
-from edgerd.line.feed import Update
+from edgerd.errors import BundleError, EdgerdError, InputError
+from edgerd.inspection.gpu.options import DeviceOptions
 from edgerd.line.summary import Ended
 from edgerd.line.supervised import open_supervised
+from edgerd.line.update import Update
 from edgerd.monitor.snapshot import CameraState
 from edgerd.sinks.fake import FakeSink
 from edgerd.station import station as station_module
+from edgerd.station.check import check
 from edgerd.types import Frame
 
 TWO_CAMERAS = """
@@ -232,6 +234,22 @@ def test_what_does_not_fit_is_said_before_the_first_frame(
         station_of(loaded)
     with station_of(recipe_of(LIVE), max_frames=1) as station:  # nothing is left open
         assert station.run()[0].ended is Ended.MAX_FRAMES
+
+
+def test_all_secrets_that_are_missing_are_named_before_anything_is_opened(
+    recipe_of: RecipeOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HOOK_KEY", "BROKER_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+    hook = '\n[[sink]]\ntype = "webhook"\nurl = "http://127.0.0.1:9/"\nsecret_env = "HOOK_KEY"\n'
+    broker = '\n[[sink]]\ntype = "mqtt"\nhost = "127.0.0.1"\nuser = "line"\npassword_env = "BROKER_PASSWORD"\n'
+    loaded = recipe_of(LIVE + hook + broker)
+    for start in (station_of, lambda one: check(one.recipe, DeviceOptions(), say=print, warn=print)):
+        with pytest.raises(InputError) as caught:
+            start(loaded)
+        assert "HOOK_KEY" in caught.value.what
+        assert "BROKER_PASSWORD" in caught.value.what
+    assert not any((tmp_path / name).exists() for name in ("alerts.jsonl", "edgerd-audit.jsonl", "edgerd-outbox"))
 
 
 def test_a_false_alarm_rate_makes_the_threshold(recipe_of: RecipeOf) -> None:

@@ -13,7 +13,7 @@ from json_lines import lines_of
 from station_parts import RecipeOf, station_of
 
 from edgerd.errors import InputError
-from edgerd.line.feed import Update
+from edgerd.line.update import Update
 from edgerd.sinks.fake import FakeSink
 from edgerd.triggers import Trigger
 

@@ -12,7 +12,7 @@ import pytest
 
 from edgerd.errors import CameraError, EdgerdError, InputError
 from edgerd.events import CameraEvent, uuid7
-from edgerd.line.feed import Update
+from edgerd.line.update import Update
 from edgerd.recipe import LoadedRecipe
 from edgerd.recipe.sinks import JsonlRecord
 from edgerd.sinks.fake import FakePlcLink, FakeSink

@@ -10,18 +10,7 @@ A kind is one file here and one line in `KINDS`.
 from __future__ import annotations
 
 from edgerd.data.samples.folder import write_dataset
-from edgerd.data.samples.line import LinePart, LineRecord, line_parts, write_video
-from edgerd.data.samples.part import SamplePart
+from edgerd.data.samples.line import line_parts, write_video
 from edgerd.data.samples.render import KINDS, defects_of, render
 
-__all__ = [
-    "KINDS",
-    "LinePart",
-    "LineRecord",
-    "SamplePart",
-    "defects_of",
-    "line_parts",
-    "render",
-    "write_dataset",
-    "write_video",
-]
+__all__ = ["KINDS", "defects_of", "line_parts", "render", "write_dataset", "write_video"]

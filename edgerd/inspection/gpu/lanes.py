@@ -17,14 +17,14 @@ from edgerd.runtimes.device import DeviceEngine
 from edgerd.types import Float32Array, UInt8Array
 
 _ALIGNMENT = 256
-"""TensorRT takes addresses that are multiples of so many bytes."""
+"""TensorRT wants addresses that are multiples of this many bytes."""
 
 
 class Lane:
     """A stream, and an engine that works on the tiles of this lane and leaves its results here.
 
-    The tiles come back to the host in one copy with the scores: whether a frame is black or badly exposed is seen in
-    them, as on the CPU.
+    The tiles come back to the host in one copy with the scores, because they show whether a frame is black or badly
+    exposed, as on the CPU.
 
     Attributes:
         stream: A `pycuda.driver.Stream`.
@@ -65,7 +65,7 @@ class Lane:
             self._events = [self._gpu.cuda.Event() for _ in range(2 if profile else 0)]
 
     def infer(self) -> None:
-        """Enqueue the engine."""
+        """Enqueue a run of the engine on the tiles."""
         self._enqueue(self.stream)
 
     def download(self) -> None:
@@ -74,7 +74,7 @@ class Lane:
         self._map.download(self.stream)
 
     def mark(self, number: int) -> None:
-        """Note when the stream gets here: 0 before the engine, 1 behind it."""
+        """Have the stream note the time when it gets here: 0 before the engine, 1 behind it. Only with `profile`."""
         with self._gpu.errors():
             self._events[number].record(self.stream)
 
@@ -90,7 +90,7 @@ class Lane:
         """Wait for everything on the stream.
 
         Raises:
-            DeviceError: Something failed there.
+            DeviceError: Something on the stream failed, or the GPU is lost.
         """
         self._gpu.synchronise(self.stream)
 
@@ -127,7 +127,12 @@ class Lanes:
     """
 
     def __init__(self, engine: DeviceEngine, spec: PreprocessSpec, options: DeviceOptions) -> None:
-        """Allocate what does not depend on the frames.
+        """Allocate what does not depend on the frames' size and format.
+
+        Args:
+            engine: Open; stays open.
+            spec: The preprocessing, which says how many tiles a frame has.
+            options: How to use the GPU.
 
         Raises:
             InputError: The engine does not take as many tiles as a frame has.
@@ -153,14 +158,14 @@ class Lanes:
         return self._lanes[number]
 
     def next(self) -> int:
-        """The number of the lane whose turn it is. The frame that was under way there is settled."""
+        """The number of the lane whose turn it is, after the results of the frame that was under way there are read."""
         number = self._turn
         self._lanes[number].settle()
         self._turn = (number + 1) % len(self._lanes)
         return number
 
     def settle(self) -> None:
-        """Wait for all frames under way and read their results."""
+        """Wait for all frames under way, and read their results."""
         for lane in self._lanes:
             lane.settle()
 
@@ -168,8 +173,8 @@ class Lanes:
         """Make the kernels, and run the engine n times on each lane; no frame may be under way.
 
         Raises:
-            MissingDependencyError: No compiler for this GPU.
-            DeviceError: It fails.
+            MissingDependencyError: No compiler for this GPU's kernels is installed.
+            DeviceError: The engine fails, or the GPU is lost.
         """
         make_kernels(self.gpu)
         for _ in range(n):
@@ -177,9 +182,9 @@ class Lanes:
                 lane.run_engine()
 
     def keep_warm(self) -> None:
-        """Run the engine once, if that is wanted; no frame may be under way.
+        """Run the engine once, where the options ask for it; no frame may be under way.
 
-        A frame that comes meanwhile waits for it: once, whatever the number of lanes.
+        One lane is enough: a frame that comes meanwhile has to wait for one run, and not for one on each lane.
 
         Raises:
             DeviceError: The GPU is lost.
@@ -188,7 +193,7 @@ class Lanes:
             self._lanes[0].run_engine()
 
     def drop(self) -> None:
-        """Wait until nothing is under way; the results of frames that were are not read."""
+        """Wait until nothing is under way, without reading the results of the frames that were."""
         for lane in self._lanes:
             lane.under_way = None
         if not self.gpu.is_lost:

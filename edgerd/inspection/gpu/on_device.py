@@ -22,17 +22,17 @@ from edgerd.types import Frame, Inspection
 
 
 class DeviceInspection:
-    """The way of one camera's frames over the GPU.
+    """Judges one camera's frames by an engine on a GPU.
 
     Args:
         engine: Open; stays open.
-        judge: Says what the engine's answers mean.
+        judge: Makes verdicts of the engine's maps and scores.
         spec: The preprocessing.
-        options: How to use the GPU; the defaults where None.
-        lanes: Those of another camera with the same engine, to share; new ones where None.
+        options: How to use the GPU; None for the defaults.
+        lanes: The lanes of another camera with the same engine, to be shared; None for new ones.
 
     Attributes:
-        judge: As given; may be replaced, for the frames that are submitted from then on.
+        judge: Makes verdicts; another one may be put here, for the frames that are submitted from then on.
 
     Raises:
         InputError: The engine does not take as many tiles as a frame has.
@@ -54,7 +54,7 @@ class DeviceInspection:
         self._pools = CameraPools(self._lanes, spec)
 
     def beside(self, judge: Judge, spec: PreprocessSpec) -> DeviceInspection:
-        """The way of another camera's frames over the same lanes; to be closed before this one."""
+        """Judge another camera's frames on the same lanes; what this returns is to be closed before this one."""
         return DeviceInspection(self._engine, judge, spec, lanes=self._lanes)
 
     @property
@@ -64,16 +64,16 @@ class DeviceInspection:
 
     @property
     def buffers(self) -> CameraPools:
-        """Where the frames of this camera lie best."""
+        """Buffers in pinned memory, from which the GPU reads this camera's frames without a copy on the host."""
         return self._pools
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is worth knowing about the way frames take, a sentence each."""
+        """What a person should know about how the GPU is used, a sentence each."""
         return (*self._lanes.notes, *self._engine.notes)
 
     def submit(self, frame: Frame) -> Pending:
-        """Launch the work for a frame, as `Inspector.submit` describes."""
+        """Begin to judge a frame, as `Inspector.submit` describes."""
         started_s = time.perf_counter()
         pool = self._pools.pool_for(frame)
         number = self._lanes.next()
@@ -94,13 +94,14 @@ class DeviceInspection:
         self._lanes.warm_up(n)
 
     def keep_warm(self) -> None:
-        """Let a GPU that waits for frames work a little, so that it keeps its clocks up."""
+        """Run the engine once while no frame is there, so that the GPU keeps its clocks up."""
         self._lanes.keep_warm()
 
     def close(self) -> None:
         """Free the buffers, and the lanes unless they are another camera's; safe to call twice.
 
-        Frames that are under way are dropped; on lanes that are shared they are judged first.
+        Frames under way on lanes of its own are dropped. On lanes of another camera they are judged first, because
+        there may be frames of that camera among them.
         """
         if self._shares:
             self._lanes.settle()
@@ -114,10 +115,10 @@ class DeviceInspection:
 def _finish(
     judge: Judge, frame: Frame, pool: FramePool, copied_to: int | None, lane: Lane, started_s: float
 ) -> Inspection:
-    """Wait for the results and judge them; the slot that the frame was copied to is free then."""
+    """Wait for a frame's results and judge them, then free the slot that the frame was copied to."""
     try:
         lane.wait()
-        # on the CPU such a frame does not reach the engine; here it has been through it, which is not counted
+        # On the CPU a badly exposed frame does not reach the engine. Here it has been through it, which is not counted.
         badly_exposed = judge.exposure(lane.tiles, started_s)
         if badly_exposed:
             return badly_exposed

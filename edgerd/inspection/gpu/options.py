@@ -1,4 +1,4 @@
-"""How the camera step uses a GPU."""
+"""How frames are judged on a GPU: what a user may choose."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ Mode = Literal["latency", "throughput"]
 
 @dataclass(frozen=True, slots=True)
 class DeviceOptions:
-    """How the loop uses a GPU.
+    """How a GPU is used.
 
     Attributes:
-        mode: "latency": one frame at a time. "throughput": a frame is uploaded while the one before is inferred.
-        slots: Frames of one camera in pinned memory: those under way, the one that the camera writes, and the one that
-            waits. With two, frames are copied by the camera's thread; with one, by the run's.
-        wait: Sleep until the GPU is done, or turn in a loop, which answers sooner and costs a core.
-        keep_warm: While no frame comes, run the engine now and then, so that the GPU keeps its clocks up.
-        capture: False to enqueue each frame's work anew, without graphs.
+        mode: "latency": one frame at a time. "throughput": a frame is uploaded while the engine judges the one before.
+        slots: How many frames of one camera fit in pinned memory: those under way, the one that the camera writes, and
+            the one that waits. With two slots the camera's thread copies each frame into one; with one slot the thread
+            that judges does.
+        wait: "blocking" sleeps until the GPU is done; "spinning" asks all the time, which answers sooner and costs a
+            CPU core.
+        keep_warm: Run the engine now and then while no frame comes, so that the GPU keeps its clocks up.
+        capture: Capture the work for a frame as a CUDA graph; False enqueues each frame's work call by call.
         profile: Measure the engine apart, which costs a few microseconds per frame.
     """
 
@@ -38,5 +40,5 @@ class DeviceOptions:
 
     @property
     def depth(self) -> int:
-        """Frames that may be under way at once; from three slots on, one is left to the camera."""
+        """How many frames may be under way at once; where there are three slots or more, one is left to the camera."""
         return max(min(self.slots, 2), self.slots - 1) if self.mode == "throughput" else 1

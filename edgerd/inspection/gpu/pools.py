@@ -1,7 +1,7 @@
-"""What a camera has on a GPU: buffers for its frames in pinned memory, and the work for the frame in each, captured.
+"""A camera's buffers for frames, in pinned memory, and for each buffer the captured work for the frame in it.
 
-A pool is for frames of one size and format. Where a camera's frames change, it gets another pool; pools of cameras with
-frames of different sizes stand beside one another, so that nothing is captured again from frame to frame.
+A pool is for frames of one size and format. Where a camera's frames change, it gets another pool. Each camera has a
+pool of its own, so that cameras with frames of different sizes do not make each other capture again.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from edgerd.types import Frame, UInt8Array
 
 
 class FrameWork:
-    """Everything for one frame: upload, preprocessing, engine, download; captured once, replayed per frame.
+    """The work for one frame: upload, preprocessing, engine, download. It is captured once and replayed per frame.
 
-    Where the lane is profiled it is three graphs with an event between two of them.
+    To measure the engine it is captured as three graphs, with an event between two of them.
 
     Attributes:
-        reason: Why it is not a graph; empty where it is one.
+        reason: Why the work is not captured; empty where it is.
     """
 
     def __init__(
@@ -41,14 +41,14 @@ class FrameWork:
         *,
         capture: bool,
     ) -> None:
-        """Run it once, capture it, and run what was captured: the first run of a graph is slow.
+        """Run the work once, capture it, and run what was captured, because the first run of a graph is slow.
 
         Args:
-            lanes: They say whether the engine is measured.
-            lane: The one that it goes through; nothing may be under way there.
-            frame: Where the frame lies.
-            kernel: Enqueues the preprocessing from that frame to the lane's tiles.
-            capture: False to enqueue each time.
+            lanes: All lanes; their options say whether the engine is measured.
+            lane: The lane on which the work is done; nothing may be under way there.
+            frame: The buffer that the frame lies in.
+            kernel: Enqueues the preprocessing, from that buffer to the lane's tiles.
+            capture: False to enqueue the work call by call each time.
 
         Raises:
             DeviceError: The work fails.
@@ -79,7 +79,7 @@ class FrameWork:
         self.reason = next((step.reason for step in self._steps if not step.is_graph), "")
 
     def launch(self) -> None:
-        """Enqueue it.
+        """Enqueue the work.
 
         Raises:
             DeviceError: The GPU refuses, or is lost.
@@ -121,7 +121,7 @@ class FramePool:
 
         Raises:
             SpecError: The preprocessing does not fit such frames.
-            MissingDependencyError: No compiler for this GPU.
+            MissingDependencyError: No compiler for this GPU's kernels is installed.
             DeviceError: The GPU does not have enough memory, or refuses the work.
         """
         self.layout = layout
@@ -146,7 +146,7 @@ class FramePool:
         self.slots = Slots([frame.host.reshape(layout.shape) for frame in frames])
 
     def claim(self, data: UInt8Array) -> tuple[int, bool]:
-        """Put a frame into a slot, unless it lies in one.
+        """Copy a frame into a free slot, unless it lies in a slot already.
 
         Returns:
             The number of the slot, and whether the frame was copied there: such a slot is freed with `release`, while
@@ -165,9 +165,12 @@ class FramePool:
         self.slots.give_back(self.slots[number])
 
     def free(self) -> bool:
-        """Give everything back, unless a buffer is lent; whether it was. No buffer is lent any more after this.
+        """Free everything, unless a buffer is still lent; in either case no buffer is lent from now on.
 
         No frame of this pool may be under way.
+
+        Returns:
+            Whether everything was freed.
         """
         if not self.slots.withdraw():
             return False
@@ -184,7 +187,7 @@ class FramePool:
 
 
 class CameraPools:
-    """The pool for a camera's frames, and older ones of which a buffer is still lent.
+    """The pool for a camera's frames, and its older pools of which a buffer is still lent.
 
     `lend`, `holds`, `has_room` and `give_back` are `edgerd.inspection.slots.Buffers`, for the camera's thread; the rest
     is for the thread of the engine.
@@ -194,7 +197,7 @@ class CameraPools:
         spec: The preprocessing.
 
     Attributes:
-        lanes: As given.
+        lanes: Where the work is done.
     """
 
     def __init__(self, lanes: Lanes, spec: PreprocessSpec) -> None:
@@ -213,7 +216,7 @@ class CameraPools:
         return any(pool.slots.holds(data) for pool in self._all)
 
     def has_room(self, data: UInt8Array) -> bool:
-        """Whether a frame can be judged now; one of another shape only when no frame of this one is judged."""
+        """Whether a frame can be judged now; one of another shape has to wait until no buffer is in use."""
         if self._pool is None:
             return True
         slots = self._pool.slots
@@ -231,12 +234,12 @@ class CameraPools:
 
         Raises:
             SpecError: The frame is not laid out as its pixel format says, or the preprocessing does not fit it.
-            MissingDependencyError: No compiler for this GPU.
+            MissingDependencyError: No compiler for this GPU's kernels is installed.
             DeviceError: The GPU does not have enough memory, or refuses the work.
         """
         layout = _layout_of(frame)
         if self._pool is None or self._pool.layout != layout:
-            plan_launch(layout, self._spec)  # a frame that does not fit costs no pool
+            plan_launch(layout, self._spec)  # raises for a frame that does not fit, while the old pool is still there
             self.lanes.settle()
             self._pool = self._make(layout)
         return self._pool

@@ -21,7 +21,7 @@ from edgerd.types import Frame, Verdict
 
 _HINT = "Free some space, or give the archive another folder. Inspection goes on; pictures are lost meanwhile."
 _ROOM_BYTES = 16 << 20
-"""How much is freed at once on a full disk, where there is so much of OK parts."""
+"""How much is freed at once on a full disk, as far as OK parts take up so much."""
 
 
 class Archive:
@@ -46,11 +46,11 @@ class Archive:
         folder: Where to keep them; made if it is not there.
         quota_bytes: What the files may take up; `math.inf` for no limit.
         ok_share: Share of the OK parts that are kept, 0 to 1.
-        generator: Chooses them.
+        generator: Chooses the OK parts that are kept; None for one with a random seed.
 
     Attributes:
-        quota_bytes: As given; may be changed, which holds from the next part on.
-        ok_share: As given; may be changed likewise.
+        quota_bytes: What the files may take up; may be changed, for the parts that come afterwards.
+        ok_share: Share of the OK parts that are kept; may be changed, for the parts that come afterwards.
 
     Raises:
         InputError: The quota is not above 0, or the share not from 0 to 1.

@@ -21,11 +21,11 @@ PICTURES = {Verdict.OK: Path(TRAIN, GOOD), Verdict.NG: Path(TEST, "ng"), Verdict
 """In which folder of a product the pictures of a verdict are."""
 
 _ONE_PRODUCT = "part"
-"""The product of a camera that has one only."""
+"""The folder for the product of a camera that inspects just one, whose verdicts name none."""
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}[A-Za-z0-9_-]|[A-Za-z0-9_]")
 """Not hidden, and no dot at the end, which Windows drops."""
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
-"""What Windows takes for a device."""
+"""Names that Windows takes for a device."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 _KEPT_CHARACTERS = 40
 
@@ -33,7 +33,7 @@ _WORDS = {Verdict.OK: "ok", Verdict.NG: "ng", Verdict.NO_DECISION: "nodecision"}
 _FILE = re.compile(r"(?P<stem>\d{8}T\d{6}-\d{6}Z_(?P<word>ok|ng|nodecision)_\d{6,}_[0-9a-f]{8})\.(png|jpg|json)")
 _STAGE = re.compile(rf"\.({_FILE.pattern}|{re.escape(ARCHIVE_FILE)})\.partial")
 _LAST_SECOND = 253_402_300_799
-"""Of the year 9999, the last that has four digits."""
+"""The end of the year 9999 in Unix seconds: later years have five digits, and their names would sort wrongly."""
 
 
 def product_folder(verdict: FrameVerdict) -> Path:

@@ -1,4 +1,7 @@
-"""Modbus TCP: a PLC asks for a verdict about each part and gets exactly one. docs/modbus.md has the register map."""
+"""Modbus TCP: a PLC asks for a verdict about each part and gets exactly one.
+
+docs/reference/modbus.md has the register map.
+"""
 
 from __future__ import annotations
 

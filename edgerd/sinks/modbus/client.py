@@ -32,7 +32,7 @@ _LONGEST_DELAY_S = 5.0
 
 
 class ModbusClient(ModbusLink):
-    """Keeps the register map of docs/modbus.md in the holding registers of a PLC, from the moment that it is made.
+    """Keeps the register map of docs/reference/modbus.md in a PLC's holding registers, from the moment that it is made.
 
     A PLC that cannot be reached is tried again for ever, at intervals that grow to five seconds. `close` leaves it with
     every camera stopped, if it can be reached then.

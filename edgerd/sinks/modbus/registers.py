@@ -1,4 +1,4 @@
-"""The register map, and how values become registers. docs/modbus.md is its description for PLC engineers.
+"""The register map, and how values become registers. docs/reference/modbus.md is its description for PLC engineers.
 
 Each camera has a block of `STRIDE` registers. The PLC writes the first ones of it, edgerd the rest. Whoever changes
 what a register means gives the map another `MAP_VERSION`.

@@ -14,7 +14,7 @@ from edgerd.triggers import Trigger
 
 
 class ModbusServer(ModbusLink):
-    """Serves the register map of docs/modbus.md in a thread of its own, from the moment that it is made.
+    """Serves the register map of docs/reference/modbus.md in a thread of its own, from the moment that it is made.
 
     Args:
         cameras: Names of the cameras, in the order of their blocks.

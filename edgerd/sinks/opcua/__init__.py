@@ -1,4 +1,4 @@
-"""OPC UA: results and states of the cameras for SCADA, MES and PLCs. docs/opcua.md says what there is."""
+"""OPC UA: results and states of the cameras for SCADA, MES and PLCs. docs/reference/opcua.md says what there is."""
 
 from __future__ import annotations
 

@@ -197,7 +197,7 @@ async def _credentials(security: OpcUaSecurity) -> _Credentials:
         raise InputError(
             f"{security.private_key} is not the key of {security.certificate}.",
             expected="a certificate and its own private key",
-            hint="docs/opcua.md has a command that makes both.",
+            hint="docs/reference/opcua.md has a command that makes both.",
         )
     return _Credentials(certificate, private_key)
 
@@ -209,7 +209,7 @@ async def _load(load: Any, path: Any, kind: str) -> Any:
         raise InputError(
             f"The {kind} {path} of the OPC UA server cannot be read: {error}.",
             expected="a PEM file that ends in .pem, or a DER file; a key without a passphrase",
-            hint="docs/opcua.md has a command that makes both.",
+            hint="docs/reference/opcua.md has a command that makes both.",
         ) from error
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class OpcUaServer(PlcLink):
-    """Serves results and states of the cameras, as docs/opcua.md describes them, from the moment that it is made.
+    """Serves results and states of the cameras as docs/reference/opcua.md has them, from the moment that it is made.
 
     Clients only read: nothing that they send reaches the line.
 
@@ -62,7 +62,7 @@ class OpcUaServer(PlcLink):
             raise InputError(
                 f"OPC UA at {host} would let anybody in the network read, without encryption.",
                 expected="a certificate, a user and a password",
-                hint="docs/opcua.md has a command that makes a certificate; or listen at 127.0.0.1.",
+                hint="docs/reference/opcua.md has a command that makes a certificate; or listen at 127.0.0.1.",
             )
         self.port = check_can_listen(host, port)
         self._names, self._host, self._security = list(cameras), host, security

@@ -20,8 +20,8 @@ from edgerd.data.pictures import read_picture
 from edgerd.errors import DatasetError
 from edgerd.events import FrameVerdict
 from edgerd.inspection.inspector import Inspector
-from edgerd.line.feed import Update
 from edgerd.line.observer import Observer
+from edgerd.line.update import Update
 from edgerd.runtimes.choose import OpenedEngine
 from edgerd.runtimes.fake import FakeEngine
 

@@ -32,7 +32,7 @@ from edgerd.sinks.modbus.registers import (
 )
 from edgerd.sinks.plc import CameraState
 
-PAGE = Path(__file__).parents[3] / "docs" / "modbus.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "modbus.md"
 
 SCORES = st.none() | st.floats(min_value=0, allow_infinity=False, allow_nan=False)
 RESULTS = st.builds(

@@ -21,7 +21,7 @@ from edgerd.sinks.plc import CameraState
 from edgerd.triggers import Trigger
 from edgerd.types import Box, DefectRegion, Inspection, Verdict
 
-PAGE = Path(__file__).parents[3] / "docs" / "opcua.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "opcua.md"
 NAMESPACE = "urn:edgerd:vision"
 ODD_NAMES = ("Heartbeat", "rtsp://10.0.0.3:554/live.sdp?profile=1", "Kamera ü")
 TRIGGER = Trigger("top", "abc-1", 7, 0.0, 0.0)

@@ -24,7 +24,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from edgerd.errors import InputError
 from edgerd.sinks.opcua import OpcUaSecurity, OpcUaServer
 
-PAGE = Path(__file__).parents[3] / "docs" / "opcua.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "opcua.md"
 NAMESPACE = "urn:edgerd:vision"
 
 
