@@ -219,3 +219,7 @@ def test_python_snippets_compile_and_take_from_edgerd_what_is_there(page):
 
 def test_the_readme_begins_with_what_works_on_a_fresh_machine():
     assert [" ".join(words) for words in shell_commands(REPOSITORY / "README.md")][:2] == ["make demo", "make test"]
+
+
+def test_the_readme_fits_a_short_visit():
+    assert len((REPOSITORY / "README.md").read_text(encoding="utf-8").split()) <= 700
