@@ -1,4 +1,4 @@
-"""docs/tutorials/first-line.md: its recipes are valid, its commands work in order, its numbers are those of the code."""
+"""docs/tutorials/first-line.md: its recipes are valid, its commands work in order, its numbers are the code's."""
 
 from __future__ import annotations
 
