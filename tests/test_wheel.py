@@ -17,9 +17,11 @@ import numpy
 import pytest
 from packaging.requirements import Requirement
 
+from edgerd.precision.scales import RANGE_METHODS
+
 REPOSITORY = Path(__file__).parents[1]
 SOURCES = (
-    *("edgerd", "tests", "tools", "benchmarks", "docs"),
+    *("edgerd", "tests", "tools", "benchmarks", "calibration", "docs"),
     *("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "MANIFEST.in"),
 )
 MAX_MB = 6
@@ -155,7 +157,9 @@ def test_the_sdist_has_what_people_look_up_beside_the_package(sdist_file):
     with tarfile.open(sdist_file) as archive:
         files = {"/".join(name.split("/")[1:]) for name in archive.getnames()}
     package = {f"edgerd/{name}" for name in ("py.typed", "models/weights/lite0.safetensors", "recipe/template.py")}
-    assert package | {"LICENSE", "README.md", "CHANGELOG.md", "docs/reference/recipe.schema.json"} <= files
+    pages = {"LICENSE", "README.md", "CHANGELOG.md", "docs/reference/recipe.schema.json"}
+    presets = {f"calibration/presets/{method}.toml" for method in RANGE_METHODS}
+    assert package | pages | presets <= files
 
 
 def test_it_says_which_versions_of_python_it_is_for(metadata):
