@@ -20,6 +20,7 @@ from edgerd.data.pictures import write_png
 from edgerd.data.prepared import grey_level_statistics
 from edgerd.data.preprocess import bgr_from_frame
 from edgerd.errors import CameraError, InputError
+from edgerd.paths import exists
 from edgerd.storage import is_taken, storage_errors
 from edgerd.types import Frame, UInt8Array
 
@@ -144,6 +145,8 @@ def _take(watch: Watch, clock: _Clock, taken: TakenFrames, count: int | None) ->
             _count(taken, "nearly the same as one that was taken", 1)
         else:
             name = f"{clock.name(frame)}.png"
+            if exists(taken.folder / name):  # the machine's clock was set back, or frames come faster than it counts
+                name = f"{clock.name(frame)}_{frame.number}.png"
             write_png(taken.folder / name, bgr)
             taken.files.append(name)
             watch.took()

@@ -169,6 +169,13 @@ def test_a_live_camera_is_watched_for_the_minutes_given(take, monkeypatch):
     assert min(gaps) >= 5.0  # 10 s on average, half an interval late at most
 
 
+def test_a_clock_that_is_set_back_overwrites_no_picture(take, tmp_path):
+    frames = [Frame(part, number=number, captured_at=1e9, source="0") for number, part in enumerate(PARTS[:3])]
+    taken = take(frames, Spread(count=None, every_s=1e-6), live=True)
+    assert taken.files == [f"2001-09-09T01-46-40.000Z{suffix}.png" for suffix in ("", "_1", "_2")]
+    assert len(list((tmp_path / "out").iterdir())) == 3
+
+
 @pytest.mark.parametrize(("live", "error"), [(False, InputError), (True, CameraError)])
 def test_a_source_that_shows_nothing(take, tmp_path, live, error):
     with pytest.raises(error, match="gave no frame that shows something; 3 were looked at"):
