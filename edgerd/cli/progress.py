@@ -17,6 +17,8 @@ from rich.text import Text
 
 _LOG_INTERVAL_S = 30.0
 _BAR_WIDTH = 20
+_LEAST_TITLE = 24
+"""On a narrow terminal the note and the time left are given up before the title becomes shorter than this."""
 
 
 def stderr_console() -> Console:
@@ -90,10 +92,11 @@ class ProgressDisplay:
         self.redraws = console.is_interactive
         self._announces = announces
         self._ticks = ticks
+        bar_width = min(_BAR_WIDTH, console.width // 8)
         self._bar = Progress(
             _Title(),
-            BarColumn(bar_width=_BAR_WIDTH),
-            _Details(self),
+            BarColumn(bar_width=bar_width),
+            _Details(self, console.width - bar_width),
             console=console,
             transient=True,
             disable=not self.redraws,
@@ -174,16 +177,16 @@ class ProgressDisplay:
     def line(self, text: str) -> None:
         """Write a line that stays, on a terminal above the one that renews itself."""
         if self.redraws:
-            self._bar.console.print(text, markup=False)
+            self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
             self.log(text)
 
 
 class _Title(ProgressColumn):
-    """What is being done; cut where the terminal is narrow, because the figures tell more."""
+    """What is being done. It is cut before the figures, which tell more: rich narrows columns that may be wrapped."""
 
     def __init__(self) -> None:
-        super().__init__(table_column=Column(no_wrap=True, overflow="ellipsis"))
+        super().__init__(table_column=Column(no_wrap=False))
 
     def render(self, task: Task) -> Text:
         """The text of the column."""
@@ -191,17 +194,27 @@ class _Title(ProgressColumn):
 
 
 class _Details(ProgressColumn):
-    """The count, the time that it took and that it will take, and the note."""
+    """The count, the time that it took and that it will take, and the note; as many of them as there is room for.
 
-    def __init__(self, display: ProgressDisplay) -> None:
-        super().__init__(table_column=Column(no_wrap=True, min_width=1))
+    Args:
+        display: What it speaks of.
+        width: Columns for it and the title.
+    """
+
+    def __init__(self, display: ProgressDisplay, width: int) -> None:
+        super().__init__(table_column=Column(no_wrap=True))
         self._display = display
+        self._width = width
 
     def render(self, task: Task) -> Text:
         """The text of the column."""
         state = self._display.state
         left = "" if task.time_remaining is None or task.finished else f"{clock(task.time_remaining)} left"
-        return Text("  ".join(filter(None, (state.count, clock(self._display.elapsed_s), left, state.note))))
+        parts = [part for part in (state.count, clock(self._display.elapsed_s), left, state.note) if part]
+        room = self._width - min(len(state.title), _LEAST_TITLE) - 2
+        while len(parts) > 1 and len("  ".join(parts)) > room:
+            parts.pop()
+        return Text("  ".join(parts))
 
 
 @contextmanager
