@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import TextIO
 
 import click
 from rich.console import Console
@@ -26,7 +27,12 @@ def stderr_console() -> Console:
 
     rich takes FORCE_COLOR for a terminal, and would fill the log of a CI server with control characters.
     """
-    return Console(stderr=True, force_terminal=None if sys.stderr.isatty() else False, highlight=False)
+    return Console(stderr=True, force_terminal=None if _is_terminal(sys.stderr) else False, highlight=False)
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    """Whether a stream is a terminal; Python has None where the process was started with this file closed."""
+    return stream is not None and stream.isatty()
 
 
 def clock(seconds: float) -> str:
@@ -101,7 +107,7 @@ class ProgressDisplay:
             transient=True,
             disable=not self.redraws,
             auto_refresh=ticks,
-            redirect_stdout=sys.stdout.isatty(),
+            redirect_stdout=_is_terminal(sys.stdout),
         )
         self._lock = threading.RLock()
         self._task: TaskID | None = None
