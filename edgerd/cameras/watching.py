@@ -12,6 +12,9 @@ from edgerd.types import Frame
 _NAMED_FRAMES = 3
 """How many damaged frames are named one by one; all are counted."""
 
+_ROUNDING_S = 1e-9
+"""Times of a video's frames and sums of intervals are rounded: a frame that is due at its very moment is not missed."""
+
 
 class Thinning:
     """Says when the next frame may be taken, so that those taken are evenly spread over time.
@@ -32,7 +35,7 @@ class Thinning:
 
     def is_due(self, now_s: float) -> bool:
         """Whether a frame of this moment may be taken."""
-        return now_s >= self._due_s
+        return now_s >= self._due_s - _ROUNDING_S
 
     def took(self, now_s: float) -> None:
         """Note that a frame of this moment was taken."""

@@ -80,6 +80,12 @@ def test_frames_of_a_video_are_spread_over_all_of_it_and_called_by_their_time(vi
     assert np.abs(whole.astype(int) - PARTS[10]).mean() < 4  # MJPG is lossy
 
 
+def test_a_frame_that_is_due_at_its_very_moment_is_taken(video, tmp_path):
+    """0.2 + 0.2 + 0.2 is a little more than 0.6."""
+    taken = take_frames(str(video(PARTS)), tmp_path / "out", Spread(count=20), frames_per_s=10.0)
+    assert seconds_of(taken.files) == pytest.approx([0.2 * index for index in range(20)])
+
+
 def test_one_every_so_many_seconds_to_the_end_of_a_video(video, tmp_path):
     path = video(PARTS)
     taken = take_frames(str(path), tmp_path / "out", Spread(count=None, every_s=0.7), frames_per_s=10.0)
