@@ -37,13 +37,14 @@ def sections():
 
 
 def commands():
-    """Path of every command, with the command."""
-    context = click.Context(edgerd, info_name="edgerd")
+    """What is typed for every command, with the command."""
+    top = click.Context(edgerd, info_name="edgerd")
     for name in COMMANDS:
-        command = edgerd.get_command(context, name)
-        yield f"edgerd {name}", command
+        command = edgerd.get_command(top, name)
+        context = click.Context(command, top, name)
+        yield context.command_path, command
         for below, one in getattr(command, "commands", {}).items():
-            yield f"edgerd {name} {below}", one
+            yield click.Context(one, context, below).command_path, one
 
 
 def test_every_command_and_option_is_on_the_page_with_its_meaning():
