@@ -94,7 +94,8 @@ def together_command(python: str, machine: str, extras: Iterable[str]) -> list[s
     platform = f"{machine}-manylinux_2_{GLIBC_MINORS[-1]}"
     flags = [part for extra in extras for part in ("--extra", extra)]
     ask = ["--only-binary", ":all:", "--python-version", python, "--python-platform", platform, *flags]
-    return ["uv", "pip", "compile", "--quiet", "--no-header", "--no-annotate", *ask, str(REPOSITORY / "pyproject.toml")]
+    short = ["--quiet", "--no-header", "--no-annotate", "--no-python-downloads"]
+    return ["uv", "pip", "compile", *short, *ask, str(REPOSITORY / "pyproject.toml")]
 
 
 def together(python: str, machine: str, extras: Iterable[str]) -> str:
