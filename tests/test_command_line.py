@@ -116,6 +116,13 @@ def test_help_imports_nothing_heavy():
     assert not imported & {"torch", "cv2", "numpy", "onnx", "onnxruntime", "openvino", "pydantic", "rich"}
 
 
+def test_python_runs_the_package_as_the_command():
+    command = [sys.executable, "-m", "edgerd", "--version"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0
+    assert ended.stdout.startswith("edgerd, version ")
+
+
 def test_the_installed_command_knows_its_version():
     from edgerd import __version__
 

@@ -139,7 +139,7 @@ def test_the_example_of_an_event_has_the_keys_of_an_event() -> None:
         (SERVICE, f"holds up to {MAX_UNCOMMITTED:,} events in memory"),
         (SERVICE, f"waits up to {FLUSH_S:g} seconds for receivers"),
         (TUTORIAL, f"waits up to {FLUSH_S:g} seconds for its receivers"),
-        (TUTORIAL, f"fallen below {StreamPolicy().clear_ratio:.0%} of the threshold".replace("%", " %")),
+        (TUTORIAL, f"or below {StreamPolicy().clear_ratio:.0%} of the threshold".replace("%", " %")),
         (FAQ, f"scores below {StreamPolicy().clear_ratio:.0%} of the threshold".replace("%", " %")),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +15,14 @@ from edgerd.bundle.bundle import Bundle
 from edgerd.cameras import Camera, open_camera
 from edgerd.cameras.protocol import early_end
 from edgerd.cameras.watching import Watch
+from edgerd.data.aspect import without_padding
 from edgerd.data.dataset import Dataset, fingerprint
 from edgerd.data.pictures import load_bundle_pictures, picture_sha256
 from edgerd.data.prepared import read_prepared
 from edgerd.data.preprocess import bgr_from_frame, prepare
+from edgerd.data.shapes import ShapeGuard
 from edgerd.errors import CameraError, DatasetError
-from edgerd.inspection.guards import exposure_reason
+from edgerd.inspection.guards import exposure_reason, frame_size
 from edgerd.types import UInt8Array
 
 MIN_THRESHOLD_PICTURES = 8
@@ -36,10 +39,12 @@ class NewPictures:
     Attributes:
         pictures: uint8 (n, T, H, W, 3), BGR, at graph size, no two alike.
         names: Where each came from, for people.
+        warnings: What a person must know of them, a sentence or two each.
     """
 
     pictures: UInt8Array
     names: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -69,7 +74,11 @@ def pictures_from_folder(
         say(line)
     for skipped in read.skipped:
         say(f"left out: {skipped.reason}")
-    return _new_ones(bundle, read.pictures, [str(path) for path in read.paths], str(data), say, replace)
+    new = _new_ones(bundle, read.pictures, [str(path) for path in read.paths], str(data), say, replace)
+    shapes = ShapeGuard(bundle.manifest)
+    for width, height in read.sizes:
+        shapes.see(width, height)
+    return dataclasses.replace(new, warnings=shapes.warnings())
 
 
 def pictures_from_camera(
@@ -103,7 +112,7 @@ def pictures_from_camera(
     camera = open_camera(uri)
     interval_s = minutes * 60.0 / n_wanted if camera.live else 0.0
     watch = Watch(camera, interval_s, minutes=minutes, say=say)
-    found = _Found()
+    found = _Found(ShapeGuard(bundle.manifest))
     try:
         found.collect(watch, camera.uri, bundle, n_wanted, say)
     finally:
@@ -115,7 +124,8 @@ def pictures_from_camera(
             expected=f"{MIN_THRESHOLD_PICTURES} at least",
             hint="Give more --minutes." if camera.live else "Choose a longer video or a folder with more pictures.",
         )
-    return _new_ones(bundle, np.stack(found.taken), found.names, camera.uri, say, replace)
+    new = _new_ones(bundle, np.stack(found.taken), found.names, camera.uri, say, replace)
+    return dataclasses.replace(new, warnings=found.shapes.warnings())
 
 
 @dataclass
@@ -123,10 +133,12 @@ class _Found:
     """What a camera gave so far.
 
     Attributes:
+        shapes: Has seen the size of each picture that was taken.
         taken: Pictures at graph size, uint8 (T, H, W, 3), BGR, no two alike.
         names: Where each came from, for people.
     """
 
+    shapes: ShapeGuard
     taken: list[UInt8Array] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
@@ -137,11 +149,12 @@ class _Found:
         spec = bundle.manifest.preprocess
         for frame in watch.due_frames():
             tiles = prepare(bgr_from_frame(frame, spec), spec)
-            if exposure_reason(tiles, bundle.manifest.limits):
+            if exposure_reason(without_padding(tiles, spec), bundle.manifest.limits):
                 self._n_badly_exposed += 1
             elif (digest := picture_sha256(tiles)) not in self._seen:
                 self._seen.add(digest)
                 self.taken.append(tiles)
+                self.shapes.see(*frame_size(frame))
                 is_file = frame.source != uri
                 self.names.append(frame.source if is_file else f"frame {frame.number} of {uri}")
                 watch.took()

@@ -14,14 +14,14 @@ from onnx import numpy_helper
 from edgerd.acceptance.gate import Budget, compare, own_threshold
 from edgerd.acceptance.gate_pictures import GatePictures
 from edgerd.acceptance.outputs import Outputs
-from edgerd.acceptance.scores import maps_of
+from edgerd.acceptance.scores import maps_of, shown_maps
 from edgerd.building.listener import SILENT, BuildListener, BuildStep
 from edgerd.building.typed_graph import TypedGraph
 from edgerd.bundle.manifest import EngineRecord, GateReport, ThresholdRecord
 from edgerd.errors import EdgerdError
 from edgerd.inspection.self_test import StoredPicture, note_score
 from edgerd.runtimes import load_runtime
-from edgerd.runtimes.protocol import Engine, Runtime
+from edgerd.runtimes.protocol import Engine, Maps, Runtime
 from edgerd.types import UInt8Array
 
 _WARM_UP, _TIMED = 3, 15
@@ -154,11 +154,14 @@ def n_pictures_in(pictures: GatePictures) -> int:
 
 
 def outputs_of(engine: Engine, pictures: GatePictures, on_picture: Callable[[], None] = lambda: None) -> Outputs:
-    """Run an engine on all of the gate's pictures; the maps of all of them are held in memory."""
-    good, pasted, labelled = (
-        [] if those is None else list(maps_of(engine, those, on_picture))
-        for those in (pictures.good, pictures.pasted.pictures, pictures.labelled)
-    )
+    """Run an engine on all of the gate's pictures; the maps of all of them are held in memory, without padding."""
+
+    def outputs(some: UInt8Array) -> list[Maps]:
+        maps = list(maps_of(engine, some, on_picture))
+        return list(map(shown_maps, maps, some)) if pictures.padded else maps
+
+    good, pasted = outputs(pictures.good), outputs(pictures.pasted.pictures)
+    labelled = [] if pictures.labelled is None else outputs(pictures.labelled)
     return Outputs(good, pictures.n_never_seen, labelled, pictures.labels, pasted)
 
 

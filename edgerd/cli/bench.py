@@ -25,6 +25,7 @@ from edgerd.cli.options import (
     threads_option,
 )
 from edgerd.cli.progress import ProgressDisplay
+from edgerd.data.aspect import without_padding
 from edgerd.data.pictures import load_bundle_pictures
 from edgerd.errors import InputError
 from edgerd.inspection.gpu.options import DeviceOptions
@@ -100,7 +101,7 @@ def frames_of(bundle: Bundle, width: int, height: int) -> list[UInt8Array]:
     spec, limits = bundle.manifest.preprocess, bundle.manifest.limits
     names = (bundle.manifest.holdout or bundle.manifest.ranges)[: 8 * spec.n_tiles]
     if names:
-        pictures = [tiles[0] for tiles in load_bundle_pictures(bundle, names, spec)]
+        pictures = [without_padding(tiles, spec)[0] for tiles in load_bundle_pictures(bundle, names, spec)]
     else:
         grey, deviation = (limits.mean_low + limits.mean_high) / 2, max(20.0, 4 * limits.contrast_low)
         noise = np.random.default_rng(0).normal(grey, deviation, (spec.height, spec.width, 1)).clip(0, 255)

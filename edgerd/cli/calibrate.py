@@ -78,6 +78,8 @@ def calibrate(
     elif camera is not None:
         wanted = round(_PICTURES_PER_RATE / false_alarm_rate)
         new = pictures_from_camera(opened, camera, minutes, wanted, say, replace=replace)
+    for line in new.warnings if new else ():
+        warn(line)
     n = len(opened.manifest.holdout) // opened.manifest.preprocess.n_tiles + len(new or ())
     with progress("calibrating", n) as advance:
         calibration = calibrate_bundle(opened, false_alarm_rate, new, replace=replace, on_picture=advance)

@@ -64,6 +64,8 @@ def evaluate(
     _print(evaluation, say)
     if evaluation.n_trained_on:
         warn(warning_of_training_pictures(evaluation.n_trained_on, len(evaluation.pictures)))
+    for line in evaluation.warnings:
+        warn(line)
     warn_of_doubts(opened_bundle, opened.engine.key)
     if json_file:
         write_json(json_file, evaluation.as_json(opened))

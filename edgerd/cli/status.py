@@ -83,6 +83,8 @@ class StatusLine:
 
     def update(self, update: Update) -> None:
         """Take in what became of a frame."""
+        if update.warning:
+            self.say(f"warning: {update.warning}", style="yellow")
         if update.alert:
             camera = f"{update.camera}: " if self._name_cameras else ""
             self.say(camera + alert_line(update.alert), style="bold red")
