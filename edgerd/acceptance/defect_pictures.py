@@ -11,13 +11,16 @@ import numpy as np
 from edgerd.acceptance.scores import holdout_pictures, maps_of, scores_of
 from edgerd.bundle.bundle import Bundle
 from edgerd.data.layouts import MASKS, TRAIN, all_pictures, is_good
+from edgerd.data.no_folder import no_folder
 from edgerd.data.pictures import read_picture
 from edgerd.data.preprocess import prepare
 from edgerd.data.shapes import ShapeGuard
 from edgerd.errors import DatasetError, PictureError
-from edgerd.paths import is_folder, why_missing
+from edgerd.paths import is_folder
 from edgerd.runtimes.choose import open_engine
 from edgerd.types import Float64Array
+
+_EXPECTED = "pictures of defective parts, in it or in folders below it"
 
 
 @dataclass(frozen=True)
@@ -54,12 +57,12 @@ def scored_defects(bundle: Bundle, folder: Path, say: Callable[[str], None] = la
             tiles = prepare(bgr, spec)
             shapes.see(bgr.shape[1], bgr.shape[0])
             found.append(ScoredDefect(path, float(opened.engine.infer(tiles).score.max())))
+    if not found and not is_folder(folder):
+        raise no_folder(folder, _EXPECTED)
     if not found:
         raise DatasetError(
-            f"{folder} holds no picture of a defective part that can be read."
-            if is_folder(folder)
-            else why_missing(folder, "folder"),
-            expected="pictures of defective parts, in it or in folders below it",
+            f"{folder} holds no picture of a defective part that can be read.",
+            expected=_EXPECTED,
             hint="Check the path.",
         )
     for line in shapes.warnings():

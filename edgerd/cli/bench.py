@@ -24,6 +24,7 @@ from edgerd.cli.options import (
     runtime_option,
     threads_option,
 )
+from edgerd.cli.progress import ProgressDisplay
 from edgerd.data.aspect import without_padding
 from edgerd.data.pictures import load_bundle_pictures
 from edgerd.errors import InputError
@@ -68,9 +69,13 @@ def bench(
         say(inspector.why)
         warn_of_doubts(opened, inspector.engine.key)
         frames = frames_of(opened, *size)
-        inspector.warm_up()
-        inspector.inspect(frames[0])  # slots and graphs are made for the first frame
-        (summary,) = Line([Feed(inspector, MemoryCamera(frames, max_frames))], profile=True).run()
+        # a line that does not renew itself: drawing would take time from what is measured
+        with ProgressDisplay(ticks=False) as shown:
+            shown.begin("warming up")
+            inspector.warm_up()
+            inspector.inspect(frames[0])  # slots and graphs are made for the first frame
+            shown.begin(f"measuring {counted(max_frames, 'frame')}")
+            (summary,) = Line([Feed(inspector, MemoryCamera(frames, max_frames))], profile=True).run()
     summary.raise_for_error()
     say(f"{counted(summary.frames, 'frame')} of {frame_size}, {counted(summary.threads, 'thread')}, {summary.device}")
     print_latencies(say, summary, with_capture=False)

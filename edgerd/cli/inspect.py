@@ -13,6 +13,7 @@ from edgerd.bundle.bundle import Bundle
 from edgerd.cli.console import quoted, speaker, warn, write_json
 from edgerd.cli.doubts import warn_of_doubts
 from edgerd.cli.options import bundle_argument, json_option, precision_option, runtime_option, threads_option
+from edgerd.data.no_folder import is_video
 from edgerd.data.pictures import read_picture, write_png
 from edgerd.data.preprocess import tile_boxes
 from edgerd.data.shapes import ShapeGuard
@@ -84,10 +85,11 @@ def inspect(
 
 
 def _hint(bundle: Path, pictures: Sequence[Path]) -> str:
-    folder = next((path for path in pictures if is_folder(path)), None)
-    if folder is None:
-        return "Check the paths, copy the files again, or leave them out."
-    return f"edgerd run --camera {quoted(folder)} --bundle {quoted(bundle)} judges a whole folder."
+    for path in pictures:
+        if is_folder(path) or is_video(path):
+            kind = "folder" if is_folder(path) else "video"
+            return f"edgerd run --camera {quoted(path)} --bundle {quoted(bundle)} judges a whole {kind}."
+    return "Check the paths, copy the files again, or leave them out."
 
 
 def _record(path: Path, inspection: Inspection) -> dict[str, Any]:

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 from click.core import ParameterSource
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from edgerd.cli.console import counted, quoted, say, stop_on_interrupt, warn, warn_of_left_out
 from edgerd.cli.main import INTERRUPTED
 from edgerd.cli.options import FiniteRange
+from edgerd.cli.progress import ProgressDisplay
 from edgerd.cli.train_refusals import (
     refuse_changes,
     refuse_flags,
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 
 _NAMED = 10
 """How many suspicious good pictures are named one by one; the page shows all of them."""
+_MEGABYTE = 1_000_000
 
 
 @click.command()
@@ -252,15 +252,15 @@ def _tune(run: RunFolder, device: DeviceName) -> None:
 def _load_teacher(name: str, weights: Path | None) -> Teacher:
     from edgerd.models.weights import load_teacher
 
-    what = f"fetching the weights of {name}"
-    bar = Progress(TextColumn("{task.description}"), BarColumn(), DownloadColumn(), console=Console(stderr=True))
     with ExitStack() as stack:
+        display: ProgressDisplay | None = None
 
         def update(done: int, total: int | None) -> None:
-            if not bar.tasks:  # the first bytes; weights that are here already show no bar
-                stack.enter_context(bar)
-            task = bar.tasks[0].id if bar.tasks else bar.add_task(what)
-            bar.update(task, completed=done, total=total)
+            nonlocal display
+            if display is None:  # the first bytes; weights that are here already show nothing
+                display = stack.enter_context(ProgressDisplay())
+                display.begin(f"fetching the weights of {name}", unit="MB")
+            display.update(done // _MEGABYTE, None if total is None else -(-total // _MEGABYTE))
 
         return load_teacher(name, weights, update)
 
