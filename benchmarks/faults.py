@@ -4,6 +4,7 @@
 
 The line is `edgerd run --recipe` in a process of its own, its cameras are HTTP cameras of sample parts whose scores
 tell the pictures apart, so that which alerts they must cause is known, and its receivers are a web hook and Mosquitto.
+An RTSP camera of the same parts and Aravis's fake GenICam camera go away and come back too, where they are installed.
 `--minutes` scales how often each fault is injected; 20 are the counts of the acceptance bars. A bar that is missed is
 named, and the exit code is then 1.
 """
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from machine import print_results
 from rig.bundles import Bundles, made_bundles
-from rig.cameras_away import cameras_away
+from rig.cameras_away import cameras_away, genicam_away, rtsp_away
 from rig.change_over import change_overs
 from rig.check import Check
 from rig.full_disk import full_disks
@@ -39,6 +40,8 @@ def _times(n: int, share: float, at_least: int = 2) -> int:
 
 TRIALS: dict[str, Trial] = {
     "cameras": lambda folder, bundles, share, seed: cameras_away(folder, bundles, _times(50, share), seed),
+    "rtsp": lambda folder, bundles, share, seed: rtsp_away(folder, bundles, _times(50, share), seed),
+    "genicam": lambda folder, bundles, share, seed: genicam_away(folder, bundles, _times(50, share), seed),
     "receivers": lambda folder, bundles, share, seed: receivers_away(
         folder, bundles, _times(20, share, 4), seed, away_s=max(1.0, 10 * share)
     ),

@@ -22,9 +22,9 @@ from pathlib import Path
 from statistics import median
 
 from machine import print_results
-from rig.broker import free_port
 from rig.bundles import made_bundles
 from rig.camera import HttpCamera
+from rig.camera_servers import free_port
 from rig.check import Check
 from rig.line import LineProcess, Verdict, http_status, recipe_of
 from rig.pictures import make_pool

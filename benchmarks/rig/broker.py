@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 import socket
@@ -14,6 +13,7 @@ from pathlib import Path
 from paho.mqtt import client as paho
 
 from rig.camera import reset
+from rig.camera_servers import free_port, is_listened_at
 from rig.webhook import Received
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
@@ -141,17 +141,3 @@ class CuttingProxy:
         self._pairs.discard(pair)
         for connection in pair:
             reset(connection)
-
-
-def is_listened_at(port: int) -> bool:
-    """Whether somebody takes connections at a TCP port of this machine."""
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False
-
-
-def free_port() -> int:
-    """A TCP port that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -7,11 +7,39 @@ import struct
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Literal
+from typing import Literal, Protocol
 
 from rig.pictures import Pool
 
 Outage = Literal["off", "cut", "silent"]
+
+
+class LosableCamera(Protocol):
+    """A camera that can be lost and brought back.
+
+    Attributes:
+        uri: For edgerd.
+        pool: What it sees, with the scores that the pictures have when they have come through it; and the threshold.
+    """
+
+    uri: str
+    pool: Pool
+
+    def number_of(self, score: float, captured_at: float) -> int | None:
+        """A number of the picture that has this score, modulo the size of the pool its place there; None of none."""
+        ...
+
+    def lose(self, outage: Outage) -> None:
+        """Go away."""
+        ...
+
+    def bring_back(self) -> float:
+        """Be there again; connections from before are dead. Returns the Unix time at which it was."""
+        ...
+
+    def close(self) -> None:
+        """Switch it off for good."""
+        ...
 
 
 class HttpCamera:

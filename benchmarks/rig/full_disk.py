@@ -12,9 +12,9 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from rig.broker import free_port
 from rig.bundles import Bundles
 from rig.camera import HttpCamera
+from rig.camera_servers import free_port
 from rig.check import Check
 from rig.line import LineProcess, http_status, recipe_of
 from rig.pictures import make_pool

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from rig.bundles import EDGERD
-from rig.camera import HttpCamera
+from rig.camera import LosableCamera
 from rig.webhook import Received
 
 Verdict = Mapping[str, Any]
@@ -183,7 +183,7 @@ class LineProcess:
 
 
 def recipe_of(
-    cameras: Mapping[str, HttpCamera], sinks: Sequence[str], camera_keys: str = "", tables: str = "", **policies: str
+    cameras: Mapping[str, LosableCamera], sinks: Sequence[str], camera_keys: str = "", tables: str = "", **policies: str
 ) -> str:
     """A recipe for cameras with the small bundle's engine on OpenVINO.
 

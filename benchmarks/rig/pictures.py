@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from edgerd.cameras import open_camera
 from edgerd.cameras.ffmpeg_decoder import BgrConverter, Damage, JpegDecoder
 from edgerd.data.samples import line_parts
 from edgerd.inspection.inspector import Inspector
@@ -63,6 +65,46 @@ def make_pool(bundle: Path, kind: str, n: int, seed: int, size: int = 128) -> Po
                 jpegs.append(jpeg)
                 scores.append(score)
     return Pool(tuple(jpegs), tuple(scores), _threshold(scores), bundle)
+
+
+def seen_through(uri: str, pool: Pool) -> Pool:
+    """A pool as a camera shows it that sends its pictures one after the other: with the scores that they have then.
+
+    Args:
+        uri: Of the camera.
+        pool: What it sends.
+
+    Raises:
+        SystemExit: The same picture does not give the same score each time, so that scores would tell nothing.
+    """
+    n = len(pool.jpegs)
+    scores = scores_through(uri, pool.bundle, 2 * n)
+    first, second = np.asarray(scores[:n]), np.asarray(scores[n:])
+    if (np.abs(first - second) > _MIN_GAP / 3 * first).any():
+        raise SystemExit(f"{uri} does not show the same {n} pictures again and again")
+    return Pool(pool.jpegs, tuple(scores[:n]), _threshold(scores[:n]), pool.bundle)
+
+
+def scores_through(uri: str, bundle: Path, n: int) -> list[float]:
+    """The scores of a camera's first frames.
+
+    Args:
+        uri: Of the camera.
+        bundle: Judges, on one thread.
+        n: How many frames.
+
+    Raises:
+        SystemExit: A frame gets no score, or does not come.
+    """
+    scores: list[float] = []
+    with closing(open_camera(uri)) as camera, Inspector.open(bundle, runtime="openvino", threads=1) as inspector:
+        while len(scores) < n:
+            frame = camera.read()
+            inspection = inspector.inspect(frame) if frame else None
+            if inspection is None or inspection.score is None:
+                raise SystemExit(f"{uri}: {inspection.reason if inspection else 'no frame'}")
+            scores.append(inspection.score)
+    return scores
 
 
 def _decoded(jpeg: bytes) -> Frame:

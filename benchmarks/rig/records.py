@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rig.camera import HttpCamera
+from rig.camera import HttpCamera, LosableCamera
 from rig.line import Life, Verdict
 from rig.webhook import Received
 
@@ -96,7 +96,7 @@ def missing_alerts(camera: HttpCamera, name: str, events: Iterable[Event], spans
     )
 
 
-def invented_alerts(cameras: Mapping[str, HttpCamera], events: Iterable[Event]) -> int:
+def invented_alerts(cameras: Mapping[str, LosableCamera], events: Iterable[Event]) -> int:
     """Alerts about a picture that no camera sent, or whose part is good."""
     n = 0
     for event in _alerts(events, "raised"):

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Final
+from dataclasses import replace
+from typing import Any, Final, cast
 from urllib.parse import unquote
 
 import cv2
@@ -16,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edgerd.cameras import genicam_helper
 from edgerd.cameras.closing import Handle
-from edgerd.cameras.genicam_process import HelperProcess, Record
+from edgerd.cameras.genicam_process import HelperProcess, Place, Record
 from edgerd.cameras.options import address_in, options_in
 from edgerd.cameras.protocol import LIVE_TIMEOUT_S, damaged_frame, lost_camera, silent_camera
 from edgerd.cameras.times import CaptureClock, Moment
@@ -34,6 +35,8 @@ PIXEL_FORMATS: Final[dict[str, int | None]] = {
 }
 """GenICam's name to OpenCV's conversion to BGR; None where frames are used as they come."""
 
+SEARCH_EVERY_S: Final = 10.0
+"""So often the network is searched for a camera that does not come back to the address that it had."""
 _OPEN_TIMEOUT_S = 10.0
 _NO_PIXELS = np.empty((0, 0, 3), np.uint8)
 
@@ -70,6 +73,7 @@ class GenicamCamera:
         uri: `genicam://CAMERA?OPTION=VALUE&...`, CAMERA being a serial number, Aravis's id, a hardware address or an IP
             address, which is found fastest, or nothing where there is one camera only; see `GenicamOptions`.
         timeout_s: How long a camera that runs freely may stay silent.
+        place: Where it was, which is tried first; None where that is not known.
 
     Raises:
         InputError: There is no such option, or it cannot have this value.
@@ -81,7 +85,7 @@ class GenicamCamera:
     fixed_size = True
     n_frames: int | None = None
 
-    def __init__(self, uri: str, timeout_s: float = LIVE_TIMEOUT_S) -> None:
+    def __init__(self, uri: str, timeout_s: float = LIVE_TIMEOUT_S, *, place: Place | None = None) -> None:
         self.uri = uri
         self._timeout_s = timeout_s
         self._number = 0
@@ -89,13 +93,34 @@ class GenicamCamera:
         options = options_in(uri, GenicamOptions, "genicam://SERIAL?exposure_us=500&pixel_format=Mono8&trigger=Line1")
         self._trigger = options.trigger
         name = unquote(address_in(uri))
-        self._process = HelperProcess(name, options.model_dump(exclude_none=True), list(PIXEL_FORMATS))
+        self._process = HelperProcess(name, options.model_dump(exclude_none=True), list(PIXEL_FORMATS), place)
         self._handle = Handle(self._process.release)
+        self._search_s: float | None = None
         try:
-            self._pixel_format = self._opened()
+            opened = self._opened()
         except BaseException:
             self.close()
             raise
+        self._pixel_format = str(opened["pixel_format"])
+        self._place = Place(opened["address"], opened["serial"]) if opened["address"] else None
+
+    def reopen(self) -> GenicamCamera:
+        """Open the camera once more, after this one was lost: at the address that it had, without a search.
+
+        A search of the network takes a second or more, in which a camera that is back would have to wait. So one that
+        does not answer at its address is searched for every `SEARCH_EVERY_S` only: it may have got another address.
+
+        Raises:
+            CameraError: It is not there, or it is another one.
+        """
+        now_s = time.monotonic()
+        if self._search_s is None:
+            self._search_s = now_s + SEARCH_EVERY_S
+        is_searched_for = now_s >= self._search_s
+        if is_searched_for:
+            self._search_s = now_s + SEARCH_EVERY_S
+        place = self._place and replace(self._place, is_sure=not is_searched_for)
+        return GenicamCamera(self.uri, self._timeout_s, place=place)
 
     @property
     def triggered(self) -> bool:
@@ -135,15 +160,15 @@ class GenicamCamera:
         self._process.end()
         self._handle.close()
 
-    def _opened(self) -> str:
-        """Wait for the camera; the pixel format that it gives."""
+    def _opened(self) -> dict[str, Any]:
+        """Wait for the camera; what the helper says of it."""
         try:
             record = self._process.next_record(_OPEN_TIMEOUT_S)
         except TimeoutError:
             raise silent_camera(self.uri, _OPEN_TIMEOUT_S) from None
         if record is None or record.kind != genicam_helper.OPENED:
             raise self._failure(record)
-        return str(json.loads(self._payload(record))["pixel_format"])
+        return cast("dict[str, Any]", json.loads(self._payload(record)))
 
     def _read(self, buffer: UInt8Array | None) -> Frame | None:
         with self._handle.reading():

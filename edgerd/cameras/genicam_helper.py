@@ -3,7 +3,8 @@
 `edgerd.cameras.genicam` starts it with a Python that has Aravis, as a rule the system's, in which edgerd and NumPy are
 not installed. So nothing of edgerd is imported here, and Python 3.8 is enough.
 
-    python3 -I genicam_helper.py '{"name": "SERIAL", "options": {"exposure_us": 500}, "pixel_formats": ["Mono8"]}'
+    python3 -I genicam_helper.py
+        '{"name": "SERIAL", "options": {"exposure_us": 500}, "pixel_formats": ["Mono8"], "place": null}'
 
 It writes records to stdout, each a `HEADER` and its payload, and takes the line `trigger` from stdin. It ends with
 stdin, so that no camera stays taken by a program whose parent has died.
@@ -24,7 +25,8 @@ from typing import Any
 HEADER = struct.Struct("<cIIIdd")
 """Kind, bytes of the payload, and of a frame: height, width, the camera's and this machine's time in seconds."""
 OPENED = b"O"
-"""Payload: JSON with `pixel_format`. The frames come next."""
+"""Payload: JSON with `pixel_format`, and with `address` and `serial`, which are empty where the camera was named by its
+address or has none. The frames come next."""
 FRAME = b"F"
 """Payload: the frame's bytes."""
 DAMAGED = b"D"
@@ -49,6 +51,8 @@ _AUTOMATIC = {
 _INTEGERS = {"width": "Width", "height": "Height", "offset_x": "OffsetX", "offset_y": "OffsetY"}
 """Option to the camera's node."""
 _BITS_PER_BYTE = 8
+_ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
+"""What a name looks like that is an IP address."""
 
 
 class _RefusalError(Exception):
@@ -89,7 +93,7 @@ def main() -> None:
         try:
             aravis, error_type = _libraries()
             try:
-                _run(aravis, _opened(aravis, request["name"], error_type), request, output)
+                _run(aravis, Finder(aravis, error_type), request, output)
             except error_type as error:  # of GLib: Aravis lost the camera, or it refuses
                 raise _RefusalError(f"the camera does not do what it is asked: {error.message}") from error
         except _RefusalError as refusal:
@@ -115,8 +119,9 @@ def _libraries() -> tuple[Any, Any]:
     return Aravis, GLib.Error
 
 
-def _run(aravis: Any, camera: Any, request: dict[str, Any], output: _Output) -> None:
+def _run(aravis: Any, finder: Finder, request: dict[str, Any], output: _Output) -> None:
     ended, lost = threading.Event(), threading.Event()
+    camera = finder.camera(request["name"], request["place"])
     camera.get_device().connect("control-lost", lambda _: lost.set())
     pixel_format = _configure(aravis, camera, request)
     stream = camera.create_stream(None, None)
@@ -125,7 +130,7 @@ def _run(aravis: Any, camera: Any, request: dict[str, Any], output: _Output) -> 
     for _ in range(_N_BUFFERS):
         stream.push_buffer(aravis.Buffer.new_allocate(camera.get_payload()))
     camera.start_acquisition()
-    output.send(OPENED, json.dumps({"pixel_format": pixel_format}).encode())
+    output.send(OPENED, json.dumps({"pixel_format": pixel_format, **finder.found}).encode())
     threading.Thread(target=_obey, args=(camera, ended, output), daemon=True).start()
     try:
         while not ended.is_set():
@@ -158,37 +163,78 @@ def _obey(camera: Any, ended: threading.Event, output: _Output) -> None:
     os._exit(1)  # the camera does not let go
 
 
-def _opened(aravis: Any, name: str, error_type: Any) -> Any:
-    """The camera that a serial number, Aravis's id, a hardware address or an IP address names.
+class Finder:
+    """Finds a camera.
 
-    An IP address is asked at once. For the others Aravis is asked what there is in the network and at the bus, which
-    takes a second; it would open a camera by its id sooner, but through whichever network answers first.
+    Attributes:
+        found: `address` and `serial` of the camera, so that it can be found faster the next time; both empty where that
+            is of no use, because an address named it or because it has none.
     """
-    if not re.fullmatch(r"\d+\.\d+\.\d+\.\d+", name):
-        return aravis.Camera.new(_listed(aravis, name))
-    try:
-        return aravis.Camera.new(name)
-    except error_type as error:
-        raise _RefusalError(f"it does not answer: {error.message}", "a camera at this address") from error
 
+    def __init__(self, aravis: Any, error_type: Any) -> None:
+        self.found = {"address": "", "serial": ""}
+        self._aravis = aravis
+        self._error_type = error_type
 
-def _listed(aravis: Any, name: str) -> str:
-    """Aravis's id of the camera that a name stands for; that of the only camera where it is empty."""
-    aravis.update_device_list()
-    names = {}
-    for index in range(aravis.get_n_devices()):
-        parts = ("id", "serial_nbr", "physical_id", "address")
-        names[aravis.get_device_id(index)] = [getattr(aravis, f"get_device_{part}")(index) for part in parts]
-    found = [device for device, its_names in names.items() if name in its_names or not name]
-    if len(found) == 1:
-        return str(found[0])
-    there = ", ".join(f"{serial} ({device})" for device, (_, serial, _, _) in sorted(names.items()))
-    none = f"there is no camera {name!r}" if name else "there is no camera"
-    raise _RefusalError(
-        none if not found else f"there are {len(found)} cameras",
-        f"one of {there}" if there else "a camera that is switched on, in this network or at this bus",
-        "For example: --camera 'genicam://SERIAL'. arv-camera-test-0.8 tries one by hand.",
-    )
+    def camera(self, name: str, place: dict[str, Any] | None) -> Any:
+        """The camera that a serial number, Aravis's id, a hardware address or an IP address names.
+
+        An IP address is asked at once. For the others Aravis is asked what there is in the network and at the bus,
+        which takes a second; it would open a camera by its id sooner, but through whichever network answers first.
+
+        Args:
+            name: As in the URI.
+            place: Where it was the last time: its `address` and `serial`, and `is_sure` where it is not to be looked
+                for elsewhere if nothing answers there. None where that is not known.
+        """
+        if place:
+            camera = self._camera_at_its_place(place)
+            if camera is not None:
+                return camera
+        if _ADDRESS.fullmatch(name):
+            return self._camera_at(name)
+        return self._aravis.Camera.new(self._listed(name))
+
+    def _camera_at_its_place(self, place: dict[str, Any]) -> Any | None:
+        """The camera where it was; None where it is to be looked for elsewhere."""
+        try:
+            camera = self._camera_at(place["address"])
+        except _RefusalError:
+            if place["is_sure"]:
+                raise
+            return None
+        if camera.get_device_serial_number() != place["serial"]:
+            return None
+        self.found = {"address": place["address"], "serial": place["serial"]}
+        return camera
+
+    def _camera_at(self, address: str) -> Any:
+        try:
+            return self._aravis.Camera.new(address)
+        except self._error_type as error:
+            raise _RefusalError(f"it does not answer: {error.message}", "a camera at this address") from error
+
+    def _listed(self, name: str) -> str:
+        """Aravis's id of the camera that a name stands for; that of the only camera where it is empty."""
+        aravis = self._aravis
+        aravis.update_device_list()
+        names = {}
+        for index in range(aravis.get_n_devices()):
+            parts = ("id", "serial_nbr", "physical_id", "address")
+            names[aravis.get_device_id(index)] = [getattr(aravis, f"get_device_{part}")(index) for part in parts]
+        found = [device for device, its_names in names.items() if name in its_names or not name]
+        if len(found) == 1:
+            _, serial, _, address = names[found[0]]
+            if address and _ADDRESS.fullmatch(address):
+                self.found = {"address": address, "serial": serial}
+            return str(found[0])
+        there = ", ".join(f"{serial} ({device})" for device, (_, serial, _, _) in sorted(names.items()))
+        none = f"there is no camera {name!r}" if name else "there is no camera"
+        raise _RefusalError(
+            none if not found else f"there are {len(found)} cameras",
+            f"one of {there}" if there else "a camera that is switched on, in this network or at this bus",
+            "For example: --camera 'genicam://SERIAL'. arv-camera-test-0.8 tries one by hand.",
+        )
 
 
 def _configure(aravis: Any, camera: Any, request: dict[str, Any]) -> str:

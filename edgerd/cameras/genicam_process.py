@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from edgerd.cameras import genicam_helper
 from edgerd.cameras.genicam_helper import HEADER
@@ -47,6 +47,21 @@ class Record:
     system_at: float
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a camera was found when it was open the last time.
+
+    Attributes:
+        address: Its IP address.
+        serial: Its serial number: another camera that has got the address since is not taken for it.
+        is_sure: Whether it is looked for nowhere else where nothing answers there.
+    """
+
+    address: str
+    serial: str
+    is_sure: bool = True
+
+
 class HelperProcess:
     """A running helper. One thread reads it; `trigger` and `end` may come from any thread.
 
@@ -54,13 +69,21 @@ class HelperProcess:
         name: Serial number, id or address of the camera.
         options: As `genicam_helper` takes them.
         pixel_formats: Those that can be read.
+        place: Where it was, which is tried first; None where that is not known.
 
     Raises:
         MissingDependencyError: There is no Python that could run it.
     """
 
-    def __init__(self, name: str, options: Mapping[str, object], pixel_formats: Sequence[str]) -> None:
-        request = {"name": name, "options": dict(options), "pixel_formats": list(pixel_formats)}
+    def __init__(
+        self, name: str, options: Mapping[str, object], pixel_formats: Sequence[str], place: Place | None = None
+    ) -> None:
+        request = {
+            "name": name,
+            "options": dict(options),
+            "pixel_formats": list(pixel_formats),
+            "place": place and asdict(place),
+        }
         # -I: neither this environment's packages nor the files beside the helper are for another Python.
         command = [_python(), "-I", genicam_helper.__file__, json.dumps(request)]
         self._process = subprocess.Popen(  # noqa: S603

@@ -111,6 +111,19 @@ class ReturningCamera(Camera, Protocol):
 
 
 @runtime_checkable
+class ReopeningCamera(Camera, Protocol):
+    """A camera that can be found faster than the first time, because it remembers where it was."""
+
+    def reopen(self) -> Camera:
+        """Open the camera once more, after this one was lost or closed; may be called again where it does not open.
+
+        Raises:
+            Exception: Whatever opening its URI raises.
+        """
+        ...
+
+
+@runtime_checkable
 class TriggeredCamera(Camera, Protocol):
     """A camera that can take its pictures when it is told to.
 

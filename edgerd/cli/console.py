@@ -20,7 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 from edgerd.cli.output import colours
-from edgerd.storage import storage_errors
+from edgerd.paths import exists, is_file
+from edgerd.storage import replaced_file, storage_errors
 
 if TYPE_CHECKING:
     from edgerd.line.summary import RunSummary
@@ -134,7 +135,7 @@ def make_room_for(*files: str | Path | None) -> None:
 
 
 def write_json(file: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON to a file, or to stdout for "-".
+    """Write JSON to a file, or to stdout for "-"; an older file stays until it is replaced as a whole.
 
     Raises:
         StorageError: It cannot be written.
@@ -145,4 +146,9 @@ def write_json(file: Path, content: Mapping[str, Any]) -> None:
         return
     make_room_for(file)
     with storage_errors(file, _ANOTHER_FILE):
-        file.write_text(text)
+        # Not replaced: a pipe, and the file behind /dev/stdout, in which other output may stand already.
+        if file.is_symlink() or (exists(file) and not is_file(file)):
+            file.write_text(text)
+            return
+        with replaced_file(file) as part:
+            part.write_text(text)

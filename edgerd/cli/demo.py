@@ -16,13 +16,17 @@ import click
 from edgerd.cli.console import say
 from edgerd.errors import EdgerdError
 from edgerd.paths import exists, is_folder
-from edgerd.storage import is_taken, storage_errors
+from edgerd.storage import folder_for, is_taken, storage_errors, sync, write_durably
 
 _MIN_AUROC = 0.95
 _STEPS = 60
 """Batches that each student is trained on: sample parts look much alike, and need a third of what `train` takes."""
 _N_GOOD = 120
 """Good parts to train on; to settle a false-alarm rate of 1 % without extrapolation takes 99."""
+_MARK = "made-by-edgerd-demo.txt"
+_MARK_TEXT = (
+    b"Everything in this folder was made by edgerd demo, which removes it when it is told to use the folder again.\n"
+)
 
 
 @click.command()
@@ -84,20 +88,28 @@ def _edgerd(arguments: Sequence[object]) -> None:
 
 
 def _clear(out: Path) -> None:
-    """Make room for a new demo where an old one is; never touch another folder."""
-    if is_folder(out / "parts") and exists(out / "line.avi"):
-        shutil.rmtree(out)
-    elif _is_taken(out):
-        raise EdgerdError(
-            f"{out} is not empty, and is not a demo.", expected="a new or empty folder", hint="edgerd demo -o ANOTHER"
-        )
+    """Make room for a new demo where an old one is, however far that got; never touch another folder.
+
+    The mark is the first that comes into the folder, and stays: a demo that was killed at any moment is known by it.
+    """
     with storage_errors(out, "Choose another folder with -o."):
-        out.mkdir(parents=True, exist_ok=True)
+        if is_taken(out) and not _is_demo(out):
+            raise EdgerdError(
+                f"{out} is not empty, and is not a demo.",
+                expected="a new or empty folder",
+                hint="edgerd demo -o ANOTHER",
+            )
+        with folder_for(out):
+            write_durably(out / _MARK, _MARK_TEXT)
+            sync(out)
+        for entry in out.iterdir():
+            if entry.name != _MARK:
+                shutil.rmtree(entry) if is_folder(entry) and not entry.is_symlink() else entry.unlink()
 
 
-def _is_taken(out: Path) -> bool:
-    with storage_errors(out, "Choose another folder with -o."):
-        return is_taken(out)
+def _is_demo(out: Path) -> bool:
+    """Whether a folder is a demo's; those of edgerd 0.1.0 have no mark."""
+    return exists(out / _MARK) or (is_folder(out / "parts") and exists(out / "line.avi"))
 
 
 def _line_result(sidecar: Path, events: Path) -> LineResult:

@@ -18,7 +18,7 @@ from edgerd.paths import exists
 from edgerd.recipe.load import RECIPE_FILE, recipe_from_bytes
 from edgerd.recipe.template import PASSWORD_VARIABLE, recipe_text
 from edgerd.redaction import without_secrets
-from edgerd.storage import folder_for, storage_errors
+from edgerd.storage import replaced_file, storage_errors
 from edgerd.types import Frame
 
 _TRIES = 10
@@ -87,15 +87,12 @@ def _refuse_to_overwrite(out: Path) -> None:
 
 
 def _write_new(out: Path, content: bytes) -> None:
-    """Write a file that is not there yet.
+    """Write a file that is not there yet, whole or not at all: half a recipe would be in the way of the next try.
 
     Raises:
         InputError: It has come to be there meanwhile.
         StorageError: It cannot be written.
     """
-    with storage_errors(out, "Free some space, or choose another file with -o."), folder_for(out.absolute().parent):
-        try:
-            with out.open("xb") as file:
-                file.write(content)
-        except FileExistsError:
-            _refuse_to_overwrite(out)
+    with storage_errors(out, "Free some space, or choose another file with -o."), replaced_file(out) as part:
+        part.write_bytes(content)
+        _refuse_to_overwrite(out)

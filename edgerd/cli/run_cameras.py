@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from edgerd.bundle.bundle import Bundle, find_bundle
 from edgerd.bundle.manifest import ThresholdRecord
@@ -17,7 +17,6 @@ from edgerd.cameras import Camera, comes_back, open_camera
 from edgerd.cli.console import stop_on_interrupt
 from edgerd.cli.doubts import false_alarms_text, threshold_record, warn_of_doubts
 from edgerd.cli.status import StatusLine
-from edgerd.cli.view import Recorder, View, Window
 from edgerd.errors import (
     DeviceError,
     DeviceLostError,
@@ -40,6 +39,9 @@ from edgerd.line.supervised import SupervisedCamera
 from edgerd.line.update import Update
 from edgerd.redaction import without_secrets
 from edgerd.sinks.protocol import Sink
+
+if TYPE_CHECKING:
+    from edgerd.cli.view import View
 
 
 @dataclass(frozen=True)
@@ -230,6 +232,10 @@ def _check_views(options: CameraOptions) -> None:
 
 
 def _views(stack: ExitStack, stop: threading.Event, options: CameraOptions) -> list[View]:
+    if not (options.show or options.save_video):
+        return []
+    from edgerd.cli.view import Recorder, Window  # imports FFmpeg: a line that shows nothing starts sooner without it
+
     views: list[View] = [Window(stop)] if options.show else []
     return [*views, stack.enter_context(Recorder(options.save_video))] if options.save_video else views
 

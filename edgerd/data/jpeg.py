@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 import struct
 
-import av
-
 _SEGMENT = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
 _FRAME_HEADERS = frozenset({*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0)})
 _HUFFMAN_CODED = frozenset({0xC0, 0xC1, 0xC2})
@@ -28,6 +26,8 @@ def picture_data_fault(content: bytes) -> str:
     """
     if not content.startswith(b"\xff\xd8") or _frame_header(content) not in _HUFFMAN_CODED:
         return ""
+    import av  # here, so that a line whose bundle and cameras hold no JPEG starts sooner
+
     decoder = av.CodecContext.create("mjpeg", "r")
     decoder.options = {"err_detect": "explode"}
     decoder.thread_count = 1

@@ -25,6 +25,8 @@ from edgerd.line.source import Reader
 from edgerd.types import Frame
 
 JOIN_S = 1.0
+_DOUBT_S = 0.5
+"""So long a silence is doubted once it is noticed: the process may have stood still, the camera's thread included."""
 
 
 class Bell:
@@ -81,6 +83,8 @@ class Mailbox:
         self._slot: Frame | UnreadablePictureError | None = None
         self._waits_since_s: float | None = None
         self._heard_s = time.monotonic()
+        self._noticed_s: float | None = None
+        """When a silence was noticed; None while there is none."""
         self._before_loss: Frame | UnreadablePictureError | None = None
         self._loss: CameraError | None = None
         self._ended = False
@@ -120,8 +124,11 @@ class Mailbox:
         with self._changed:
             if self._waits_since_s is not None:
                 return self._waits_since_s
-            silent_since_s = self._heard_s + self._silence_s
-            return silent_since_s if time.monotonic() >= silent_since_s else None
+            silent_since_s, now_s = self._heard_s + self._silence_s, time.monotonic()
+            if now_s < silent_since_s:
+                return None
+            self._noticed_s = self._noticed_s or now_s
+            return silent_since_s if now_s >= self._noticed_s + _DOUBT_S else None
 
     def take(self) -> Frame | None:
         """What waits: a frame; None at the end of the source. To be called only where something does.
@@ -135,7 +142,7 @@ class Mailbox:
             taken = self._next()
             if taken is None and not self._ended:
                 raise silent_camera(self._camera.uri, self._silence_s)
-            self._heard_s = time.monotonic()
+            self._heard()
             has_more = self._ended or self._loss is not None or self._slot is not None
             self._waits_since_s = self._heard_s if has_more else None
             self._changed.notify_all()
@@ -208,8 +215,11 @@ class Mailbox:
             self._note_arrival()
         self._bell.ring()
 
+    def _heard(self) -> None:
+        self._heard_s, self._noticed_s = time.monotonic(), None
+
     def _note_arrival(self) -> None:
-        self._heard_s = time.monotonic()
+        self._heard()
         if self._waits_since_s is None:
             self._waits_since_s = self._heard_s
 

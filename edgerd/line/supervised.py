@@ -14,7 +14,13 @@ from dataclasses import replace
 from typing import Final
 
 from edgerd.cameras import comes_back, open_camera
-from edgerd.cameras.protocol import LIVE_TIMEOUT_S, Camera, TriggeredCamera, UnreadablePictureError
+from edgerd.cameras.protocol import (
+    LIVE_TIMEOUT_S,
+    Camera,
+    ReopeningCamera,
+    TriggeredCamera,
+    UnreadablePictureError,
+)
 from edgerd.errors import CameraError
 from edgerd.line.connection import Connection
 from edgerd.redaction import without_secrets
@@ -60,7 +66,8 @@ class SupervisedCamera:
     It is a `TriggeredCamera`, because what the camera below it is shows only when it is open.
 
     Args:
-        open_camera: Opens the camera; called from other threads, by one at a time unless it hangs.
+        open_camera: Opens the camera; called from other threads, by one at a time unless it hangs. A camera that can be
+            found faster again (`ReopeningCamera`) is asked itself once it was open.
         uri: The address of the camera, with or without secrets.
         silence_s: A camera that gives nothing for so long is lost. A camera that waits for a trigger may be silent.
         open_timeout_s: How long opening may take, and then the first frame.
@@ -88,6 +95,7 @@ class SupervisedCamera:
         self._silence_s = silence_s
         self._open_timeout_s = open_timeout_s
         self._connection: Connection | None = None
+        self._was_open: ReopeningCamera | None = None
         self._abandoned: list[Connection] = []
         self._outage = _Outage()
         self._closed = threading.Event()
@@ -184,12 +192,15 @@ class SupervisedCamera:
                 expected="a driver that returns from opening or reading the camera",
                 hint="Unplug the camera and plug it in again, or restart edgerd.",
             )
-        self._connection = connection = Connection(self._open_camera, self.uri)
+        opens = self._open_camera if self._was_open is None else self._was_open.reopen
+        self._connection = connection = Connection(opens, self.uri)
         if self._closed.is_set():
             return None
         self._first_number = self._next_number
         connection.start()
         connection.wait_until_open(self._open_timeout_s)
+        if isinstance(connection.camera, ReopeningCamera):
+            self._was_open = connection.camera
         return connection
 
     def _disconnect(self) -> None:

@@ -13,7 +13,9 @@ SHARE = 0.08
 """Of the full counts: 8 kills, 4 outages of cameras, 4 of receivers."""
 
 
-@pytest.mark.parametrize("trial", ["cameras", "receivers", "kills", "disk", "fast", "two", "sinks", "products"])
+@pytest.mark.parametrize(
+    "trial", ["cameras", "rtsp", "genicam", "receivers", "kills", "disk", "fast", "two", "sinks", "products"]
+)
 def test_faults(on_path, bundle, edge_bundle, tmp_path, trial):
     from faults import run_trials
     from rig.broker import MOSQUITTO

@@ -13,19 +13,23 @@ import numpy as np
 import pytest
 from services import CameraServer, genicam_server, mjpeg_server, rtsp_server, switched_on
 
+from benchmarks.rig.camera_servers import GENICAM_SERIAL
 from edgerd.cameras import open_camera
 from edgerd.cameras.protocol import Camera, UnreadablePictureError
 from edgerd.errors import CameraError
 from edgerd.line.supervised import SupervisedCamera, open_supervised
 from edgerd.types import Frame
 
-SERVERS = ["http", *(pytest.param(kind, marks=pytest.mark.service) for kind in ("rtsp", "genicam"))]
+NEED_A_SERVICE = ("rtsp", "genicam", "genicam by its serial number")
+SERVERS = ["http", *(pytest.param(kind, marks=pytest.mark.service) for kind in NEED_A_SERVICE)]
 
 
 @pytest.fixture(params=SERVERS)
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[CameraServer]:
-    if request.param == "genicam":
+    if request.param.startswith("genicam"):
         with genicam_server() as server, switched_on(server):
+            if "serial" in request.param:
+                server.uri = f"genicam://{GENICAM_SERIAL}"
             yield server
     else:
         with switched_on(mjpeg_server(tmp_path) if request.param == "http" else rtsp_server()) as server:

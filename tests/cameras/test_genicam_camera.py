@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from damaged import outcomes
 
-from edgerd.cameras import genicam_helper, genicam_process, open_camera
+from edgerd.cameras import genicam, genicam_helper, genicam_process, open_camera
 from edgerd.cameras.genicam import PIXEL_FORMATS, GenicamCamera
-from edgerd.cameras.protocol import FillingCamera, TriggeredCamera
+from edgerd.cameras.protocol import FillingCamera, ReopeningCamera, TriggeredCamera
 from edgerd.errors import CameraError, InputError, MissingDependencyError
 from edgerd.types import PixelFormat, UInt8Array
 
@@ -28,8 +30,8 @@ def send(kind, payload=b"", height=0, width=0, camera_at=0.0):
     while record:
         record = record[os.write(1, record):]
 request = json.loads(sys.argv[1])
-def opened(pixel_format="Mono8"):
-    send(OPENED, json.dumps({{"pixel_format": pixel_format}}).encode())
+def opened(pixel_format="Mono8", address="", serial=""):
+    send(OPENED, json.dumps({{"pixel_format": pixel_format, "address": address, "serial": serial}}).encode())
 def picture(value=0, height=4, width=6, camera_at=0.0):
     send(FRAME, bytes([value]) * (height * width), height, width, camera_at)
 def error(what, is_missing=False):
@@ -207,6 +209,37 @@ def test_the_helper_is_asked_for_what_the_uri_says(helper) -> None:
     for part in ('"Basler-23/4"', '"exposure_us": 500.0', '"gain": 1.5', '"trigger": "Line1"', '"width": 640'):
         assert part in str(caught.value)
     assert all(f'"{name}"' in str(caught.value) for name in PIXEL_FORMATS)
+
+
+ASKED = "error(json.dumps([request['name'], request['place']]))"
+
+
+def test_it_is_opened_again_where_it_was_and_searched_for_now_and_then(connect, helper, monkeypatch) -> None:
+    now_s = 100.0
+    monkeypatch.setattr(genicam, "time", SimpleNamespace(monotonic=lambda: now_s))
+    camera = connect("opened(address='10.0.0.5', serial='CAM1')\nsys.exit()")
+    assert isinstance(camera, ReopeningCamera)
+    helper(ASKED)
+    is_sure = []
+    for seconds in (0.0, 9.0, 2.0, 9.0, 2.0):
+        now_s += seconds
+        with pytest.raises(CameraError) as caught:
+            camera.reopen()
+        name, place = json.loads(caught.value.what.partition(": ")[2].rstrip("."))
+        assert (name, place["address"], place["serial"]) == ("CAM1", "10.0.0.5", "CAM1")
+        is_sure.append(place["is_sure"])
+    assert is_sure == [True, True, False, True, False]
+    helper("opened(address='10.0.0.7', serial='CAM1')\npicture(3)\nsys.stdin.read()")
+    again = camera.reopen()
+    assert again.read().data.max() == 3
+    again.close()
+
+
+def test_a_camera_without_an_address_is_opened_again_as_it_was_the_first_time(connect, helper) -> None:
+    camera = connect("opened()\nsys.exit()", "?exposure_us=500")
+    helper(ASKED)
+    with pytest.raises(CameraError, match=r'\["CAM1", null\]'):
+        camera.reopen()
 
 
 @pytest.mark.parametrize("options", ["exposure=500", "exposure_us=-1", "gain=nan", "width=0", "trigger="])

@@ -34,6 +34,25 @@ def test_a_folder_that_is_not_its_own_is_left_alone(edgerd, tmp_path):
     assert (tmp_path / "thesis.txt").exists()
 
 
+@pytest.mark.parametrize("left", [("parts/good.png", "line.avi"), ("made-by-edgerd-demo.txt", "run/checkpoint")])
+def test_an_older_demo_makes_room_and_what_it_links_to_stays(tmp_path, monkeypatch, left):
+    out, elsewhere = tmp_path / "demo", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "thesis.txt").write_text("years of work")
+    for name in left:
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text("of the last demo")
+    (out / "link").symlink_to(elsewhere)
+    found = []
+    monkeypatch.setattr("edgerd.data.samples.write_dataset", lambda *_, **__: found.extend(out.iterdir()))
+    monkeypatch.setattr("edgerd.data.samples.write_video", lambda *_, **__: None)
+    monkeypatch.setattr("edgerd.cli.main.edgerd.main", lambda **_: 130)
+    with pytest.raises(SystemExit):
+        demo.main(args=["-o", str(out)])
+    assert [entry.name for entry in found] == ["made-by-edgerd-demo.txt"]
+    assert (elsewhere / "thesis.txt").exists()
+
+
 def test_a_typing_error_costs_nothing(edgerd, tmp_path):
     old = tmp_path / "demo"
     (old / "parts").mkdir(parents=True)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from edgerd.cli.main import main
 from edgerd.data.pictures import write_png
 from edgerd.inspection.inspector import Inspector
 from edgerd.paths import exists
+from edgerd.recipe import load_recipe
 from edgerd.training.checkpoint import Checkpoint
 from edgerd.training.restore import networks_in
 from edgerd.training.run import RunFolder
@@ -96,3 +100,52 @@ def state_of_bundle(root: Path, picture: Path, is_new: Callable[[Bundle], bool])
     with Inspector.open(bundle.path) as inspector:
         assert inspector.inspect(cv2.imread(str(picture))).score > 0
     return "new" if is_new(bundle) else "old"
+
+
+def state_of_tuned(root: Path, steps: int) -> str:
+    """What has become of a fine-tune for INT8 of so many steps: "old" where another one is there, or none."""
+    run = RunFolder.open(root / "run")
+    checkpoint = Checkpoint.open(run.newest_checkpoint_file)
+    networks_in(checkpoint, run)
+    return "new" if checkpoint.progress.tuning_steps == steps else "old"
+
+
+def state_of_recipe(root: Path) -> str:
+    """What has become of a recipe that was not there: "new" where it can be loaded."""
+    if not exists(root / "edgerd.toml"):
+        return "old"
+    return "new" if load_recipe(root / "edgerd.toml").recipe.cameras else "old"
+
+
+def state_of_report(root: Path, data: Path) -> str:
+    """What has become of a report: "new" is one on `data`, "old" another one, or none; its pictures are its own."""
+    file = root / "report" / "index.html"
+    if not exists(file):
+        return "old"
+    page = file.read_text(encoding="utf-8")
+    assert page.rstrip().endswith("</html>")
+    shown = set(re.findall(r"report-pictures/[^\"]+[.]jpg", page))
+    assert shown
+    for name in shown:
+        content = (file.parent / name).read_bytes()
+        assert hashlib.sha256(content).hexdigest()[:8] in name
+    return "new" if f"on {data.name}" in page else "old"
+
+
+def state_of_figures(root: Path, threshold: float) -> str:
+    """What has become of the figures of an evaluation: "new" are those at this threshold."""
+    if not exists(root / "figures.json"):
+        return "old"
+    return "new" if json.loads((root / "figures.json").read_text())["threshold"] == threshold else "old"
+
+
+def state_of_demo(root: Path) -> str:
+    """What has become of a demo: "old" while it has a report, "new" where parts and line are there and can be read."""
+    demo = root / "demo"
+    if exists(demo / "report" / "index.html"):
+        return "old"
+    if not exists(demo / "line.avi.json"):
+        return "going"
+    pictures = [*demo.rglob("*.png")]
+    is_whole = all(cv2.imread(str(file)) is not None for file in pictures)
+    return "new" if is_whole and json.loads((demo / "line.avi.json").read_text())["frames"] else "going"

@@ -7,14 +7,13 @@ where it goes on with --resume. Running the command once more gives what an undi
 from __future__ import annotations
 
 import os
-import shutil
 from functools import partial
 
 import pytest
 
-from faults.commands import EDGE, RD4AD, CommandError, edgerd, state_of_bundle, state_of_run, training
-from faults.disk import tree_of, visible_tree_of
-from faults.operations import FAULTY, FULL, Operation, killed, refused, without_power
+from faults.checks import alike, check_every_refusal, check_what_is_left, names_left_by
+from faults.commands import EDGE, RD4AD, edgerd, state_of_bundle, state_of_run, training
+from faults.operations import FAULTY, FULL, Operation, killed, without_power
 
 TRAININGS = {
     "train edge": (*EDGE,),
@@ -77,38 +76,7 @@ def operation(request, made, start, exported_once):
 
 @pytest.fixture
 def whole(operation, tmp_path):
-    """The names that the operation leaves when nothing disturbs it, but for those in a bundle."""
-    root = operation.begun_in(tmp_path / "undisturbed")
-    operation.run(root)
-    return names_in(root)
-
-
-def names_in(root):
-    return {name for name in tree_of(root) if not name.startswith("bundle/")}
-
-
-def alike(root):
-    """What of a tree the next command may look at; the log of a search is one, however long."""
-    return {name: "" if ".search-" in name else content for name, content in visible_tree_of(root).items()}
-
-
-def check_what_is_left(operation, whole, trees):
-    """Each tree is in a state; in one of each set of names, a second run succeeds and leaves nothing but its results.
-
-    No lock refuses it then, and no litter grows.
-    """
-    states, tried = [], set()
-    for call, root in trees:
-        states.append(operation.state(root))
-        assert states[-1] in ("old", "going", "new"), call
-        names = (states[-1], *sorted(visible_tree_of(root)))
-        if names not in tried:
-            tried.add(names)
-            operation.run(root)
-            assert operation.state(root) == "new", call
-            assert names_in(root) == whole, call
-        shutil.rmtree(root)
-    return states
+    return names_left_by(operation, tmp_path / "undisturbed")
 
 
 def test_killed_at_any_call(operation, whole, tmp_path):
@@ -121,46 +89,16 @@ def test_power_cut_at_any_call(operation, whole, tmp_path):
     assert states[-1] == "new"  # what was said to be done is done
 
 
-def check_every_refusal(operation, whole, tmp_path, number):
-    """Exit code 1 and the true cause, the old state, nothing left over; and then the command succeeds."""
-    cause = "the disk is full" if number == FULL else os.strerror(number)
-    errors = []
-    for call, root, run in refused(operation, tmp_path / "trees", number, each=False):
-        before, error = operation.state(root), None
-        try:
-            run()
-        except CommandError as caught:
-            error = caught
-        state = operation.state(root)
-        if error is None:
-            assert state == "new", call
-        else:
-            errors.append(error)
-            assert error.exit_code == 1, call
-            assert f"could not be written: {cause}." in error.err, call
-            assert str(root) in error.err, call
-            assert ("Free some space" in error.err) is (number == FULL), call
-            assert ".draft" not in error.err, call
-            # the page about suspicious pictures comes when all is done
-            assert state in (before, "going") or "good_pictures.html" in error.err, call
-            if number == FULL:
-                assert not [name for name in names_in(root) if name.endswith((".partial", ".draft"))], call
-        operation.run(root)
-        assert operation.state(root) == "new", call
-        assert names_in(root) == whole, call
-    assert len(errors) > 3
-
-
 NUMBERS = pytest.mark.parametrize("number", [FULL, FAULTY], ids=os.strerror)
 
 
 @NUMBERS
 @pytest.mark.parametrize("operation", ["train prototypes", "train longer", "calibrate"], indirect=True)
 def test_refused_at_calls_of_every_kind(operation, whole, tmp_path, number):
-    check_every_refusal(operation, whole, tmp_path, number)
+    assert len(check_every_refusal(operation, whole, tmp_path, number)) > 3
 
 
 @pytest.mark.slow
 @NUMBERS
 def test_every_command_refused_at_calls_of_every_kind(operation, whole, tmp_path, number):
-    check_every_refusal(operation, whole, tmp_path, number)
+    assert len(check_every_refusal(operation, whole, tmp_path, number)) > 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from edgerd.cameras.fake import FakeCamera
 from edgerd.cameras.protocol import Camera, UnreadablePictureError
 from edgerd.errors import CameraError, PictureError
 from edgerd.inspection.slots import Slots
+from edgerd.line import mailbox as mailbox_module
 from edgerd.line.mailbox import Bell, Mailbox
 from edgerd.line.source import Sequential, Source
 from edgerd.types import Frame, UInt8Array
@@ -106,6 +108,29 @@ def test_silence_is_a_lost_camera_even_where_the_driver_blocks() -> None:
         with pytest.raises(CameraError, match=r"fake:// has delivered no frame for 0\.05 s"):
             take(mailbox)
     assert camera.closed.is_set()
+
+
+def test_a_process_that_stood_still_gives_the_camera_time_for_its_next_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A virtual machine that was paused: the clock has run on, and no thread had its turn meanwhile."""
+    now_s = 100.0
+    monkeypatch.setattr(mailbox_module, "time", SimpleNamespace(monotonic=lambda: now_s))
+    stepped = SteppedCamera(n_frames=2)
+    with mailbox_of(FakeCamera(stepped.script(), live=True), silence_s=5) as mailbox:
+        stepped.idle.acquire()
+        now_s += 60
+        assert mailbox.waits_since() is None
+        stepped.step(1)
+        now_s += 60
+        frame = mailbox.take()
+        assert frame is not None
+        assert mailbox.waits_since() is None
+        now_s += 60
+        assert mailbox.waits_since() is None
+        now_s += 0.5
+        assert mailbox.waits_since() is not None
+        with pytest.raises(CameraError, match="no frame for 5 s"):
+            mailbox.take()
+        stepped.may_read.release(2)
 
 
 class _StuckCamera:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from supervised_parts import LOST, URI, fake, picture, read_in_a_thread, supervise
+from supervised_parts import LOST, URI, Shop, fake, picture, read_in_a_thread, supervise
 
 from edgerd.cameras.fake import FakeCamera
 from edgerd.cameras.protocol import (
@@ -72,6 +72,27 @@ def test_a_camera_that_does_not_open_at_first_is_told_once_and_read_when_it_does
     with pytest.raises(CameraError, match="refused"):
         camera.read()
     assert camera.read().number == 0
+
+
+def test_a_camera_that_can_be_found_faster_again_is_asked_itself_until_it_is_back() -> None:
+    class Remembered(FakeCamera):
+        reopened = 0
+
+        def reopen(self) -> Camera:
+            self.reopened += 1
+            if self.reopened < 3:
+                raise CameraError("It does not answer.")
+            return fake(picture(7), stall=True)
+
+    first = Remembered((picture(), LOST), live=True)
+    shop = Shop(first)
+    camera = SupervisedCamera(shop, URI)
+    assert camera.read().number == 0
+    with pytest.raises(CameraError, match="cable"):
+        camera.read()
+    assert camera.read().data.max() == 7
+    assert (shop.n_opened, first.reopened) == (1, 3)
+    camera.close()
 
 
 def test_a_live_camera_that_ends_is_lost() -> None:

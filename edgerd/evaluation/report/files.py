@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import hashlib
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +13,13 @@ import numpy as np
 
 from edgerd.evaluation.heatmap import mask_overlay, overlay
 from edgerd.evaluation.report.content import Example
+from edgerd.paths import is_file
+from edgerd.storage import folder_for, sync, write_durably
 from edgerd.types import Box, UInt8Array
 
 PICTURES = "report-pictures"
-"""The folder of the pictures, inside the report's. All files in it are the report's own."""
+"""The folder of the pictures, inside the report's. Files in it that are called as the report calls them are its own."""
+_NAMES = "[0-9]*-*.jpg"
 _LARGE_PX = (480, 1000)
 """The longer side of a large picture lies between these: smaller ones are enlarged, so that outlines can be seen."""
 _SMALL_PX = 240
@@ -40,12 +45,36 @@ class PictureFiles:
     small_size: tuple[int, int]
 
 
-def write_pictures(folder: Path, index: int, example: Example, scale: float) -> PictureFiles:
-    """Write the files of one picture into `folder`/`PICTURES`, which is made if it does not exist.
+@contextlib.contextmanager
+def new_pictures(folder: Path) -> Iterator[list[PictureFiles]]:
+    """Give a list for what `write_pictures` writes in the block; pictures of an earlier report stay as they are.
+
+    After an error they stay alone, and those that were written are removed.
 
     Args:
         folder: The report's folder.
-        index: The picture's number, which its files are named after.
+
+    Raises:
+        OSError: The disk refuses the folder of the pictures.
+    """
+    with folder_for(folder / PICTURES):
+        before = {file.name for file in (folder / PICTURES).glob(_NAMES)}
+        try:
+            yield []
+        except BaseException:
+            with contextlib.suppress(OSError):
+                _remove_all_but(folder, before)
+            raise
+
+
+def write_pictures(folder: Path, index: int, example: Example, scale: float) -> PictureFiles:
+    """Write the files of one picture into `folder`/`PICTURES`.
+
+    A file's name has a hash of its content, so that the page of an earlier report never shows a picture of this one.
+
+    Args:
+        folder: The report's folder.
+        index: The picture's number, with which the names of its files begin.
         example: What is drawn.
         scale: The threshold that the heatmap's colours depend on.
 
@@ -53,16 +82,16 @@ def write_pictures(folder: Path, index: int, example: Example, scale: float) -> 
         OSError: They cannot be written.
         InputError: The example has not one map per tile.
     """
-    target = folder / PICTURES
-    target.mkdir(parents=True, exist_ok=True)
     picture, tiles = _at_report_size(example.picture, example.tiles)
     heatmap = overlay(picture, example.anomaly_map, scale, tiles=tiles)
     small = _resized(heatmap, _SMALL_PX / max(heatmap.shape[:2]))
 
     def write(kind: str, bgr: UInt8Array) -> str:
-        name = f"{index:05}-{kind}.jpg"
-        _, content = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 88])
-        (target / name).write_bytes(content.tobytes())
+        content = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()
+        name = f"{index:05}-{kind}-{hashlib.sha256(content).hexdigest()[:8]}.jpg"
+        file = folder / PICTURES / name
+        if not (is_file(file) and file.read_bytes() == content):  # else the page that is there shows it
+            write_durably(file, content)
         return f"{PICTURES}/{name}"
 
     return PictureFiles(
@@ -74,15 +103,28 @@ def write_pictures(folder: Path, index: int, example: Example, scale: float) -> 
     )
 
 
+def sync_pictures(folder: Path) -> None:
+    """Wait until the names of the pictures are on the disk, so that a page may show them.
+
+    Raises:
+        OSError: The disk refuses it.
+    """
+    sync(folder / PICTURES)
+
+
 def remove_others(folder: Path, written: Sequence[PictureFiles]) -> None:
-    """Remove the pictures of an earlier report in the same folder, which the page does not show.
+    """Remove the pictures of earlier reports in the same folder, which the page does not show.
 
     Raises:
         OSError: They cannot be removed.
     """
-    kept = {name for files in written for name in (files.plain, files.heatmap, files.mask, files.small)}
-    for file in (folder / PICTURES).glob("[0-9]*-*.jpg"):
-        if f"{PICTURES}/{file.name}" not in kept:
+    shown = {name for files in written for name in (files.plain, files.heatmap, files.mask, files.small) if name}
+    _remove_all_but(folder, {name.removeprefix(f"{PICTURES}/") for name in shown})
+
+
+def _remove_all_but(folder: Path, kept: Collection[str]) -> None:
+    for file in (folder / PICTURES).glob(_NAMES):
+        if file.name not in kept:
             file.unlink()
 
 

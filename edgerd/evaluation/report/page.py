@@ -10,17 +10,25 @@ from pathlib import Path
 import numpy as np
 
 from edgerd.bundle.manifest import ThresholdRecord
-from edgerd.errors import InputError, StorageError
+from edgerd.errors import InputError
 from edgerd.evaluation.charts import roc_chart, score_chart
 from edgerd.evaluation.metrics import roc_curve
 from edgerd.evaluation.report.content import ReportData
-from edgerd.evaluation.report.files import PictureFiles, remove_others, write_pictures
+from edgerd.evaluation.report.files import (
+    PICTURES,
+    PictureFiles,
+    new_pictures,
+    remove_others,
+    sync_pictures,
+    write_pictures,
+)
 from edgerd.evaluation.report.gallery import gallery
 from edgerd.evaluation.report.rates import POOR_RECALL, USUAL_FALSE_ALARM_RATE, Rate
 from edgerd.evaluation.report.slider import slider
 from edgerd.evaluation.style import html_page
 from edgerd.evaluation.summary import DefectMetrics, Metrics
 from edgerd.evaluation.threshold import describe
+from edgerd.storage import replaced_file, storage_errors
 from edgerd.types import BoolArray, Float64Array
 
 _DIALOG = (
@@ -34,6 +42,8 @@ _DIALOG = (
 
 def write_report(folder: Path, data: ReportData, on_picture: Callable[[], None] = lambda: None) -> Path:
     """Write the report: its pictures, and then the page that shows them.
+
+    Until the page is replaced in one step, an earlier report in the folder is whole. Its pictures are removed last.
 
     Args:
         folder: Folder of the report; made if it does not exist.
@@ -49,19 +59,17 @@ def write_report(folder: Path, data: ReportData, on_picture: Callable[[], None] 
     """
     _check(data)
     scale = float(np.median(_scores(data))) if data.metrics.threshold is None else data.metrics.threshold
-    target, files = folder / "index.html", []
-    try:
+    target = folder / "index.html"
+    hint = "Free some space, or choose another folder with --report."
+    with storage_errors(target, hint), new_pictures(folder) as files:
         for index in range(len(data.pictures)):
             files.append(write_pictures(folder, index, data.example(index), scale))
             on_picture()
-        target.write_text(_page(data, files), encoding="utf-8", errors="backslashreplace")
+        sync_pictures(folder)
+        with replaced_file(target) as part:
+            part.write_text(_page(data, files), encoding="utf-8", errors="backslashreplace")
+    with storage_errors(folder / PICTURES, hint):
         remove_others(folder, files)
-    except OSError as error:
-        raise StorageError(
-            f"The report could not be written to {target}: {error.strerror or error}.",
-            expected="a writable folder with space left",
-            hint="Choose another folder with --report.",
-        ) from error
     return target
 
 
