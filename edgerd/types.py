@@ -138,11 +138,13 @@ class Inspection:
             the others the mean of its highest values. None without a decision.
         threshold: The threshold that `score` was compared with.
         regions: Areas above the threshold, highest peak first; empty unless NG.
-        anomaly_map: float32 (tiles, H, W) at graph size, or None without a decision.
+        anomaly_map: float32 (tiles, H, W) at graph size, or None without a decision. With aspect `letterbox` it is the
+            part of it that shows the picture: each tile's map covers the tile and nothing else.
         reason: Why there is no decision ("black frame", "frozen", ...); empty otherwise.
         frame_ms: Frame in memory to verdict, milliseconds.
         engine_ms: Of that the engine, milliseconds; None where it was not asked, and on a GPU where it is not measured
             (`DeviceOptions.profile`).
+        usual_score: What nine of ten good parts do not exceed; None where the bundle does not know.
     """
 
     verdict: Verdict
@@ -153,6 +155,7 @@ class Inspection:
     reason: str = ""
     frame_ms: float = 0.0
     engine_ms: float | None = None
+    usual_score: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """What was found in JSON types, under the keys that a line of `run --verdicts` has for it; without the map."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import csv
 import io
 import json
+import os
 import re
 import runpy
 import shutil
@@ -113,6 +115,30 @@ def test_train_and_build(example, parts, tmp_path, runtime):
         shutil.copy(file, some)
     out = example("train_and_build.py", some, tmp_path / "out", runtime)
     assert out.splitlines()[-1].startswith(f"{runtime} fp32: ")
+
+
+def test_the_notebook_ends_with_the_map_of_a_defect(tmp_path, monkeypatch):
+    """Run as a notebook is: by a kernel, cell after cell, in an empty folder."""
+    nbclient = pytest.importorskip("nbclient")
+    nbformat = pytest.importorskip("nbformat")
+    pytest.importorskip("ipykernel")
+    pytest.importorskip("torch", exc_type=ImportError)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(EXAMPLES.parent), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    notebook = nbformat.read(EXAMPLES / "first_part.ipynb", as_version=4)
+    nbclient.NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    verdict, picture = (cell.outputs[-1]["data"] for cell in cells[-2:])
+    assert verdict["text/plain"].startswith("<Inspection NG: score ")
+    png = base64.b64decode(picture["image/png"])
+    assert png.startswith(b"\x89PNG")
+
+
+def test_the_notebook_is_short_and_without_outputs():
+    notebook = json.loads((EXAMPLES / "first_part.ipynb").read_text(encoding="utf-8"))
+    assert len(notebook["cells"]) < 15
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
 
 
 def test_the_page_about_python_names_everything_and_its_code_works(monkeypatch, bundle, folder, capsys):

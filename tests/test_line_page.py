@@ -24,6 +24,7 @@ from edgerd.cli.main import INTERRUPTED, main
 from edgerd.delivery.deliverer import BackOff
 from edgerd.delivery.writer import MAX_UNCOMMITTED
 from edgerd.errors import BundleError, CameraError, DeviceError, InputError, MissingDependencyError, StorageError
+from edgerd.line.decision import StreamPolicy
 from edgerd.line.supervised import MAX_PAUSE_S
 from edgerd.recipe.load import recipe_from_bytes
 from edgerd.recipe.watch import INTERVAL_S
@@ -33,6 +34,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 TUTORIAL = (DOCS / "tutorials" / "first-line.md").read_text(encoding="utf-8")
 SERVICE = (DOCS / "how-to" / "service.md").read_text(encoding="utf-8")
 ALERTS = (DOCS / "how-to" / "alerts.md").read_text(encoding="utf-8")
+FAQ = (DOCS / "faq.md").read_text(encoding="utf-8")
 PORTS = ("8080", "8090", "9108")
 """Of the tutorial's camera, receiver and monitor."""
 
@@ -137,6 +139,8 @@ def test_the_example_of_an_event_has_the_keys_of_an_event() -> None:
         (SERVICE, f"holds up to {MAX_UNCOMMITTED:,} events in memory"),
         (SERVICE, f"waits up to {FLUSH_S:g} seconds for receivers"),
         (TUTORIAL, f"waits up to {FLUSH_S:g} seconds for its receivers"),
+        (TUTORIAL, f"or below {StreamPolicy().clear_ratio:.0%} of the threshold".replace("%", " %")),
+        (FAQ, f"scores below {StreamPolicy().clear_ratio:.0%} of the threshold".replace("%", " %")),
     ],
 )
 def test_their_numbers_are_those_of_the_code(page: str, sentence: str) -> None:

@@ -38,7 +38,7 @@ def sections():
 
 def commands():
     """What is typed for every command, with the command."""
-    top = click.Context(edgerd, info_name="edgerd")
+    top = click.Context(edgerd, info_name="edgerd", **edgerd.context_settings)
     for name in COMMANDS:
         command = edgerd.get_command(top, name)
         context = click.Context(command, top, name)

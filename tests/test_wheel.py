@@ -17,8 +17,13 @@ import numpy
 import pytest
 from packaging.requirements import Requirement
 
+from edgerd.precision.scales import RANGE_METHODS
+
 REPOSITORY = Path(__file__).parents[1]
-SOURCES = ("edgerd", "tests", "tools", "benchmarks", "docs", "pyproject.toml", "README.md", "LICENSE")
+SOURCES = (
+    *("edgerd", "tests", "tools", "benchmarks", "calibration", "docs"),
+    *("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "MANIFEST.in"),
+)
 MAX_MB = 6
 
 
@@ -146,6 +151,23 @@ def test_the_sdist_makes_the_same_wheel(sdist_file, wheel, tmp_path):
         for name in again.namelist():
             if not name.endswith("/RECORD"):
                 assert again.read(name) == wheel.read(name), name
+
+
+def test_the_sdist_has_what_people_look_up_beside_the_package(sdist_file):
+    with tarfile.open(sdist_file) as archive:
+        files = {"/".join(name.split("/")[1:]) for name in archive.getnames()}
+    package = {f"edgerd/{name}" for name in ("py.typed", "models/weights/lite0.safetensors", "recipe/template.py")}
+    pages = {"LICENSE", "README.md", "CHANGELOG.md", "docs/reference/recipe.schema.json"}
+    presets = {f"calibration/presets/{method}.toml" for method in RANGE_METHODS}
+    assert package | pages | presets <= files
+
+
+def test_it_says_which_versions_of_python_it_is_for(metadata):
+    classifiers = metadata.get_all("Classifier")
+    assert [f"Programming Language :: Python :: 3.{minor}" in classifiers for minor in range(9, 16)] == [
+        *(False, True, True, True, True, True, False)
+    ]
+    assert metadata["Requires-Python"] == ">=3.10"
 
 
 def test_a_new_extra_is_for_the_tests_too(metadata):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import pytest
 from packaging.requirements import Requirement
@@ -59,11 +60,43 @@ def test_requirements_of_extras_are_put_together():
 
 def test_the_page_says_what_has_no_wheel_and_what_is_not_needed():
     wanted = {"tomli": {"base": Requirement("tomli")}, "pycuda": {"tensorrt": Requirement("pycuda")}}
-    found = {("tomli", "3.10"): "2.4"} | {("pycuda", python): "none" for python in wheels_page.PYTHONS}
-    text = wheels_page.page(wanted, found)
+    found = {("tomli", "3.10", "aarch64"): "2.4", ("tomli", "3.10", "x86_64"): "2.4"}
+    found |= {("pycuda", python, "aarch64"): "none" for python in wheels_page.PYTHONS}
+    found |= {("pycuda", python, "x86_64"): "2026.1" for python in wheels_page.PYTHONS}
+    counts = {(python, machine): "70" for python in wheels_page.PYTHONS for machine in ("aarch64", "x86_64")}
+    text = wheels_page.page(wanted, found, counts)
     assert "| tomli | base | 2.4 | not needed | not needed | not needed | not needed |" in text
     assert "| pycuda | tensorrt | none | none | none | none | none |" in text
-    assert text.endswith("Without a wheel for some Python version: pycuda.\n")
+    assert "\nWithout a wheel for some Python version on aarch64: pycuda.\n" in text
+    assert "\nWithout a wheel for some Python version on x86_64: none of them.\n" in text
+    assert text.endswith("\n| x86_64 | 70 | 70 | 70 | 70 | 70 |\n")
+
+
+def test_uv_is_asked_for_wheels_of_all_extras_at_once():
+    command = wheels_page.together_command("3.14", "aarch64", ["train", "openvino"])
+    assert command[:3] == ["uv", "pip", "compile"]
+    assert " --only-binary :all: --python-version 3.14 --python-platform aarch64-manylinux_2_35" in " ".join(command)
+    assert " --extra train --extra openvino " in " ".join(command)
+
+
+def test_extras_that_do_not_resolve_are_an_error(monkeypatch, tmp_path):
+    uv = tmp_path / "uv"
+    uv.write_text(
+        '#!/bin/sh\ncase "$*" in *--extra*) echo "they exclude each other" >&2; exit 1;; esac\necho av==18.1\n'
+    )
+    uv.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    assert wheels_page.together("3.12", "x86_64", []) == "1"
+    with pytest.raises(RuntimeError, match=r"on x86_64 with Python 3\.12: they exclude each other"):
+        wheels_page.together("3.12", "x86_64", ["train"])
+
+
+def test_pip_is_asked_for_wheels_of_the_machine_alone():
+    command = wheels_page.pip_command("av", "3.12", "x86_64")
+    assert "--only-binary=:all:" in command
+    platforms = [after for before, after in pairwise(command) if before == "--platform"]
+    assert "manylinux_2_28_x86_64" in platforms
+    assert all(platform.endswith("_x86_64") for platform in platforms)
 
 
 def test_every_dependency_is_on_the_page():

@@ -5,6 +5,7 @@ A test fails where the page is not what this script writes.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ def page() -> str:
 
 
 def _parts() -> Iterator[str]:
-    context = click.Context(edgerd, info_name="edgerd")
+    context = click.Context(edgerd, info_name="edgerd", **edgerd.context_settings)
     yield _table_of_commands()
     yield "## Options of all commands"
     yield _table(context)
@@ -50,7 +51,7 @@ def _table_of_commands() -> str:
 def _command(command: click.Command, context: click.Context, level: int) -> Iterator[str]:
     yield f"{'#' * level} `{context.command_path}`"
     yield f"```text\n{context.command_path} {' '.join(command.collect_usage_pieces(context))}\n```"
-    yield _escaped(command.help or "")
+    yield _escaped(inspect.cleandoc(command.help or ""))
     yield _table(context)
     if isinstance(command, click.Group):
         for name, below in command.commands.items():

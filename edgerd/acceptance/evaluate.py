@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgerd.acceptance.scores import shown_maps
 from edgerd.acceptance.training_pictures import training_pictures
 from edgerd.bundle.bundle import Bundle
 from edgerd.data.dataset import Dataset, TestPicture, read_mask_for
 from edgerd.data.pictures import picture_sha256, read_picture
 from edgerd.data.preprocess import prepare, prepare_mask
+from edgerd.data.shapes import ShapeGuard
 from edgerd.errors import DatasetError, PictureError, SpecError
 from edgerd.evaluation.summary import Metrics, evaluate_scores
 from edgerd.runtimes.choose import OpenedEngine
@@ -28,20 +30,23 @@ class Evaluation:
     Attributes:
         pictures: The pictures that could be read, in the data set's order.
         scores: float64 (n,), the maximum over a picture's tiles.
-        maps: float32 (n, T, H, W).
-        masks: The mask of each picture: bool (T, H, W), or None where nobody drew one.
+        maps: The anomaly map of each picture, float32 (T, H, W); with aspect `letterbox` without the padding, so that
+            they may differ in size.
+        masks: The mask of each picture: bool, of its map's shape, or None where nobody drew one.
         metrics: Everything that `edgerd evaluate --json` writes of them.
         skipped: Pictures that could not be read, and why.
         n_trained_on: How many of the pictures the bundle was trained on, as far as it knows them again.
+        warnings: What else a person must know of the pictures, a sentence or two each.
     """
 
     pictures: tuple[TestPicture, ...]
     scores: npt.NDArray[np.float64]
-    maps: Float32Array
+    maps: tuple[Float32Array, ...]
     masks: tuple[npt.NDArray[np.bool_] | None, ...]
     metrics: Metrics
     skipped: dict[str, str]
     n_trained_on: int = 0
+    warnings: tuple[str, ...] = ()
 
     def as_json(self, opened: OpenedEngine) -> dict[str, Any]:
         """What `edgerd evaluate --json` writes."""
@@ -85,6 +90,7 @@ def evaluate(
         )
     spec = bundle.manifest.preprocess
     trained_on, n_trained_on = training_pictures(bundle), 0
+    shapes = ShapeGuard(bundle.manifest)
     pictures, scores, maps, masks, skipped = [], [], [], [], {}
     for picture in dataset.test:
         on_picture()
@@ -100,12 +106,23 @@ def evaluate(
             raise SpecError(f"{picture.path}: {error.what}", expected=error.expected, hint=error.hint) from error
         mask = read_mask_for(picture, *bgr.shape[:2])
         result = opened.engine.infer(tiles)
+        if spec.aspect == "letterbox":
+            result = shown_maps(result, tiles)
         n_trained_on += picture_sha256(tiles) in trained_on
+        shapes.see(bgr.shape[1], bgr.shape[0])
         pictures.append(picture)
         scores.append(float(result.score.max()))
         maps.append(result.anomaly_map)
         masks.append(None if mask is None else prepare_mask(mask, spec))
     threshold = opened.threshold.value if opened.threshold else None
-    stacked = np.stack(maps) if maps else np.empty((0, 1, spec.height, spec.width), np.float32)
-    metrics = evaluate_scores(scores, [p.defect for p in pictures], threshold, stacked, masks)
-    return Evaluation(tuple(pictures), np.array(scores), stacked, tuple(masks), metrics, skipped, n_trained_on)
+    metrics = evaluate_scores(scores, [p.defect for p in pictures], threshold, maps, masks)
+    return Evaluation(
+        pictures=tuple(pictures),
+        scores=np.array(scores),
+        maps=tuple(maps),
+        masks=tuple(masks),
+        metrics=metrics,
+        skipped=skipped,
+        n_trained_on=n_trained_on,
+        warnings=shapes.warnings(),
+    )

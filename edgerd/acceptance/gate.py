@@ -38,6 +38,9 @@ MIN_GOOD_PICTURES = 8
 """Good pictures that an engine is judged by, at least; with fewer a verdict more or less says nothing."""
 MIN_RANKED = 20
 """Pictures whose order says something: with fewer, rounding among good ones that score alike decides it."""
+RANKED_SPREAD = 3.0
+"""How far apart scores must be for their order to be judged: their standard deviation, as a multiple of the mean map
+error that is let through. Errors a third as large as what they are added to leave a correlation of 0.95."""
 ON_THRESHOLD = 1e-4
 """Relative distance within which a score is the one that the threshold was taken from, whatever device computed it."""
 
@@ -54,8 +57,8 @@ class Budget:
         max_flipped: Largest share of pictures whose verdict changes.
         max_false_alarm_change: How far the false-alarm rate may move, up or down; one picture may always change.
         max_pasted_drop: How far the share of pasted defects that are found may fall; one may always be lost.
-        min_rank_correlation: Least Spearman correlation of the scores of pictures that training never saw, and least
-            Pearson correlation where pasted defects take part.
+        min_rank_correlation: Least Spearman correlation of the scores of pictures that training never saw, where their
+            order means something, and least Pearson correlation where pasted defects take part.
     """
 
     max_map_error: float
@@ -193,17 +196,20 @@ def _pasted(given: Outputs, reference: Outputs, own: float, wanted: float, budge
 def _correlations(ranks: float | None, given: Outputs, reference: Outputs, budget: Budget) -> Iterator[GateCheck]:
     """Whether both graphs put the pictures in the same order.
 
-    Good pictures that were trained on score almost alike, so that rounding decides their order. Where too few others
-    are there, Pearson's correlation over good pictures and pasted defects is judged instead: together their scores are
-    as far apart as those on a line.
+    Good parts may score almost alike, above all where they were trained on, so that rounding decides their order. Where
+    there are too few others, or where an error that is let through would change their order, Pearson's correlation over
+    good pictures and pasted defects is judged instead: together their scores are as far apart as those on a line.
     """
     name, n = "score rank correlation", given.n_never_seen + len(given.labelled)
-    if ranks is not None and n >= MIN_RANKED:
+    spread, needed = float(np.std(reference.scores)), RANKED_SPREAD * _mean_allowed(budget)
+    if ranks is not None and n >= MIN_RANKED and spread >= needed:
         yield _at_least(name, ranks, budget.min_rank_correlation)
         return
-    yield _not_judged(name, ranks, f"{n} pictures that training never saw; {MIN_RANKED} are needed")
+    few = f"{n} pictures that training never saw; {MIN_RANKED} are needed"
+    alike = f"the scores' standard deviation is {spread:.2g}; to judge their order, {needed:.2g}"
+    yield _not_judged(name, ranks, few if n < MIN_RANKED else alike)
     ours, wanted = (np.append(each.scores, each.pasted_scores) for each in (given, reference))
-    if n < MIN_RANKED and given.pasted and np.ptp(ours) > 0 and np.ptp(wanted) > 0:
+    if given.pasted and np.ptp(ours) > 0 and np.ptp(wanted) > 0:
         correlation = float(np.corrcoef(ours, wanted)[0, 1])
         yield _at_least("score correlation, pasted too", correlation, budget.min_rank_correlation)
 

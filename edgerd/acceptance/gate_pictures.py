@@ -20,6 +20,7 @@ from edgerd.data.dataset import Dataset, TestPicture, read_mask_for
 from edgerd.data.pasted import Pasted, pasted_defects
 from edgerd.data.pictures import picture_sha256, read_picture
 from edgerd.data.preprocess import prepare, prepare_mask
+from edgerd.data.shapes import ShapeGuard
 from edgerd.errors import DatasetError, PictureError, SpecError
 from edgerd.types import BoolArray, UInt8Array
 
@@ -38,6 +39,7 @@ class GatePictures:
         labels: What is known about the labelled pictures.
         notes: What a person should know of the choice, a line each; none where it is as they would think.
         skipped: Labelled pictures that could not be read, and why.
+        padded: Whether all of them were prepared with aspect `letterbox`.
     """
 
     good: UInt8Array
@@ -46,11 +48,12 @@ class GatePictures:
     labels: Labels = field(default_factory=Labels)
     notes: tuple[str, ...] = ()
     skipped: dict[str, str] = field(default_factory=dict)
+    padded: bool = False
 
     @cached_property
     def pasted(self) -> Pasted:
         """Defects pasted into some of the good ones."""
-        return pasted_defects(self.good)
+        return pasted_defects(self.good, padded=self.padded)
 
 
 def gate_pictures(bundle: Bundle, data: Path | None = None) -> GatePictures:
@@ -69,30 +72,33 @@ def gate_pictures(bundle: Bundle, data: Path | None = None) -> GatePictures:
         SpecError: Region or tiles do not fit a picture; its file is named.
         BundleError: The bundle has no pictures, and no others are given.
     """
+    padded = bundle.manifest.preprocess.aspect == "letterbox"
     if data is None:
         good, n_never_seen = comparison_pictures(bundle, _OTHERS)
         notes = [] if n_never_seen else [_only_trained_on(good)]
-        return GatePictures(good, n_never_seen, notes=tuple(notes))
+        return GatePictures(good, n_never_seen, notes=tuple(notes), padded=padded)
     dataset = Dataset.open_labelled(data)
     if dataset.test and not dataset.train_good:
         (good, n_never_seen), notes = comparison_pictures(bundle, _OTHERS), list(dataset.unused())
     else:
         good, n_never_seen, notes = _with_good_pictures_of(data, bundle, len(dataset.test))
     if not dataset.test:
-        return GatePictures(good, n_never_seen, notes=tuple(notes))
-    labelled, labels, skipped = _read_labelled(dataset.test, bundle.manifest.preprocess)
+        return GatePictures(good, n_never_seen, notes=tuple(notes), padded=padded)
+    shapes = ShapeGuard(bundle.manifest)
+    labelled, labels, skipped = _read_labelled(dataset.test, bundle.manifest.preprocess, shapes)
     trained_on = training_pictures(bundle)
     n_seen = sum(picture_sha256(picture) in trained_on for picture in labelled)
     if n_seen:
         notes.append(warning_of_training_pictures(n_seen, len(labelled)))
-    return GatePictures(good, n_never_seen, labelled, labels, tuple(notes), skipped)
+    notes += shapes.warnings()
+    return GatePictures(good, n_never_seen, labelled, labels, tuple(notes), skipped, padded)
 
 
 def _with_good_pictures_of(data: Path, bundle: Bundle, n_test: int) -> tuple[UInt8Array, int, list[str]]:
     """The bundle's good pictures and those of a folder, how many training never saw for sure, and notes."""
     notes: list[str] = []
     try:
-        new = pictures_from_folder(bundle, data, notes.append).pictures
+        found = pictures_from_folder(bundle, data, notes.append)
     except TrainedOnError as error:
         if not n_test:
             raise
@@ -104,7 +110,8 @@ def _with_good_pictures_of(data: Path, bundle: Bundle, n_test: int) -> tuple[UIn
             f"{n_test} in test."
         )
         return good, n_never_seen, [note]
-    own = holdout_pictures(bundle)
+    own, new = holdout_pictures(bundle), found.pictures
+    notes += found.warnings
     if len(new):
         notes.append(
             f"Engines are compared on {len(new)} good pictures of {data} too; thresholds stay as they were found: "
@@ -120,7 +127,9 @@ def _only_trained_on(good: UInt8Array) -> str:
     )
 
 
-def _read_labelled(test: Sequence[TestPicture], spec: PreprocessSpec) -> tuple[UInt8Array, Labels, dict[str, str]]:
+def _read_labelled(
+    test: Sequence[TestPicture], spec: PreprocessSpec, shapes: ShapeGuard
+) -> tuple[UInt8Array, Labels, dict[str, str]]:
     """Pictures and labels, and which could not be read, and why."""
     pictures = np.empty((len(test), spec.n_tiles, spec.height, spec.width, 3), np.uint8)
     defects: list[str] = []
@@ -135,6 +144,7 @@ def _read_labelled(test: Sequence[TestPicture], spec: PreprocessSpec) -> tuple[U
             continue
         except SpecError as error:
             raise SpecError(f"{picture.path}: {error.what}", expected=error.expected, hint=error.hint) from error
+        shapes.see(bgr.shape[1], bgr.shape[0])
         mask = read_mask_for(picture, *bgr.shape[:2])
         defects.append(picture.defect)
         masks.append(None if mask is None else prepare_mask(mask, spec))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,51 +12,24 @@ import numpy as np
 
 from edgerd.acceptance.training_pictures import training_pictures
 from edgerd.bundle.bundle import Bundle
-from edgerd.cameras import Camera, UnreadablePictureError, open_camera
+from edgerd.cameras import Camera, open_camera
 from edgerd.cameras.protocol import early_end
+from edgerd.cameras.watching import Watch
+from edgerd.data.aspect import without_padding
 from edgerd.data.dataset import Dataset, fingerprint
 from edgerd.data.pictures import load_bundle_pictures, picture_sha256
 from edgerd.data.prepared import read_prepared
 from edgerd.data.preprocess import bgr_from_frame, prepare
+from edgerd.data.shapes import ShapeGuard
 from edgerd.errors import CameraError, DatasetError
-from edgerd.inspection.guards import exposure_reason
+from edgerd.inspection.guards import exposure_reason, frame_size
 from edgerd.types import UInt8Array
 
 MIN_THRESHOLD_PICTURES = 8
 
-_NAMED_FRAMES = 3
-"""How many damaged frames are named one by one; all are counted."""
-
 
 class TrainedOnError(DatasetError):
     """Good pictures that the student was trained on: their scores are lower than those of new parts."""
-
-
-class Thinning:
-    """Says when the next frame may be taken, so that those taken are evenly spread over time.
-
-    A frame comes a little later than it is due, which the next one makes up for. More than half an interval is not made
-    up for, whatever the reason (frames that were rejected, a camera that was silent): what was missed is missed, or a
-    burst of neighbouring frames, all nearly the same, would stand for a long time. So any n frames that were taken one
-    after the other span n - 1.5 intervals at least.
-
-    Args:
-        interval_s: From one frame to the next, seconds; 0 to take every frame.
-        now_s: On a monotonic clock.
-    """
-
-    def __init__(self, interval_s: float, now_s: float) -> None:
-        self._interval_s = interval_s
-        self._due_s = now_s
-
-    def is_due(self, now_s: float) -> bool:
-        """Whether a frame of this moment may be taken."""
-        return now_s >= self._due_s
-
-    def took(self, now_s: float) -> None:
-        """Note that a frame of this moment was taken."""
-        is_late = now_s - self._due_s > self._interval_s / 2
-        self._due_s = (now_s if is_late else self._due_s) + self._interval_s
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,10 +39,12 @@ class NewPictures:
     Attributes:
         pictures: uint8 (n, T, H, W, 3), BGR, at graph size, no two alike.
         names: Where each came from, for people.
+        warnings: What a person must know of them, a sentence or two each.
     """
 
     pictures: UInt8Array
     names: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -99,7 +74,11 @@ def pictures_from_folder(
         say(line)
     for skipped in read.skipped:
         say(f"left out: {skipped.reason}")
-    return _new_ones(bundle, read.pictures, [str(path) for path in read.paths], str(data), say, replace)
+    new = _new_ones(bundle, read.pictures, [str(path) for path in read.paths], str(data), say, replace)
+    shapes = ShapeGuard(bundle.manifest)
+    for width, height in read.sizes:
+        shapes.see(width, height)
+    return dataclasses.replace(new, warnings=shapes.warnings())
 
 
 def pictures_from_camera(
@@ -131,19 +110,22 @@ def pictures_from_camera(
         TrainedOnError: It is a folder with pictures the student was trained on.
     """
     camera = open_camera(uri)
-    found = _Found()
+    interval_s = minutes * 60.0 / n_wanted if camera.live else 0.0
+    watch = Watch(camera, interval_s, minutes=minutes, say=say)
+    found = _Found(ShapeGuard(bundle.manifest))
     try:
-        found.collect(camera, bundle, minutes, n_wanted, say)
+        found.collect(watch, camera.uri, bundle, n_wanted, say)
     finally:
         camera.close()
-    found.say_what_is_left_out(camera, say)
+    found.say_what_is_left_out(watch, camera, say)
     if len(found.taken) < MIN_THRESHOLD_PICTURES:
         raise CameraError(
             f"{camera.uri} gave {len(found.taken)} different pictures that can be judged.",
             expected=f"{MIN_THRESHOLD_PICTURES} at least",
             hint="Give more --minutes." if camera.live else "Choose a longer video or a folder with more pictures.",
         )
-    return _new_ones(bundle, np.stack(found.taken), found.names, camera.uri, say, replace)
+    new = _new_ones(bundle, np.stack(found.taken), found.names, camera.uri, say, replace)
+    return dataclasses.replace(new, warnings=found.shapes.warnings())
 
 
 @dataclass
@@ -151,66 +133,46 @@ class _Found:
     """What a camera gave so far.
 
     Attributes:
+        shapes: Has seen the size of each picture that was taken.
         taken: Pictures at graph size, uint8 (T, H, W, 3), BGR, no two alike.
         names: Where each came from, for people.
     """
 
+    shapes: ShapeGuard
     taken: list[UInt8Array] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
-    _n_read: int = 0
-    _n_damaged: int = 0
     _n_badly_exposed: int = 0
-    _has_ended: bool = False
 
-    def collect(
-        self, camera: Camera, bundle: Bundle, minutes: float, n_wanted: int, say: Callable[[str], None]
-    ) -> None:
-        """Read the camera until there are enough pictures, the time is over, or it ends."""
+    def collect(self, watch: Watch, uri: str, bundle: Bundle, n_wanted: int, say: Callable[[str], None]) -> None:
+        """Take what can be judged, until there are enough pictures, the time is over, or the camera ends."""
         spec = bundle.manifest.preprocess
-        start = time.monotonic()
-        thinning = Thinning(minutes * 60.0 / n_wanted if camera.live else 0.0, start)
-        while len(self.taken) < n_wanted and (not camera.live or time.monotonic() - start < minutes * 60.0):
-            try:
-                frame = camera.read()
-            except UnreadablePictureError as error:
-                self._leave_out_damaged(error, say)
-                continue
-            if frame is None:
-                self._has_ended = True
-                break
-            self._n_read += 1
-            now = time.monotonic()
-            if not thinning.is_due(now):
-                continue
+        for frame in watch.due_frames():
             tiles = prepare(bgr_from_frame(frame, spec), spec)
-            if exposure_reason(tiles, bundle.manifest.limits):
+            if exposure_reason(without_padding(tiles, spec), bundle.manifest.limits):
                 self._n_badly_exposed += 1
             elif (digest := picture_sha256(tiles)) not in self._seen:
                 self._seen.add(digest)
                 self.taken.append(tiles)
-                is_file = frame.source != camera.uri
-                self.names.append(frame.source if is_file else f"frame {frame.number} of {camera.uri}")
-                thinning.took(now)
+                self.shapes.see(*frame_size(frame))
+                is_file = frame.source != uri
+                self.names.append(frame.source if is_file else f"frame {frame.number} of {uri}")
+                watch.took()
                 if len(self.taken) % 10 == 0:
                     say(f"{len(self.taken)} of {n_wanted} pictures")
+                if len(self.taken) == n_wanted:
+                    return
 
-    def say_what_is_left_out(self, camera: Camera, say: Callable[[str], None]) -> None:
+    def say_what_is_left_out(self, watch: Watch, camera: Camera, say: Callable[[str], None]) -> None:
         """A line for each reason, with its count."""
         for n_left_out, why in (
-            (self._n_damaged, "could not be read, or arrived damaged"),
+            (watch.n_damaged, "could not be read, or arrived damaged"),
             (self._n_badly_exposed, "were black or badly exposed"),
         ):
             if n_left_out:
-                say(f"left out: {n_left_out} of {self._n_read} frames {why}.")
-        if self._has_ended and (warning := early_end(camera, self._n_read)):
+                say(f"left out: {n_left_out} of {watch.n_read} frames {why}.")
+        if watch.has_ended and (warning := early_end(camera, watch.n_read)):
             say(f"left out: {warning}")
-
-    def _leave_out_damaged(self, error: UnreadablePictureError, say: Callable[[str], None]) -> None:
-        self._n_read += 1
-        self._n_damaged += 1
-        if self._n_damaged <= _NAMED_FRAMES:
-            say(f"left out: {error.what}")
 
 
 def _new_ones(

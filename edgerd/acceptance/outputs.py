@@ -20,7 +20,8 @@ class Labels:
 
     Attributes:
         defects: The kind of defect in each picture; "good" for a good part.
-        masks: Where the defect is in each picture: bool (T, H, W), or None where nobody drew a mask.
+        masks: Where the defect is in each picture: bool, of the shape of its anomaly map, or None where nobody drew a
+            mask.
     """
 
     defects: tuple[str, ...] = ()
@@ -76,5 +77,5 @@ class Outputs:
         """AUROC and recall on the labelled pictures; None where there are none."""
         if not self.labelled:
             return None
-        scores, maps = self.scores[len(self.good) :], np.stack([maps.anomaly_map for maps in self.labelled])
+        scores, maps = self.scores[len(self.good) :], [maps.anomaly_map for maps in self.labelled]
         return evaluate_scores(scores, self.labels.defects, threshold, maps, self.labels.masks)

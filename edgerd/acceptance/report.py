@@ -89,6 +89,7 @@ def _doubts(evaluation: Evaluation) -> list[str]:
     doubts = []
     if evaluation.n_trained_on:
         doubts.append(warning_of_training_pictures(evaluation.n_trained_on, len(evaluation.pictures)))
+    doubts += evaluation.warnings
     if evaluation.skipped:
         lines = [f"{file}: {reason}" for file, reason in evaluation.skipped.items()]
         doubts.append("\n".join(["Left out, since they cannot be read:", *lines]))

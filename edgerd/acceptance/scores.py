@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgerd.bundle.bundle import Bundle
+from edgerd.data.aspect import picture_box
 from edgerd.data.pictures import load_bundle_pictures
 from edgerd.errors import BundleError
 from edgerd.runtimes.protocol import Engine, Maps
@@ -25,6 +26,18 @@ def maps_of(
     for tiles in pictures:
         yield engine.infer(tiles)
         on_picture()
+
+
+def shown_maps(maps: Maps, tiles: UInt8Array) -> Maps:
+    """What an engine gave for a picture that was prepared with aspect `letterbox`, its maps without the padding.
+
+    Args:
+        maps: Of the picture.
+        tiles: The picture, uint8 (T, H, W, 3), BGR.
+    """
+    box = picture_box(tiles[0])
+    inside = maps.anomaly_map[:, box.y : box.y + box.height, box.x : box.x + box.width]
+    return Maps(maps.score, np.ascontiguousarray(inside))
 
 
 def scores_of(maps: Iterable[Maps]) -> npt.NDArray[np.float64]:

@@ -14,7 +14,7 @@ import onnx
 from edgerd.acceptance.gate import Budget
 from edgerd.acceptance.gate_pictures import GatePictures
 from edgerd.building.candidates import GraphSource, Standard
-from edgerd.building.listener import SILENT, BuildListener
+from edgerd.building.listener import SILENT, BuildListener, BuildStep
 from edgerd.building.search import Found, Remembered, search
 from edgerd.building.sensitivity import Sensitivity, deciding_pictures, split_labelled
 from edgerd.bundle.bundle import Bundle
@@ -79,6 +79,7 @@ def _search(
     deciding: Standard,
     listener: BuildListener,
 ) -> Searched:
+    listener.step_begins(BuildStep("searching the precision of each block", f"{runtime} int8"))
     graph = bundle.read(GRAPH_FILE)
     path = Path(os.path.realpath(bundle.path))  # the bundle may be "."
     log = path.with_name(f"{path.name}.search-{runtime}.json")

@@ -14,13 +14,14 @@ from onnx import numpy_helper
 from edgerd.acceptance.gate import Budget, compare, own_threshold
 from edgerd.acceptance.gate_pictures import GatePictures
 from edgerd.acceptance.outputs import Outputs
-from edgerd.acceptance.scores import maps_of
+from edgerd.acceptance.scores import maps_of, shown_maps
+from edgerd.building.listener import SILENT, BuildListener, BuildStep
 from edgerd.building.typed_graph import TypedGraph
 from edgerd.bundle.manifest import EngineRecord, GateReport, ThresholdRecord
 from edgerd.errors import EdgerdError
 from edgerd.inspection.self_test import StoredPicture, note_score
 from edgerd.runtimes import load_runtime
-from edgerd.runtimes.protocol import Engine, Runtime
+from edgerd.runtimes.protocol import Engine, Maps, Runtime
 from edgerd.types import UInt8Array
 
 _WARM_UP, _TIMED = 3, 15
@@ -58,6 +59,9 @@ class Wanted:
     precision: str
     high_precision: tuple[str, ...] | None = None
 
+    def __str__(self) -> str:
+        return f"{self.runtime} {self.precision}"
+
 
 @dataclass(frozen=True)
 class LeftOut:
@@ -72,8 +76,7 @@ class LeftOut:
     error: EdgerdError
 
     def __str__(self) -> str:
-        wanted, error = self.wanted, self.error
-        return f"{wanted.runtime} {wanted.precision} is left out: {error.what} {error.hint or ''}".rstrip()
+        return f"{self.wanted} is left out: {self.error.what} {self.error.hint or ''}".rstrip()
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,15 +147,32 @@ class Candidate:
         )
 
 
-def outputs_of(engine: Engine, pictures: GatePictures) -> Outputs:
-    """Run an engine on all of the gate's pictures; the maps of all of them are held in memory."""
-    good, pasted = list(maps_of(engine, pictures.good)), list(maps_of(engine, pictures.pasted.pictures))
-    labelled = () if pictures.labelled is None else list(maps_of(engine, pictures.labelled))
+def n_pictures_in(pictures: GatePictures) -> int:
+    """How many pictures `outputs_of` runs an engine on."""
+    n_labelled = 0 if pictures.labelled is None else len(pictures.labelled)
+    return len(pictures.good) + len(pictures.pasted.pictures) + n_labelled
+
+
+def outputs_of(engine: Engine, pictures: GatePictures, on_picture: Callable[[], None] = lambda: None) -> Outputs:
+    """Run an engine on all of the gate's pictures; the maps of all of them are held in memory, without padding."""
+
+    def outputs(some: UInt8Array) -> list[Maps]:
+        maps = list(maps_of(engine, some, on_picture))
+        return list(map(shown_maps, maps, some)) if pictures.padded else maps
+
+    good, pasted = outputs(pictures.good), outputs(pictures.pasted.pictures)
+    labelled = [] if pictures.labelled is None else outputs(pictures.labelled)
     return Outputs(good, pictures.n_never_seen, labelled, pictures.labels, pasted)
 
 
 def build_candidate(
-    wanted: Wanted, graph_of: GraphSource, standard: Standard, runtime_of: RuntimeSource = load_runtime
+    wanted: Wanted,
+    graph_of: GraphSource,
+    standard: Standard,
+    runtime_of: RuntimeSource = load_runtime,
+    *,
+    listener: BuildListener = SILENT,
+    place: tuple[int, int] = (1, 1),
 ) -> tuple[Candidate, Engine]:
     """Compile one engine, compare it with the FP32 graph and find its own threshold. It is not timed yet.
 
@@ -161,6 +181,8 @@ def build_candidate(
         graph_of: How its graph is made.
         standard: What it is compared with.
         runtime_of: How its runtime is made.
+        listener: Hears what is being done.
+        place: Which of the engines that are built it is, from 1 on, and how many there are.
 
     Returns:
         The candidate, and its engine, which the caller closes.
@@ -172,17 +194,21 @@ def build_candidate(
         DeviceError: A GPU refuses to build or to run it.
     """
     runtime = runtime_of(wanted.runtime)
+    listener.step_begins(BuildStep("building", str(wanted), *place))
     graph = graph_of(wanted.precision, runtime.probe().int8_flavour, wanted.high_precision)
     wanted = replace(wanted, high_precision=graph.high_precision)
     key = runtime.key(wanted.precision, graph.sha256)
     compiled = runtime.build(graph.content, wanted.precision)
     engine = runtime.load(graph.content, key, compiled)
+    n_pictures = n_pictures_in(standard.pictures)
+    listener.step_begins(BuildStep("comparing with FP32", str(wanted), *place, n_pictures))
     try:
-        given = outputs_of(engine, standard.pictures)
+        given = outputs_of(engine, standard.pictures, listener.picture_done)
         self_test = note_score(engine, standard.stored)
     except BaseException:
         engine.close()
         raise
+    listener.step_begins(BuildStep("the checks of the gate", str(wanted), *place))
     broken = broken_weights(graph.content)
     gate = compare(given, standard.reference, standard.threshold, standard.budget, broken)
     if not gate.finite:

@@ -18,11 +18,12 @@ from edgerd.building.candidates import (
     Standard,
     Wanted,
     build_candidate,
+    n_pictures_in,
     outputs_of,
     timed,
 )
 from edgerd.building.choice import Built, fastest, install
-from edgerd.building.listener import SILENT, BuildListener
+from edgerd.building.listener import SILENT, BuildListener, BuildStep
 from edgerd.building.typed_graph import TypedGraph, bundle_ranges, typed_graph
 from edgerd.bundle.bundle import Bundle, check_can_save
 from edgerd.bundle.manifest import GRAPH_FILE, ThresholdRecord
@@ -97,6 +98,7 @@ def build_engine(
     judged_by = gate_pictures(bundle) if pictures is None else pictures
     budget = budget_for(threshold, judged_by, max_map_error, max_auroc_drop)
     graph_of = graph_of or graphs_of(bundle, preset)
+    listener.step_begins(BuildStep("making the graphs of all precisions"))
     wanted = _that_have_a_graph([Wanted(*each) for each in combined], graph_of, runtime_of, listener)
     searched: list[Searched] = []
     able = tuple(each.runtime for each in wanted if each.precision == "int8" and each.runtime not in _NOT_SEARCHED)
@@ -105,7 +107,7 @@ def build_engine(
         wanted = _with_assignments(wanted, searched)
     for each in searched:
         listener.search_ended(each)
-    standard = fp32_standard(bundle, judged_by, threshold, budget)
+    standard = fp32_standard(bundle, judged_by, threshold, budget, listener)
     candidates = build_candidates(wanted, graph_of, standard, runtime_of, listener)
     for candidate in candidates:
         listener.candidate_built(candidate)
@@ -201,10 +203,17 @@ def budget_for(
     return replace(budget, max_auroc_drop=MAX_AUROC_DROP if max_auroc_drop is None else max_auroc_drop)
 
 
-def fp32_standard(bundle: Bundle, pictures: GatePictures, threshold: ThresholdRecord, budget: Budget) -> Standard:
+def fp32_standard(
+    bundle: Bundle,
+    pictures: GatePictures,
+    threshold: ThresholdRecord,
+    budget: Budget,
+    listener: BuildListener = SILENT,
+) -> Standard:
     """Run the FP32 graph on pictures, for engines to be compared with."""
+    listener.step_begins(BuildStep("what FP32 says", n_pictures=n_pictures_in(pictures)))
     with open_engine(bundle, "onnxruntime", "fp32") as opened:
-        reference = outputs_of(opened.engine, pictures)
+        reference = outputs_of(opened.engine, pictures, listener.picture_done)
     stored = first_picture(bundle, bundle.manifest.holdout or bundle.manifest.ranges)
     return Standard(pictures, reference, threshold, budget, stored)
 
@@ -242,9 +251,12 @@ def build_candidates(
     with ExitStack() as stack:
         candidates, engines = [], []
         refused: EdgerdError | None = None
-        for each in wanted:
+        for number, each in enumerate(wanted, 1):
+            place = number, len(wanted)
             try:
-                candidate, engine = build_candidate(each, graph_of, standard, runtime_of)
+                candidate, engine = build_candidate(
+                    each, graph_of, standard, runtime_of, listener=listener, place=place
+                )
             except DeviceLostError:
                 raise
             except (DeviceError, MissingDependencyError) as error:
@@ -257,6 +269,7 @@ def build_candidates(
             engines.append(engine)
         if refused and not candidates:
             raise refused
+        listener.step_begins(BuildStep("timing the engines in turns"))
         return tuple(timed(candidates, engines, standard.pictures.good[0]))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgerd.acceptance.scores import comparison_pictures, maps_of, scores_of
+from edgerd.building.listener import SILENT, BuildListener, BuildStep
 from edgerd.building.typed_graph import graphs_for_devices
 from edgerd.bundle.bundle import Bundle, check_can_save
 from edgerd.bundle.manifest import GRAPH_FILE, ThresholdRecord
@@ -60,7 +61,12 @@ class Quantized:
     outdated: tuple[str, ...]
 
 
-def quantize(bundle: Bundle, preset: Preset | None = None, say: Callable[[str], None] = lambda _: None) -> Quantized:
+def quantize(
+    bundle: Bundle,
+    preset: Preset | None = None,
+    say: Callable[[str], None] = lambda _: None,
+    listener: BuildListener = SILENT,
+) -> Quantized:
     """Make every typed graph anew, check and compare each, and store all of them, or none.
 
     Engines that were compiled from a graph which is no longer the same keep it, under another name, and stay valid.
@@ -69,6 +75,7 @@ def quantize(bundle: Bundle, preset: Preset | None = None, say: Callable[[str], 
         bundle: A calibrated bundle with pictures.
         preset: How the ranges are chosen, and from how many pictures; None for `Preset()`.
         say: Told what is going on, a line at a time.
+        listener: Hears of each step.
 
     Raises:
         BundleError: It has no threshold or no pictures, or a graph breaks a rule of `edgerd.precision.lint`.
@@ -78,13 +85,19 @@ def quantize(bundle: Bundle, preset: Preset | None = None, say: Callable[[str], 
         StorageError: The bundle could not be written.
     """
     threshold, good = check_quantizable(bundle)
-    reference = maps_as_written(bundle.read(GRAPH_FILE), good)
+
+    def maps_of_graph(file: str, content: bytes) -> list[Maps]:
+        listener.step_begins(BuildStep(f"comparing {file}", n_pictures=len(good)))
+        return maps_as_written(content, good, listener.picture_done)
+
+    reference = maps_of_graph(GRAPH_FILE, bundle.read(GRAPH_FILE))
     _refuse_broken([GRAPH_FILE] * any(not np.isfinite(maps.anomaly_map).all() for maps in reference))
     say("Writing graphs for TensorRT and for CPUs.")
+    listener.step_begins(BuildStep("writing graphs"))
     files = graphs_for_devices(bundle, preset)
     say(f"Comparing each with FP32 on {len(good)} good pictures, its numbers as they are written.")
     graphs = tuple(
-        _compared(file, content, maps_as_written(content, good), reference, threshold.value)
+        _compared(file, content, maps_of_graph(file, content), reference, threshold.value)
         for file, content in files.items()
         if file != RANGES_FILE
     )
@@ -127,7 +140,7 @@ def _compared(
     return WrittenGraph(file, len(content), float(np.max(errors)), flipped, len(errors))
 
 
-def maps_as_written(graph: bytes, pictures: UInt8Array) -> list[Maps]:
+def maps_as_written(graph: bytes, pictures: UInt8Array, on_picture: Callable[[], None] = lambda: None) -> list[Maps]:
     """The maps that follow from a typed graph's numbers, on any CPU: no nodes are fused, and no integer kernel runs.
 
     So ONNX Runtime's optimiser must not touch the graph: it rounds the float bias of a convolution between Q/DQ nodes
@@ -137,11 +150,12 @@ def maps_as_written(graph: bytes, pictures: UInt8Array) -> list[Maps]:
     Args:
         graph: The typed graph, ONNX.
         pictures: uint8 (n, T, H, W, 3), BGR, at graph size.
+        on_picture: Told after each picture.
     """
     runtime = OnnxRuntime()
     key = runtime.key("fp32", hashlib.sha256(graph).hexdigest())
     engine = runtime.load(graph, key, {OPTIMISED_FILE: graph})
     try:
-        return list(maps_of(engine, pictures))
+        return list(maps_of(engine, pictures, on_picture))
     finally:
         engine.close()

@@ -70,7 +70,10 @@ def deciding_pictures(
             hint="Export again without --no-pictures, or name a precision: --precision int8",
         )
     good = load_bundle_pictures(bundle, manifest.ranges, manifest.preprocess)
-    pictures = GatePictures(good, 0) if labelled is None else replace(labelled, good=good, n_never_seen=0)
+    padded = manifest.preprocess.aspect == "letterbox"
+    pictures = (
+        GatePictures(good, 0, padded=padded) if labelled is None else replace(labelled, good=good, n_never_seen=0)
+    )
     with open_engine(bundle, "onnxruntime", "fp32") as opened:
         return Standard(pictures, outputs_of(opened.engine, pictures), threshold, budget)
 

@@ -6,9 +6,17 @@ pydantic installed.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 SCHEMA_VERSION = 1
 GRAPH_FILE = "graph.fp32.onnx"
@@ -45,6 +53,10 @@ class TileSpec(Record):
         return f"{self.rows}x{self.columns}" + (f":{self.overlap:g}" if self.overlap else "")
 
 
+Aspect = Literal["stretch", "crop", "letterbox"]
+"""What becomes of a picture whose aspect ratio is not the graph's; `edgerd.data.aspect` says how."""
+
+
 class PreprocessSpec(Record):
     """The one preprocessing spec: frame -> BGR -> region -> tiles -> resize to (height, width) -> uint8 (H, W, 3)."""
 
@@ -54,6 +66,15 @@ class PreprocessSpec(Record):
     tiles: TileSpec = TileSpec(rows=1, columns=1)
     colour_standard: Literal["bt601", "bt709"] = "bt601"
     colour_range: Literal["limited", "full"] = "limited"
+    aspect: Aspect = "stretch"
+
+    @model_serializer(mode="wrap")
+    def _stretch_goes_without_saying(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A bundle's id is a hash over this JSON: those from before there was an `aspect` must keep theirs."""
+        fields: dict[str, Any] = handler(self)
+        if self.aspect == "stretch":
+            fields.pop("aspect", None)
+        return fields
 
     @model_validator(mode="after")
     def _multiple_of_32(self) -> PreprocessSpec:
@@ -88,6 +109,17 @@ class ModelRecord(Record):
     """Hash over the teacher's tensors."""
 
 
+class PictureSize(Record):
+    """A size that pictures have, in pixels, and how many have it."""
+
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+    n: int = Field(ge=1)
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+
 class TrainingRecord(Record):
     """How the student was trained."""
 
@@ -103,6 +135,8 @@ class TrainingRecord(Record):
     """Hash over the names and contents of the training pictures."""
     tuning_steps: int = 0
     """Steps of the fine-tune for INT8 that followed; 0 where there was none."""
+    sizes: tuple[PictureSize, ...] = ()
+    """The sizes of the good pictures, the most common first. Bundles of older versions list none."""
 
 
 class ThresholdRecord(Record):
@@ -126,6 +160,8 @@ class ThresholdRecord(Record):
     """How many of the `n_good` scores stand far outside the others and do not count; 0 unless there are few."""
     largest_score: float
     """The largest score of a good picture that counts."""
+    usual_score: float | None = None
+    """What nine of ten of the scores that count do not exceed; None in bundles of older versions."""
     realised_rate_90: tuple[float, float] | None
     """90 % interval of the false-alarm rate that will be seen, from Beta(n + 1 - k, k); None where extrapolated."""
     n_more_needed: int = Field(ge=0)

@@ -157,7 +157,8 @@ def _stored_picture(bundle: Bundle, good: _Good) -> StoredPicture | None:
 def _to_compare(bundle: Bundle, never_seen: UInt8Array) -> GatePictures | None:
     """The pictures that show how far an engine's scores are from FP32's; None where the bundle has no pictures."""
     good = with_range_pictures(bundle, never_seen)
-    return GatePictures(good, len(never_seen)) if len(good) else None
+    padded = bundle.manifest.preprocess.aspect == "letterbox"
+    return GatePictures(good, len(never_seen), padded=padded) if len(good) else None
 
 
 def _scores_of_others(engine: Engine, compared: GatePictures | None) -> Float64Array:

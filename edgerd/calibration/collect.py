@@ -11,6 +11,7 @@ from edgerd.bundle.bundle import Bundle
 from edgerd.bundle.manifest import GRAPH_FILE, Record, ThresholdRecord
 from edgerd.calibration.range_pictures import threshold_of
 from edgerd.cameras import Camera, UnreadablePictureError, open_camera
+from edgerd.data.aspect import without_padding
 from edgerd.data.pictures import load_bundle_pictures, write_png
 from edgerd.data.preprocess import bgr_from_frame, prepare
 from edgerd.errors import CameraError, InputError
@@ -177,7 +178,7 @@ def _watch(
         found.n_seen += 1
         bgr = bgr_from_frame(frame, spec)
         tiles = prepare(bgr, spec)
-        reason = exposure_reason(tiles, bundle.manifest.limits)
+        reason = exposure_reason(without_padding(tiles, spec), bundle.manifest.limits)
         if reason:
             found.leave_out(reason)
             continue

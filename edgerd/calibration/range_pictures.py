@@ -12,10 +12,12 @@ import numpy as np
 
 from edgerd.bundle.bundle import Bundle
 from edgerd.bundle.manifest import GRAPH_FILE, ThresholdRecord
+from edgerd.data.aspect import without_padding
 from edgerd.data.dataset import Dataset
 from edgerd.data.pictures import load_bundle_pictures, read_picture
 from edgerd.data.prepared import SkippedPicture
 from edgerd.data.preprocess import prepare
+from edgerd.data.shapes import ShapeGuard
 from edgerd.errors import BundleError, DatasetError, PictureError, SpecError
 from edgerd.inspection.guards import exposure_reason
 from edgerd.precision.features import FeatureReader, farthest_first
@@ -52,6 +54,7 @@ class RangePictures:
         n_found: All that were there.
         sizes: (width, height) in pixels to how many pictures have it; empty for those of the bundle.
         odd_sizes: The names of pictures whose size is not the most frequent one.
+        warnings: What a person must know of the pictures' aspect ratios, a sentence or two each.
     """
 
     names: tuple[str, ...]
@@ -65,6 +68,7 @@ class RangePictures:
     n_found: int = 0
     sizes: tuple[tuple[tuple[int, int], int], ...] = ()
     odd_sizes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def notes(self, threshold: ThresholdRecord) -> tuple[str, ...]:
         """What a person should know about the set, a line each.
@@ -72,7 +76,7 @@ class RangePictures:
         Args:
             threshold: The bundle's.
         """
-        notes = list(self.unused)
+        notes = [*self.unused, *self.warnings]
         if self.suspects:
             notes.append(
                 f"{len(self.suspects)} of {self.n_found} pictures have scores above the threshold "
@@ -123,7 +127,7 @@ def range_pictures_from_folder(
     paths = dataset.train_good
     kept_back: list[str] = []
     good: list[tuple[Path, Float32Array, float]] = []
-    suspects, skipped, sizes = [], [], {}
+    suspects, skipped, sizes, shapes = [], [], {}, ShapeGuard(bundle.manifest)
     for path in paths:
         try:
             frame = read_picture(path)
@@ -137,8 +141,9 @@ def range_pictures_from_folder(
             kept_back.append(str(path))
             continue
         sizes[path] = (frame.shape[1], frame.shape[0])
+        shapes.see(*sizes[path])
         feature, score = reader.look(tiles)
-        reason = exposure_reason(tiles, bundle.manifest.limits)
+        reason = exposure_reason(without_padding(tiles, spec), bundle.manifest.limits)
         if reason:
             skipped.append(SkippedPicture(path, reason))
         elif score > threshold.value:
@@ -162,6 +167,7 @@ def range_pictures_from_folder(
         n_found=len(paths),
         sizes=counted,
         odd_sizes=tuple(f"{p} ({w}x{h})" for p, (w, h) in sizes.items() if (w, h) != counted[0][0]),
+        warnings=shapes.warnings(),
     )
 
 

@@ -24,6 +24,8 @@ from edgerd.cli.options import (
     runtime_option,
     threads_option,
 )
+from edgerd.cli.progress import ProgressDisplay
+from edgerd.data.aspect import without_padding
 from edgerd.data.pictures import load_bundle_pictures
 from edgerd.errors import InputError
 from edgerd.inspection.gpu.options import DeviceOptions
@@ -67,9 +69,13 @@ def bench(
         say(inspector.why)
         warn_of_doubts(opened, inspector.engine.key)
         frames = frames_of(opened, *size)
-        inspector.warm_up()
-        inspector.inspect(frames[0])  # slots and graphs are made for the first frame
-        (summary,) = Line([Feed(inspector, MemoryCamera(frames, max_frames))], profile=True).run()
+        # a line that does not renew itself: drawing would take time from what is measured
+        with ProgressDisplay(ticks=False) as shown:
+            shown.begin("warming up")
+            inspector.warm_up()
+            inspector.inspect(frames[0])  # slots and graphs are made for the first frame
+            shown.begin(f"measuring {counted(max_frames, 'frame')}")
+            (summary,) = Line([Feed(inspector, MemoryCamera(frames, max_frames))], profile=True).run()
     summary.raise_for_error()
     say(f"{counted(summary.frames, 'frame')} of {frame_size}, {counted(summary.threads, 'thread')}, {summary.device}")
     print_latencies(say, summary, with_capture=False)
@@ -95,7 +101,7 @@ def frames_of(bundle: Bundle, width: int, height: int) -> list[UInt8Array]:
     spec, limits = bundle.manifest.preprocess, bundle.manifest.limits
     names = (bundle.manifest.holdout or bundle.manifest.ranges)[: 8 * spec.n_tiles]
     if names:
-        pictures = [tiles[0] for tiles in load_bundle_pictures(bundle, names, spec)]
+        pictures = [without_padding(tiles, spec)[0] for tiles in load_bundle_pictures(bundle, names, spec)]
     else:
         grey, deviation = (limits.mean_low + limits.mean_high) / 2, max(20.0, 4 * limits.contrast_low)
         noise = np.random.default_rng(0).normal(grey, deviation, (spec.height, spec.width, 1)).clip(0, 255)

@@ -116,7 +116,7 @@ def build_engine(
     if ranges:
         labelled = () if pictures.labelled is None else pictures.labelled
         opened = bundle_with_ranges(opened, ranges, chosen_preset, [*pictures.good, *labelled])
-    with runtimes_for(tensorrt) as runtime_of:
+    with runtimes_for(tensorrt) as (runtime_of, display):
         built = build(
             opened,
             runtime=runtime,
@@ -127,7 +127,7 @@ def build_engine(
             preset=chosen_preset,
             force=force,
             runtime_of=runtime_of,
-            listener=PrintedBuild(),
+            listener=PrintedBuild(display),
         )
     chosen = built.chosen
     if chosen.gate.forced:

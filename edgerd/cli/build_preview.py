@@ -28,7 +28,7 @@ def print_dry_run(bundle: Bundle, runtime: str, precision: str, choice: TensorRt
         BundleError: The graph cannot be made, or not read.
         DeviceError: TensorRT does not start.
     """
-    with runtimes_for(choice) as runtime_of:
+    with runtimes_for(choice) as (runtime_of, _):
         for name, kind in combinations(runtime, precision, runtime_of):
             made = runtime_of(name)
             try:

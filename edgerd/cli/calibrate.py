@@ -12,9 +12,10 @@ from edgerd.acceptance.new_pictures import NewPictures, pictures_from_camera, pi
 from edgerd.bundle.bundle import Bundle, check_can_save
 from edgerd.calibration.calibrate import Calibration
 from edgerd.calibration.calibrate import calibrate as calibrate_bundle
-from edgerd.cli.console import counted, progress_bar, say, warn
+from edgerd.cli.console import counted, say, warn
 from edgerd.cli.doubts import warn_where_little_is_found
 from edgerd.cli.options import FiniteRange, bundle_argument, rate_for, rate_option
+from edgerd.cli.progress import progress
 from edgerd.cli.trade_off_table import print_trade_offs
 from edgerd.evaluation.rough_recall import describe_recall
 from edgerd.evaluation.threshold import describe
@@ -77,8 +78,10 @@ def calibrate(
     elif camera is not None:
         wanted = round(_PICTURES_PER_RATE / false_alarm_rate)
         new = pictures_from_camera(opened, camera, minutes, wanted, say, replace=replace)
+    for line in new.warnings if new else ():
+        warn(line)
     n = len(opened.manifest.holdout) // opened.manifest.preprocess.n_tiles + len(new or ())
-    with progress_bar("calibrating", n) as advance:
+    with progress("calibrating", n) as advance:
         calibration = calibrate_bundle(opened, false_alarm_rate, new, replace=replace, on_picture=advance)
     if new:
         say(f"{counted(len(new), 'good picture')} added; they stay in {bundle}.")

@@ -1,4 +1,4 @@
-"""What commands share: where they print, and how they show progress."""
+"""What commands share: where they print, in which colours, and how they end."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
+from edgerd.cli.output import colours
 from edgerd.paths import exists, is_file
 from edgerd.storage import replaced_file, storage_errors
 
@@ -31,7 +32,12 @@ _NAMED = 10
 
 def say(line: str) -> None:
     """Print a line for people, on stdout."""
-    click.echo(line)
+    click.echo(line, color=colours())
+
+
+def print_table(table: Table) -> None:
+    """Print a table for people, on stdout."""
+    Console(highlight=False).print(table)
 
 
 def speaker(*targets: str | Path | None) -> Callable[[str], None]:
@@ -70,7 +76,7 @@ def print_latencies(say: Callable[[str], None], summary: RunSummary, *, with_cap
 
 def warn(line: str) -> None:
     """Print a warning, on stderr."""
-    click.echo(click.style("warning: ", fg="yellow", bold=True) + line, err=True)
+    click.echo(click.style("warning: ", fg="yellow", bold=True) + line, err=True, color=colours())
 
 
 def warn_of_left_out(skipped: Mapping[str, str]) -> None:
@@ -91,22 +97,6 @@ def would_block(stream: TextIO) -> bool:
         return not waits.poll(0)
     except (OSError, ValueError):  # it is no file, or closed: the attempt to write will tell
         return False
-
-
-@contextmanager
-def progress_bar(what: str, total: int | None, unit: str = "pictures") -> Iterator[Callable[[], None]]:
-    """Show a bar with a count and the time left, on a terminal only; gives the function to call after each unit."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(unit),
-        TimeRemainingColumn(compact=True),
-    )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda: bar.advance(task)
 
 
 @contextmanager

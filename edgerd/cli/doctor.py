@@ -8,11 +8,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from edgerd import __version__
+from edgerd.cli.console import print_table
 from edgerd.cli.doctor_gpu import Check, gpu_checks
 from edgerd.cli.doctor_line import line_checks, version_of
 from edgerd.errors import MissingDependencyError
@@ -53,7 +53,7 @@ def doctor() -> None:
         _mark(not missing),
         escape(ready if not missing else "not installed" + _next('pip install "edgerd[train]"', "; ")),
     )
-    Console().print(table)
+    print_table(table)
     if not able:
         raise MissingDependencyError("Pictures cannot be judged on this machine.", hint="Install what is marked above.")
 

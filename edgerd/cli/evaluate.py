@@ -13,9 +13,10 @@ from edgerd.acceptance.evaluate import evaluate as evaluate_bundle
 from edgerd.acceptance.report import report_of
 from edgerd.acceptance.training_pictures import warning_of_training_pictures
 from edgerd.bundle.bundle import Bundle
-from edgerd.cli.console import progress_bar, speaker, warn, warn_of_left_out, write_json
+from edgerd.cli.console import speaker, warn, warn_of_left_out, write_json
 from edgerd.cli.doubts import warn_of_doubts
 from edgerd.cli.options import bundle_argument, json_option, precision_option, runtime_option, threads_option
+from edgerd.cli.progress import progress
 from edgerd.data.dataset import Dataset
 from edgerd.runtimes.choose import open_engine
 
@@ -55,7 +56,7 @@ def evaluate(
     opened_bundle, dataset = Bundle.open(bundle), Dataset.open_labelled(data)
     with open_engine(opened_bundle, runtime, precision, threads) as opened:
         say(opened.why)
-        with progress_bar("evaluating", len(dataset.test)) as advance:
+        with progress("evaluating", len(dataset.test)) as advance:
             evaluation = evaluate_bundle(opened_bundle, opened, dataset, strict=strict, on_picture=advance)
     for line in dataset.unused():
         warn(line)
@@ -63,11 +64,13 @@ def evaluate(
     _print(evaluation, say)
     if evaluation.n_trained_on:
         warn(warning_of_training_pictures(evaluation.n_trained_on, len(evaluation.pictures)))
+    for line in evaluation.warnings:
+        warn(line)
     warn_of_doubts(opened_bundle, opened.engine.key)
     if json_file:
         write_json(json_file, evaluation.as_json(opened))
     if report:
-        with progress_bar("writing the report", len(evaluation.pictures)) as advance:
+        with progress("writing the report", len(evaluation.pictures)) as advance:
             page = report_of(evaluation, opened_bundle, opened, data, report, compared=compared, on_picture=advance)
         say(f"Report: {page}")
 

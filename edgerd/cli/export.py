@@ -9,8 +9,9 @@ import click
 from edgerd.bundle.bundle import Bundle, check_can_save
 from edgerd.bundle.manifest import GRAPH_FILE
 from edgerd.cli.calibrate import report_calibration
-from edgerd.cli.console import counted, progress_bar, quoted, say, warn
+from edgerd.cli.console import counted, quoted, say, warn
 from edgerd.cli.options import rate_for, rate_option
+from edgerd.cli.progress import ProgressDisplay
 from edgerd.steps.export import bundle_at, export_run
 from edgerd.steps.needs import need_torch
 
@@ -38,8 +39,17 @@ def export(context: click.Context, run: Path, out: Path, no_pictures: bool, fals
     if there:
         _say_what_is_replaced(there, no_pictures)
         false_alarm_rate = rate_for(context, there, false_alarm_rate)
-    with progress_bar("calibrating", len(folder.record.holdout)) as advance:
-        calibration = export_run(folder, out, false_alarm_rate, pictures=not no_pictures, say=say, on_picture=advance)
+    with ProgressDisplay() as shown:
+        shown.begin("exporting the graph")
+
+        def calibrating() -> None:
+            if not shown.state.done:
+                shown.begin("calibrating", len(folder.record.holdout), "pictures")
+            shown.advance()
+
+        calibration = export_run(
+            folder, out, false_alarm_rate, pictures=not no_pictures, say=say, on_picture=calibrating
+        )
     report_calibration(calibration)
     path = quoted(out)
     say(f"{out} works now: edgerd run --camera URI --bundle {path}. A faster engine: edgerd build-engine {path}")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.table import Table
 
 from edgerd.bundle.manifest import GateCheck, GateReport
+from edgerd.cli.console import print_table
 
 
 def print_gate(gate: GateReport) -> None:
@@ -17,7 +17,7 @@ def print_gate(gate: GateReport) -> None:
         measured = "-" if check.measured is None else f"{check.measured:.4g}"
         allowed = "-" if check.allowed is None else f"{check.bound} {check.allowed:.4g}"
         table.add_row(check.name, measured, allowed, _result(check), check.note)
-    Console(highlight=False).print(table)
+    print_table(table)
 
 
 def _result(check: GateCheck) -> str:

@@ -10,8 +10,9 @@ import click
 
 from edgerd.bundle.bundle import Bundle, find_bundle
 from edgerd.cameras import Camera, UnreadablePictureError, open_camera
-from edgerd.cli.console import say
+from edgerd.cli.console import say, warn
 from edgerd.data.preprocess import tile_boxes
+from edgerd.data.shapes import ShapeGuard
 from edgerd.errors import CameraError, InputError
 from edgerd.paths import exists
 from edgerd.recipe.load import RECIPE_FILE, recipe_from_bytes
@@ -44,6 +45,8 @@ def init(uri: str, bundle: Path | None, out: Path) -> None:
     height, width = frame.pixel_format.size(frame.data.shape)
     say(f"{without_secrets(uri)} works: frames of {width}x{height} pixels.")
     tile_boxes(height, width, manifest.preprocess)
+    if shape := ShapeGuard(manifest).warning_of_camera(without_secrets(uri), width, height):
+        warn(shape)
     threshold = manifest.threshold.value if manifest.threshold else None
     content = recipe_text(uri, bundle, out.absolute().parent, (width, height), threshold).encode()
     camera_record = recipe_from_bytes(content, out).recipe.cameras[0]

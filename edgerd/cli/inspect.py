@@ -13,8 +13,10 @@ from edgerd.bundle.bundle import Bundle
 from edgerd.cli.console import quoted, speaker, warn, write_json
 from edgerd.cli.doubts import warn_of_doubts
 from edgerd.cli.options import bundle_argument, json_option, precision_option, runtime_option, threads_option
+from edgerd.data.no_folder import is_video
 from edgerd.data.pictures import read_picture, write_png
 from edgerd.data.preprocess import tile_boxes
+from edgerd.data.shapes import ShapeGuard
 from edgerd.errors import InputError
 from edgerd.evaluation.caption import captioned
 from edgerd.inspection.inspector import Inspector
@@ -48,7 +50,7 @@ def inspect(
     say = speaker(json_file)
     results: list[dict[str, Any]] = []
     opened = Bundle.open(bundle)
-    names = _names(pictures)
+    names, shapes = _names(pictures), ShapeGuard(opened.manifest)
     with Inspector.open(
         opened, runtime=runtime, precision=precision, threshold=threshold, threads=threads
     ) as inspector:
@@ -63,11 +65,14 @@ def inspect(
             except InputError as error:
                 warn(error.what)
                 continue
+            shapes.see(bgr.shape[1], bgr.shape[0])
             results.append(_record(path, inspection))
             score = inspection.reason if inspection.score is None else f"{inspection.score:.4f}"
             say(f"{inspection.verdict.value:12} {score:8} {path}")
             if heatmaps:
                 _write_heatmap(heatmaps / f"{name}.png", bgr, inspection, opened)
+    for line in shapes.warnings():
+        warn(line)
     n_left_out = len(pictures) - len(results)
     if json_file:
         write_json(json_file, {"pictures": results, "n_left_out": n_left_out})
@@ -80,10 +85,11 @@ def inspect(
 
 
 def _hint(bundle: Path, pictures: Sequence[Path]) -> str:
-    folder = next((path for path in pictures if is_folder(path)), None)
-    if folder is None:
-        return "Check the paths, copy the files again, or leave them out."
-    return f"edgerd run --camera {quoted(folder)} --bundle {quoted(bundle)} judges a whole folder."
+    for path in pictures:
+        if is_folder(path) or is_video(path):
+            kind = "folder" if is_folder(path) else "video"
+            return f"edgerd run --camera {quoted(path)} --bundle {quoted(bundle)} judges a whole {kind}."
+    return "Check the paths, copy the files again, or leave them out."
 
 
 def _record(path: Path, inspection: Inspection) -> dict[str, Any]:

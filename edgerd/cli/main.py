@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import io
-import os
 import sys
 import traceback
 from importlib import import_module
@@ -12,11 +11,12 @@ from typing import Final
 
 import click
 
-from edgerd.cli.output import lossy_streams
+from edgerd.cli.output import colours, lossy_streams
 from edgerd.errors import EdgerdError, MissingDependencyError
 
 COMMANDS: Final = {
     "demo": ("edgerd.cli.demo:demo", "All steps on built-in sample parts, without a network."),
+    "frames": ("edgerd.cli.frames:frames", "Take pictures to train on out of a video, or from a camera."),
     "train": ("edgerd.cli.train:train", "Train on pictures of good parts."),
     "export": ("edgerd.cli.export:export", "Export a trained run as a bundle that works at once."),
     "calibrate": ("edgerd.cli.calibrate:calibrate", "Add good pictures, and find the threshold from all of them."),
@@ -90,7 +90,7 @@ def main(argv: list[str] | None = None) -> None:
         arguments.remove("--debug")
     try:
         # a command that ends early with click's Exit gives its code as the result
-        code = edgerd.main(args=arguments or ["--help"], prog_name="edgerd", standalone_mode=False, color=_colours())
+        code = edgerd.main(args=arguments or ["--help"], prog_name="edgerd", standalone_mode=False, color=colours())
     except BaseException as error:  # noqa: BLE001  whatever it is, it ends here, as a line and an exit code
         if debug:
             traceback.print_exc()
@@ -144,9 +144,4 @@ def _click_message(error: click.ClickException) -> str:
 
 def print_error(message: str) -> None:
     """Print a message on stderr, its first line marked as an error."""
-    click.echo(click.style("error: ", fg="red", bold=True) + message, err=True, color=_colours())
-
-
-def _colours() -> bool | None:
-    """False where NO_COLOR is set (https://no-color.org), which click does not read; None to let click decide."""
-    return False if os.environ.get("NO_COLOR") else None
+    click.echo(click.style("error: ", fg="red", bold=True) + message, err=True, color=colours())

@@ -1,4 +1,7 @@
-"""Let stdout and stderr be lost without ending a command: the disk may be full, or the reader may have gone."""
+"""stdout and stderr: what they may show, and that they may be lost without ending a command.
+
+The disk may be full, or the reader may have gone.
+"""
 
 from __future__ import annotations
 
@@ -48,6 +51,15 @@ class LossyStream(io.RawIOBase):
                 self.lost = error
                 self._on_loss(error)
         return memoryview(data).nbytes
+
+
+def colours() -> bool | None:
+    """What `click.echo` takes: False where there are to be no colours; None to let click look for a terminal.
+
+    click reads neither NO_COLOR (https://no-color.org) nor TERM, which is "dumb" for a terminal that knows none.
+    """
+    is_dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
+    return False if os.environ.get("NO_COLOR") or is_dumb else None
 
 
 def lossy_streams() -> LossyStream | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from edgerd.building.quantize import WrittenGraph, check_quantizable
 from edgerd.building.quantize import quantize as quantize_bundle
 from edgerd.bundle.bundle import Bundle
-from edgerd.cli.console import say
+from edgerd.cli.build_progress import BuildDisplay, PrintedBuild
+from edgerd.cli.console import print_table, say
 from edgerd.cli.new_ranges import bundle_with_ranges, ranges_option, say_what_became_of_older_graphs
 from edgerd.cli.options import bundle_argument
 from edgerd.precision.preset import load_preset
@@ -31,8 +31,9 @@ def quantize(bundle: Path, preset: str | None, ranges: Path | None) -> None:
     if ranges:
         check_quantizable(opened)
         opened = bundle_with_ranges(opened, ranges, chosen)
-    done = quantize_bundle(opened, chosen, say)
-    Console().print(_table(done.graphs))
+    with BuildDisplay(announces=False) as display:
+        done = quantize_bundle(opened, chosen, say, PrintedBuild(display))
+    print_table(_table(done.graphs))
     say_what_became_of_older_graphs(opened, done.bundle)
     say("Copy the bundle to the device, and there: edgerd build-engine BUNDLE --runtime tensorrt")
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.table import Table
 
 from edgerd.building.assignment import Searched
 from edgerd.building.sensitivity import Measured
-from edgerd.cli.console import say
+from edgerd.cli.console import print_table, say
 
 
 def report_measured(runtime: str, measured: Measured) -> None:
@@ -31,7 +30,7 @@ def print_search(searched: Searched) -> None:
         table.add_row(
             _name(row), f"{row.relative_time:.2f}", f"{row.score_error:.1%}", f"{row.max_map_error:.4f}", drop, mark
         )
-    Console(highlight=False).print(table)
+    print_table(table)
     if found.chosen is None:
         say(f"{searched.runtime}: no assignment is within budget, not even with every block in high precision.")
     else:

@@ -16,6 +16,9 @@ from edgerd.cli.options import bundle_argument
 from edgerd.evaluation.rough_recall import describe_recall
 from edgerd.runtimes.tensorrt.record import BUILD_FILE, build_record
 
+_SIZES = 3
+"""Sizes of training pictures that are shown, the most common ones."""
+
 
 @click.command()
 @bundle_argument
@@ -41,6 +44,7 @@ def _lines(manifest: Manifest) -> list[tuple[str, str]]:
     training, spec = manifest.training, manifest.preprocess
     region = f"region {spec.region}, " if spec.region else ""
     tiles = f"tiles {spec.tiles}, " if spec.n_tiles > 1 else ""
+    aspect = "" if spec.aspect == "stretch" else f", {spec.aspect}"
     megabytes = sum(file.n_bytes for file in manifest.files.values()) / 1e6
     threshold = manifest.threshold
     tuned = f", then {training.tuning_steps} steps for INT8" if training.tuning_steps else ""
@@ -62,8 +66,9 @@ def _lines(manifest: Manifest) -> list[tuple[str, str]]:
             f"{training.n_train} trained on{fitted}, {training.n_holdout} held out, {training.n_skipped} left out"
             f"{added}",
         ),
+        *([("sizes", ", ".join(f"{size.n} of {size}" for size in training.sizes[:_SIZES]))] if training.sizes else []),
         ("data", training.data_fingerprint),
-        ("preprocessing", f"{region}{tiles}{spec.width}x{spec.height} px"),
+        ("preprocessing", f"{region}{tiles}{spec.width}x{spec.height} px{aspect}"),
         ("files", f"{len(manifest.files)}, {megabytes:.1f} MB"),
         ("threshold", f"{_threshold_text(threshold)}; FP32" if threshold else "none yet: edgerd calibrate BUNDLE"),
         *([("finds", f"{describe_recall(recall)}; FP32")] if recall else []),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 
 from edgerd.acceptance.defect_pictures import ScoredDefect
-from edgerd.cli.console import say
+from edgerd.cli.console import print_table, say
 from edgerd.evaluation.trade_offs import TradeOff
 
 
@@ -27,7 +26,7 @@ def print_trade_offs(rows: Sequence[TradeOff], defects: Sequence[ScoredDefect]) 
             f"{row.false_alarms_per_1000:.3g} in 1000 good parts",
             ", ".join(notes),
         )
-    Console(highlight=False).print(table)
+    print_table(table)
     current = next((row.threshold.value for row in rows if row.is_current), None)
     if current is None:
         return

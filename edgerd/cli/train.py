@@ -5,16 +5,15 @@ from __future__ import annotations
 import threading
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 from click.core import ParameterSource
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from edgerd.cli.console import counted, quoted, say, stop_on_interrupt, warn, warn_of_left_out
 from edgerd.cli.main import INTERRUPTED
 from edgerd.cli.options import FiniteRange
+from edgerd.cli.progress import ProgressDisplay
 from edgerd.cli.train_refusals import (
     refuse_changes,
     refuse_flags,
@@ -22,6 +21,7 @@ from edgerd.cli.train_refusals import (
     resume_command,
 )
 from edgerd.cli.training_progress import TrainingProgress
+from edgerd.data.shapes import warning_of_mixed_shapes
 from edgerd.evaluation.threshold import FEW
 from edgerd.paths import exists
 from edgerd.runtimes.machine import usable_cores
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _NAMED = 10
 """How many suspicious good pictures are named one by one; the page shows all of them."""
+_MEGABYTE = 1_000_000
 
 
 @click.command()
@@ -62,6 +63,12 @@ _NAMED = 10
 @click.option("--image-size", default=256, show_default=True, help="Side of the picture the networks see, px.")
 @click.option("--region", help="x,y,w,h: the part of the picture to inspect, px.")
 @click.option("--tiles", help="RxC[:overlap]: cut the region into tiles, for small defects on large parts.")
+@click.option(
+    "--keep-aspect",
+    type=click.Choice(["crop", "letterbox"]),
+    help="For pictures that are not square. crop: take the centre. letterbox: take all, and pad it with grey, which is "
+    "not inspected. Without it they are stretched.",
+)
 @click.option("--epochs", type=click.IntRange(1), help="For rd4ad: passes over the pictures; 200 by default.")
 @click.option(
     "--steps", type=click.IntRange(1), help="Batches that each student is trained on; 200 by default for edge."
@@ -104,6 +111,7 @@ def train(
     image_size: int,
     region: str | None,
     tiles: str | None,
+    keep_aspect: Literal["crop", "letterbox"] | None,
     epochs: int | None,
     steps: int | None,
     batch_size: int,
@@ -138,7 +146,7 @@ def train(
         how,
         teacher=teacher,
         student=student,
-        preprocess=preprocess_spec(image_size, region, tiles),
+        preprocess=preprocess_spec(image_size, region, tiles, keep_aspect),
         epochs=epochs,
         steps=steps,
         batch_size=batch_size,
@@ -244,15 +252,15 @@ def _tune(run: RunFolder, device: DeviceName) -> None:
 def _load_teacher(name: str, weights: Path | None) -> Teacher:
     from edgerd.models.weights import load_teacher
 
-    what = f"fetching the weights of {name}"
-    bar = Progress(TextColumn("{task.description}"), BarColumn(), DownloadColumn(), console=Console(stderr=True))
     with ExitStack() as stack:
+        display: ProgressDisplay | None = None
 
         def update(done: int, total: int | None) -> None:
-            if not bar.tasks:  # the first bytes; weights that are here already show no bar
-                stack.enter_context(bar)
-            task = bar.tasks[0].id if bar.tasks else bar.add_task(what)
-            bar.update(task, completed=done, total=total)
+            nonlocal display
+            if display is None:  # the first bytes; weights that are here already show nothing
+                display = stack.enter_context(ProgressDisplay())
+                display.begin(f"fetching the weights of {name}", unit="MB")
+            display.update(done // _MEGABYTE, None if total is None else -(-total // _MEGABYTE))
 
         return load_teacher(name, weights, update)
 
@@ -268,6 +276,9 @@ def _resumed_teacher(run: RunFolder, weights: Path | None) -> Teacher:
 def _describe(run: RunFolder, method: Method) -> None:
     record = run.record
     warn_of_left_out(record.skipped)
+    mixed = warning_of_mixed_shapes(record.sizes, record.config.preprocess)
+    if mixed:
+        warn(mixed)
     left_out = f", {len(record.skipped)} left out (--strict stops at the first)" if record.skipped else ""
     if not method.cross_fits:
         say(f"{len(record.train)} pictures to train on, {len(record.holdout)} held out for the threshold{left_out}.")

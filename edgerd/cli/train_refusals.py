@@ -72,6 +72,7 @@ def refuse_changes(ctx: click.Context, run: RunFolder, given: TrainingConfig) ->
         "image_size": (spec.height, new.height),
         "region": (spec.region, new.region),
         "tiles": (spec.tiles, new.tiles),
+        "keep_aspect": (spec.aspect, new.aspect),
     }
     for name, (before, now) in fixed.items():
         if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE and now != before:

@@ -1,4 +1,4 @@
-"""What training shows: a progress bar on a terminal, a line per epoch in a log."""
+"""What training shows: a bar on a terminal, a line per epoch or student in a log."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from edgerd.cli.progress import ProgressDisplay, clock
 
 if TYPE_CHECKING:
     from edgerd.training.step_report import StepReport
@@ -30,45 +28,30 @@ class TrainingProgress:
     def __init__(self, stop: threading.Event) -> None:
         self.loss: float | None = None
         self._stop = stop
-        console = Console(stderr=True)
-        self._terminal = console.is_terminal
-        self._bar = Progress(
-            TextColumn("{task.fields[unit]} {task.fields[number]}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("steps  loss {task.fields[loss]}"),
-            TimeRemainingColumn(compact=True),
-            TextColumn("left"),
-            console=console,
-            transient=True,
-            disable=not self._terminal,
-        )
-        self._task = self._bar.add_task("training", total=None, unit="training", number="", loss="-")
+        self._shown = ProgressDisplay()
+        self._shown.begin("training")
         self._started_s = time.monotonic()
         self._n_steps_seen = 0
 
     def __enter__(self) -> TrainingProgress:
-        self._bar.start()
+        self._shown.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        self._shown.__exit__()
 
     def update(self, report: StepReport) -> None:
         """Take in a step that was made."""
         self.loss = report.loss if self.loss is None else _SMOOTHING * self.loss + (1 - _SMOOTHING) * report.loss
         self._n_steps_seen += 1
-        if self._terminal:
-            self._bar.update(
-                self._task,
-                total=report.n_steps,
-                completed=report.progress.total_steps,
-                unit=report.unit,
-                number=f"{report.progress.epoch + 1}{' (stopping)' if self._stop.is_set() else ''}",
-                loss=f"{self.loss:.4f}",
-            )
+        if self._shown.redraws:
+            unit = f"{report.unit} {report.progress.epoch + 1}{', stopping' if self._stop.is_set() else ''}"
+            note = f"{unit}  loss {self.loss:.4f}"
+            if self._n_steps_seen == 1:
+                self._shown.phase("", report.n_steps, "steps")
+            self._shown.update(report.progress.total_steps, note=note)
         elif report.progress.step == report.steps_per_epoch or report.progress.total_steps == report.n_steps:
-            click.echo(self._log_line(report, self.loss), err=True)
+            self._shown.log(self._log_line(report, self.loss))
 
     def _log_line(self, report: StepReport, loss: float) -> str:
         done, n_steps = report.progress.total_steps, report.n_steps
@@ -76,11 +59,5 @@ class TrainingProgress:
         n_epochs = -(-n_steps // report.steps_per_epoch)
         return (
             f"{report.unit} {report.progress.epoch + 1} of {n_epochs}  step {done} of {n_steps}  "
-            f"loss {loss:.4f}  {_minutes(left_s)} left"
+            f"loss {loss:.4f}  {clock(left_s)} left"
         )
-
-
-def _minutes(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

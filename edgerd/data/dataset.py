@@ -35,9 +35,10 @@ from edgerd.data.layouts import (
     too_few_pictures,
     unused_files,
 )
+from edgerd.data.no_folder import no_folder
 from edgerd.data.pictures import read_mask
 from edgerd.errors import DatasetError, PictureError
-from edgerd.paths import is_file, is_folder, why_missing
+from edgerd.paths import is_file, is_folder
 from edgerd.types import GOOD, BoolArray
 
 MIN_TRAINING_PICTURES = 8
@@ -126,7 +127,7 @@ class Dataset:
             DatasetError: No such folder, test pictures outside the folders of their kinds, or a mask that is missing.
         """
         if not is_folder(root):
-            raise DatasetError(why_missing(root, "folder"), expected=LAYOUTS, hint="Check the path.")
+            raise no_folder(root, LAYOUTS)
         good_folders = [entry for entry in entries(root / TRAIN) if is_good(entry.name)]
         test = _test_pictures(root)
         _refuse_missing_masks(root, test)

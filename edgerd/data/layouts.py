@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+from edgerd.data.no_folder import frames_command, is_video, no_folder
 from edgerd.data.pictures import PICTURE_SUFFIXES
 from edgerd.errors import DatasetError
-from edgerd.paths import exists, is_file, is_folder, natural_key, why_missing
+from edgerd.paths import exists, is_file, is_folder, natural_key
 from edgerd.types import GOOD
 
 GOOD_NAMES = frozenset({GOOD, "ok", "normal"})
@@ -86,7 +87,7 @@ def good_folder_of(root: Path) -> Path:
         DatasetError: There is no such folder, or another layout.
     """
     if not is_folder(root):
-        raise DatasetError(why_missing(root, "folder"), expected=LAYOUTS, hint="Check the path.")
+        raise no_folder(root, LAYOUTS)
     good_folders = [entry for entry in entries(root / TRAIN) if is_good(entry.name) and is_folder(entry)]
     if len(good_folders) > 1:
         names = " and ".join(entry.name for entry in good_folders)
@@ -105,7 +106,7 @@ def good_folder_of(root: Path) -> Path:
 
 
 def too_few_pictures(folder: Path, n: int) -> DatasetError:
-    """The error for a folder of good pictures that holds only `n`, 0 or 1; it names folders below that hold more."""
+    """The error for a folder of good pictures that holds only `n`, 0 or 1; it names what there is besides."""
     inside = folders_with_pictures(folder)
     if inside:
         names = ", ".join(str(entry.relative_to(folder)) for entry in inside[:5])
@@ -114,6 +115,13 @@ def too_few_pictures(folder: Path, n: int) -> DatasetError:
             f"{folder} holds {n} pictures; there are more in its folders {names}{more}.",
             expected=LAYOUTS,
             hint=_which_folder(folder, inside),
+        )
+    video = next(filter(is_video, entries(folder)), None)
+    if video is not None:
+        return DatasetError(
+            f"{folder} holds {n} pictures, and a video, {video.name}.",
+            expected=LAYOUTS,
+            hint=f"{frames_command(str(video))} takes varied pictures out of it, then name DIR instead.",
         )
     if n == 1:
         return DatasetError(

@@ -25,7 +25,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgerd.types import BoolArray, Float32Array, UInt8Array
+from edgerd.data.aspect import keep_from_padding, picture_box
+from edgerd.types import BoolArray, Box, Float32Array, UInt8Array
 
 PASTED_KINDS = ("thin", "small", "faint", "large", "texture", "colour")
 N_PER_KIND = 8
@@ -47,6 +48,8 @@ _STANDS_OUT = 25.0
 """Grey levels by which part and background must differ on average."""
 _PART_SHARE = (0.03, 0.95)
 """Share of the picture that a part fills, from and to; what fills less or more is no part on a background."""
+_EVERYTHING = (slice(None), slice(None))
+"""All rows and columns."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,20 +67,21 @@ class Pasted:
     masks: BoolArray
 
 
-def pasted_defects(good: UInt8Array) -> Pasted:
+def pasted_defects(good: UInt8Array, *, padded: bool = False) -> Pasted:
     """`N_PER_KIND` defects of each kind, pasted into pictures taken evenly from those given.
 
     The same pictures always get the same defects.
 
     Args:
         good: uint8 (n, T, H, W, 3), BGR, n >= 1; not changed.
+        padded: Whether they were prepared with aspect `letterbox`: nothing is pasted into the padding.
     """
     wanted = N_PER_KIND * len(PASTED_KINDS)
     chosen = np.linspace(0, len(good) - 1, wanted).round().astype(int) if len(good) >= wanted else _cycled(good, wanted)
-    return paste_defects(good[chosen], good, seed=0)
+    return paste_defects(good[chosen], good, seed=0, padded=padded)
 
 
-def paste_defects(pictures: UInt8Array, sources: UInt8Array, seed: int) -> Pasted:
+def paste_defects(pictures: UInt8Array, sources: UInt8Array, seed: int, *, padded: bool = False) -> Pasted:
     """Paste one defect into each picture; the kinds take turns.
 
     Args:
@@ -85,17 +89,28 @@ def paste_defects(pictures: UInt8Array, sources: UInt8Array, seed: int) -> Paste
         sources: uint8 (m, T, H, W, 3), BGR: the pictures that pasted patches are cut from.
         seed: The same seed gives the same defects. Those in a picture do not depend on the other pictures, but for
             patches, which depend on `sources`.
+        padded: Whether they were prepared with aspect `letterbox`: nothing is pasted into the padding.
     """
     spoilt: UInt8Array = pictures.copy()
     masks = np.zeros(pictures.shape[:-1], np.bool_)
     chosen = tuple(PASTED_KINDS[index % len(PASTED_KINDS)] for index in range(len(pictures)))
     for index, kind in enumerate(chosen):
         rng = np.random.default_rng([seed, index])
-        parts = [part_of(tile) for tile in pictures[index]]
+        shown = _window(picture_box(pictures[index, 0])) if padded else _EVERYTHING
+        parts = [part_of(tile[shown]) for tile in pictures[index]]
         areas = np.array([part.sum() for part in parts], np.float64)
         tile = int(rng.choice(len(parts), p=areas / areas.sum()))
-        spoilt[index, tile], masks[index, tile] = _spoil(pictures[index, tile], kind, parts[tile], sources, rng)
+        others = sources[:, :, shown[0], shown[1]]
+        given, masks[index, tile][shown] = _spoil(pictures[index, tile][shown], kind, parts[tile], others, rng)
+        if padded:
+            keep_from_padding(given)
+        spoilt[index, tile][shown] = given
     return Pasted(spoilt, chosen, masks)
+
+
+def _window(box: Box) -> tuple[slice, slice]:
+    """The rows and columns of a box."""
+    return slice(box.y, box.y + box.height), slice(box.x, box.x + box.width)
 
 
 def part_of(tile: UInt8Array) -> BoolArray:

@@ -8,11 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 
 from edgerd.bundle.manifest import PictureLimits, PreprocessSpec
+from edgerd.data.aspect import without_padding
 from edgerd.data.pictures import read_picture
 from edgerd.data.preprocess import prepare
 from edgerd.errors import DatasetError, PictureError, SpecError
@@ -39,12 +41,14 @@ class PreparedPictures:
         pictures: uint8 (len(paths), tiles, H, W, 3), BGR.
         skipped: The files that could not be read.
         limits: The brightness and contrast that a frame must have to be judged, taken from these pictures.
+        sizes: Width and height of each file that was read, in pixels.
     """
 
     paths: tuple[Path, ...]
     pictures: UInt8Array
     skipped: tuple[SkippedPicture, ...]
     limits: PictureLimits
+    sizes: tuple[tuple[int, int], ...]
 
 
 def read_prepared(paths: Sequence[Path], spec: PreprocessSpec, *, strict: bool = False) -> PreparedPictures:
@@ -62,6 +66,7 @@ def read_prepared(paths: Sequence[Path], spec: PreprocessSpec, *, strict: bool =
     """
     pictures = np.empty((len(paths), spec.n_tiles, spec.height, spec.width, 3), np.uint8)
     kept: list[Path] = []
+    sizes: list[tuple[int, int]] = []
     skipped: list[SkippedPicture] = []
     for path, outcome in zip(paths, _in_order(paths, spec), strict=True):
         if isinstance(outcome, PictureError):
@@ -69,8 +74,9 @@ def read_prepared(paths: Sequence[Path], spec: PreprocessSpec, *, strict: bool =
                 raise outcome
             skipped.append(SkippedPicture(path, outcome.what))
         else:
-            pictures[len(kept)] = outcome
+            pictures[len(kept)], size = outcome
             kept.append(path)
+            sizes.append(size)
     if not kept:
         raise DatasetError(
             f"None of {len(paths)} pictures can be read" + (f": {skipped[0].reason}" if skipped else "."),
@@ -78,14 +84,15 @@ def read_prepared(paths: Sequence[Path], spec: PreprocessSpec, *, strict: bool =
             hint="Check the folder.",
         )
     read = pictures[: len(kept)]
-    return PreparedPictures(tuple(kept), read, tuple(skipped), picture_limits(read))
+    limits = picture_limits(without_padding(picture, spec) for picture in read)
+    return PreparedPictures(tuple(kept), read, tuple(skipped), limits, tuple(sizes))
 
 
 def grey_level_statistics(tiles: UInt8Array) -> tuple[float, float]:
     """Mean and standard deviation of a picture's grey levels, 0 to 255.
 
     Args:
-        tiles: uint8 (..., H, W, 3), BGR: the tiles of one picture, as `prepare` gives them.
+        tiles: uint8 (..., H, W, 3), BGR: the tiles of one picture, as `prepare` gives them, without padding.
     """
     grey = cv2.cvtColor(tiles.reshape(-1, tiles.shape[-2], 3), cv2.COLOR_BGR2GRAY)
     mean, deviation = cv2.meanStdDev(grey)
@@ -100,7 +107,7 @@ def picture_limits(pictures: Iterable[UInt8Array]) -> PictureLimits:
     stays inside for most parts, and each good picture does; a capped, covered or blown-out camera does not.
 
     Args:
-        pictures: Good pictures, uint8 (tiles, H, W, 3) each, as `prepare` gives them.
+        pictures: Good pictures, uint8 (tiles, H, W, 3) each, as `prepare` gives them, without padding.
 
     Raises:
         DatasetError: There are none.
@@ -116,11 +123,15 @@ def picture_limits(pictures: Iterable[UInt8Array]) -> PictureLimits:
     )
 
 
-def _in_order(paths: Sequence[Path], spec: PreprocessSpec) -> Iterator[UInt8Array | PictureError]:
+_Read: TypeAlias = tuple[UInt8Array, tuple[int, int]] | PictureError
+"""A prepared picture, and the width and height of its file; or why it cannot be read."""
+
+
+def _in_order(paths: Sequence[Path], spec: PreprocessSpec) -> Iterator[_Read]:
     """Prepare pictures ahead in threads (OpenCV releases the GIL), but only a few more than have been taken."""
     n_threads = min(4, os.cpu_count() or 1)
     with ThreadPoolExecutor(n_threads) as pool:
-        ahead: deque[Future[UInt8Array | PictureError]] = deque()
+        ahead: deque[Future[_Read]] = deque()
         for path in paths:
             ahead.append(pool.submit(_read_one, path, spec))
             if len(ahead) > _READ_AHEAD * n_threads:
@@ -129,9 +140,10 @@ def _in_order(paths: Sequence[Path], spec: PreprocessSpec) -> Iterator[UInt8Arra
             yield ahead.popleft().result()
 
 
-def _read_one(path: Path, spec: PreprocessSpec) -> UInt8Array | PictureError:
+def _read_one(path: Path, spec: PreprocessSpec) -> _Read:
     try:
-        return prepare(read_picture(path), spec)
+        bgr = read_picture(path)
+        return prepare(bgr, spec), (bgr.shape[1], bgr.shape[0])
     except PictureError as error:
         return error
     except SpecError as error:

@@ -11,13 +11,17 @@
 
    rounded and clipped to 0..255; a chroma sample stands for its 2x2 (nv12) or 2x1 (yuyv) pixels. OpenCV's weights have
    ten fractional bits, so a value may be 1 off.
-2. **Region.** Cropped, in pixels of the frame; the whole frame where the spec has none.
+2. **Region.** Cropped, in pixels of the frame; the whole frame where the spec has none. With aspect `crop` only its
+   centre counts, so that tiles have the graph's aspect ratio.
 3. **Tiles.** The region is cut into a grid of equal tiles, which may overlap (`tile_boxes`).
-4. **Resize** of each tile: the average over the covered area where both its width and its height shrink, else bilinear
-   on both axes with pixel centres at half integers (OpenCV's INTER_AREA, which `area_average` gives in less time to
-   within 1 of 255, and INTER_LINEAR); a copy where none changes.
+4. **Resize** of each tile to (H, W), or with aspect `letterbox` to the largest size in it that has the tile's aspect
+   ratio: the average over the covered area where both its width and its height shrink, else bilinear on both axes with
+   pixel centres at half integers (OpenCV's INTER_AREA, which `area_average` gives in less time to within 1 of 255, and
+   INTER_LINEAR); a copy where none changes.
+5. **Padding** around it with aspect `letterbox`, in a colour that no pixel of the picture has (`edgerd.data.aspect`).
 
-A CUDA kernel that does the same must agree with this module to within 1 of 255.
+A CUDA kernel that does the same must agree with this module to within 1 of 255; to within 2 where one of them had to
+change a pixel because it came to have the padding's colour.
 """
 
 from __future__ import annotations
@@ -32,6 +36,7 @@ from pydantic import ValidationError
 
 from edgerd.bundle.manifest import PreprocessSpec, RegionSpec, TileSpec
 from edgerd.data.area import area_average
+from edgerd.data.aspect import PADDING_BGR, inside_box, keep_from_padding, shown_region
 from edgerd.errors import SpecError
 from edgerd.types import BoolArray, Box, Frame, PixelFormat, UInt8Array
 
@@ -91,16 +96,27 @@ def prepare(bgr: UInt8Array, spec: PreprocessSpec) -> UInt8Array:
         SpecError: Region or tiles do not fit a picture of this size.
     """
     boxes = tile_boxes(bgr.shape[0], bgr.shape[1], spec)
+    inside = inside_box(boxes[0], spec)
     tiles = np.empty((len(boxes), spec.height, spec.width, 3), np.uint8)
+    if spec.aspect == "letterbox":
+        tiles[:] = PADDING_BGR
     for tile, box in zip(tiles, boxes, strict=True):
-        source = _crop(bgr, box)
-        if source.shape == tile.shape:
-            tile[:] = source
-        elif box.height > spec.height and box.width > spec.width:
-            area_average(source, tile)
-        else:
-            cv2.resize(source, (spec.width, spec.height), dst=tile, interpolation=cv2.INTER_LINEAR)
+        shown = _crop(tile, inside)
+        _resize(_crop(bgr, box), shown)
+        if spec.aspect == "letterbox":
+            keep_from_padding(shown)
     return tiles
+
+
+def _resize(source: UInt8Array, out: UInt8Array) -> None:
+    """Scale uint8 (h, w, 3) to the size of `out`, which is written to, as the module's docstring says."""
+    height, width = out.shape[:2]
+    if source.shape == out.shape:
+        out[:] = source
+    elif source.shape[0] > height and source.shape[1] > width:
+        area_average(source, out)
+    else:
+        cv2.resize(source, (width, height), dst=out, interpolation=cv2.INTER_LINEAR)
 
 
 def prepare_mask(mask: BoolArray, spec: PreprocessSpec) -> BoolArray:
@@ -111,16 +127,18 @@ def prepare_mask(mask: BoolArray, spec: PreprocessSpec) -> BoolArray:
         spec: The preprocessing.
 
     Returns:
-        bool (tiles, H, W).
+        bool (tiles, H, W), or with aspect `letterbox` (tiles, h, w) without the padding: as large as the anomaly map of
+        what `inside_box` says.
 
     Raises:
         SpecError: Region or tiles do not fit.
     """
     boxes = tile_boxes(mask.shape[0], mask.shape[1], spec)
-    tiles = np.empty((len(boxes), spec.height, spec.width), np.uint8)
+    inside = inside_box(boxes[0], spec)
+    tiles = np.empty((len(boxes), inside.height, inside.width), np.uint8)
     for tile, box in zip(tiles, boxes, strict=True):
         source = _crop(mask.view(np.uint8), box)
-        cv2.resize(source, (spec.width, spec.height), dst=tile, interpolation=cv2.INTER_NEAREST)
+        cv2.resize(source, (inside.width, inside.height), dst=tile, interpolation=cv2.INTER_NEAREST)
     return tiles.view(np.bool_)
 
 
@@ -153,6 +171,7 @@ def tile_boxes(frame_height: int, frame_width: int, spec: PreprocessSpec) -> tup
             expected="a region inside the frame",
             hint="Give pictures of the size the region was made for, or another --region.",
         )
+    region = shown_region(region, spec)
     tile_width, lefts = _cut(region.width, spec.tiles.columns, spec.tiles.overlap)
     tile_height, tops = _cut(region.height, spec.tiles.rows, spec.tiles.overlap)
     if len(set(lefts)) < spec.tiles.columns or len(set(tops)) < spec.tiles.rows:
@@ -169,16 +188,18 @@ def frame_box(tile_box: Box, map_box: Box, spec: PreprocessSpec) -> Box:
 
     Args:
         tile_box: Where the tile lies, in frame pixels, as `tile_boxes` gives it.
-        map_box: The box to map, in pixels of the tile's H x W anomaly map and inside it.
+        map_box: The box to map, in pixels of the tile's anomaly map and inside it. The map is H x W; with aspect
+            `letterbox` it is the part of it that shows the picture (`edgerd.data.aspect.inside_box`).
         spec: The preprocessing.
 
     Returns:
         The smallest box of whole frame pixels that covers it; it lies inside `tile_box`.
     """
-    left = map_box.x * tile_box.width // spec.width
-    top = map_box.y * tile_box.height // spec.height
-    right = -(-(map_box.x + map_box.width) * tile_box.width // spec.width)
-    bottom = -(-(map_box.y + map_box.height) * tile_box.height // spec.height)
+    inside = inside_box(tile_box, spec)
+    left = map_box.x * tile_box.width // inside.width
+    top = map_box.y * tile_box.height // inside.height
+    right = -(-(map_box.x + map_box.width) * tile_box.width // inside.width)
+    bottom = -(-(map_box.y + map_box.height) * tile_box.height // inside.height)
     return Box(tile_box.x + left, tile_box.y + top, right - left, bottom - top)
 
 

@@ -10,7 +10,8 @@ The functions raise `InputError` where a metric does not exist: with one class o
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -18,6 +19,9 @@ import numpy.typing as npt
 
 from edgerd.errors import InputError
 from edgerd.types import BoolArray, Float64Array
+
+Pictures: TypeAlias = npt.NDArray[Any] | Sequence[npt.NDArray[Any]]
+"""An array, its first axis the pictures; or an array for each picture, which may differ in size."""
 
 
 def image_auroc(scores: npt.ArrayLike, is_defective: npt.ArrayLike) -> float:
@@ -65,21 +69,22 @@ def alarm_rate(scores: npt.ArrayLike, threshold: float) -> float:
     return float(np.mean(values > threshold))
 
 
-def pixel_auroc(maps: npt.ArrayLike, masks: npt.ArrayLike) -> float:
+def pixel_auroc(maps: Pictures, masks: Pictures) -> float:
     """AUROC over all pixels of all pictures, ties counting half.
 
     Args:
-        maps: float32 (n, H, W) or (n, T, H, W) with tiles: anomaly maps of good and defective pictures.
+        maps: float32 (n, H, W) or (n, T, H, W) with tiles, or n arrays (T, h, w) of different sizes: anomaly maps of
+            good and defective pictures.
         masks: bool, same shape: True on defects.
 
     Raises:
         InputError: Shapes differ, a value is not finite, or no pixel is defective or none normal.
     """
     values, defective = _pixels(maps, masks)
-    return _area_under_ramps(np.sort(values[~defective]), values[defective])
+    return _area_under_ramps(np.sort(_normal(values, defective)), _defective(values, defective))
 
 
-def aupro(maps: npt.ArrayLike, masks: npt.ArrayLike, max_fpr: float = 0.3) -> float:
+def aupro(maps: Pictures, masks: Pictures, max_fpr: float = 0.3) -> float:
     """Area under the per-region-overlap curve over the whole data set, exact over all thresholds.
 
     At a threshold, the overlap is the mean over all connected defect regions of all pictures of the share of the
@@ -91,7 +96,8 @@ def aupro(maps: npt.ArrayLike, masks: npt.ArrayLike, max_fpr: float = 0.3) -> fl
     evaluation, pixels that touch at a corner belong to one region (8-connectivity).
 
     Args:
-        maps: float32 (n, H, W) or (n, T, H, W) with tiles: anomaly maps of good and defective pictures.
+        maps: float32 (n, H, W) or (n, T, H, W) with tiles, or n arrays (T, h, w) of different sizes: anomaly maps of
+            good and defective pictures.
         masks: bool, same shape: True on defects.
         max_fpr: False-positive rate up to which the area is taken, above 0, 1 at most.
 
@@ -99,11 +105,12 @@ def aupro(maps: npt.ArrayLike, masks: npt.ArrayLike, max_fpr: float = 0.3) -> fl
         InputError: Shapes differ, a value is not finite, or no pixel is defective or none normal.
     """
     values, defective = _pixels(maps, masks)
-    weights = _region_weights(defective)
-    return _area_under_ramps(np.sort(values[~defective]), values[defective], weights, max_fpr)
+    weights = np.concatenate([_region_weights(mask) for mask in defective if mask.any()])
+    normal = np.sort(_normal(values, defective))
+    return _area_under_ramps(normal, _defective(values, defective), weights, max_fpr)
 
 
-def pro_per_image(maps: npt.ArrayLike, masks: npt.ArrayLike) -> float:
+def pro_per_image(maps: Pictures, masks: Pictures) -> float:
     """Per-region overlap as RD4AD's own evaluation takes it: a curve per defective picture, then the mean of the areas.
 
     Per picture: thresholds from the map's minimum in 200 equal steps to below its maximum; overlap as in `aupro`, over
@@ -119,7 +126,7 @@ def pro_per_image(maps: npt.ArrayLike, masks: npt.ArrayLike) -> float:
     Embedding", CVPR 2022.
 
     Args:
-        maps: float32 (n, H, W) or (n, T, H, W) with tiles: anomaly maps.
+        maps: float32 (n, H, W) or (n, T, H, W) with tiles, or n arrays (T, h, w) of different sizes: anomaly maps.
         masks: bool, same shape: True on defects.
 
     Raises:
@@ -152,18 +159,39 @@ def _by_class(scores: npt.ArrayLike, is_defective: npt.ArrayLike) -> tuple[Float
     return values[~positive], values[positive]
 
 
-def _pixels(maps: npt.ArrayLike, masks: npt.ArrayLike) -> tuple[npt.NDArray[np.floating[Any]], BoolArray]:
-    values, defective = np.asarray(maps), np.asarray(masks, dtype=np.bool_)
-    if values.shape != defective.shape or values.ndim < 3:
+def _pixels(maps: Pictures, masks: Pictures) -> tuple[list[npt.NDArray[np.floating[Any]]], list[BoolArray]]:
+    """Maps and masks, picture by picture, once they are known to be fit for pixel metrics."""
+    values: list[npt.NDArray[np.floating[Any]]] = [np.asarray(one) for one in maps]
+    defective: list[BoolArray] = [np.asarray(one, np.bool_) for one in masks]
+    shapes, others = [one.shape for one in values], [one.shape for one in defective]
+    if shapes != others or min(map(len, shapes), default=0) < 2:
         raise InputError(
-            f"Maps of shape {values.shape} do not fit masks of shape {defective.shape}.",
+            f"Maps of shape {_shape(shapes)} do not fit masks of shape {_shape(others)}.",
             expected="both (n, H, W) or (n, T, H, W)",
         )
-    if not np.isfinite(values).all():
+    if not all(np.isfinite(one).all() for one in values):
         raise InputError("An anomaly map holds values that are not finite.", hint="Evaluate the FP32 engine instead.")
-    if not defective.any() or defective.all():
+    if not any(one.any() for one in defective) or all(one.all() for one in defective):
         raise InputError("Pixel metrics need defective and normal pixels; the masks hold one of the two only.")
     return values, defective
+
+
+def _shape(shapes: Sequence[tuple[int, ...]]) -> str:
+    """The shape of all pictures together, or of the different ones."""
+    different = list(dict.fromkeys(shapes))
+    return str((len(shapes), *different[0])) if len(different) == 1 else f"({len(shapes)} of {different})"
+
+
+def _normal(
+    values: Sequence[npt.NDArray[np.floating[Any]]], defective: Sequence[BoolArray]
+) -> npt.NDArray[np.floating[Any]]:
+    return np.concatenate([one[~mask] for one, mask in zip(values, defective, strict=True)])
+
+
+def _defective(
+    values: Sequence[npt.NDArray[np.floating[Any]]], defective: Sequence[BoolArray]
+) -> npt.NDArray[np.floating[Any]]:
+    return np.concatenate([one[mask] for one, mask in zip(values, defective, strict=True)])
 
 
 def _area_under_ramps(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from edgerd.errors import InputError
 from edgerd.evaluation.metrics import (
+    Pictures,
     alarm_rate,
     aupro,
     check_scores,
@@ -92,7 +93,7 @@ def evaluate_scores(
     scores: npt.ArrayLike,
     defects: Sequence[str],
     threshold: float | None,
-    maps: npt.ArrayLike | None = None,
+    maps: Pictures | None = None,
     masks: Sequence[BoolArray | None] | None = None,
 ) -> Metrics:
     """Compute all metrics of a test set.
@@ -101,7 +102,8 @@ def evaluate_scores(
         scores: (n,), any float type, one per picture.
         defects: n kinds of defect, "good" for good pictures.
         threshold: NG is score > threshold; None if there is none.
-        maps: float32 (n, H, W) or (n, T, H, W): anomaly maps; None to leave the pixel metrics out.
+        maps: float32 (n, H, W) or (n, T, H, W), or n arrays (T, h, w) of different sizes: anomaly maps; None to leave
+            the pixel metrics out.
         masks: n masks, each bool in the shape of a picture's map. None for a good picture stands for a mask without
             defects; a defective picture with None is left out of the pixel metrics.
 
@@ -146,20 +148,21 @@ def evaluate_scores(
 
 
 def _masked_pictures(
-    maps: npt.ArrayLike | None, masks: Sequence[BoolArray | None] | None, is_defective: BoolArray
-) -> tuple[Float32Array, BoolArray] | None:
+    maps: Pictures | None, masks: Sequence[BoolArray | None] | None, is_defective: BoolArray
+) -> tuple[list[Float32Array], list[BoolArray]] | None:
     """Maps and masks of the pictures that can take part in pixel metrics; None where those do not exist."""
     if maps is None or masks is None:
         return None
-    values = np.asarray(maps, dtype=np.float32)
+    values: list[Float32Array] = [np.asarray(one, np.float32) for one in maps]
     if not len(values) == len(masks) == is_defective.size:
         raise InputError(f"There are {is_defective.size} scores, {len(values)} maps and {len(masks)} masks.")
-    shape = values.shape[1:]
-    wrong = [mask.shape for mask in masks if mask is not None and mask.shape != shape]
-    if wrong:
-        raise InputError(f"A mask of shape {wrong[0]} does not fit maps of shape {shape}.")
-    known = np.array([mask is not None for mask in masks]) | ~is_defective
-    drawn = np.stack([np.zeros(shape, np.bool_) if mask is None else mask for mask in masks])
-    if not known.all():
-        values, drawn = values[known], drawn[known]
-    return (values, drawn) if drawn.any() and not drawn.all() else None
+    known: list[Float32Array] = []
+    drawn: list[BoolArray] = []
+    for one, mask, defective in zip(values, masks, is_defective, strict=True):
+        if mask is not None and mask.shape != one.shape:
+            raise InputError(f"A mask of shape {mask.shape} does not fit maps of shape {one.shape}.")
+        if mask is not None or not defective:
+            known.append(one)
+            drawn.append(np.zeros(one.shape, np.bool_) if mask is None else mask)
+    has_both = any(mask.any() for mask in drawn) and not all(mask.all() for mask in drawn)
+    return (known, drawn) if has_both else None

@@ -19,6 +19,8 @@ from edgerd.bundle.manifest import ThresholdRecord
 from edgerd.errors import InputError
 from edgerd.evaluation.outliers import far_outside
 
+_USUAL = 0.9
+"""Share of the good scores that do not exceed `ThresholdRecord.usual_score`."""
 _TAIL_SCORES = 10
 _N_FOR_QUARTILES = 20
 """With fewer scores, their quartiles are too uncertain to say which of them are far above the others."""
@@ -60,6 +62,7 @@ def threshold_from_scores(scores: npt.ArrayLike, false_alarm_rate: float) -> Thr
         extrapolated=extrapolated,
         n_left_out=n_left_out,
         largest_score=float(kept[-1]),
+        usual_score=float(np.quantile(kept, _USUAL, method="higher")),
         realised_rate_90=None if extrapolated else realised_rate_interval(kept.size, rank),
         n_more_needed=max(0, math.ceil(1 / false_alarm_rate - _ROUNDING) - 1 - kept.size),
     )
@@ -106,7 +109,8 @@ def threshold_like(
     value = reference.value + shift
     if reference.extrapolated:
         value = max(value, largest)
-    return reference.model_copy(update={"value": value, "largest_score": largest})
+    usual = None if reference.usual_score is None else reference.usual_score + shift
+    return reference.model_copy(update={"value": value, "largest_score": largest, "usual_score": usual})
 
 
 def tail_threshold(ordered_scores: npt.NDArray[np.float64], false_alarm_rate: float) -> float:

@@ -7,6 +7,7 @@ import onnxruntime as ort
 import torch
 from torch.nn import functional as F
 
+from edgerd.data.aspect import is_picture
 from edgerd.errors import GateError
 from edgerd.graph_names import ANOMALY_MAP, FRAME, SCORE
 from edgerd.models.fusion import fusion_matrix, scores_of_maps
@@ -19,7 +20,7 @@ MAX_MAP_ERROR = 1e-4
 
 
 @torch.inference_mode()
-def reference_maps(networks: Networks, frames: UInt8Array) -> Float32Array:
+def reference_maps(networks: Networks, frames: UInt8Array, padded: bool = False) -> Float32Array:
     """The anomaly maps, computed in PyTorch as the paper has it: upsample each map, add them up, blur the sum.
 
     The graph computes them in another way, with the matrices of `edgerd.models.fusion`, which is so checked too.
@@ -27,9 +28,10 @@ def reference_maps(networks: Networks, frames: UInt8Array) -> Float32Array:
     Args:
         networks: The networks in eval mode, on the CPU.
         frames: uint8 (N, H, W, 3), BGR.
+        padded: Whether they are prepared with aspect `letterbox`.
 
     Returns:
-        float32 (N, H, W).
+        float32 (N, H, W); 0 in the padding.
     """
     height, width = frames.shape[1:3]
     features = networks.teacher(image_from_frames(torch.from_numpy(frames), networks.teacher.info))
@@ -38,16 +40,17 @@ def reference_maps(networks: Networks, frames: UInt8Array) -> Float32Array:
         total += weight * F.interpolate(one[:, None], size=(height, width), mode="bilinear", align_corners=True)[:, 0]
     blur_rows, blur_columns = (torch.tensor(fusion_matrix(size, size)) for size in (height, width))
     maps: Float32Array = (blur_rows @ total @ blur_columns.T).numpy()
-    return maps
+    return maps * is_picture(frames) if padded else maps
 
 
-def check_against_networks(graph: bytes, networks: Networks, frames: UInt8Array) -> float:
+def check_against_networks(graph: bytes, networks: Networks, frames: UInt8Array, padded: bool = False) -> float:
     """Compare the graph on ONNX Runtime with the networks in PyTorch, picture by picture.
 
     Args:
         graph: The fused graph, ONNX.
         networks: The networks that it was exported from, in eval mode, on the CPU.
         frames: uint8 (N, H, W, 3), BGR, N >= 1.
+        padded: Whether they are prepared with aspect `letterbox`.
 
     Returns:
         The largest absolute difference of maps and scores.
@@ -61,7 +64,7 @@ def check_against_networks(graph: bytes, networks: Networks, frames: UInt8Array)
     error = 0.0
     for frame in frames:
         anomaly_map, score = session.run([ANOMALY_MAP, SCORE], {FRAME: frame[None]})
-        expected = reference_maps(networks, frame[None])
+        expected = reference_maps(networks, frame[None], padded)
         wanted = scores_of_maps(expected, networks.fusion)
         differences = [error, np.abs(anomaly_map - expected).max(), np.abs(score - wanted).max()]
         error = float(np.max(differences))  # NaN stays NaN, which Python's max would lose

@@ -3,6 +3,10 @@
     frame uint8 (N, H, W, 3) BGR -> input/ -> teacher/ -> embedding/, decoder/ -> head/ -> anomaly_map, score
                                                        -> prototypes/ ---------^
 
+Where pictures are padded (aspect `letterbox`, see `edgerd.data.aspect`), `input/inside`, float32 (N, H, W), is 1 where
+the frame shows the picture and 0 where it has the padding's colour; the head multiplies the fused map by it, and takes
+the score of the product. All of it is whole numbers up to 255, which BF16 and FP16 hold exactly.
+
 `head/`, from the cosine on, stays FP32 in every precision: a sum of squares overflows FP16. The distance maps are
 tensors in it, float32 (N, h_k, w_k): `head/distance_0` to `head/distance_2` are the student's, finest first;
 `head/prototype_distance_0` and `_1` those of the prototypes; `head/position_distance` that of the positions.
@@ -19,6 +23,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from edgerd.data.aspect import PADDING_BGR
 from edgerd.exporting.body import OPSET, body_graph, centre_bgr
 from edgerd.graph_names import (
     ANOMALY_MAP,
@@ -42,13 +47,14 @@ IR_VERSION = 10
 """ONNX Runtime has read files of this version since 1.18, and TensorRT's parser since 10.3."""
 
 
-def graph_from_networks(networks: Networks, height: int, width: int) -> bytes:
+def graph_from_networks(networks: Networks, height: int, width: int, padded: bool = False) -> bytes:
     """Export trained networks as the fused graph.
 
     Args:
         networks: The networks in eval mode, on the CPU: a student, or prototypes and statistics of positions, or all.
         height: Height of the graph's input, px, a multiple of 32.
         width: Width of the graph's input, px, a multiple of 32.
+        padded: Whether pictures are prepared with aspect `letterbox`: the map is 0 in the padding then.
 
     Returns:
         The ONNX file; opset 20, no external data. Input `frame` uint8 (N, H, W, 3), BGR; outputs `anomaly_map`
@@ -57,7 +63,9 @@ def graph_from_networks(networks: Networks, height: int, width: int) -> bytes:
     teacher, fusion = networks.teacher, networks.fusion
     body = body_graph(teacher, networks.student, height, width).graph
     front, beside, head = _GraphPart(INPUT), _GraphPart(PROTOTYPES), _GraphPart(HEAD)
-    _centre(front, centre_bgr(teacher))
+    as_float = front.node("Cast", "cast", FRAME, to=TensorProto.FLOAT)
+    _centre(front, as_float, centre_bgr(teacher))
+    inside = _inside(front, as_float) if padded else None
     sizes = [(height // stride, width // stride) for stride in teacher.info.strides]
     maps, map_sizes = [], []
     if networks.student:
@@ -70,7 +78,7 @@ def graph_from_networks(networks: Networks, height: int, width: int) -> bytes:
     if networks.positions:
         maps.append(_position_map(beside, head, patches, networks.positions))
         map_sizes.append(sizes[2])
-    _fuse(head, maps, map_sizes, fusion, (height, width))
+    _fuse(head, maps, map_sizes, fusion, (height, width), inside)
     _score(head, fusion, height, width)
     graph = helper.make_graph(
         [*front.nodes, *body.node, *beside.nodes, *head.nodes],
@@ -109,12 +117,21 @@ class _GraphPart:
         return result
 
 
-def _centre(part: _GraphPart, mean_bgr: list[float]) -> None:
+def _centre(part: _GraphPart, as_float: str, mean_bgr: list[float]) -> None:
     """Frame -> float32 (N, 3, H, W) minus the mean; colour order and scale are in the first convolution."""
     mean = part.constant("mean", np.array(mean_bgr, np.float32).reshape(1, 3, 1, 1))
-    as_float = part.node("Cast", "cast", FRAME, to=TensorProto.FLOAT)
     planes = part.node("Transpose", "planes", as_float, perm=[0, 3, 1, 2])
     part.node("Sub", "centred", planes, mean, output=CENTRED)
+
+
+def _inside(part: _GraphPart, as_float: str) -> str:
+    """Frame -> 1 where a pixel has another colour than the padding, 0 where it has the same, float32 (N, H, W)."""
+    colour = part.constant("padding", np.array(PADDING_BGR, np.float32))
+    one = part.constant("one", np.array(1.0, np.float32))
+    channels = part.constant("channels", np.array([3], np.int64))
+    distance = part.node("Abs", "from_padding", part.node("Sub", "minus_padding", as_float, colour))
+    largest = part.node("ReduceMax", "farthest_channel", distance, channels, keepdims=0)
+    return part.node("Min", "inside", largest, one)
 
 
 def _cosine_maps(part: _GraphPart, finest: int) -> list[str]:
@@ -176,7 +193,12 @@ def _position_map(part: _GraphPart, head: _GraphPart, stages: str, positions: Po
 
 
 def _fuse(
-    part: _GraphPart, maps: list[str], sizes: list[tuple[int, int]], fusion: Fusion, size: tuple[int, int]
+    part: _GraphPart,
+    maps: list[str],
+    sizes: list[tuple[int, int]],
+    fusion: Fusion,
+    size: tuple[int, int],
+    inside: str | None,
 ) -> None:
     """Maps -> the fused map; weights are in the matrices, and a map of no weight is left out."""
     spread = []
@@ -190,7 +212,10 @@ def _fuse(
     for index, other in enumerate(spread[1:-1], 1):
         total = part.node("Add", f"fused_{index}", total, other)
     operator, *inputs = ("Add", total, spread[-1]) if len(spread) > 1 else ("Identity", total)
-    part.node(operator, "fused", *inputs, output=ANOMALY_MAP)
+    if inside is None:
+        part.node(operator, "fused", *inputs, output=ANOMALY_MAP)
+    else:
+        part.node("Mul", "shown", part.node(operator, "fused", *inputs), inside, output=ANOMALY_MAP)
 
 
 def _score(part: _GraphPart, fusion: Fusion, height: int, width: int) -> None:

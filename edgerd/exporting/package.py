@@ -55,9 +55,10 @@ def bundle_from_run(
     networks, progress = networks_in(checkpoint, run), checkpoint.progress
     spec, config = run.record.config.preprocess, run.record.config
     holdout, ranges = run.holdout_pictures(), run.range_pictures()
-    graph = graph_from_networks(networks, spec.height, spec.width)
+    padded = spec.aspect == "letterbox"
+    graph = graph_from_networks(networks, spec.height, spec.width, padded)
     frames = (holdout if len(holdout) else ranges).reshape(-1, *ranges.shape[2:])[:N_CHECK_PICTURES]
-    error = check_against_networks(graph, networks, frames)
+    error = check_against_networks(graph, networks, frames, padded)
     if make_method(config.method).has_student and networks.student is None:
         say("Training was stopped before its students were done: this bundle has prototypes alone.")
     say(f"ONNX Runtime against PyTorch on {len(frames)} pictures: the maps differ by {error:.1e} at most")
@@ -86,6 +87,7 @@ def bundle_from_run(
             n_skipped=len(run.record.skipped),
             data_fingerprint=run.record.data_fingerprint,
             tuning_steps=progress.tuning_steps,
+            sizes=run.record.sizes,
         ),
         preprocess=spec,
         limits=run.record.limits,
@@ -108,7 +110,7 @@ def _added_before(path: Path, run: RunFolder, say: Callable[[str], None]) -> UIn
     if not there.manifest.added:
         return none
     if there.manifest.preprocess != spec:
-        say(f"The good pictures that were added to {path} are of another size, region or tiles; they are left out.")
+        say(f"The good pictures added to {path} are of another size, region, tiles or aspect; they are left out.")
         return none
     try:
         added = load_bundle_pictures(there, there.manifest.added, spec)

@@ -32,7 +32,7 @@ def exposure_reason(tiles: UInt8Array, limits: PictureLimits) -> str:
     """Whether a prepared frame is exposed as good pictures are.
 
     Args:
-        tiles: uint8 (tiles, H, W, 3), BGR.
+        tiles: uint8 (tiles, H, W, 3), BGR, without padding (`edgerd.data.aspect.without_padding`).
         limits: Of the bundle's good pictures.
     """
     if _is_clearly_well_exposed(tiles, limits):

@@ -54,7 +54,14 @@ class Inspector:
     """
 
     def __init__(
-        self, bundle: Bundle, engine: Engine, threshold: float, why: str = "", *, device: DeviceOptions | None = None
+        self,
+        bundle: Bundle,
+        engine: Engine,
+        threshold: float,
+        why: str = "",
+        *,
+        device: DeviceOptions | None = None,
+        usual_score: float | None = None,
     ) -> None:
         if not math.isfinite(threshold):
             raise InputError(
@@ -67,7 +74,7 @@ class Inspector:
         self.why = why
         self._owns_engine = True
         self.spec = bundle.manifest.preprocess
-        judge = Judge(self.spec, bundle.manifest.limits, float(threshold))
+        judge = Judge(self.spec, bundle.manifest.limits, float(threshold), usual_score=usual_score)
         self._way: HostInspection | DeviceInspection
         if isinstance(engine, DeviceEngine):
             self._way = DeviceInspection(engine, judge, self.spec, device)
@@ -109,7 +116,8 @@ class Inspector:
                 threshold = _stored_threshold(opened.threshold, bundle)
             else:
                 check_threshold(threshold)
-            return cls(bundle, opened.engine, threshold, opened.why, device=device)
+            usual_score = opened.threshold.usual_score if opened.threshold else None
+            return cls(bundle, opened.engine, threshold, opened.why, device=device, usual_score=usual_score)
         except BaseException:
             opened.engine.close()
             raise
@@ -194,7 +202,8 @@ class Inspector:
         other = copy.copy(self)
         other.spec = spec or self.spec
         value = self.threshold if threshold is None else float(threshold)
-        judge = Judge(other.spec, self.bundle.manifest.limits, value, masks)
+        usual_score = self._way.judge.usual_score
+        judge = Judge(other.spec, self.bundle.manifest.limits, value, masks, usual_score=usual_score)
         other._way = self._way.beside(judge, other.spec)
         other._owns_engine = False
         return other

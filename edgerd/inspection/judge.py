@@ -10,6 +10,7 @@ from typing import NoReturn
 import numpy as np
 
 from edgerd.bundle.manifest import PictureLimits, PreprocessSpec
+from edgerd.data.aspect import inside_box, without_padding
 from edgerd.data.preprocess import tile_boxes
 from edgerd.errors import SpecError
 from edgerd.inspection.guards import exposure_reason, frame_size
@@ -17,7 +18,7 @@ from edgerd.inspection.masks import BoolArray, covered_map_pixels, with_masks
 from edgerd.inspection.regions import find_regions
 from edgerd.recipe.product import Mask
 from edgerd.runtimes.protocol import Maps
-from edgerd.types import Frame, Inspection, UInt8Array, Verdict
+from edgerd.types import Float32Array, Frame, Inspection, UInt8Array, Verdict
 
 
 class Pending:
@@ -85,15 +86,24 @@ class Judge:
         limits: What good pictures look like in the large.
         threshold: NG is a score above it, strictly.
         masks: Areas of the frame that are not inspected.
+        usual_score: What nine of ten good parts do not exceed; None where that is not known.
 
     Attributes:
-        threshold: As given.
+        threshold: NG is a score above it, strictly.
+        usual_score: What nine of ten good parts do not exceed.
     """
 
     def __init__(
-        self, spec: PreprocessSpec, limits: PictureLimits, threshold: float, masks: Sequence[Mask] = ()
+        self,
+        spec: PreprocessSpec,
+        limits: PictureLimits,
+        threshold: float,
+        masks: Sequence[Mask] = (),
+        *,
+        usual_score: float | None = None,
     ) -> None:
         self.threshold = threshold
+        self.usual_score = usual_score
         self._spec = spec
         self._limits = limits
         self._masks = tuple(masks)
@@ -106,6 +116,7 @@ class Judge:
             self._limits,
             self.threshold if threshold is None else threshold,
             self._masks if masks is None else masks,
+            usual_score=self.usual_score,
         )
 
     def exposure(self, tiles: UInt8Array, started_s: float) -> Inspection | None:
@@ -115,14 +126,15 @@ class Judge:
             tiles: uint8 (tiles, H, W, 3), BGR, as the engine sees them.
             started_s: When the frame was in memory, on `time.perf_counter`'s clock.
         """
-        reason = exposure_reason(tiles, self._limits)
+        reason = exposure_reason(without_padding(tiles, self._spec), self._limits)
         return self.no_decision(reason, started_s) if reason else None
 
     def decide(self, maps: Maps, frame: Frame, started_s: float, engine_ms: float | None) -> Inspection:
         """OK or NG; NO_DECISION where the engine gave values that are not finite, or masks leave nothing to inspect.
 
         Args:
-            maps: What the engine gave for the frame's tiles; the inspection keeps the map.
+            maps: What the engine gave for the frame's tiles; the inspection keeps the map, without padding. In the
+                padding the graph has set it to 0, so that the score is one of the picture alone.
             frame: The frame as the camera gave it; its size says where the regions are.
             started_s: When the frame was in memory, on `time.perf_counter`'s clock.
             engine_ms: Milliseconds that the engine took; None where that was not measured.
@@ -132,6 +144,8 @@ class Judge:
             return self.no_decision("score is not finite", started_s, engine_ms)
         width, height = frame_size(frame)
         score = max(scores)
+        if self._spec.aspect == "letterbox":
+            maps = Maps(maps.score, self._shown(maps.anomaly_map, height, width))
         if self._masks:
             try:
                 covered = self._covered_pixels(height, width)
@@ -150,7 +164,13 @@ class Judge:
             anomaly_map=maps.anomaly_map,
             frame_ms=elapsed_ms(started_s),
             engine_ms=engine_ms,
+            usual_score=self.usual_score,
         )
+
+    def _shown(self, anomaly_map: Float32Array, height: int, width: int) -> Float32Array:
+        """The part of the maps that shows the picture: float32 (tiles, H, W) -> (tiles, h, w)."""
+        box = inside_box(tile_boxes(height, width, self._spec)[0], self._spec)
+        return np.ascontiguousarray(anomaly_map[:, box.y : box.y + box.height, box.x : box.x + box.width])
 
     def _covered_pixels(self, height: int, width: int) -> BoolArray | None:
         """The pixels of the map that masks cover; found once for all frames of a size."""

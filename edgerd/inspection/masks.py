@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgerd.bundle.manifest import PreprocessSpec
+from edgerd.data.aspect import inside_box
 from edgerd.data.preprocess import tile_boxes
 from edgerd.errors import SpecError
 from edgerd.recipe.product import Mask
@@ -58,7 +59,8 @@ def covered_map_pixels(
         spec: The bundle's preprocessing, with the region where the recipe has moved it.
 
     Returns:
-        bool (tiles, H, W), True where nothing is inspected; None where the masks cover no map pixel.
+        bool, of the shape of `Inspection.anomaly_map`, True where nothing is inspected; None where the masks cover no
+        map pixel.
 
     Raises:
         SpecError: Region and tiles do not fit the frame; or the masks cover all of them, so that nothing would be
@@ -95,7 +97,7 @@ def with_masks(anomaly_map: Float32Array, covered: BoolArray | None) -> Float32A
 
 
 def _covered(open_pixels: BoolArray, tile: Box, spec: PreprocessSpec) -> BoolArray:
-    """Which map pixels of a tile have no open frame pixel below them: bool (H, W).
+    """Which pixels of a tile's anomaly map have no open frame pixel below them: bool, of the map's shape.
 
     A map pixel stands for the smallest box of whole frame pixels around it, as `edgerd.data.preprocess.frame_box` has
     it. How many open pixels a box holds follows from four values of the summed-area table.
@@ -103,8 +105,9 @@ def _covered(open_pixels: BoolArray, tile: Box, spec: PreprocessSpec) -> BoolArr
     cut = open_pixels[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width]
     sums = np.zeros((tile.height + 1, tile.width + 1), np.int64)
     sums[1:, 1:] = cut.cumsum(axis=0).cumsum(axis=1)
-    top, bottom = _spans(tile.height, spec.height)
-    left, right = _spans(tile.width, spec.width)
+    inside = inside_box(tile, spec)
+    top, bottom = _spans(tile.height, inside.height)
+    left, right = _spans(tile.width, inside.width)
     rows = sums[bottom] - sums[top]
     return np.asarray(rows[:, right] == rows[:, left], np.bool_)
 

@@ -21,7 +21,7 @@ def find_regions(
     """Connected areas (8 neighbours) above the threshold.
 
     Args:
-        anomaly_map: float32 (tiles, H, W).
+        anomaly_map: float32 (tiles, H, W), as `Inspection.anomaly_map`: without padding.
         threshold: Above it, strictly, is defective; same unit as the map.
         tile_boxes: Where each tile lies, in frame pixels, as `edgerd.data.preprocess.tile_boxes` gives them.
         spec: The preprocessing.
@@ -30,7 +30,7 @@ def find_regions(
         The highest peaks first, `MAX_REGIONS` at most. Tiles are put together first, so that a defect across the border
         of two tiles, or where they overlap, is one region.
     """
-    stitched = stitch(anomaly_map, tile_boxes, spec)
+    stitched = stitch(anomaly_map, tile_boxes)
     whole = Box(
         tile_boxes[0].x,
         tile_boxes[0].y,
@@ -42,7 +42,7 @@ def find_regions(
     n_labels, labels, statistics, _ = cv2.connectedComponentsWithStats(defective.view(np.uint8), connectivity=8)
     peaks = np.full(n_labels, -np.inf, np.float32)
     np.maximum.at(peaks, labels[defective], stitched[defective])
-    frame_px_per_map_px = tile_boxes[0].width * tile_boxes[0].height / (spec.height * spec.width)
+    frame_px_per_map_px = tile_boxes[0].width * tile_boxes[0].height / anomaly_map[0].size
     # No more than an alert names: a noisy map has thousands of regions, and each costs microseconds here.
     highest = 1 + np.argsort(-peaks[1:], kind="stable")[:MAX_REGIONS]
     return tuple(
@@ -55,13 +55,12 @@ def find_regions(
     )
 
 
-def stitch(anomaly_map: Float32Array, tile_boxes: Sequence[Box], spec: PreprocessSpec) -> Float32Array:
+def stitch(anomaly_map: Float32Array, tile_boxes: Sequence[Box]) -> Float32Array:
     """Put the maps of a frame's tiles together, to the nearest map pixel; where they overlap the larger value counts.
 
     Args:
         anomaly_map: float32 (tiles, H, W).
         tile_boxes: Where each tile lies, in frame pixels; all have one size.
-        spec: The preprocessing.
 
     Returns:
         float32 (h, w), at the scale of the tiles' maps; the map itself where there is one tile.
@@ -69,12 +68,12 @@ def stitch(anomaly_map: Float32Array, tile_boxes: Sequence[Box], spec: Preproces
     if len(tile_boxes) == 1:
         only: Float32Array = anomaly_map[0]
         return only
-    first = tile_boxes[0]
-    lefts = [round((box.x - first.x) * spec.width / box.width) for box in tile_boxes]
-    tops = [round((box.y - first.y) * spec.height / box.height) for box in tile_boxes]
-    stitched = np.full((max(tops) + spec.height, max(lefts) + spec.width), -np.inf, np.float32)
+    first, (height, width) = tile_boxes[0], anomaly_map.shape[1:]
+    lefts = [round((box.x - first.x) * width / box.width) for box in tile_boxes]
+    tops = [round((box.y - first.y) * height / box.height) for box in tile_boxes]
+    stitched = np.full((max(tops) + height, max(lefts) + width), -np.inf, np.float32)
     for tile_map, left, top in zip(anomaly_map, lefts, tops, strict=True):
-        part = stitched[top : top + spec.height, left : left + spec.width]
+        part = stitched[top : top + height, left : left + width]
         np.maximum(part, tile_map, out=part)
     return stitched
 

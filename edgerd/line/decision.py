@@ -87,8 +87,11 @@ class PartPolicy:
 class StreamPolicy:
     """For live cameras that see the same place again and again: one alert per incident.
 
-    Raised by the first NG; the alert lasts until the first frame whose score is below `clear_ratio` x threshold.
-    Between that and the threshold it stays, so that a score that hovers at the threshold is one alert and not many.
+    Raised by the first NG; the alert lasts until the first frame that scores as good parts usually do: lower than
+    `clear_ratio` x threshold, or not higher than nine of ten good parts (`Inspection.usual_score`) and OK. Between that
+    and the threshold it stays, so that a score that hovers at the threshold is one alert and not many. Without the
+    second condition an alert would go on over the parts that follow where good parts score only a little below the
+    threshold, and would take in the next defective one.
 
     Where noise demands it, `k` and `n` ask for confirmation: raised is then by an NG that is at least the k-th among
     the last n decided frames. A defect that shows for fewer frames raises nothing, and `held_back` counts it. After a
@@ -97,7 +100,7 @@ class StreamPolicy:
     Args:
         k: NG frames needed.
         n: Decided frames among which they are counted.
-        clear_ratio: Fraction of the threshold below which the alert is cleared.
+        clear_ratio: Fraction of the threshold below which the alert is always cleared.
         cooldown_s: Seconds after a clear in which nothing is raised.
 
     Attributes:
@@ -135,14 +138,19 @@ class StreamPolicy:
         if inspection.verdict is Verdict.NO_DECISION or inspection.score is None:
             return None
         if self._open is not None:
-            ends = inspection.score < self.clear_ratio * inspection.threshold
-            return self._clear(self._open, now_s) if ends else None
+            return self._clear(self._open, now_s) if self._is_over(inspection, inspection.score) else None
         ng = inspection.verdict is Verdict.NG
         self._ng.append(ng)
         if ng and sum(self._ng) >= self.k and not self._cooling_down(now_s):
             return self._raise()
         self.held_back += ng
         return None
+
+    def _is_over(self, inspection: Inspection, score: float) -> bool:
+        """Whether a frame with this score ends the incident that lasts."""
+        usual = inspection.usual_score
+        is_usual = usual is not None and score <= usual and inspection.verdict is Verdict.OK
+        return is_usual or score < self.clear_ratio * inspection.threshold
 
     def _cooling_down(self, now_s: float) -> bool:
         return self._cleared_s is not None and now_s - self._cleared_s < self.cooldown_s

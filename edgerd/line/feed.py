@@ -230,7 +230,15 @@ class Feed:
         self._count_what_was_not_judged()
         job.is_told = True
         alert = self._log.add(job.frame, inspection, job.inspector, job.trigger, job.product)
-        return Update(self.name, job.frame or NO_FRAME, inspection, alert, self.statistics, self._camera.live)
+        return Update(
+            camera=self.name,
+            frame=job.frame or NO_FRAME,
+            inspection=inspection,
+            alert=alert,
+            statistics=self.statistics,
+            live=self._camera.live,
+            warning=None if inspection.score is None else self._judging.shape_warning(job),
+        )
 
     def leave_undecided(self, job: Job, reason: str) -> None:
         """Write the verdict line of a frame that was under way when the feed broke off, as NO_DECISION.

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgerd.cameras.protocol import Camera
+from edgerd.data.shapes import ShapeGuard
 from edgerd.errors import InputError
-from edgerd.inspection.guards import FrozenGuard, SizeGuard
+from edgerd.inspection.guards import FrozenGuard, SizeGuard, frame_size
 from edgerd.inspection.inspector import Inspector
 from edgerd.inspection.judge import Pending
 from edgerd.line.pick import Picked
@@ -57,6 +58,7 @@ class Judging:
         self._products = products
         self._deadline_ms = deadline_ms
         self._fixed_size = camera.fixed_size
+        self._shapes: dict[str, ShapeGuard | None] = {}
         self._guards: list[SizeGuard | FrozenGuard] = []
         if camera.fixed_size:
             self._guards.append(SizeGuard())
@@ -100,6 +102,23 @@ class Judging:
                 job.pending = Pending.done(job.inspector.no_decision(error.what))
             else:
                 job.pending = Pending.failed(error)
+
+    def shape_warning(self, job: Job) -> str | None:
+        """What a person must know of the aspect ratio of a frame that was judged; once for each bundle.
+
+        It is found in the first frame that has another ratio than the bundle's training pictures, which need not be the
+        first one: pictures of a folder differ in size.
+        """
+        if job.frame is None or not job.frame.data.size:
+            return None
+        bundle = job.inspector.bundle.manifest
+        if bundle.id not in self._shapes:
+            self._shapes[bundle.id] = ShapeGuard(bundle)
+        guard = self._shapes[bundle.id]
+        warning = guard.warning_of_camera(job.feed.name, *frame_size(job.frame)) if guard else None
+        if warning:
+            self._shapes[bundle.id] = None
+        return warning
 
     def lateness(self, frame: Frame) -> str:
         """Why a verdict about a frame would come too late now; empty where it would not."""

@@ -27,6 +27,7 @@ class Update:
         alert: The alert that it raised or cleared; None where it did neither.
         statistics: The counts of this camera so far; they change with its next frame.
         live: Whether the camera goes on meanwhile, so that whoever is slow loses frames.
+        warning: What a person must know of the camera, said once; None where there is nothing new.
     """
 
     camera: str
@@ -35,3 +36,4 @@ class Update:
     alert: Alert | None
     statistics: RunStatistics
     live: bool = False
+    warning: str | None = None

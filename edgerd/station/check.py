@@ -28,7 +28,7 @@ def check(
         recipe: The recipe that is tried out.
         device: How to use a GPU.
         say: Takes a line for people.
-        warn: Takes a sentence about what could not be checked.
+        warn: Takes a sentence about what could not be checked, or is not as it was in training.
 
     Returns:
         A summary per camera, in the recipe's order.
@@ -52,7 +52,7 @@ def check(
         for inspector in engines.opened:
             n = inspector.bundle.verify()
             say(f"All {n} files of {inspector.bundle.path} are as they were written.")
-        summaries = Line(feeds).run()
+        summaries = Line(feeds, on_update=lambda update: warn(update.warning) if update.warning else None).run()
     if any(summary.ended is Ended.INTERRUPTED for summary in summaries):
         raise KeyboardInterrupt
     for summary in summaries:

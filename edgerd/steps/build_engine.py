@@ -13,6 +13,7 @@ from edgerd.bundle.bundle import Bundle
 
 if TYPE_CHECKING:
     from edgerd.building.candidates import Candidate, LeftOut
+    from edgerd.building.listener import BuildStep
     from edgerd.building.sensitivity import Measured
 
 
@@ -81,6 +82,9 @@ class _Said(BuildListener):
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
+
+    def step_begins(self, step: BuildStep) -> None:
+        self._say(f"{step} ...")
 
     def left_out(self, left_out: LeftOut) -> None:
         self._say(str(left_out))

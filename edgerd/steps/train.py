@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import ValidationError
 
 from edgerd.bundle.manifest import PreprocessSpec, TileSpec
 from edgerd.data.dataset import Dataset
 from edgerd.data.preprocess import parse_region, parse_tiles
+from edgerd.data.shapes import warning_of_mixed_shapes
 from edgerd.errors import InputError
 from edgerd.evaluation.good_pictures import write_good_pictures
 from edgerd.runtimes.machine import usable_cores
@@ -39,6 +40,7 @@ def train(
     image_size: int = 256,
     region: str | None = None,
     tiles: str | None = None,
+    keep_aspect: Literal["crop", "letterbox"] | None = None,
     epochs: int | None = None,
     steps: int | None = None,
     batch_size: int = 16,
@@ -66,6 +68,8 @@ def train(
         image_size: Side of the picture that the networks see, px; a multiple of 32.
         region: "x,y,w,h", the part of the picture to inspect, px; None for all of it.
         tiles: "RxC" or "RxC:overlap", for small defects on large parts; None for one tile.
+        keep_aspect: For pictures that are not square: "crop" takes their centre, "letterbox" pads them; None stretches
+            them.
         epochs: For "rd4ad": passes over the pictures; None for 200.
         steps: Batches that each student is trained on; None for the method's own number.
         batch_size: Pictures in a batch.
@@ -103,7 +107,7 @@ def train(
         how,
         teacher=teacher,
         student=student,
-        preprocess=preprocess_spec(image_size, region, tiles),
+        preprocess=preprocess_spec(image_size, region, tiles, keep_aspect),
         epochs=epochs,
         steps=steps,
         batch_size=batch_size,
@@ -120,6 +124,9 @@ def train(
         record = run.record
         for file, reason in record.skipped.items():
             say(f"warning: left out {file}: {reason}")
+        mixed = warning_of_mixed_shapes(record.sizes, config.preprocess)
+        if mixed:
+            say(f"warning: {mixed}")
         say(f"Training on {len(record.train)} pictures of good parts, on {torch_device(device)}.")
         how.train(run, loaded, device=device, processes=threads or cores, on_step=on_step or _lines_for(say), say=say)
         for name, score in suspicious_pictures(run) if how.cross_fits else ():
@@ -174,13 +181,16 @@ def training_config(
         ) from error
 
 
-def preprocess_spec(image_size: int, region: str | None, tiles: str | None) -> PreprocessSpec:
+def preprocess_spec(
+    image_size: int, region: str | None, tiles: str | None, keep_aspect: Literal["crop", "letterbox"] | None = None
+) -> PreprocessSpec:
     """The preprocessing of a new run.
 
     Args:
         image_size: Side of the picture that the networks see, px.
         region: "x,y,w,h", px; None for the whole picture.
         tiles: "RxC" or "RxC:overlap"; None for one tile.
+        keep_aspect: "crop" or "letterbox"; None to stretch pictures that are not square.
 
     Raises:
         InputError: The image size is not a multiple of 32 between 32 and 4096.
@@ -192,6 +202,7 @@ def preprocess_spec(image_size: int, region: str | None, tiles: str | None) -> P
             width=image_size,
             region=parse_region(region) if region else None,
             tiles=parse_tiles(tiles) if tiles else TileSpec(rows=1, columns=1),
+            aspect=keep_aspect or "stretch",
         )
     except ValidationError as error:
         raise InputError(

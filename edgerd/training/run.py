@@ -22,10 +22,11 @@ import numpy as np
 from pydantic import Field
 
 from edgerd import __version__
-from edgerd.bundle.manifest import PictureLimits, PreprocessSpec, Record
+from edgerd.bundle.manifest import PictureLimits, PictureSize, PreprocessSpec, Record
 from edgerd.data.dataset import Dataset, fingerprint, split_holdout
 from edgerd.data.pictures import picture_sha256
 from edgerd.data.prepared import read_prepared
+from edgerd.data.shapes import counted_sizes
 from edgerd.errors import InputError, SpecError
 from edgerd.paths import exists
 from edgerd.precision.ranges import USUAL_PICTURES
@@ -67,6 +68,8 @@ class RunRecord(Record):
     holdout: tuple[str, ...]
     skipped: dict[str, str] = Field(default_factory=dict)
     """Pictures that could not be read, and why."""
+    sizes: tuple[PictureSize, ...] = ()
+    """The sizes of the good pictures, the most common first. Runs of older versions list none."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,7 @@ class RunFolder:
             train=tuple(_as_text(file) for file in train),
             holdout=tuple(_as_text(file) for file in holdout),
             skipped={_as_text(picture.path): _as_text(picture.reason) for picture in prepared.skipped},
+            sizes=counted_sizes(prepared.sizes),
         )
         pictures = {TRAIN_FILE: train, HOLDOUT_FILE: holdout}
         write_run(

@@ -39,7 +39,8 @@ LABELLED_REFERENCE = outputs(GOOD, LABELLED, LABELS)
 def with_labelled(*changed: Maps, labels: Labels = LABELS, **budget: float) -> GateReport:
     """The report on an engine whose maps differ from FP32's in the last labelled pictures alone."""
     ours = outputs(GOOD, [*LABELLED[: 20 - len(changed)], *changed], labels)
-    return compare(ours, replace(LABELLED_REFERENCE, labels=labels), THRESHOLD, Budget(max_map_error=9.0, **budget))
+    allowed = Budget(max_map_error=9.0, max_mean_map_error=0.02, **budget)
+    return compare(ours, replace(LABELLED_REFERENCE, labels=labels), THRESHOLD, allowed)
 
 
 def test_labelled_pictures_are_compared_too():
@@ -104,9 +105,8 @@ PASTED = tuple(np.linspace(0.3, 0.9, 48))
 
 
 def with_pasted(scores, **budget: float) -> GateReport:
-    return compare(
-        outputs(GOOD, pasted=scores), outputs(GOOD, pasted=PASTED), THRESHOLD, Budget(max_map_error=9.0, **budget)
-    )
+    allowed = Budget(max_map_error=9.0, max_mean_map_error=0.02, **budget)
+    return compare(outputs(GOOD, pasted=scores), outputs(GOOD, pasted=PASTED), THRESHOLD, allowed)
 
 
 def test_pasted_defects_that_are_no_longer_found_are_refused():
@@ -128,6 +128,24 @@ def test_the_order_of_pictures_that_were_trained_on_says_nothing():
     assert check(gate, "score rank correlation").passed is None
     assert check(gate, "score correlation, pasted too").passed
     shuffled = compare(replace(reference, pasted=reference.pasted[::-1]), reference, fp32, BUDGET)
+    assert check(shuffled, "score correlation, pasted too").passed is False
+
+
+def test_the_order_of_pictures_that_score_almost_alike_says_nothing():
+    """Sample parts of the demo: rounding that is let through changed their order, and INT8 and BF16 were refused."""
+    rng = np.random.default_rng(0)
+    alike = rng.normal(0.30, 0.01, 20)
+    reference = outputs(alike, pasted=PASTED)
+    fp32 = threshold_from_scores(np.linspace(0.2, 0.4, 200), 0.01)
+    ours = outputs(alike + rng.normal(0, 0.01, 20), pasted=PASTED)
+    gate = compare(ours, reference, fp32, Budget.usual(fp32.value))
+    order = check(gate, "score rank correlation")
+    assert order.passed is None
+    assert order.measured < 0.95
+    assert "to judge their order" in order.note
+    assert check(gate, "score correlation, pasted too").passed
+    assert gate.passed
+    shuffled = compare(outputs(alike, pasted=PASTED[::-1]), reference, fp32, Budget.usual(fp32.value))
     assert check(shuffled, "score correlation, pasted too").passed is False
 
 

@@ -8,8 +8,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgerd.acceptance.new_pictures import Thinning, pictures_from_camera
+from edgerd.acceptance.new_pictures import pictures_from_camera
 from edgerd.cameras.fake import FakeCamera
+from edgerd.cameras.watching import Thinning
 from edgerd.data.preprocess import prepare
 from edgerd.data.samples import line_parts
 
@@ -32,7 +33,7 @@ def test_pictures_stay_apart_after_dark_minutes(bundle, monkeypatch):
             taken_at[prepare(picture, bundle.manifest.preprocess).tobytes()] = now[0]
             yield picture
 
-    monkeypatch.setattr("edgerd.acceptance.new_pictures.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr("edgerd.cameras.watching.time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr("edgerd.acceptance.new_pictures.open_camera", lambda uri: FakeCamera(script(), live=True))
     new = pictures_from_camera(bundle, "0", 10.0, 150)
     times = [taken_at[picture.tobytes()] for picture in new.pictures]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgerd.building.assignment import Searched
 from edgerd.building.candidates import Candidate, LeftOut
-from edgerd.building.listener import BuildListener
+from edgerd.building.listener import BuildListener, BuildStep
 from edgerd.building.sensitivity import Measured
 
 
@@ -16,6 +16,7 @@ class Heard(BuildListener):
         measured: Runtime and measurement.
         searched: Searches that ended.
         built: Candidates.
+        steps: Each step, and how many pictures of it were done.
     """
 
     def __init__(self) -> None:
@@ -23,6 +24,14 @@ class Heard(BuildListener):
         self.measured: list[tuple[str, Measured]] = []
         self.searched: list[Searched] = []
         self.built: list[Candidate] = []
+        self.steps: list[tuple[BuildStep, int]] = []
+
+    def step_begins(self, step: BuildStep) -> None:
+        self.steps.append((step, 0))
+
+    def picture_done(self) -> None:
+        step, n_done = self.steps[-1]
+        self.steps[-1] = step, n_done + 1
 
     def left_out(self, left_out: LeftOut) -> None:
         self.not_built.append(left_out)

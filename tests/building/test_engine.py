@@ -74,6 +74,24 @@ def test_auto_goes_on_without_what_a_device_refuses(bundle):
     assert "openvino fp32 is left out: The GPU does not have enough memory. Stop other programs." in said
 
 
+def test_a_listener_hears_what_is_being_done_and_how_far_it_is(bundle):
+    heard = Heard()
+    build_engine(bundle, precision="fp32", listener=heard)
+    n = len(gate_pictures(bundle).good) + len(gate_pictures(bundle).pasted.pictures)
+    assert [str(step) for step, _ in heard.steps] == [
+        "making the graphs of all precisions",
+        f"what FP32 says on {n} pictures",
+        "onnxruntime fp32 (1 of 2): building",
+        f"onnxruntime fp32 (1 of 2): comparing with FP32 on {n} pictures",
+        "onnxruntime fp32 (1 of 2): the checks of the gate",
+        "openvino fp32 (2 of 2): building",
+        f"openvino fp32 (2 of 2): comparing with FP32 on {n} pictures",
+        "openvino fp32 (2 of 2): the checks of the gate",
+        "timing the engines in turns",
+    ]
+    assert [n_done for step, n_done in heard.steps if step.n_pictures] == [n, n, n]
+
+
 def test_what_is_asked_for_alone_is_an_error_where_the_device_refuses(bundle):
     with pytest.raises(DeviceError, match="enough memory"):
         build_engine(bundle, runtime="openvino", precision="fp32", runtime_of=without_openvino)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -79,6 +80,39 @@ def edgerd_process(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[st
     for process in processes:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def on_terminal(edgerd_process: Callable[..., subprocess.Popen[str]]) -> Callable[..., tuple[str, int]]:
+    """Run a command whose stderr is a terminal: `on_terminal(*arguments, columns=80)`; what it shows, and its code."""
+    if sys.platform == "win32":
+        pytest.skip("Windows has no pseudo-terminals")
+    import fcntl
+    import struct
+    import termios
+
+    def run(*arguments: object, columns: int = 80) -> tuple[str, int]:
+        for name in ("COLUMNS", "LINES"):  # pytest imports readline, which sets them behind Python's back
+            os.unsetenv(name)
+        terminal, other_end = os.openpty()
+        fcntl.ioctl(other_end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        process = edgerd_process(*arguments, stderr=other_end)
+        os.close(other_end)
+        shown = b""
+        while some := _read(terminal):
+            shown += some
+        os.close(terminal)
+        process.communicate(timeout=60)
+        return shown.decode(), process.returncode
+
+    return run
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 100_000)
+    except OSError:  # Linux's way to say that the other end is closed
+        return b""
 
 
 @pytest.fixture

@@ -1,13 +1,15 @@
-"""What a TensorRT build shows: lines where there is no terminal, a bar where there is one."""
+"""What a build shows: lines where there is no terminal, a bar where there is one."""
 
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from rich.console import Console
 
-from edgerd.cli import build_progress
+from edgerd.building.listener import BuildStep
+from edgerd.cli import progress
 from edgerd.cli.build_progress import BuildDisplay
 from edgerd.runtimes.tensorrt.progress import BuildProgress
 
@@ -75,19 +77,47 @@ def test_a_log_that_nobody_reads_does_not_end_a_build(display, monkeypatch):
         tried.append(line)
         raise BrokenPipeError
 
-    monkeypatch.setattr(build_progress.click, "echo", broken)
+    monkeypatch.setattr(progress.click, "echo", broken)
     display.update(BuildProgress("Building", 0, 40, 0.0))
     assert tried == ["TensorRT: Building, 0 of 40, 0 s"]
 
 
 def test_a_terminal_has_a_bar_and_only_the_stop_as_a_line():
     screen = io.StringIO()
-    with BuildDisplay(Console(file=screen, force_terminal=True, width=100)) as display:
+    with BuildDisplay(console=Console(file=screen, force_terminal=True, width=100)) as display:
         display.update(BuildProgress("Building", 3, 40, 50.0))
-        display._bar.refresh()
+        display._shown._bar.refresh()
         display.update(BuildProgress("stopping after this step", 0, 0, 51.0))
         display.update(BuildProgress("Timing", 0, 8, 52.0))
     assert "Building" in screen.getvalue()
     assert "TensorRT: Building" not in screen.getvalue()
     assert "TensorRT: Timing" not in screen.getvalue()
     assert screen.getvalue().count("TensorRT: stopping after this step, 51 s") == 1
+
+
+def test_a_log_names_each_engine_when_it_is_begun(display, capfd):
+    for step in (
+        BuildStep("what FP32 says", n_pictures=30),
+        BuildStep("building", "openvino int8", 1, 2),
+        BuildStep("comparing with FP32", "openvino int8", 1, 2, n_pictures=30),
+        BuildStep("building", "openvino fp32", 2, 2),
+    ):
+        display.begin(step)
+        display.advance()
+    assert capfd.readouterr().err.splitlines() == [
+        "what FP32 says",
+        "openvino int8 (1 of 2): building",
+        "openvino fp32 (2 of 2): building",
+    ]
+
+
+def test_a_terminal_shows_engine_step_count_and_time(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    screen = io.StringIO()
+    with BuildDisplay(console=Console(file=screen, force_terminal=True, width=100)) as display:
+        display.begin(BuildStep("comparing with FP32", "openvino int8", 1, 2, n_pictures=30))
+        for _ in range(7):
+            display.advance()
+        display._shown._bar.refresh()
+    shown = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", screen.getvalue())
+    assert re.search(r"openvino int8 \(1 of 2\): comparing with FP32 .*7 of 30 pictures  0:00", shown)

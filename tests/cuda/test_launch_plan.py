@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from edgerd.bundle.manifest import PreprocessSpec, RegionSpec, TileSpec
 from edgerd.cuda.kernels.plan import READ_SLACK, FrameLayout, plan_launch
+from edgerd.data.aspect import inside_box
 from edgerd.data.preprocess import tile_boxes
 from edgerd.errors import SpecError
 from edgerd.types import PixelFormat
@@ -33,17 +34,24 @@ def launches(draw):
     if gap == 16:
         pitch = -(-pitch // 16) * 16
     layout = FrameLayout(pixel_format, frame_height, frame_width, pitch)
-    spec = PreprocessSpec(height=height, width=width, region=region, tiles=tiles)
+    aspect = draw(st.sampled_from(["stretch", "crop", "letterbox"]))
+    spec = PreprocessSpec(height=height, width=width, region=region, tiles=tiles, aspect=aspect)
     return layout, spec, draw(st.integers(1, 3))
+
+
+def shown_width(layout, spec):
+    """Output columns that are no padding."""
+    return inside_box(tile_boxes(layout.height, layout.width, spec)[0], spec).width
 
 
 def first_and_last_chunks(plan, layout, spec, left):
     """Per block of a row: the chunks of 8 or 16 bytes that its first and its last thread load."""
     channels, columns = CHANNELS.get(layout.pixel_format, 3), COLUMNS.get(layout.pixel_format, 16)
-    segment = -(-spec.width // plan.grid[0])
+    width = shown_width(layout, spec)
+    segment = -(-width // plan.grid[0])
     begin = np.arange(plan.grid[0]) * segment
-    assert begin[-1] < spec.width, "a block without an output pixel"
-    end = np.minimum(begin + segment, spec.width)
+    assert begin[-1] < width, "a block without an output pixel"
+    end = np.minimum(begin + segment, width)
     first = (left + plan.taps[begin, 0]) * channels // columns
     last = ((left + plan.taps[end - 1, 1] + 1) * channels - 1) // columns
     return first, last
@@ -54,7 +62,7 @@ def loads(plan, layout, spec, cameras):
     chunk_bytes = CHUNK_BYTES.get(layout.pixel_format, 16)
     for box in tile_boxes(layout.height, layout.width, spec):
         chunks = np.concatenate(first_and_last_chunks(plan, layout, spec, box.x))
-        rows = box.y + plan.taps[spec.width :, :2].ravel()
+        rows = box.y + plan.taps[shown_width(layout, spec) :, :2].ravel()
         if layout.pixel_format is PixelFormat.NV12:
             rows = np.concatenate([rows, layout.height + rows // 2])
         addresses = rows[:, None] * layout.pitch + chunks * chunk_bytes

@@ -7,19 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given, reject, settings
 from hypothesis import strategies as st
 
 from edgerd.bundle.manifest import PreprocessSpec, RegionSpec, TileSpec
 from edgerd.cuda.kernels import cubins
 from edgerd.cuda.kernels.plan import READ_SLACK, FrameLayout, plan_launch
-from edgerd.data.preprocess import bgr_from_frame, prepare
+from edgerd.data.aspect import PADDING_BGR, inside_box, is_picture
+from edgerd.data.preprocess import bgr_from_frame, prepare, tile_boxes
 from edgerd.errors import SpecError
-from edgerd.types import Frame, PixelFormat
+from edgerd.types import Box, Frame, PixelFormat
 
 EMULATED_NVCC = Path(__file__).parents[1] / "emulation" / "bin" / "nvcc"
 SOURCE = Path(cubins.__file__).with_name("preprocess.cu")
 PER_PIXEL = {PixelFormat.BGR: 3, PixelFormat.GREY: 1, PixelFormat.NV12: 1, PixelFormat.YUYV: 2}
+BESIDE_PADDING = (PADDING_BGR[0] + 1, *PADDING_BGR[1:])
 SHRINKING, ENLARGING, MIXED, INTEGER = "shrinking", "enlarging", "mixed", "integer factors"
 
 
@@ -113,7 +115,12 @@ def cases(draw):
         ),
         colour_standard=draw(st.sampled_from(["bt601", "bt709"])),
         colour_range=draw(st.sampled_from(["limited", "full"])),
+        aspect=draw(st.sampled_from(["stretch", "crop", "letterbox"])),
     )
+    try:
+        tile_boxes(frame_height, frame_width, spec)
+    except SpecError:  # what crop leaves is too small for the tiles
+        reject()
     gap = draw(st.sampled_from([0, 0, 1, 16, 48]))
     return spec, frame_height, frame_width, draw(st.integers(1, 2)), gap, draw(st.integers(0, 999))
 
@@ -125,7 +132,13 @@ def largest_difference(kernels, pixel_format, case):
     # a gap of a multiple of 16 goes with rows that are one too: the aligned kernels
     pitch = -(-row_bytes // 16) * 16 + gap if gap % 16 == 0 and gap else row_bytes + gap
     got, _ = on_gpu(kernels, frames, pixel_format, spec, pitch)
-    return np.abs(got.astype(int) - on_cpu(frames, pixel_format, spec)).max()
+    wanted = on_cpu(frames, pixel_format, spec)
+    difference = np.abs(got.astype(int) - wanted)
+    if spec.aspect == "letterbox":
+        assert np.array_equal(is_picture(got), is_picture(wanted))
+        # a pixel that only one of them had to keep from the padding's colour may differ by one more
+        difference[(got == BESIDE_PADDING).all(-1) | (wanted == BESIDE_PADDING).all(-1)] -= 1
+    return difference.max()
 
 
 @pytest.mark.parametrize("pixel_format", PixelFormat)
@@ -186,6 +199,29 @@ def test_what_lies_beside_the_region_is_not_seen(kernels):
     frames[:, 41 : 41 + 173, 37 : 37 + 211] = inside
     after, _ = on_gpu(kernels, frames, PixelFormat.BGR, spec)
     assert np.array_equal(before, after)
+
+
+@pytest.mark.parametrize("size", [(90, 640), (640, 90), (20, 64), (64, 20)])
+def test_pixels_of_the_paddings_colour_stay_apart_from_the_padding(kernels, size):
+    spec = PreprocessSpec(height=128, width=160, aspect="letterbox")
+    frames = np.full((2, *size, 3), PADDING_BGR, np.uint8)
+    got, _ = on_gpu(kernels, frames, PixelFormat.BGR, spec)
+    box = inside_box(Box(0, 0, size[1], size[0]), spec)
+    expected = np.broadcast_to(np.array(PADDING_BGR, np.uint8), got.shape).copy()
+    expected[:, box.y : box.y + box.height, box.x : box.x + box.width] = BESIDE_PADDING
+    assert np.array_equal(got, expected)
+
+
+@pytest.mark.parametrize(("height", "width"), [(720, 1280), (1280, 720), (40, 100), (256, 256)])
+@pytest.mark.parametrize("pixel_format", PixelFormat)
+def test_a_letterboxed_picture_is_padded_as_on_the_cpu(kernels, pixel_format, height, width):
+    spec = PreprocessSpec(aspect="letterbox")
+    frames = random_frames(pixel_format, height, width, seed=1)
+    got, _ = on_gpu(kernels, frames, pixel_format, spec)
+    wanted = on_cpu(frames, pixel_format, spec)
+    assert np.array_equal(is_picture(got), is_picture(wanted))
+    assert is_picture(got).mean() == pytest.approx(min(height, width) / max(height, width), abs=1 / 256)
+    assert np.abs(got.astype(int) - wanted).max() <= 1
 
 
 def test_many_tiles_of_several_cameras(kernels):

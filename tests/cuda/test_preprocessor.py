@@ -9,6 +9,7 @@ from edgerd.cuda.kernels.cubins import cubin_file
 from edgerd.cuda.kernels.plan import FrameLayout
 from edgerd.cuda.kernels.preprocess import Preprocessor
 from edgerd.cuda.memory import Memory
+from edgerd.data.aspect import PADDING_BGR
 from edgerd.data.preprocess import bgr_from_frame, prepare
 from edgerd.errors import DeviceError, DeviceLostError, MissingDependencyError
 from edgerd.types import Frame, PixelFormat
@@ -53,6 +54,19 @@ class Camera:
         self.preprocessor.close()
         self.preprocessor.close()
         self.memory.free()
+
+
+@pytest.mark.parametrize("aspect", ["crop", "letterbox"])
+@pytest.mark.parametrize("size", [64, 192])
+def test_a_frame_keeps_its_aspect_ratio_as_on_the_cpu(gpu, size, aspect):
+    spec = PreprocessSpec(height=size, width=size, aspect=aspect)
+    camera = Camera(gpu(), PixelFormat.BGR, spec)
+    for seed in range(2):
+        data = np.random.default_rng(seed).integers(0, 256, SHAPES[PixelFormat.BGR], np.uint8)
+        given = camera.see(data)
+        assert np.abs(given.astype(int) - prepare(data, spec)).max() <= 1
+        assert (given[0, 0] == PADDING_BGR).all() == (aspect == "letterbox")
+    camera.close()
 
 
 @pytest.mark.parametrize("integrated", [False, True])

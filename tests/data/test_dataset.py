@@ -54,7 +54,7 @@ def test_links_are_followed(mvtec, tmp_path):
 def test_no_such_folder(tmp_path):
     with pytest.raises(DatasetError, match=r"no folder .*absent"):
         Dataset.open(tmp_path / "absent")
-    with pytest.raises(DatasetError, match="no folder"):
+    with pytest.raises(DatasetError, match="is one picture"):
         Dataset.open(put(tmp_path / "file.png"))
 
 

@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgerd.bundle.manifest import PreprocessSpec, TileSpec
+from edgerd.data.aspect import is_picture
 from edgerd.data.pasted import PASTED_KINDS, part_of, paste_defects, pasted_defects
+from edgerd.data.preprocess import prepare
 
 
 def textured(n=6, size=(128, 128), seed=1):
@@ -100,3 +103,16 @@ def test_a_picture_without_colours_gets_none():
     grey = textured()[..., :1].repeat(3, axis=-1)
     pasted = pasted_defects(grey).pictures
     assert (np.ptp(pasted, axis=-1) == 0).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32), st.integers(40, 300), st.integers(40, 300), st.sampled_from([(1, 1), (1, 2)]))
+def test_nothing_is_pasted_into_padding(seed, width, height, tiles):
+    spec = PreprocessSpec(height=64, width=96, tiles=TileSpec(rows=tiles[0], columns=tiles[1]), aspect="letterbox")
+    rng = np.random.default_rng(1)
+    pictures = np.stack([prepare(rng.integers(0, 256, (height, width, 3), np.uint8), spec) for _ in range(6)])
+    pasted = paste_defects(pictures, pictures, seed, padded=True)
+    inside = is_picture(pictures)
+    assert np.array_equal(is_picture(pasted.pictures), inside)  # the graph looks at what was pasted, and at no padding
+    assert pasted.masks.any((1, 2, 3)).all()
+    assert not pasted.masks[~inside].any()

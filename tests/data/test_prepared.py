@@ -13,6 +13,7 @@ from edgerd.data.prepared import grey_level_statistics, picture_limits, read_pre
 from edgerd.data.preprocess import parse_region, parse_tiles, prepare
 from edgerd.errors import DatasetError, PictureError, SpecError
 
+ASPECTS = ("stretch", "crop", "letterbox")
 SPEC = PreprocessSpec(height=32, width=64, tiles=parse_tiles("1x2"))
 
 
@@ -34,6 +35,21 @@ def test_pictures_come_in_order_as_prepare_gives_them(paths):
     assert result.pictures.shape == (30, 2, 32, 64, 3)
     for path, picture in zip(paths, result.pictures, strict=True):
         assert np.array_equal(picture, prepare(read_picture(path), SPEC))
+
+
+def test_the_sizes_of_the_files_that_were_read_are_kept(paths):
+    paths[3].write_text("not a picture")
+    result = read_prepared(paths, SPEC)
+    assert result.sizes == tuple(read_picture(path).shape[1::-1] for path in result.paths)
+
+
+def test_limits_are_those_of_the_pictures_and_not_of_their_padding(tmp_path):
+    """Padded, all of these would have the contrast of a border between two greys."""
+    for grey in (200, 202):
+        write_png(tmp_path / f"{grey}.png", np.full((20, 200, 3), grey, np.uint8))
+    files = sorted(tmp_path.iterdir())
+    limits = [read_prepared(files, PreprocessSpec(height=32, width=32, aspect=how)).limits for how in ASPECTS]
+    assert limits[0] == limits[1] == limits[2]
 
 
 def test_bad_files_are_named_skipped_and_counted(paths):

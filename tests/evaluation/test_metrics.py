@@ -170,3 +170,33 @@ def test_a_score_at_the_threshold_is_no_alarm():
 def test_a_metric_that_does_not_exist_is_an_error(call, words):
     with pytest.raises(InputError, match=words):
         call()
+
+
+class TestPicturesOfDifferentSizes:
+    """Maps without their padding differ in size; whatever is computed of them, padding has no part in it."""
+
+    @given(seeds, st.lists(st.tuples(st.integers(7, 24), st.integers(7, 24)), min_size=4, max_size=4))
+    @settings(deadline=None, max_examples=40)
+    def test_they_count_as_if_cut_out_of_larger_ones(self, seed, sizes):
+        maps, masks = random_maps(seed)
+        cut = [(slice(None, height), slice(None, width)) for height, width in sizes]
+        small = [one[part] for one, part in zip(maps, cut, strict=True)]
+        drawn = [mask[part] for mask, part in zip(masks, cut, strict=True)]
+        if not any(mask.any() for mask in drawn):
+            return
+        values, labels = (np.concatenate([one.ravel() for one in many]) for many in (small, drawn))
+        assert pixel_auroc(small, drawn) == pytest.approx(roc_auc_score(labels, values), abs=1e-9)
+        expected = [pro_per_image(one[None], mask[None]) for one, mask in zip(small, drawn, strict=True) if mask.any()]
+        assert pro_per_image(small, drawn) == pytest.approx(np.mean(expected))
+
+    @given(seeds)
+    def test_of_one_size_they_are_an_array(self, seed):
+        maps, masks = random_maps(seed)
+        for metric in (pixel_auroc, aupro, pro_per_image):
+            assert metric(list(maps), list(masks)) == metric(maps, masks)
+
+    def test_a_mask_of_another_size_is_refused(self):
+        maps = [np.zeros((4, 6), np.float32), np.zeros((4, 4), np.float32)]
+        masks = [np.ones((4, 6), bool), np.ones((4, 5), bool)]
+        with pytest.raises(InputError, match=r"\(4, 4\)\]\) do not fit masks of shape \(2 of \[\(4, 6\), \(4, 5\)\]\)"):
+            pixel_auroc(maps, masks)

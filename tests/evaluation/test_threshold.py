@@ -33,6 +33,14 @@ def test_the_rank_is_the_split_conformal_one(scores, rate):
 
 
 @given(scores_of_good, rates)
+def test_nine_of_ten_good_scores_do_not_exceed_the_usual_score(scores, rate):
+    record = threshold_from_scores(scores, rate)
+    kept = sorted(scores)[: len(scores) - record.n_left_out]
+    assert sum(score > record.usual_score for score in kept) <= 0.1 * len(kept)
+    assert record.usual_score <= record.largest_score
+
+
+@given(scores_of_good, rates)
 def test_an_extrapolated_threshold_is_never_below_the_largest_score(scores, rate):
     record = threshold_from_scores(scores, rate)
     assert record.largest_score == sorted(scores)[len(scores) - 1 - record.n_left_out]

@@ -178,7 +178,7 @@ def test_added_pictures_of_another_size_cannot_stay_and_it_is_said(run, quick, t
     other = fresh.manifest.preprocess.model_copy(update={"height": 96})
     fresh.save_with(fresh.manifest.model_copy(update={"holdout": tuple(files), "preprocess": other}), files)
     assert not bundle_from_run(run, tmp_path / "bundle", say=said.append).manifest.added
-    assert "are of another size, region or tiles" in said[1]
+    assert "are of another size, region, tiles or aspect" in said[1]
 
 
 def test_scores_of_cross_fitting_take_the_place_of_held_out_pictures(run, quick, tmp_path):

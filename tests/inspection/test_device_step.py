@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from device_calls import EAGER, GRAPH, live, noise
+from device_parts import in_format
 from inspection_parts import BLACK, THRESHOLD, make_bundle, picture
 
 from edgerd.bundle.manifest import PreprocessSpec, RegionSpec, TileSpec
@@ -53,6 +54,21 @@ def test_an_inspection_is_that_of_the_cpu(on_gpu, spec, pixel_format):
         assert here.score == pytest.approx(there.score, abs=may_differ)
         assert here.anomaly_map.shape == there.anomaly_map.shape == (spec.n_tiles, spec.height, spec.width)
         np.testing.assert_allclose(here.anomaly_map, there.anomaly_map, atol=may_differ)
+
+
+@pytest.mark.parametrize("aspect", ["crop", "letterbox"])
+@pytest.mark.parametrize("pixel_format", PixelFormat)
+def test_a_frame_that_keeps_its_aspect_ratio_is_inspected_as_on_the_cpu(on_gpu, pixel_format, aspect):
+    spec = PreprocessSpec(height=64, width=64, tiles=TileSpec(rows=1, columns=2), aspect=aspect)
+    inspector, cpu = on_gpu(spec), Inspector(make_bundle(spec), FakeEngine(), THRESHOLD)
+    bgr = picture(0.8, height=64, width=320)
+    bgr[:, 160:] = 128
+    frame = Frame(in_format(bgr, pixel_format), pixel_format)
+    here, there = inspector.inspect(frame), cpu.inspect(frame)
+    assert here.verdict is there.verdict is Verdict.NG
+    assert here.anomaly_map.shape == there.anomaly_map.shape == (2, 26 if aspect == "letterbox" else 64, 64)
+    np.testing.assert_allclose(here.anomaly_map, there.anomaly_map, atol=1 / 128 + 1e-4)
+    assert [region.box for region in here.regions] == [region.box for region in there.regions]
 
 
 def test_a_defect_is_where_it_is_on_the_cpu(on_gpu):
@@ -159,9 +175,10 @@ def test_kernels_are_made_before_the_first_frame(emulation, on_gpu, monkeypatch)
     monkeypatch.setattr(cubins, "compile_cubins", lambda *words: compiled.append(words) or compile_cubins(*words))
     source = cubins.kernel_source() + "// compiled by no other test"
     monkeypatch.setattr(cubins, "kernel_source", lambda: source)
+    before = live(emulation)["module"]  # tests of memory that stays leave kernels loaded
     inspector = on_gpu()
     inspector.warm_up()
     assert len(compiled) == 1
     inspector.inspect(noise())
     assert len(compiled) == 1
-    assert not emulation.driver.live("module") - 1
+    assert live(emulation)["module"] == before + 1

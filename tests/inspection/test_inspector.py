@@ -151,7 +151,7 @@ class _Opened(NamedTuple):
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> _Opened:
     record = ThresholdRecord(
-        value=0.5, false_alarm_rate=0.1, n_good=20, rank=19, extrapolated=False, largest_score=0.6,
+        value=0.5, false_alarm_rate=0.1, n_good=20, rank=19, extrapolated=False, largest_score=0.6, usual_score=0.4,
         realised_rate_90=(0.0, 0.2), n_more_needed=0,
     )  # fmt: skip
     opened = _Opened(FakeEngine(), record, "fp32 on fake: the only one")
@@ -163,6 +163,10 @@ def test_open_takes_the_engines_own_threshold(opened: _Opened) -> None:
     with Inspector.open(make_bundle()) as inspector:
         assert inspector.threshold == 0.5
         assert inspector.why == opened.why
+        assert inspector.inspect(DEFECTIVE).usual_score == 0.4
+        with inspector.beside(0.7) as other:
+            other.adjust(threshold=0.8)
+            assert other.inspect(DEFECTIVE).usual_score == 0.4
     assert opened.engine.is_closed
 
 

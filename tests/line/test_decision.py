@@ -15,14 +15,16 @@ from edgerd.types import Inspection, Verdict
 RAISED, CLEARED = AlertState.RAISED, AlertState.CLEARED
 
 
-def inspection(score: float | None, threshold: float = 1.0) -> Inspection:
+def inspection(score: float | None, threshold: float = 1.0, usual: float | None = None) -> Inspection:
     if score is None:
         return Inspection(Verdict.NO_DECISION, None, threshold, reason="black frame")
-    return Inspection(Verdict.NG if score > threshold else Verdict.OK, score, threshold)
+    return Inspection(Verdict.NG if score > threshold else Verdict.OK, score, threshold, usual_score=usual)
 
 
-def states(policy: StreamPolicy | PartPolicy, scores: list[float | None], fps: float = 1.0) -> list[AlertState | None]:
-    changes = [policy.update(inspection(score), number / fps) for number, score in enumerate(scores)]
+def states(
+    policy: StreamPolicy | PartPolicy, scores: list[float | None], fps: float = 1.0, usual: float | None = None
+) -> list[AlertState | None]:
+    changes = [policy.update(inspection(score, usual=usual), number / fps) for number, score in enumerate(scores)]
     return [change and change.state for change in changes]
 
 
@@ -136,6 +138,21 @@ def test_score_that_hovers_at_the_threshold_is_one_alert() -> None:
     scores = [1.1, 1.1, 0.95, 1.1, 0.91, 1.1]
     assert states(StreamPolicy(), scores) == [RAISED, None, None, None, None, None]
     assert states(StreamPolicy(2, 3), scores) == [None, RAISED, None, None, None, None]
+
+
+def test_an_alert_ends_with_the_first_frame_that_scores_as_good_parts_do() -> None:
+    """Good parts of the demo score 0.86 to 0.98 of the threshold; alerts went on over them, and the next defect."""
+    line = [1.4, 0.93, 0.95, 1.3, 0.96, 0.92, 1.5, 0.955]
+    assert states(StreamPolicy(), line).count(RAISED) == 1
+    assert states(StreamPolicy(), line, usual=0.96) == [RAISED, CLEARED, None, RAISED, CLEARED, None, RAISED, CLEARED]
+
+
+def test_between_usual_scores_and_the_threshold_an_alert_goes_on() -> None:
+    assert states(StreamPolicy(), [1.1, 0.97, 1.1, 1.0, 0.96], usual=0.96) == [RAISED, None, None, None, CLEARED]
+
+
+def test_a_threshold_below_usual_scores_still_ends_alerts_with_ok_parts_alone() -> None:
+    assert states(StreamPolicy(), [1.1, 1.05, 1.0], usual=1.2) == [RAISED, None, CLEARED]
 
 
 def test_nothing_is_raised_during_the_cooldown_and_what_lasts_is_raised_after_it() -> None:

@@ -24,7 +24,8 @@ from edgerd.models.fusion import fused, scores_of_maps
 from edgerd.models.prototypes import N_PROTOTYPES
 from edgerd.models.weights import load_teacher
 from edgerd.training.choose_prototypes import choose_prototypes, honest_maps
-from edgerd.training.edge import SCORE_SHARE, fold_of_pictures, fusion_of, train_edge
+from edgerd.training.edge import fold_of_pictures, train_edge
+from edgerd.training.fusion_weights import SCORE_SHARE, fusion_of
 from edgerd.training.position_statistics import position_statistics
 from edgerd.training.restore import networks_of
 from edgerd.training.stored_features import compute_features

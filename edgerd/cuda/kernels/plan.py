@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgerd.bundle.manifest import PreprocessSpec
+from edgerd.data.aspect import PADDING_BGR, inside_box
 from edgerd.data.preprocess import tile_boxes, yuv_to_bgr
 from edgerd.errors import SpecError
-from edgerd.types import PixelFormat
+from edgerd.types import Box, PixelFormat
 
 READ_SLACK = 32
 """Bytes behind the last frame that must be readable, because a thread loads whole chunks."""
@@ -33,7 +34,8 @@ _CHUNK_COLUMNS = {PixelFormat.BGR: 16, PixelFormat.GREY: 16, PixelFormat.NV12: 2
 _INTS = (
     *("pitch", "frame_height", "left", "top", "region_width", "region_height"),
     *("rows", "columns", "tile_width", "tile_height", "width", "height"),
-    *("row_parts", "column_parts", "segment", "half_up"),
+    *("row_parts", "column_parts", "graph_width", "graph_height", "inside_left", "inside_top", "padding"),
+    *("segment", "half_up"),
 )
 _COLOUR_INTS = ("luma", "blue_u", "green_u", "green_v", "red_v", "blue", "green", "red")
 _PARAMETERS = np.dtype(
@@ -82,8 +84,8 @@ class LaunchPlan:
         kernel: Name of the kernel in `preprocess.cu`.
         grid: Blocks along x, y, z.
         block: Threads along x, y, z.
-        taps: int32 (W + H, 4), C-contiguous: first and last source pixel of each output column, then row, and the
-            weights of these two; for `linear` kernels in 1/2048.
+        taps: int32 (w + h, 4), C-contiguous: first and last source pixel of each output column, then row, and the
+            weights of these two; for `linear` kernels in 1/2048. The output is that of a tile without padding, w x h.
         output_shape: Shape of the output, (cameras * tiles, H, W, 3) uint8.
     """
 
@@ -129,7 +131,8 @@ def plan_launch(layout: FrameLayout, spec: PreprocessSpec, cameras: int = 1) -> 
     """
     boxes = tile_boxes(layout.height, layout.width, spec)
     tile_height, tile_width = boxes[0].height, boxes[0].width
-    _check_size(layout, spec, tile_height, tile_width)
+    inside = inside_box(boxes[0], spec)
+    _check_size(layout, inside, tile_height, tile_width)
     n = cameras * len(boxes)
     if n > _MAX_TILES:
         raise SpecError(
@@ -137,27 +140,31 @@ def plan_launch(layout: FrameLayout, spec: PreprocessSpec, cameras: int = 1) -> 
             expected=f"at most {_MAX_TILES}",
             hint="Use fewer tiles, or fewer cameras per launch.",
         )
-    region = spec.region
-    row_span, row_parts = _reduced(tile_height, spec.height)
-    column_span, column_parts = _reduced(tile_width, spec.width)
-    shrinks = tile_height > spec.height and tile_width > spec.width
-    segments, segment = _segments(layout.pixel_format, spec.width, column_span / column_parts)
+    row_span, row_parts = _reduced(tile_height, inside.height)
+    column_span, column_parts = _reduced(tile_width, inside.width)
+    shrinks = tile_height > inside.height and tile_width > inside.width
+    segments, segment = _segments(layout.pixel_format, inside.width, column_span / column_parts)
     values = {
         "frame_stride": layout.stride,
         "pitch": layout.pitch,
         "frame_height": layout.height,
-        "left": region.x if region else 0,
-        "top": region.y if region else 0,
-        "region_width": region.width if region else layout.width,
-        "region_height": region.height if region else layout.height,
+        "left": boxes[0].x,
+        "top": boxes[0].y,
+        "region_width": boxes[-1].x + boxes[-1].width - boxes[0].x,
+        "region_height": boxes[-1].y + boxes[-1].height - boxes[0].y,
         "rows": spec.tiles.rows,
         "columns": spec.tiles.columns,
         "tile_width": tile_width,
         "tile_height": tile_height,
-        "width": spec.width,
-        "height": spec.height,
+        "width": inside.width,
+        "height": inside.height,
         "row_parts": row_parts,
         "column_parts": column_parts,
+        "graph_width": spec.width,
+        "graph_height": spec.height,
+        "inside_left": inside.x,
+        "inside_top": inside.y,
+        "padding": _packed(PADDING_BGR) if spec.aspect == "letterbox" else -1,
         "segment": segment,
         "half_up": int((row_span, row_parts, column_span, column_parts) == (2, 1, 2, 1)),
         "scale": 1 / (row_span * column_span),
@@ -165,21 +172,27 @@ def plan_launch(layout: FrameLayout, spec: PreprocessSpec, cameras: int = 1) -> 
     }
     return LaunchPlan(
         kernel=_kernel(layout, shrinks),
-        grid=(segments if shrinks else -(-spec.width // _THREADS), spec.height, n),
+        grid=(segments if shrinks else -(-inside.width // _THREADS), spec.height, n),
         block=(_THREADS, 1, 1),
-        taps=_area_taps(tile_height, tile_width, spec) if shrinks else _linear_taps(tile_height, tile_width, spec),
+        taps=_area_taps(boxes[0], inside) if shrinks else _linear_taps(boxes[0], inside),
         output_shape=(n, spec.height, spec.width, 3),
         _values=values,
     )
 
 
-def _check_size(layout: FrameLayout, spec: PreprocessSpec, tile_height: int, tile_width: int) -> None:
-    factor = max(tile_height / spec.height, tile_width / spec.width)
+def _packed(bgr: tuple[int, int, int]) -> int:
+    """A colour as the kernel compares it, blue in the lowest byte."""
+    blue, green, red = bgr
+    return blue | green << 8 | red << 16
+
+
+def _check_size(layout: FrameLayout, inside: Box, tile_height: int, tile_width: int) -> None:
+    factor = max(tile_height / inside.height, tile_width / inside.width)
     if factor <= _MAX_FACTOR and max(layout.height, layout.width) <= _MAX_SIDE:
         return
     raise SpecError(
         f"The GPU cannot shrink tiles of {tile_width}x{tile_height} pixels, of a frame of "
-        f"{layout.width}x{layout.height}, to {spec.width}x{spec.height}.",
+        f"{layout.width}x{layout.height}, to {inside.width}x{inside.height}.",
         expected=f"frames of at most {_MAX_SIDE} pixels a side that shrink at most {_MAX_FACTOR} times",
         hint="Train with more --tiles, or a smaller --region.",
     )
@@ -208,8 +221,8 @@ def _segments(pixel_format: PixelFormat, width: int, factor: float) -> tuple[int
     return -(-width // segment), segment
 
 
-def _area_taps(tile_height: int, tile_width: int, spec: PreprocessSpec) -> npt.NDArray[np.int32]:
-    return np.concatenate([_area_axis(tile_width, spec.width), _area_axis(tile_height, spec.height)])
+def _area_taps(tile: Box, inside: Box) -> npt.NDArray[np.int32]:
+    return np.concatenate([_area_axis(tile.width, inside.width), _area_axis(tile.height, inside.height)])
 
 
 def _area_axis(side: int, graph_side: int) -> npt.NDArray[np.int32]:
@@ -221,11 +234,11 @@ def _area_axis(side: int, graph_side: int) -> npt.NDArray[np.int32]:
     return np.stack([first, last, (first + 1) * parts - begin, end - last * parts], axis=1).astype(np.int32)
 
 
-def _linear_taps(tile_height: int, tile_width: int, spec: PreprocessSpec) -> npt.NDArray[np.int32]:
-    columns = _linear_axis(tile_width, spec.width)
+def _linear_taps(tile: Box, inside: Box) -> npt.NDArray[np.int32]:
+    columns = _linear_axis(tile.width, inside.width)
     at_edge = columns[:, 0] == columns[:, 1]
     columns[at_edge, 2:] = 2048, 0
-    return np.concatenate([columns, _linear_axis(tile_height, spec.height)])
+    return np.concatenate([columns, _linear_axis(tile.height, inside.height)])
 
 
 def _linear_axis(side: int, graph_side: int) -> npt.NDArray[np.int32]:

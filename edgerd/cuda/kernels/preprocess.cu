@@ -27,6 +27,10 @@
 // linear. Bound by what it writes: a thread per output pixel reads its four neighbours and computes with the 11-bit
 // weights and the shifts of OpenCV's INTER_LINEAR; neighbours and weights come from the host's table.
 //
+// Padding (aspect `letterbox`): the block of each output row that makes its first columns writes the padding, left and
+// right of the picture, or all of a row above or below it. A pixel of the picture that came to have the padding's colour
+// is made one grey level bluer afterwards. Without padding, `padding` is negative and both are left out.
+//
 // YUV pixels become BGR before they are averaged, with OpenCV's 10-bit weights, because clipping is not linear.
 //
 // Mapped host memory (integrated GPUs) is a source like any other: it is not cached there, another reason to read each
@@ -55,8 +59,10 @@ struct Preprocess {
     int pitch, frame_height;  // bytes from row to row; rows of the picture, behind which NV12 has its chroma
     int left, top, region_width, region_height;
     int rows, columns, tile_width, tile_height;
-    int width, height;  // of a tile in the graph
+    int width, height;  // of a tile in the graph, without padding
     int row_parts, column_parts;  // of a source pixel; area only
+    int graph_width, graph_height, inside_left, inside_top;  // the graph's input, and where the tile lies in it
+    int padding;  // its colour, blue in the lowest byte; negative where there is none
     int segment;  // output columns per block; area only
     int half_up;  // OpenCV rounds halves up where it averages 2x2, else to even
     float scale;  // 1 / (row span * column span)
@@ -64,7 +70,7 @@ struct Preprocess {
     int blue, green, red;  // constant part, with the half for rounding
 };
 
-static_assert(sizeof(Tap) == 16 && sizeof(Preprocess) == 136, "edgerd/cuda/kernels/plan.py writes these");
+static_assert(sizeof(Tap) == 16 && sizeof(Preprocess) == 152, "edgerd/cuda/kernels/plan.py writes these");
 
 // ---- Pixel formats: how a chunk is loaded, what columns of a BGR (or grey) row it becomes, and a single pixel.
 
@@ -211,24 +217,50 @@ struct Yuyv {
     }
 };
 
-// ---- Where a block works: image blockIdx.z is a tile of a camera's frame, blockIdx.y a row of its output.
+// ---- Where a block works: image blockIdx.z is a tile of a camera's frame, blockIdx.y a row of the graph's input.
 
 struct Tile {
     const unsigned char* frame;
     int left, top;
-    unsigned char* output_row;
+    int row;  // output row of the tile; below 0, or `height` and more, where the row is padding
+    unsigned char* output_row;  // where the tile begins in it
 };
 
 __device__ inline Tile tile_of_block(const Preprocess& p) {
     const int image = static_cast<int>(blockIdx.z), tiles = p.rows * p.columns;
-    unsigned char* output_row = p.tiles + (static_cast<long long>(image) * p.height + blockIdx.y) * 3 * p.width;
+    const int output = static_cast<int>(blockIdx.y) - p.inside_top;
+    unsigned char* output_row =
+        p.tiles + ((static_cast<long long>(image) * p.graph_height + blockIdx.y) * p.graph_width + p.inside_left) * 3;
     if (tiles == 1) {  // the usual case, without divisions
-        return {p.source + image * p.frame_stride, p.left, p.top, output_row};
+        return {p.source + image * p.frame_stride, p.left, p.top, output, output_row};
     }
     const int row = image % tiles / p.columns, column = image % p.columns;
     return {p.source + image / tiles * p.frame_stride,
             p.left + column * (p.region_width - p.tile_width) / max(p.columns - 1, 1),
-            p.top + row * (p.region_height - p.tile_height) / max(p.rows - 1, 1), output_row};
+            p.top + row * (p.region_height - p.tile_height) / max(p.rows - 1, 1), output, output_row};
+}
+
+// ---- Padding
+
+__device__ inline bool is_padding(const Preprocess& p, const Tile& tile) { return tile.row < 0 || tile.row >= p.height; }
+
+__device__ inline void pad_row(const Preprocess& p, const Tile& tile) {
+    const bool whole_row = is_padding(p, tile);
+    for (int column = static_cast<int>(threadIdx.x); column < p.graph_width; column += kThreads) {
+        const int x = column - p.inside_left;
+        if (whole_row || x < 0 || x >= p.width) {
+#pragma unroll
+            for (int c = 0; c < 3; ++c) {
+                tile.output_row[3 * x + c] = static_cast<unsigned char>(p.padding >> (8 * c) & 0xff);
+            }
+        }
+    }
+}
+
+__device__ inline void keep_from_padding(const Preprocess& p, unsigned char* pixel) {
+    if ((pixel[0] | pixel[1] << 8 | pixel[2] << 16) == p.padding) {
+        pixel[0] = static_cast<unsigned char>(pixel[0] + 1);
+    }
 }
 
 struct Segment {  // output columns of a block, and the chunks of a source row that they need
@@ -278,7 +310,7 @@ __device__ inline void sum_rows(const Preprocess& p, const Tile& tile, const Seg
     if (thread >= segment.chunks) {
         return;
     }
-    const Tap rows = p.taps[p.width + static_cast<int>(blockIdx.y)];
+    const Tap rows = p.taps[p.width + tile.row];
     const auto raw_first = Format::load_chunk(p, tile.frame, tile.top + rows.first, chunk);
     const auto raw_last = Format::load_chunk(p, tile.frame, tile.top + rows.last, chunk);
     Halves<Format::kColumns / 4> between = {};
@@ -324,26 +356,41 @@ __device__ inline void average_columns(const Preprocess& p, const Tile& tile, co
     }
 }
 
+__device__ inline void keep_segment_from_padding(const Preprocess& p, const Tile& tile, const Segment& segment) {
+    for (int x = segment.begin + static_cast<int>(threadIdx.x); x < segment.end; x += kThreads) {
+        keep_from_padding(p, tile.output_row + 3 * x);
+    }
+}
+
 template <class Format>
 __device__ inline void area(const Preprocess& p) {
     __shared__ __align__(16) unsigned sums[padded(kThreads * Format::kColumns)];
     const Tile tile = tile_of_block(p);
+    if (p.padding >= 0 && blockIdx.x == 0) {
+        EACH_THREAD pad_row(p, tile);
+    }
+    if (is_padding(p, tile)) {
+        return;
+    }
     const Segment segment = segment_of_block<Format>(p, tile.left);
     EACH_THREAD sum_rows<Format>(p, tile, segment, sums);
     __syncthreads();
     EACH_THREAD average_columns<Format>(p, tile, segment, sums);
+    if (p.padding >= 0) {
+        __syncthreads();  // a pixel's three values were made by three threads
+        EACH_THREAD keep_segment_from_padding(p, tile, segment);
+    }
 }
 
 // ---- linear
 
 template <class Format>
-__device__ inline void interpolate(const Preprocess& p) {
+__device__ inline void interpolate(const Preprocess& p, const Tile& tile) {
     const int x = static_cast<int>(blockIdx.x) * kThreads + static_cast<int>(threadIdx.x);
     if (x >= p.width) {
         return;
     }
-    const Tile tile = tile_of_block(p);
-    const Tap column = p.taps[x], row = p.taps[p.width + static_cast<int>(blockIdx.y)];
+    const Tap column = p.taps[x], row = p.taps[p.width + tile.row];
     const int left = tile.left + column.first, right = tile.left + column.last;
     const Pixel top_left = Format::pixel(p, tile.frame, tile.top + row.first, left);
     const Pixel top_right = Format::pixel(p, tile.frame, tile.top + row.first, right);
@@ -356,11 +403,21 @@ __device__ inline void interpolate(const Preprocess& p) {
         const int sum = (row.first_weight * (top >> 4) >> 16) + (row.last_weight * (bottom >> 4) >> 16);
         tile.output_row[3 * x + c] = static_cast<unsigned char>((sum + 2) >> 2);
     }
+    if (p.padding >= 0) {
+        keep_from_padding(p, tile.output_row + 3 * x);
+    }
 }
 
 template <class Format>
 __device__ inline void linear(const Preprocess& p) {
-    EACH_THREAD interpolate<Format>(p);
+    const Tile tile = tile_of_block(p);
+    if (p.padding >= 0 && blockIdx.x == 0) {
+        EACH_THREAD pad_row(p, tile);
+    }
+    if (is_padding(p, tile)) {
+        return;
+    }
+    EACH_THREAD interpolate<Format>(p, tile);
 }
 
 // ---- The kernels
