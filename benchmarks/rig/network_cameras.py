@@ -84,6 +84,7 @@ class GenicamCamera:
         self.uri = f"genicam://{name}"
         highest = max(scores_through(server.uri, bundle, PATTERN_FRAMES))
         self.pool = Pool((), (), (highest + MAX_SCORE) / 2, bundle)
+        _bring_back(server)  # else it may be under the control of whoever has just looked at it, and seem lost at first
 
     def number_of(self, score: float, captured_at: float) -> int | None:  # noqa: ARG002  there is no picture to find
         """None: no picture of it is known."""
