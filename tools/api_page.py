@@ -5,6 +5,8 @@ A test fails where the page is not what this script writes. griffe reads the sou
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,7 +69,11 @@ def _function(documented: griffe.Function, name: str, level: int) -> Iterator[st
     yield f"{'#' * level} `{name}`"
     decorator = "@classmethod\n" if "classmethod" in documented.labels else ""
     result = f" -> {documented.annotation}" if documented.annotation else ""
-    yield f"```python\n{decorator}def {documented.name}({', '.join(_arguments(documented))}){result}: ...\n```"
+    yield (
+        "```python\n"
+        + _formatted(f"{decorator}def {documented.name}({', '.join(_arguments(documented))}){result}: ...")
+        + "```"
+    )
     yield from as_markdown(documented)
 
 
@@ -81,6 +87,13 @@ def _arguments(documented: griffe.Function) -> Iterator[str]:
             has_star = True
             yield "*"
         yield argument.name if argument.default is None else f"{argument.name}={argument.default}"
+
+
+def _formatted(code: str) -> str:
+    """The code as `make check` wants to find it, in Markdown too."""
+    command = [sys.executable, "-m", "ruff", "format", "--quiet", "--stdin-filename", "signature.py", "-"]
+    done = subprocess.run(command, cwd=REPOSITORY, input=code, capture_output=True, text=True, check=True)  # noqa: S603
+    return done.stdout
 
 
 def _is_value(member: griffe.Object | griffe.Alias) -> bool:
