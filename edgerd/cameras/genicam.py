@@ -38,6 +38,8 @@ PIXEL_FORMATS: Final[dict[str, int | None]] = {
 SEARCH_EVERY_S: Final = 10.0
 """So often the network is searched for a camera that does not come back to the address that it had."""
 _OPEN_TIMEOUT_S = 10.0
+_PATIENCE_S = 4.0
+"""With Aravis's own 2.5 s, and a search of the network, less than opening may take."""
 _NO_PIXELS = np.empty((0, 0, 3), np.uint8)
 
 
@@ -74,6 +76,7 @@ class GenicamCamera:
             address, which is found fastest, or nothing where there is one camera only; see `GenicamOptions`.
         timeout_s: How long a camera that runs freely may stay silent.
         place: Where it was, which is tried first; None where that is not known.
+        patience_s: How long a camera that does not answer at its address is waited for.
 
     Raises:
         InputError: There is no such option, or it cannot have this value.
@@ -85,7 +88,9 @@ class GenicamCamera:
     fixed_size = True
     n_frames: int | None = None
 
-    def __init__(self, uri: str, timeout_s: float = LIVE_TIMEOUT_S, *, place: Place | None = None) -> None:
+    def __init__(
+        self, uri: str, timeout_s: float = LIVE_TIMEOUT_S, *, place: Place | None = None, patience_s: float = 0.0
+    ) -> None:
         self.uri = uri
         self._timeout_s = timeout_s
         self._number = 0
@@ -93,7 +98,8 @@ class GenicamCamera:
         options = options_in(uri, GenicamOptions, "genicam://SERIAL?exposure_us=500&pixel_format=Mono8&trigger=Line1")
         self._trigger = options.trigger
         name = unquote(address_in(uri))
-        self._process = HelperProcess(name, options.model_dump(exclude_none=True), list(PIXEL_FORMATS), place)
+        wanted = options.model_dump(exclude_none=True)
+        self._process = HelperProcess(name, wanted, list(PIXEL_FORMATS), place, patience_s)
         self._handle = Handle(self._process.release)
         self._search_s: float | None = None
         try:
@@ -120,7 +126,7 @@ class GenicamCamera:
         if is_searched_for:
             self._search_s = now_s + SEARCH_EVERY_S
         place = self._place and replace(self._place, is_sure=not is_searched_for)
-        return GenicamCamera(self.uri, self._timeout_s, place=place)
+        return GenicamCamera(self.uri, self._timeout_s, place=place, patience_s=_PATIENCE_S)
 
     @property
     def triggered(self) -> bool:

@@ -3,8 +3,8 @@
 `edgerd.cameras.genicam` starts it with a Python that has Aravis, as a rule the system's, in which edgerd and NumPy are
 not installed. So nothing of edgerd is imported here, and Python 3.8 is enough.
 
-    python3 -I genicam_helper.py
-        '{"name": "SERIAL", "options": {"exposure_us": 500}, "pixel_formats": ["Mono8"], "place": null}'
+    python3 -I genicam_helper.py '{"name": "SERIAL", "options": {"exposure_us": 500}, "pixel_formats": ["Mono8"],
+        "place": null, "patience_s": 0}'
 
 It writes records to stdout, each a `HEADER` and its payload, and takes the line `trigger` from stdin. It ends with
 stdin, so that no camera stays taken by a program whose parent has died.
@@ -16,6 +16,7 @@ import contextlib
 import json
 import os
 import re
+import socket
 import struct
 import sys
 import threading
@@ -51,6 +52,10 @@ _AUTOMATIC = {
 _INTEGERS = {"width": "Width", "height": "Height", "offset_x": "OffsetX", "offset_y": "OffsetY"}
 """Option to the camera's node."""
 _BITS_PER_BYTE = 8
+_KNOCK = bytes((0x42, 0x01, 0x00, 0x02, 0x00, 0x00, 0x00, 0x01))
+"""GigE Vision's discovery command, which every camera answers, whoever has it under control."""
+_KNOCK_PORT = 3956
+_KNOCK_EVERY_S = 0.05
 _ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
 """What a name looks like that is an IP address."""
 
@@ -93,7 +98,7 @@ def main() -> None:
         try:
             aravis, error_type = _libraries()
             try:
-                _run(aravis, Finder(aravis, error_type), request, output)
+                _run(aravis, Finder(aravis, error_type, request["patience_s"]), request, output)
             except error_type as error:  # of GLib: Aravis lost the camera, or it refuses
                 raise _RefusalError(f"the camera does not do what it is asked: {error.message}") from error
         except _RefusalError as refusal:
@@ -166,12 +171,18 @@ def _obey(camera: Any, ended: threading.Event, output: _Output) -> None:
 class Finder:
     """Finds a camera.
 
+    Args:
+        aravis: The library.
+        error_type: What it raises.
+        patience_s: How long a camera that does not answer at its address is waited for, before Aravis asks.
+
     Attributes:
         found: `address` and `serial` of the camera, so that it can be found faster the next time; both empty where that
             is of no use, because an address named it or because it has none.
     """
 
-    def __init__(self, aravis: Any, error_type: Any) -> None:
+    def __init__(self, aravis: Any, error_type: Any, patience_s: float = 0.0) -> None:
+        self._patience_s = patience_s
         self.found = {"address": "", "serial": ""}
         self._aravis = aravis
         self._error_type = error_type
@@ -209,6 +220,7 @@ class Finder:
         return camera
 
     def _camera_at(self, address: str) -> Any:
+        wait_for_answer(address, self._patience_s)
         try:
             return self._aravis.Camera.new(address)
         except self._error_type as error:
@@ -235,6 +247,39 @@ class Finder:
             f"one of {there}" if there else "a camera that is switched on, in this network or at this bus",
             "For example: --camera 'genicam://SERIAL'. arv-camera-test-0.8 tries one by hand.",
         )
+
+
+def wait_for_answer(address: str, timeout_s: float, port: int = _KNOCK_PORT) -> bool:
+    """Wait until a GigE Vision camera answers, which is known sooner than from Aravis, who asks twice a second.
+
+    Args:
+        address: Its IP address.
+        timeout_s: How long to wait.
+        port: UDP port that it listens at.
+
+    Returns:
+        Whether it has answered.
+    """
+    end_s = time.monotonic() + timeout_s
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as knocking:
+        knocking.settimeout(_KNOCK_EVERY_S)
+        while time.monotonic() < end_s:
+            if _answers(knocking, address, port):
+                return True
+    return False
+
+
+def _answers(knocking: socket.socket, address: str, port: int) -> bool:
+    """Whether a camera answers at once; returns after `_KNOCK_EVERY_S` where none does."""
+    try:
+        knocking.sendto(_KNOCK, (address, port))
+        knocking.recvfrom(1024)
+    except socket.timeout:  # noqa: UP041  Python 3.8 has no other name for it
+        return False
+    except OSError:  # there is no way to it
+        time.sleep(_KNOCK_EVERY_S)
+        return False
+    return True
 
 
 def _configure(aravis: Any, camera: Any, request: dict[str, Any]) -> str:

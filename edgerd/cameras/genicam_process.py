@@ -70,19 +70,26 @@ class HelperProcess:
         options: As `genicam_helper` takes them.
         pixel_formats: Those that can be read.
         place: Where it was, which is tried first; None where that is not known.
+        patience_s: How long a camera that does not answer at its address is waited for.
 
     Raises:
         MissingDependencyError: There is no Python that could run it.
     """
 
     def __init__(
-        self, name: str, options: Mapping[str, object], pixel_formats: Sequence[str], place: Place | None = None
+        self,
+        name: str,
+        options: Mapping[str, object],
+        pixel_formats: Sequence[str],
+        place: Place | None = None,
+        patience_s: float = 0.0,
     ) -> None:
         request = {
             "name": name,
             "options": dict(options),
             "pixel_formats": list(pixel_formats),
             "place": place and asdict(place),
+            "patience_s": patience_s,
         }
         # -I: neither this environment's packages nor the files beside the helper are for another Python.
         command = [_python(), "-I", genicam_helper.__file__, json.dumps(request)]

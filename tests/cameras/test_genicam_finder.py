@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from edgerd.cameras.genicam_helper import Finder, _RefusalError
+from edgerd.cameras.genicam_helper import Finder, _RefusalError, wait_for_answer
 
 NOWHERE = {"address": "", "serial": ""}
 
@@ -118,3 +120,31 @@ def test_what_is_not_there_or_not_the_only_one_is_refused(
     network.cameras = cameras
     with pytest.raises(_RefusalError, match=what):
         finder.camera(name, None)
+
+
+def test_a_camera_is_waited_for_until_it_answers() -> None:
+    """It begins to listen while somebody waits for it, and gets the discovery command of GigE Vision."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as camera:
+        camera.bind(("127.0.0.1", 0))
+        camera.settimeout(10)
+        asked: list[bytes] = []
+
+        def answer() -> None:
+            for _ in range(3):  # the first ones come when it is not ready yet
+                command, sender = camera.recvfrom(1024)
+                asked.append(command)
+            camera.sendto(b"here I am", sender)
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        assert wait_for_answer("127.0.0.1", 10, camera.getsockname()[1])
+        answering.join()
+    assert set(asked) == {b"\x42\x01\x00\x02\x00\x00\x00\x01"}
+
+
+def test_a_camera_that_does_not_answer_is_waited_for_so_long_and_no_longer() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        assert not wait_for_answer("127.0.0.1", 0.2, silent.getsockname()[1])
+    assert not wait_for_answer("127.0.0.1", 0.2, 1)
+    assert not wait_for_answer("127.0.0.1", 0.0)
