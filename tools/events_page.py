@@ -151,7 +151,7 @@ def _events() -> Iterator[str]:
     yield "What `regions` of an alert, a verdict or an inspection lists, the highest peak first, at most 20."
     yield _table({**BOX, **_without(_rows(DefectRegion), "box")})
     yield VERDICTS
-    verdict = _without(_rows(Inspection), "anomaly_map", "engine_ms")
+    verdict = _without(_rows(Inspection), "anomaly_map", "engine_ms", "usual_score")
     yield _table(_replaced(_rows(FrameVerdict), "inspection", verdict))
 
 
