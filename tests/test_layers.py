@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "edgerd"
 
 BOTTOM = {
     *("errors", "types", "events", "triggers", "paths", "redaction", "tables", "storage", "audit", "graph_names"),
+    "scoring",
 }
 BASE = BOTTOM | {"bundle", "data"}
 DEVICE = BASE | {"cuda", "cameras", "sinks", "evaluation", "precision", "runtimes"}
@@ -19,6 +20,7 @@ MAY_IMPORT = {
     "errors": set(),
     "types": set(),
     "graph_names": set(),
+    "scoring": {"types"},
     "events": {"types"},
     "triggers": set(),
     "redaction": set(),

@@ -105,6 +105,8 @@ class ModelRecord(Record):
     """Patches of good parts that the graph compares with, of all its banks."""
     positions: bool = False
     """Whether the graph compares with what is usual at each position of good parts."""
+    score_values: int | None = Field(default=None, ge=1)
+    """How many of a map's highest values its score is the mean of (`edgerd.scoring`); None for its maximum."""
     teacher_sha256: str
     """Hash over the teacher's tensors."""
 

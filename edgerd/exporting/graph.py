@@ -36,10 +36,11 @@ from edgerd.graph_names import (
     STUDENT_FEATURES,
     TEACHER_FEATURES,
 )
-from edgerd.models.fusion import SCORE_STRIDE, Fusion, fusion_matrix
+from edgerd.models.fusion import Fusion, fusion_matrix
 from edgerd.models.networks import Networks
 from edgerd.models.positions import Positions
 from edgerd.models.prototypes import WINDOWS, Prototypes
+from edgerd.scoring import SCORE_STRIDE
 
 EPSILON = 1e-8
 """The smallest product of two norms that a cosine divides by."""
@@ -220,7 +221,8 @@ def _fuse(
 
 def _score(part: _GraphPart, fusion: Fusion, height: int, width: int) -> None:
     """The fused map -> its maximum, or the mean of its highest values."""
-    if not fusion.score_share:
+    n_highest = fusion.n_highest(height, width)
+    if n_highest is None:
         image_axes = part.constant("image_axes", np.array([1, 2], np.int64))
         part.node("ReduceMax", "maximum", ANOMALY_MAP, image_axes, output=SCORE, keepdims=0)
         return
@@ -229,7 +231,7 @@ def _score(part: _GraphPart, fusion: Fusion, height: int, width: int) -> None:
     # a pooling over single positions is a strided slice that every runtime has a fast kernel for
     strided = part.node("MaxPool", "strided", planes, kernel_shape=[1, 1], strides=[SCORE_STRIDE] * 2)
     flat = part.node("Flatten", "positions", strided, axis=1)
-    n = part.constant("n_highest", np.array([fusion.n_highest(height, width)], np.int64))
+    n = part.constant("n_highest", np.array([n_highest], np.int64))
     highest = f"{part.prefix}/highest"
     part.nodes.append(
         helper.make_node("TopK", [flat, n], [highest, f"{highest}_positions"], name=highest, axis=1, sorted=0)

@@ -74,6 +74,7 @@ def bundle_from_run(
             student=config.student if networks.student else None,
             prototypes=len(networks.prototypes.points.flatten(0, 1)) if networks.prototypes else 0,
             positions=networks.positions is not None,
+            score_values=networks.fusion.n_highest(spec.height, spec.width),
             teacher_sha256=tensors_sha256(networks.teacher.state_dict()),
         ),
         training=TrainingRecord(

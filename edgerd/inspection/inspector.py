@@ -74,7 +74,13 @@ class Inspector:
         self.why = why
         self._owns_engine = True
         self.spec = bundle.manifest.preprocess
-        judge = Judge(self.spec, bundle.manifest.limits, float(threshold), usual_score=usual_score)
+        judge = Judge(
+            self.spec,
+            bundle.manifest.limits,
+            float(threshold),
+            usual_score=usual_score,
+            score_values=bundle.manifest.model.score_values,
+        )
         self._way: HostInspection | DeviceInspection
         if isinstance(engine, DeviceEngine):
             self._way = DeviceInspection(engine, judge, self.spec, device)
@@ -202,8 +208,14 @@ class Inspector:
         other = copy.copy(self)
         other.spec = spec or self.spec
         value = self.threshold if threshold is None else float(threshold)
-        usual_score = self._way.judge.usual_score
-        judge = Judge(other.spec, self.bundle.manifest.limits, value, masks, usual_score=usual_score)
+        judge = Judge(
+            other.spec,
+            self.bundle.manifest.limits,
+            value,
+            masks,
+            usual_score=self._way.judge.usual_score,
+            score_values=self.bundle.manifest.model.score_values,
+        )
         other._way = self._way.beside(judge, other.spec)
         other._owns_engine = False
         return other

@@ -18,6 +18,7 @@ from edgerd.inspection.masks import BoolArray, covered_map_pixels, with_masks
 from edgerd.inspection.regions import find_regions
 from edgerd.recipe.product import Mask
 from edgerd.runtimes.protocol import Maps
+from edgerd.scoring import scores_of
 from edgerd.types import Float32Array, Frame, Inspection, UInt8Array, Verdict
 
 
@@ -87,6 +88,7 @@ class Judge:
         threshold: NG is a score above it, strictly.
         masks: Areas of the frame that are not inspected.
         usual_score: What nine of ten good parts do not exceed; None where that is not known.
+        score_values: How many of a map's highest values its score is the mean of; None for the maximum.
 
     Attributes:
         threshold: NG is a score above it, strictly.
@@ -101,9 +103,11 @@ class Judge:
         masks: Sequence[Mask] = (),
         *,
         usual_score: float | None = None,
+        score_values: int | None = None,
     ) -> None:
         self.threshold = threshold
         self.usual_score = usual_score
+        self._score_values = score_values
         self._spec = spec
         self._limits = limits
         self._masks = tuple(masks)
@@ -117,6 +121,7 @@ class Judge:
             self.threshold if threshold is None else threshold,
             self._masks if masks is None else masks,
             usual_score=self.usual_score,
+            score_values=self._score_values,
         )
 
     def exposure(self, tiles: UInt8Array, started_s: float) -> Inspection | None:
@@ -153,7 +158,7 @@ class Judge:
                 return self.no_decision(error.what, started_s, engine_ms)
             if covered is not None:
                 maps = Maps(maps.score, with_masks(maps.anomaly_map, covered))
-                score = float(maps.anomaly_map.max())
+                score = float(scores_of(maps.anomaly_map, self._score_values).max())
         ng = score > self.threshold
         boxes = tile_boxes(height, width, self._spec) if ng else ()
         return Inspection(

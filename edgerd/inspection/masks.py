@@ -83,8 +83,8 @@ def covered_map_pixels(
 def with_masks(anomaly_map: Float32Array, covered: BoolArray | None) -> Float32Array:
     """An anomaly map with what is masked set to 0, which no threshold is below.
 
-    The score of the frame is the maximum of what is left; the graph's own score knows nothing of masks. Whether all
-    values are finite has to be asked of the map as the engine gave it.
+    The score is to be taken anew from what is left, as the graph takes it (`edgerd.scoring`): the graph's own knows
+    nothing of masks. Whether all values are finite has to be asked of the map as the engine gave it.
 
     Args:
         anomaly_map: float32 (tiles, H, W); it is not written to.

@@ -19,13 +19,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from edgerd.scoring import SCORE_STRIDE, scores_of
 from edgerd.types import Float32Array
 
 SIGMA: Final = 4.0
 TRUNCATE: Final = 4.0
 """The Gaussian ends at `TRUNCATE * SIGMA` = 16 pixels, scipy's default."""
-SCORE_STRIDE: Final = 4
-"""A mean of highest values is taken over every fourth row and column: after a blur of sigma 4 that is fine enough."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,10 @@ class Fusion:
     weights: tuple[float, ...]
     score_share: float = 0.0
 
-    def n_highest(self, height: int, width: int) -> int:
-        """How many values the score of a map of this size is the mean of, after the stride; 1 at least."""
+    def n_highest(self, height: int, width: int) -> int | None:
+        """How many values the score of a map of this size is the mean of, after the stride; None for the maximum."""
+        if not self.score_share:
+            return None
         return max(1, round(self.score_share * -(-height // SCORE_STRIDE) * -(-width // SCORE_STRIDE)))
 
 
@@ -89,13 +90,7 @@ def fused(maps: tuple[Float32Array, ...], fusion: Fusion, height: int, width: in
 
 def scores_of_maps(anomaly_maps: Float32Array, fusion: Fusion) -> Float32Array:
     """The score of each fused map: float32 (N, height, width) -> float32 (N,)."""
-    if not fusion.score_share:
-        maxima: Float32Array = anomaly_maps.max((1, 2))
-        return maxima
-    n = fusion.n_highest(*anomaly_maps.shape[1:])
-    values = anomaly_maps[:, ::SCORE_STRIDE, ::SCORE_STRIDE].reshape(len(anomaly_maps), -1)
-    means: Float32Array = np.partition(values, -n, axis=1)[:, -n:].mean(1, dtype=np.float32)
-    return means
+    return scores_of(anomaly_maps, fusion.n_highest(*anomaly_maps.shape[1:]))
 
 
 def _upsample(size: int, n: int) -> npt.NDArray[np.float64]:

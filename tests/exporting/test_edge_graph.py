@@ -17,11 +17,12 @@ from torch.nn import functional as F
 from edgerd.errors import GateError
 from edgerd.exporting.check import check_against_networks
 from edgerd.exporting.graph import graph_from_networks
-from edgerd.models.fusion import SCORE_STRIDE, Fusion
+from edgerd.models.fusion import Fusion
 from edgerd.models.networks import Networks
 from edgerd.models.normalise import image_from_frames
 from edgerd.models.positions import Positions
 from edgerd.runtimes.openvino import OpenVino
+from edgerd.scoring import SCORE_STRIDE
 
 
 @torch.inference_mode()

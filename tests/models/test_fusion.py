@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 from torch.nn import functional as F
 
-from edgerd.models.fusion import RD4AD_FUSION, SCORE_STRIDE, Fusion, fused, fusion_matrix, scores_of_maps
+from edgerd.models.fusion import RD4AD_FUSION, Fusion, fused, fusion_matrix, scores_of_maps
+from edgerd.scoring import SCORE_STRIDE
 
 
 def upsampled_and_blurred(distance, height, width):
