@@ -13,6 +13,7 @@ SERVICES := $(shell cat tests/services.apt)
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
+	@echo "Installing edgerd, and what its tests need, into $(VENV): takes some minutes, and 2.4 GB with the PyTorch for CPUs."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
