@@ -237,7 +237,7 @@ class Feed:
             alert=alert,
             statistics=self.statistics,
             live=self._camera.live,
-            warning=None if inspection.score is None else self._judging.shape_warning(job),
+            warning=None if inspection.score is None else self._judging.warning(job, inspection),
         )
 
     def leave_undecided(self, job: Job, reason: str) -> None:

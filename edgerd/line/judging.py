@@ -15,10 +15,13 @@ from edgerd.inspection.judge import Pending
 from edgerd.line.pick import Picked
 from edgerd.line.products import Products
 from edgerd.triggers import Trigger
-from edgerd.types import Frame
+from edgerd.types import Frame, Inspection, Verdict
 
 if TYPE_CHECKING:
     from edgerd.line.feed import Feed
+
+_UNLIKE_SHARE = 0.8
+"""From this share of a picture on that scores above the threshold, it is taken for a picture of something else."""
 
 
 @dataclass(eq=False)
@@ -59,6 +62,7 @@ class Judging:
         self._deadline_ms = deadline_ms
         self._fixed_size = camera.fixed_size
         self._shapes: dict[str, ShapeGuard | None] = {}
+        self._said_unlike: set[str] = set()
         self._guards: list[SizeGuard | FrozenGuard] = []
         if camera.fixed_size:
             self._guards.append(SizeGuard())
@@ -103,8 +107,30 @@ class Judging:
             else:
                 job.pending = Pending.failed(error)
 
-    def shape_warning(self, job: Job) -> str | None:
-        """What a person must know of the aspect ratio of a frame that was judged; once for each bundle.
+    def warning(self, job: Job, inspection: Inspection) -> str | None:
+        """What a person must know of a frame that was judged, beside its verdict; each is said once for each bundle.
+
+        Args:
+            job: The frame, and what judged it.
+            inspection: What was found.
+        """
+        return self._shape_warning(job) or self._warning_of_another_part(job, inspection)
+
+    def _warning_of_another_part(self, job: Job, inspection: Inspection) -> str | None:
+        """A defect is a part of the picture. Where nearly all of it is unusual, it shows something else."""
+        bundle, maps = job.inspector.bundle.manifest, inspection.anomaly_map
+        if inspection.verdict is not Verdict.NG or maps is None or bundle.id in self._said_unlike:
+            return None
+        if float((maps > inspection.threshold).mean()) < _UNLIKE_SHARE:
+            return None
+        self._said_unlike.add(bundle.id)
+        return (
+            f"Nearly all of a picture of {job.feed.name} is unlike the good parts that this bundle was trained on. A "
+            "defect is not so large: is it another product, or another light, size or place?"
+        )
+
+    def _shape_warning(self, job: Job) -> str | None:
+        """Whether the camera's pictures have another aspect ratio than those of training.
 
         It is found in the first frame that has another ratio than the bundle's training pictures, which need not be the
         first one: pictures of a folder differ in size.
