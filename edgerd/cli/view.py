@@ -185,4 +185,4 @@ def annotated(update: Update, inspector: Inspector) -> UInt8Array | None:
     picture = bgr_from_frame(update.frame, inspector.spec)
     has_map = update.inspection.anomaly_map is not None
     tiles = tile_boxes(picture.shape[0], picture.shape[1], inspector.spec) if has_map else ()
-    return captioned(picture, update.inspection, tiles=tiles)
+    return captioned(picture, update.inspection, tiles=tiles, one_place=True)

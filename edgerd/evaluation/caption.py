@@ -1,7 +1,9 @@
 """A judged picture as it is shown to people: map and regions over it, and a caption that says how it was judged.
 
 The caption has verdict and score, and below them the colour scale: the threshold is in its middle, a mark shows where
-the score lies. It stands in a corner where it covers no region and nothing that is nearly a defect, if there is one.
+the score lies. In a single picture it stands in a corner where it covers no region and nothing that is nearly a defect,
+if there is one. In a video it stays in one corner, since nobody can read a verdict that jumps about; the boxes of
+regions are drawn over it.
 """
 
 from __future__ import annotations
@@ -43,7 +45,9 @@ _LARGEST_SHARE = 0.3
 """A caption that would cover more than this share of a map says less."""
 
 
-def captioned(bgr: UInt8Array, inspection: Inspection, *, tiles: Sequence[Box] = ()) -> UInt8Array:
+def captioned(
+    bgr: UInt8Array, inspection: Inspection, *, tiles: Sequence[Box] = (), one_place: bool = False
+) -> UInt8Array:
     """Draw what was found in a picture, and how it was judged.
 
     Args:
@@ -51,6 +55,7 @@ def captioned(bgr: UInt8Array, inspection: Inspection, *, tiles: Sequence[Box] =
         inspection: What was found. Without a map, the caption alone is drawn. Its regions are in pixels of `bgr`.
         tiles: Where the tiles of its map lie in the picture (`edgerd.data.preprocess.tile_boxes`); by default one tile
             covers it all.
+        one_place: Put the caption at the top left, whatever lies there: for pictures that follow each other in a video.
 
     Returns:
         uint8 (h, w, 3), BGR. In a picture that is too small for any text, the map and the regions are all there is.
@@ -58,21 +63,22 @@ def captioned(bgr: UInt8Array, inspection: Inspection, *, tiles: Sequence[Box] =
     Raises:
         InputError: There is not one map per tile.
     """
-    near: UInt8Array | None = None
+    levels: UInt8Array | None = None
     if inspection.anomaly_map is None:
         painted: UInt8Array = bgr.copy()
     else:
         levels = heat_levels(bgr.shape[:2], inspection.anomaly_map, inspection.threshold, tiles)
         painted = coloured(bgr, levels)
-        near = (levels >= level_of(_NEARLY_A_DEFECT)).view(np.uint8)
         if not inspection.regions:
             outline_heat(painted, levels)
     caption = _fitting(painted, inspection)
-    places = [_place(caption.size, painted.shape, inspection.regions, near)] if caption else []
-    decimals = decimals_of(inspection.threshold)
-    draw_regions(painted, inspection.regions, decimals=decimals, keep_clear=places)
+    places = []
     if caption:
-        caption.draw(painted, places[0])
+        corners = _corners(caption.size, painted.shape)
+        place = corners[0] if one_place else _clearest(corners, inspection.regions, levels)
+        caption.draw(painted, place)
+        places = [place]
+    draw_regions(painted, inspection.regions, decimals=decimals_of(inspection.threshold), keep_clear=places)
     return painted
 
 
@@ -86,7 +92,6 @@ class _Caption:
         verdict: Gives the colours.
         multiple: The score as a multiple of the threshold; None for a caption without a scale.
         height_px: Height of a digit.
-        width: In pixels; may be larger than the texts.
     """
 
     headline: str
@@ -94,7 +99,6 @@ class _Caption:
     verdict: Verdict
     multiple: float | None
     height_px: int
-    width: int = 0
 
     @property
     def _margin(self) -> int:
@@ -119,7 +123,7 @@ class _Caption:
         height = headline + scale + line * len(self.lines)
         if scale or self.lines:
             height += self._margin
-        return max(self.width, *(text.shape[1] + 2 * self._margin for text in texts)), height
+        return max(text.shape[1] for text in texts) + 2 * self._margin, height
 
     def draw(self, picture: UInt8Array, place: Box) -> None:
         """Draw it, in place."""
@@ -162,8 +166,8 @@ def _captions(inspection: Inspection, height_px: int, width: int) -> list[_Capti
     multiple = inspection.score / max(inspection.threshold, 1e-6)
     headline = f"{word} {score}"
     return [
-        _Caption(headline, lines, inspection.verdict, multiple, height_px, wide * height_px)
-        for lines, wide in (((f"threshold {threshold}",), 12), ((threshold,), 0), ((), 0))
+        _Caption(headline, lines, inspection.verdict, multiple, height_px)
+        for lines in ((f"threshold {threshold}",), (threshold,), ())
     ] + [_Caption(text, (), inspection.verdict, None, height_px) for text in (headline, word)]
 
 
@@ -186,18 +190,22 @@ def _wrapped(text: str, height_px: int, width: int) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _place(
-    size: tuple[int, int], shape: tuple[int, ...], regions: Sequence[DefectRegion], near: UInt8Array | None
-) -> Box:
-    """The first corner where a caption covers the least of the regions, and of what is nearly a defect."""
+def _corners(size: tuple[int, int], shape: tuple[int, ...]) -> list[Box]:
+    """The four corners of a picture as places for a caption, the top left one first."""
     (width, height), (down, across) = size, shape[:2]
+    return [Box(x, y, width, height) for y in (0, down - height) for x in (0, across - width)]
+
+
+def _clearest(places: Sequence[Box], regions: Sequence[DefectRegion], levels: UInt8Array | None) -> Box:
+    """The first place where a caption covers the least of the regions, and of what is nearly a defect."""
+    near = None if levels is None else (levels >= level_of(_NEARLY_A_DEFECT)).view(np.uint8)
 
     def covered_px(place: Box) -> int:
-        spots = 0 if near is None else cv2.countNonZero(near[place.y : place.y + height, place.x : place.x + width])
+        rows, columns = slice(place.y, place.y + place.height), slice(place.x, place.x + place.width)
+        spots = 0 if near is None else cv2.countNonZero(near[rows, columns])
         return sum(shared_px(place, region.box) for region in regions) + spots
 
-    corners = [Box(x, y, width, height) for y in (0, down - height) for x in (0, across - width)]
-    return min(corners, key=covered_px)
+    return min(places, key=covered_px)
 
 
 def _draw_scale(picture: UInt8Array, box: Box, multiple: float) -> None:

@@ -9,10 +9,12 @@ import av
 import cv2
 import numpy as np
 import pytest
+from run_parts import parts_of_size
 
 from edgerd.cameras.fake import FakeCamera
 from edgerd.cli import video
 from edgerd.cli.video import VideoWriter, constant_rate
+from edgerd.inspection.inspector import Inspector
 
 LINE = "sample://ring?n=6&size=96"
 
@@ -97,6 +99,21 @@ def test_frames_of_a_live_camera_are_shown_when_they_were_captured(monkeypatch, 
     assert result.exit_code == 0, result.err
     times = [time_s for time_s, _ in frames_of(tmp_path / "o.mp4")]
     np.testing.assert_allclose(times, captured[:6], atol=0.002)
+
+
+def test_the_verdict_stands_in_one_place_in_all_frames(fake_camera, run, bundle, tmp_path):
+    """Also where a defect lies below it: what jumps about from frame to frame cannot be read."""
+    shown = parts_of_size(*[96] * 5)
+    for frame, (y, x) in zip(shown[1:], [(0, 0), (0, 72), (72, 0), (72, 72)], strict=True):
+        frame[y : y + 24, x : x + 24] = (0, 255, 255)
+    with Inspector.open(bundle) as inspector:
+        lowest = min(inspector.inspect(frame).score for frame in shown[1:])
+    fake_camera(shown, live=False, n_frames=5)
+    result = run("camera", "--threshold", 0.8 * lowest, "--save-video", tmp_path / "o.mp4")
+    assert "1 OK, 4 NG" in result.out
+    banners = [frame[2:10, 4:24].mean(axis=(0, 1)) for _, frame in frames_of(tmp_path / "o.mp4")]
+    assert [red > green + 40 for _, green, red in banners] == [False, True, True, True, True]
+    assert banners[0][1] > banners[0][2] + 40
 
 
 def test_frames_that_were_dropped_leave_a_gap_and_no_haste(tmp_path):

@@ -110,6 +110,30 @@ def test_a_calm_part_keeps_its_caption_in_one_place():
     assert len(places) == 1
 
 
+@pytest.mark.parametrize("spot", [(3, 3), (3, 28), (28, 3), (28, 28)])
+def test_in_a_video_every_caption_is_at_the_top_left(spot):
+    for one in (judged(0.95, spot=spot), judged(1.5, spot=spot), judged(0.6)):
+        rows, columns = np.nonzero(caption_box(captioned(GREY, one, one_place=True), one))
+        assert (rows.min(), columns.min()) == (0, 0)
+        assert (rows.max(), columns.max()) < (128, 128)
+
+
+@pytest.mark.parametrize("box", [Box(2, 2, 20, 12), Box(10, 10, 120, 40), Box(0, 0, 256, 256)])
+def test_a_box_under_the_caption_of_a_video_can_still_be_seen(box):
+    inspection = judged(1.5, regions=[DefectRegion(box, 100, 1.5)])
+    white = pixels(captioned(GREY, inspection, one_place=True), (255, 255, 255))
+    rows, columns = slice(box.y, box.y + box.height), slice(box.x, box.x + box.width)
+    for edge in (white[box.y, columns], white[box.y + box.height - 1, columns], white[rows, box.x]):
+        assert edge.all()
+
+
+@pytest.mark.parametrize("size", [256, 512, 1024, 2160])
+def test_the_caption_leaves_the_picture_to_the_part(size):
+    ground = np.full((size, size, 3), 128, np.uint8)
+    plate = pixels(captioned(ground, judged(0.5)), GREEN)
+    assert np.count_nonzero(plate.any(axis=0)) < 0.3 * size
+
+
 def test_the_reason_for_no_decision_is_in_the_picture():
     black = np.zeros((256, 256, 3), np.uint8)
     shown = [
