@@ -63,9 +63,14 @@ class CameraServer:
             self._process.wait()
 
     def hang(self) -> None:
-        """Stop it where it is, with its connections open, as a camera does whose program hangs; then switch it off."""
+        """Stop it where it is, with its connections open, as a camera does whose program hangs."""
         if self._process is not None:
             self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let one that hangs go on as if nothing had been."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
 
 
 def rtsp_server(source: str, key_frame_interval: int = 25, encoder: str = "") -> CameraServer:

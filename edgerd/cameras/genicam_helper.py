@@ -21,7 +21,11 @@ import struct
 import sys
 import threading
 import time
-from typing import Any
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 HEADER = struct.Struct("<cIIIdd")
 """Kind, bytes of the payload, and of a frame: height, width, the camera's and this machine's time in seconds."""
@@ -37,7 +41,12 @@ ALIVE = b"A"
 ERROR = b"E"
 """Payload: JSON with `what`, `expected`, `hint` and `is_missing` (something is not installed). The last record."""
 
-ALIVE_INTERVAL_S = 0.5
+_ROUND_S = 0.05
+"""So long the helper waits for a frame before it looks at anything else."""
+_ROUNDS_TO_ALIVE = 10
+_ROUNDS_TO_DOUBT = 4
+"""A camera that gave no frame for so many rounds is asked in each of the next ones whether it was away."""
+ALIVE_INTERVAL_S = _ROUNDS_TO_ALIVE * _ROUND_S
 _GRACE_S = 2.0
 _N_BUFFERS = 8
 _TOLERANCE = 0.05
@@ -54,8 +63,19 @@ _INTEGERS = {"width": "Width", "height": "Height", "offset_x": "OffsetX", "offse
 _BITS_PER_BYTE = 8
 _KNOCK = bytes((0x42, 0x01, 0x00, 0x02, 0x00, 0x00, 0x00, 0x01))
 """GigE Vision's discovery command, which every camera answers, whoever has it under control."""
-_KNOCK_PORT = 3956
+_GVCP_PORT = 3956
 _KNOCK_EVERY_S = 0.05
+_QUESTION = struct.Struct(">BBHHHI")
+"""GigE Vision's command to read a register: key, flags, command, bytes that follow, its number, the register."""
+_ANSWER = struct.Struct(">HHHHI")
+"""Its answer: status, command, bytes that follow, the question's number, what is in the register."""
+_READ, _HAS_READ, _DONE = 0x0080, 0x0081, 0
+_CONTROL_REGISTER, _CONTROLLED = 0x0A00, 0b11
+"""The control channel privilege, and its bits of which one is set while anybody controls the camera."""
+_N_ASKED = 20
+"""Answers are taken that come until so many more questions were asked: a second late."""
+_MAX_NUMBER = 0xFFFF
+"""Questions are numbered from 1 to this, over and over."""
 _ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
 """What a name looks like that is an IP address."""
 
@@ -67,6 +87,10 @@ class _RefusalError(Exception):
         super().__init__(what)
         hint = hint or "Check its power, its cable or network, and whether another program took it."
         self.record = {"what": what, "expected": expected, "hint": hint, "is_missing": is_missing}
+
+
+class _LossError(_RefusalError):
+    """The camera was lost, and there is nothing to give back to it."""
 
 
 class _OptionError(_RefusalError):
@@ -101,6 +125,9 @@ def main() -> None:
                 _run(aravis, Finder(aravis, error_type, request["patience_s"]), request, output)
             except error_type as error:  # of GLib: Aravis lost the camera, or it refuses
                 raise _RefusalError(f"the camera does not do what it is asked: {error.message}") from error
+        except _LossError as loss:
+            output.send(ERROR, json.dumps(loss.record).encode())
+            os._exit(0)  # before Aravis closes the camera, which takes it seconds when nobody answers
         except _RefusalError as refusal:
             output.send(ERROR, json.dumps(refusal.record).encode())
     # Not through the interpreter's end, where a thread that waits for stdin is in the way.
@@ -138,20 +165,36 @@ def _run(aravis: Any, finder: Finder, request: dict[str, Any], output: _Output) 
     output.send(OPENED, json.dumps({"pixel_format": pixel_format, **finder.found}).encode())
     threading.Thread(target=_obey, args=(camera, ended, output), daemon=True).start()
     try:
-        while not ended.is_set():
-            if lost.is_set():
-                raise _RefusalError("the camera no longer answers", "an answer to its heartbeat")
-            buffer = stream.timeout_pop_buffer(int(ALIVE_INTERVAL_S * 1e6))
-            if buffer is None:
-                output.send(ALIVE)
-            else:
-                _send(aravis, buffer, output)
-                stream.push_buffer(buffer)
+        _send_frames(aravis, stream, _control_of(camera), output, ended, lost)
     finally:
         # So that the camera may be taken again at once, and not only when it misses our heartbeat.
         if not lost.is_set():
             camera.stop_acquisition()
-        del stream
+            del stream
+
+
+def _send_frames(
+    aravis: Any, stream: Any, control: Control | None, output: _Output, ended: threading.Event, lost: threading.Event
+) -> None:
+    """Send what comes until that is ended, or raise that the camera was lost."""
+    n_rounds = 0  # without a frame
+    while not ended.is_set():
+        if lost.is_set():
+            raise _LossError("the camera no longer answers", "an answer to its heartbeat")
+        buffer = stream.timeout_pop_buffer(int(_ROUND_S * 1e6))
+        if buffer is not None:
+            n_rounds = 0
+            _send(aravis, buffer, output)
+            stream.push_buffer(buffer)
+            continue
+        n_rounds += 1
+        if n_rounds % _ROUNDS_TO_ALIVE == 0:
+            output.send(ALIVE)
+        if n_rounds >= _ROUNDS_TO_DOUBT and control is not None and control.is_forgotten():
+            lost.set()  # so that it is not told to stop either
+            raise _LossError(
+                "the camera was away: it knows of no controller any more", "a camera that stays switched on"
+            )
 
 
 def _obey(camera: Any, ended: threading.Event, output: _Output) -> None:
@@ -174,7 +217,7 @@ class Finder:
     Args:
         aravis: The library.
         error_type: What it raises.
-        patience_s: How long a camera that does not answer at its address is waited for, before Aravis asks.
+        patience_s: How long a camera that does not answer at its address is waited for; at 0 Aravis asks it alone.
 
     Attributes:
         found: `address` and `serial` of the camera, so that it can be found faster the next time; both empty where that
@@ -220,7 +263,8 @@ class Finder:
         return camera
 
     def _camera_at(self, address: str) -> Any:
-        wait_for_answer(address, self._patience_s)
+        if self._patience_s and not wait_for_answer(address, self._patience_s):
+            raise _RefusalError("it does not answer", "a camera at this address")
         try:
             return self._aravis.Camera.new(address)
         except self._error_type as error:
@@ -249,7 +293,7 @@ class Finder:
         )
 
 
-def wait_for_answer(address: str, timeout_s: float, port: int = _KNOCK_PORT) -> bool:
+def wait_for_answer(address: str, timeout_s: float, port: int = _GVCP_PORT) -> bool:
     """Wait until a GigE Vision camera answers, which is known sooner than from Aravis, who asks twice a second.
 
     Args:
@@ -280,6 +324,66 @@ def _answers(knocking: socket.socket, address: str, port: int) -> bool:
         time.sleep(_KNOCK_EVERY_S)
         return False
     return True
+
+
+class Control:
+    """Whether a GigE Vision camera has forgotten that it is controlled, as one has that was switched off and on.
+
+    Aravis's heartbeat reads the same register, but once a second, and waits half a second for an answer before it asks
+    again. Only an answer counts: that none comes says nothing, for the camera, the network or this machine may be slow.
+
+    Args:
+        asking: A socket for UDP that nobody else uses.
+        camera: IP address and UDP port of a camera that Aravis controls; it answers others, too.
+    """
+
+    def __init__(self, asking: socket.socket, camera: tuple[str, int]) -> None:
+        asking.setblocking(False)
+        self._asking = asking
+        self._camera = camera
+        self._number = 0
+        self._asked: deque[int] = deque(maxlen=_N_ASKED)
+
+    def is_forgotten(self) -> bool:
+        """Whether the camera has said since the last call that nobody controls it; asks it once more.
+
+        It waits for nothing, so that no frame is late by it.
+        """
+        is_forgotten = any(_says_uncontrolled(answer, self._asked) for answer in self._answers())
+        # Each question has another number: a camera may answer one that it has had before as it did then.
+        self._number = self._number % _MAX_NUMBER + 1
+        self._asked.append(self._number)
+        question = _QUESTION.pack(0x42, 1, _READ, 4, self._number, _CONTROL_REGISTER)
+        with contextlib.suppress(OSError):  # there is no way to it now
+            self._asking.sendto(question, self._camera)
+        return is_forgotten
+
+    def _answers(self) -> list[bytes]:
+        """What the camera has sent."""
+        answers = []
+        with contextlib.suppress(OSError):  # nothing more is there
+            while True:
+                answer, sender = self._asking.recvfrom(1024)
+                if sender == self._camera:
+                    answers.append(answer)
+        return answers
+
+
+def _says_uncontrolled(answer: bytes, asked: Collection[int]) -> bool:
+    """Whether these bytes are the answer to one of these questions, and say that nobody controls the camera."""
+    if len(answer) != _ANSWER.size:
+        return False
+    status, command, n_bytes, number, privilege = _ANSWER.unpack(answer)
+    is_answer = (status, command, n_bytes) == (_DONE, _HAS_READ, 4) and number in asked
+    return is_answer and not privilege & _CONTROLLED
+
+
+def _control_of(camera: Any) -> Control | None:
+    """What tells whether this camera has forgotten us; None where it is not one of GigE Vision."""
+    if not camera.is_gv_device():
+        return None
+    address = camera.get_device().get_device_address().get_address().to_string()
+    return Control(socket.socket(socket.AF_INET, socket.SOCK_DGRAM), (address, _GVCP_PORT))
 
 
 def _configure(aravis: Any, camera: Any, request: dict[str, Any]) -> str:

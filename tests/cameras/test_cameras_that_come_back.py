@@ -15,6 +15,7 @@ from services import CameraServer, genicam_server, mjpeg_server, rtsp_server, sw
 
 from benchmarks.rig.camera_servers import GENICAM_SERIAL
 from edgerd.cameras import open_camera
+from edgerd.cameras.genicam import GenicamCamera
 from edgerd.cameras.protocol import Camera, UnreadablePictureError
 from edgerd.errors import CameraError
 from edgerd.line.supervised import SupervisedCamera, open_supervised
@@ -46,6 +47,13 @@ def read_through(camera: Camera) -> tuple[Frame, list[str]]:
             reasons.append(error.what)
 
 
+def next_frame(camera: GenicamCamera) -> Frame:
+    """The next frame of a camera, which is triggered where it waits for that."""
+    if camera.triggered:
+        camera.trigger()
+    return camera.read()
+
+
 def test_a_camera_that_is_switched_off_and_on_comes_back(server: CameraServer, record_property) -> None:
     camera = open_supervised(server.uri, silence_s=1.0)
     assert isinstance(camera, SupervisedCamera)
@@ -63,6 +71,47 @@ def test_a_camera_that_is_switched_off_and_on_comes_back(server: CameraServer, r
     assert len(set(reasons)) == len(reasons)
     camera.close()
     assert camera.read() is None
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("options", ["", "?trigger=software"])
+def test_an_industrial_camera_that_was_off_for_a_moment_is_known_to_have_been_away(
+    options: str, record_property
+) -> None:
+    """Also one that waits for a trigger, and is silent by nature."""
+    reasons = []
+    with genicam_server() as server, switched_on(server):
+        camera = open_camera(f"{server.uri}{options}")
+        for pause_s in (0.05, 0.1, 0.2, 0.3):
+            assert next_frame(camera).number == 0
+            server.switch_off()
+            time.sleep(pause_s)
+            server.switch_on()
+            back_s = time.monotonic()
+            with pytest.raises(CameraError) as caught:
+                list(iter(camera.read, None))
+            record_property("noticed_s", time.monotonic() - back_s)
+            reasons.append(caught.value.what)
+            camera.close()
+            camera = camera.reopen()
+        next_frame(camera)
+        camera.close()
+    assert any("was away" in reason for reason in reasons)  # now and then Aravis's heartbeat is sooner
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("options", ["", "?trigger=software"])
+def test_an_industrial_camera_that_stood_still_for_a_moment_is_not_taken_for_lost(options: str) -> None:
+    with genicam_server() as server, switched_on(server):
+        camera = open_camera(f"{server.uri}{options}")
+        number = next_frame(camera).number
+        for _ in range(3):
+            server.hang()
+            time.sleep(0.7)
+            server.go_on()
+            number += 1
+            assert next_frame(camera).number == number
+        camera.close()
 
 
 def test_a_camera_that_is_switched_on_later_is_read_when_it_is_there(server: CameraServer) -> None:

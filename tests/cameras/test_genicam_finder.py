@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from edgerd.cameras import genicam_helper
 from edgerd.cameras.genicam_helper import Finder, _RefusalError, wait_for_answer
 
 NOWHERE = {"address": "", "serial": ""}
@@ -92,6 +93,20 @@ def test_where_nothing_answers_it_is_refused_or_searched_for(network: Network, f
     assert network.n_searches == 0
     assert finder.camera("CAM2", place("10.0.0.6", "CAM2", is_sure=False)).serial == "CAM2"
     assert finder.found == {"address": "10.0.0.77", "serial": "CAM2"}
+
+
+def test_one_that_is_waited_for_in_vain_is_not_asked_by_aravis_too_which_takes_it_seconds(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited = []
+    monkeypatch.setattr(genicam_helper, "wait_for_answer", lambda *asked: waited.append(asked))
+    finder = Finder(network, NoAnswerError, 4.0)
+    for name, was in (("10.0.0.6", None), ("CAM2", place("10.0.0.6", "CAM2"))):
+        with pytest.raises(_RefusalError, match="does not answer"):
+            finder.camera(name, was)
+    assert waited == [("10.0.0.6", 4.0)] * 2
+    assert finder.camera("CAM2", place("10.0.0.6", "CAM2", is_sure=False)).serial == "CAM2"
+    assert network.n_searches == 1
 
 
 def test_another_camera_that_has_got_the_address_is_not_taken_for_it(network: Network, finder: Finder) -> None:
