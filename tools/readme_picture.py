@@ -1,7 +1,7 @@
 """The picture at the top of the README, from what `edgerd demo` leaves behind for each kind of sample part.
 
 for kind in ring weave label; do edgerd demo --kind $kind -o demo-$kind; done
-python tools/readme_picture.py demo-ring/crack demo-weave/hole demo-label/smudge docs/images/verdicts.jpg
+python tools/readme_picture.py demo-ring/crack demo-weave/cut demo-label/scratch docs/images/verdicts.jpg
 """
 
 from __future__ import annotations
