@@ -69,7 +69,8 @@ class GenicamCamera:
     """A camera that Aravis finds.
 
     A frame of which packets were lost is damaged. A camera that waits for a trigger may be silent for as long as it
-    likes; it is lost when it no longer answers (GigE Vision: about 5 s after its cable was pulled).
+    likes; it is lost when it no longer answers (GigE Vision: about 5 s after its cable was pulled), or when it answers
+    that nobody controls it, as one does that was switched off and on.
 
     Args:
         uri: `genicam://CAMERA?OPTION=VALUE&...`, CAMERA being a serial number, Aravis's id, a hardware address or an IP

@@ -171,6 +171,9 @@ def _run(aravis: Any, finder: Finder, request: dict[str, Any], output: _Output) 
         if not lost.is_set():
             camera.stop_acquisition()
             del stream
+            # Aravis would leave it when it frees the camera, which `_obey` still holds.
+            if camera.is_gv_device():
+                camera.get_device().leave_control()
 
 
 def _send_frames(

@@ -198,6 +198,17 @@ def test_an_industrial_camera_takes_its_options_and_is_found_by_its_serial_numbe
 
 
 @pytest.mark.service
+@pytest.mark.parametrize("options", ["", "?trigger=software"])
+def test_an_industrial_camera_that_is_closed_may_be_opened_by_another_program(options: str) -> None:
+    with genicam_server() as server, switched_on(server):
+        for _ in range(2):
+            camera = open_camera(f"{server.uri}{options}")
+            assert next_frame(camera).number == 0
+            camera.close()
+            time.sleep(0.5)  # GigE Vision's heartbeat would keep it taken for 3 s
+
+
+@pytest.mark.service
 def test_an_industrial_camera_with_a_software_trigger_takes_one_picture_for_each() -> None:
     frames: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()
     with genicam_server() as server, switched_on(server):
