@@ -12,11 +12,13 @@ from edgerd.acceptance.new_pictures import NewPictures, pictures_from_camera, pi
 from edgerd.bundle.bundle import Bundle, check_can_save
 from edgerd.calibration.calibrate import Calibration
 from edgerd.calibration.calibrate import calibrate as calibrate_bundle
-from edgerd.cli.console import counted, say, warn
+from edgerd.cli.console import counted, quoted, say, warn
 from edgerd.cli.doubts import warn_where_little_is_found
 from edgerd.cli.options import FiniteRange, bundle_argument, rate_for, rate_option
 from edgerd.cli.progress import progress
 from edgerd.cli.trade_off_table import print_trade_offs
+from edgerd.data.layouts import OtherFolderError
+from edgerd.errors import DatasetError
 from edgerd.evaluation.rough_recall import describe_recall
 from edgerd.evaluation.threshold import describe
 from edgerd.evaluation.trade_offs import trade_offs
@@ -74,7 +76,7 @@ def calibrate(
     check_can_save(opened.path, in_place=True)
     new: NewPictures | None = None
     if data is not None:
-        new = pictures_from_folder(opened, data, say, replace=replace)
+        new = _new_pictures(opened, data, replace)
     elif camera is not None:
         wanted = round(_PICTURES_PER_RATE / false_alarm_rate)
         new = pictures_from_camera(opened, camera, minutes, wanted, say, replace=replace)
@@ -88,6 +90,19 @@ def calibrate(
     report_calibration(calibration)
     if defects is not None:
         _show_trade_offs(calibration.bundle, defects, calibration.good_scores)
+
+
+def _new_pictures(bundle: Bundle, data: Path, replace: bool) -> NewPictures:
+    """The new good pictures of a folder; where they lie deeper, the error has the command."""
+    try:
+        return pictures_from_folder(bundle, data, say, replace=replace)
+    except OtherFolderError as error:  # not the folder that it suggests: training may have seen those pictures
+        raise DatasetError(
+            error.what,
+            expected=error.expected,
+            hint=f"edgerd calibrate {quoted(bundle.path)} DIR, where DIR is the folder of good parts that training "
+            "never saw",
+        ) from error
 
 
 def _show_trade_offs(bundle: Bundle, defects: Path, good: Float64Array) -> None:

@@ -61,6 +61,16 @@ def test_the_training_pictures_are_refused_under_any_name(edgerd, bundle, parts,
     assert "holds pictures this bundle was trained on" in result.err
 
 
+def test_a_folder_above_the_good_pictures_has_an_error_with_the_command(edgerd, bundle, parts, tmp_path):
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "test").symlink_to(parts / "test")
+    (tmp_path / "pictures" / "good").symlink_to(parts / "train" / "good")
+    result = edgerd("calibrate", bundle.path, tmp_path / "pictures")
+    assert result.exit_code == 2
+    assert "there are pictures in good, " in result.err
+    assert f"edgerd calibrate {bundle.path} DIR, where DIR is the folder of good parts" in result.err
+
+
 def test_training_pictures_among_others_are_left_out(edgerd, bundle, parts, more_parts):
     for index in range(12):
         content = (parts / "train" / "good" / f"{index:03d}.png").read_bytes()
