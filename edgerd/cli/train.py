@@ -199,7 +199,11 @@ def _train(run: RunFolder, method: Method, teacher: Teacher, device: DeviceName,
             f"{resume_command(run)} --quantize"
         )
     steps = counted(progress.total_steps, "step")
-    done = steps if method.cross_fits else f"{counted(progress.epoch, 'epoch')}, {steps}"
+    if method.cross_fits:  # the bar has counted the steps of all students together
+        n_students = min(run.record.config.cross_fit, len(run.record.train)) + 1
+        done = f"{n_students} students, {steps} each"
+    else:
+        done = f"{counted(progress.epoch, 'epoch')}, {steps}"
     export = f"edgerd export {quoted(run.path)} -o BUNDLE"
     if stop.is_set():
         what = "; students that are done are kept" if method.cross_fits else f" after {done}"
