@@ -71,6 +71,7 @@ def calibrate(
     rate_is_given = context.get_parameter_source("false_alarm_rate") is not ParameterSource.DEFAULT
     if defects is not None and data is None and camera is None and not (replace or rate_is_given):
         _show_trade_offs(opened, defects, good_scores(opened))
+        _say_default_threshold(opened)
         return
     false_alarm_rate = rate_for(context, opened, false_alarm_rate)
     check_can_save(opened.path, in_place=True)
@@ -112,10 +113,16 @@ def _show_trade_offs(bundle: Bundle, defects: Path, good: Float64Array) -> None:
 
 def report_calibration(calibration: Calibration) -> None:
     """Print what was found: the threshold, and what to look at."""
-    say(describe(calibration.threshold))
-    recall = calibration.bundle.manifest.rough_recall
+    say(describe(calibration.threshold, quoted(calibration.bundle.path)))
+    _say_default_threshold(calibration.bundle)
+    recall, before = calibration.bundle.manifest.rough_recall, calibration.recall_elsewhere
     if recall is not None:
         say(f"It finds {describe_recall(recall)}. These are no real defects; the number is a rough sign.")
+    if recall is not None and before is not None:
+        say(
+            f"Before it was {before.found} of {before.n}, pasted into other good pictures: now they are those that "
+            "training never saw, as far as there are enough, so that the two numbers do not compare."
+        )
     for engine in calibration.outdated:
         warn(
             f"{engine} keeps its old threshold, because it does not run on this machine. Calibrate on a machine "
@@ -124,3 +131,13 @@ def report_calibration(calibration: Calibration) -> None:
     for name, score in calibration.suspicious:
         warn(f"{name} scores {score:.3f}, far above the others: if it shows a defect, remove it and start again.")
     warn_where_little_is_found(calibration.bundle)
+
+
+def _say_default_threshold(bundle: Bundle) -> None:
+    """Say that the threshold is FP32's, and what it is for the default engine, which judges unless told otherwise."""
+    default = next((engine for engine in bundle.manifest.engines if engine.default), None)
+    if default is not None:
+        say(
+            f"This is FP32's threshold. The default engine, {default.name}, has its own, since rounding moves scores: "
+            f"{default.threshold.value:.4f}."
+        )
