@@ -162,7 +162,8 @@ def _listed(folder: Path, inside: Sequence[Path]) -> str:
 def _other_folder(what: str, folder: Path, inside: Sequence[Path]) -> OtherFolderError:
     """The error with advice on what to name instead of `folder`: a folder, where it is the one possible choice."""
     sets = [entry for entry in entries(folder) if any(is_good(one.name) for one in entries(entry / TRAIN))]
-    good = [entry for entry in inside if is_good(entry.name) and entry.relative_to(folder).parts[0] != TEST]
+    to_train_on = [one for one in inside if TEST not in (folder.name, one.relative_to(folder).parts[0])]
+    good = [entry for entry in to_train_on if is_good(entry.name)]
     only = sets if len(sets) == 1 else good if len(good) == 1 and not sets else []
     if only:
         hint = f"Name {only[0]} instead."

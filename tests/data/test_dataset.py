@@ -110,9 +110,10 @@ def test_good_pictures_beside_test_are_named_instead(tmp_path):
 def test_good_pictures_to_test_on_are_not_proposed_for_training(tmp_path):
     for place in ("test/good", "test/bent"):
         put(tmp_path / place / "1.png")
-    with pytest.raises(DatasetError) as caught:
-        Dataset.open(tmp_path)
-    assert caught.value.hint == "Name the folder that holds good parts, and only those."
+    for folder in (tmp_path, tmp_path / "test"):
+        with pytest.raises(DatasetError) as caught:
+            Dataset.open(folder)
+        assert caught.value.hint == "Name the folder that holds good parts, and only those."
 
 
 def test_a_folder_of_several_data_sets_proposes_none(mvtec):
