@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from shlex import quote
 from typing import Any
 
@@ -14,6 +15,7 @@ from edgerd.acceptance.scores import shown_maps
 from edgerd.acceptance.training_pictures import training_pictures
 from edgerd.bundle.bundle import Bundle
 from edgerd.data.dataset import Dataset, TestPicture, read_mask_for
+from edgerd.data.layouts import TEST, data_set_around
 from edgerd.data.pictures import picture_sha256, read_picture
 from edgerd.data.preprocess import prepare, prepare_mask
 from edgerd.data.shapes import ShapeGuard
@@ -83,11 +85,7 @@ def evaluate(
         SpecError: Region or tiles do not fit a picture; its file is named.
     """
     if not dataset.test:
-        raise DatasetError(
-            f"{dataset.root} has no test pictures.",
-            expected="test/good and test/<defect>",
-            hint=f"edgerd inspect {quote(str(bundle.path))} PICTURE... for pictures without labels",
-        )
+        raise _no_test_pictures(bundle, dataset.root)
     spec = bundle.manifest.preprocess
     trained_on, n_trained_on = training_pictures(bundle), 0
     shapes = ShapeGuard(bundle.manifest)
@@ -125,4 +123,15 @@ def evaluate(
         skipped=skipped,
         n_trained_on=n_trained_on,
         warnings=shapes.warnings(),
+    )
+
+
+def _no_test_pictures(bundle: Bundle, root: Path) -> DatasetError:
+    """The error for a folder without labelled pictures; it names the data set that the folder is a part of."""
+    path, around = quote(str(bundle.path)), data_set_around(root)
+    judges = f"edgerd inspect {path} PICTURE... for pictures without labels"
+    return DatasetError(
+        f"{root} has no test pictures: there are none in {root / TEST}.",
+        expected="test/good and test/<defect>",
+        hint=judges if around is None else f"edgerd evaluate {path} {quote(str(around))}; or {judges}",
     )

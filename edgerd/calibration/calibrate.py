@@ -16,7 +16,7 @@ from edgerd.acceptance.gate_pictures import GatePictures
 from edgerd.acceptance.new_pictures import MIN_THRESHOLD_PICTURES, NewPictures, other_pictures
 from edgerd.acceptance.scores import maps_of, scores_of, with_range_pictures
 from edgerd.bundle.bundle import Bundle, check_can_save
-from edgerd.bundle.manifest import EngineRecord, Manifest, ThresholdRecord
+from edgerd.bundle.manifest import EngineRecord, Manifest, RoughRecall, ThresholdRecord
 from edgerd.data.pictures import added_pictures, load_bundle_pictures
 from edgerd.errors import BundleError, EngineMismatchError, InputError, MissingDependencyError
 from edgerd.evaluation.outliers import far_outside
@@ -38,6 +38,8 @@ class Calibration:
         outdated: Engines whose threshold could not be renewed.
         suspicious: Good pictures (name, score) that stand far outside the others: they may be defective.
         good_scores: float64 (n,), all that the threshold was found from.
+        recall_elsewhere: How many pasted defects were found before, where they were pasted into other pictures: the
+            count cannot be compared with the new one. None where it can, or where there is none.
     """
 
     bundle: Bundle
@@ -45,6 +47,7 @@ class Calibration:
     outdated: tuple[str, ...]
     suspicious: tuple[tuple[str, float], ...]
     good_scores: Float64Array
+    recall_elsewhere: RoughRecall | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +126,14 @@ def calibrate(
     )
     called = (*names, *good.names[len(names) :])
     suspicious = tuple((called[index], float(scores[index])) for index in far_outside(scores))
-    return Calibration(bundle.save_with(manifest, good.new_files), threshold, tuple(outdated), suspicious, scores)
+    return Calibration(
+        bundle=bundle.save_with(manifest, good.new_files),
+        threshold=threshold,
+        outdated=tuple(outdated),
+        suspicious=suspicious,
+        good_scores=scores,
+        recall_elsewhere=bundle.manifest.rough_recall if manifest.holdout != bundle.manifest.holdout else None,
+    )
 
 
 def _with_new(bundle: Bundle, new: NewPictures | None, replace: bool, keep: bool) -> _Good:

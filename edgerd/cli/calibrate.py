@@ -12,11 +12,13 @@ from edgerd.acceptance.new_pictures import NewPictures, pictures_from_camera, pi
 from edgerd.bundle.bundle import Bundle, check_can_save
 from edgerd.calibration.calibrate import Calibration
 from edgerd.calibration.calibrate import calibrate as calibrate_bundle
-from edgerd.cli.console import counted, say, warn
+from edgerd.cli.console import counted, quoted, say, warn
 from edgerd.cli.doubts import warn_where_little_is_found
 from edgerd.cli.options import FiniteRange, bundle_argument, rate_for, rate_option
 from edgerd.cli.progress import progress
 from edgerd.cli.trade_off_table import print_trade_offs
+from edgerd.data.layouts import OtherFolderError
+from edgerd.errors import DatasetError
 from edgerd.evaluation.rough_recall import describe_recall
 from edgerd.evaluation.threshold import describe
 from edgerd.evaluation.trade_offs import trade_offs
@@ -69,12 +71,13 @@ def calibrate(
     rate_is_given = context.get_parameter_source("false_alarm_rate") is not ParameterSource.DEFAULT
     if defects is not None and data is None and camera is None and not (replace or rate_is_given):
         _show_trade_offs(opened, defects, good_scores(opened))
+        _say_default_threshold(opened)
         return
     false_alarm_rate = rate_for(context, opened, false_alarm_rate)
     check_can_save(opened.path, in_place=True)
     new: NewPictures | None = None
     if data is not None:
-        new = pictures_from_folder(opened, data, say, replace=replace)
+        new = _new_pictures(opened, data, replace)
     elif camera is not None:
         wanted = round(_PICTURES_PER_RATE / false_alarm_rate)
         new = pictures_from_camera(opened, camera, minutes, wanted, say, replace=replace)
@@ -90,6 +93,19 @@ def calibrate(
         _show_trade_offs(calibration.bundle, defects, calibration.good_scores)
 
 
+def _new_pictures(bundle: Bundle, data: Path, replace: bool) -> NewPictures:
+    """The new good pictures of a folder; where they lie deeper, the error has the command."""
+    try:
+        return pictures_from_folder(bundle, data, say, replace=replace)
+    except OtherFolderError as error:  # not the folder that it suggests: training may have seen those pictures
+        raise DatasetError(
+            error.what,
+            expected=error.expected,
+            hint=f"edgerd calibrate {quoted(bundle.path)} DIR, where DIR is the folder of good parts that training "
+            "never saw",
+        ) from error
+
+
 def _show_trade_offs(bundle: Bundle, defects: Path, good: Float64Array) -> None:
     found = scored_defects(bundle, defects, warn)
     print_trade_offs(trade_offs(good, [one.score for one in found], bundle.manifest.threshold), found)
@@ -97,10 +113,16 @@ def _show_trade_offs(bundle: Bundle, defects: Path, good: Float64Array) -> None:
 
 def report_calibration(calibration: Calibration) -> None:
     """Print what was found: the threshold, and what to look at."""
-    say(describe(calibration.threshold))
-    recall = calibration.bundle.manifest.rough_recall
+    say(describe(calibration.threshold, quoted(calibration.bundle.path)))
+    _say_default_threshold(calibration.bundle)
+    recall, before = calibration.bundle.manifest.rough_recall, calibration.recall_elsewhere
     if recall is not None:
         say(f"It finds {describe_recall(recall)}. These are no real defects; the number is a rough sign.")
+    if recall is not None and before is not None:
+        say(
+            f"Before it was {before.found} of {before.n}, pasted into other good pictures: now they are those that "
+            "training never saw, as far as there are enough, so that the two numbers do not compare."
+        )
     for engine in calibration.outdated:
         warn(
             f"{engine} keeps its old threshold, because it does not run on this machine. Calibrate on a machine "
@@ -109,3 +131,13 @@ def report_calibration(calibration: Calibration) -> None:
     for name, score in calibration.suspicious:
         warn(f"{name} scores {score:.3f}, far above the others: if it shows a defect, remove it and start again.")
     warn_where_little_is_found(calibration.bundle)
+
+
+def _say_default_threshold(bundle: Bundle) -> None:
+    """Say that the threshold is FP32's, and what it is for the default engine, which judges unless told otherwise."""
+    default = next((engine for engine in bundle.manifest.engines if engine.default), None)
+    if default is not None:
+        say(
+            f"This is FP32's threshold. The default engine, {default.name}, has its own, since rounding moves scores: "
+            f"{default.threshold.value:.4f}."
+        )

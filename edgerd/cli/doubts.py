@@ -6,6 +6,7 @@ from edgerd.bundle.bundle import Bundle
 from edgerd.bundle.manifest import EngineKey, ThresholdRecord
 from edgerd.cli.console import counted, quoted, warn
 from edgerd.evaluation.rough_recall import describe_recall, is_too_low
+from edgerd.evaluation.threshold import percent
 
 
 def warn_of_doubts(bundle: Bundle, key: EngineKey | None = None) -> None:
@@ -19,8 +20,7 @@ def warn_of_doubts(bundle: Bundle, key: EngineKey | None = None) -> None:
     if record is not None and record.extrapolated:
         warn(
             f"the threshold is extrapolated from {counted(record.n_good, 'good picture')}; {record.n_more_needed} more "
-            f"would settle a false-alarm rate of {record.false_alarm_rate:.2g}: "
-            f"edgerd calibrate {quoted(bundle.path)} DATA, or --from-camera URI"
+            f"would settle it: edgerd calibrate {quoted(bundle.path)} MORE_PICTURES, or --from-camera URI"
         )
     warn_where_little_is_found(bundle)
 
@@ -35,7 +35,7 @@ def false_alarms_text(record: ThresholdRecord, frames_per_s: float) -> str:
     """What a false-alarm rate, which is per frame, means per minute: one sentence."""
     per_minute = record.false_alarm_rate * frames_per_s * 60
     return (
-        f"A false-alarm rate of {record.false_alarm_rate:.2g} per frame means, at {frames_per_s:.1f} frames per "
+        f"A false-alarm rate of {percent(record.false_alarm_rate)} per frame means, at {frames_per_s:.1f} frames per "
         f"second, about {per_minute:.2g} good frames a minute that are called NG."
     )
 

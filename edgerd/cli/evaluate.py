@@ -13,11 +13,12 @@ from edgerd.acceptance.evaluate import evaluate as evaluate_bundle
 from edgerd.acceptance.report import report_of
 from edgerd.acceptance.training_pictures import warning_of_training_pictures
 from edgerd.bundle.bundle import Bundle
-from edgerd.cli.console import speaker, warn, warn_of_left_out, write_json
+from edgerd.cli.console import counted, speaker, warn, warn_of_left_out, write_json
 from edgerd.cli.doubts import warn_of_doubts
 from edgerd.cli.options import bundle_argument, json_option, precision_option, runtime_option, threads_option
 from edgerd.cli.progress import progress
 from edgerd.data.dataset import Dataset
+from edgerd.data.layouts import TEST
 from edgerd.runtimes.choose import open_engine
 
 
@@ -58,6 +59,9 @@ def evaluate(
         say(opened.why)
         with progress("evaluating", len(dataset.test)) as advance:
             evaluation = evaluate_bundle(opened_bundle, opened, dataset, strict=strict, on_picture=advance)
+    if dataset.good_beside_test:
+        n, folder = len(dataset.good_beside_test), dataset.good_beside_test[0].parent
+        say(f"{counted(n, 'picture')} in {folder}: for training, so not judged; those in {data / TEST} are.")
     for line in dataset.unused():
         warn(line)
     warn_of_left_out(evaluation.skipped)
@@ -78,15 +82,16 @@ def evaluate(
 def _print(evaluation: Evaluation, say: Callable[[str], None]) -> None:
     metrics = evaluation.metrics
     say(metrics.headline + ("" if metrics.threshold is None else f", at the threshold of {metrics.threshold:.4f}"))
-    for label, value in (
-        ("recall at the threshold", metrics.recall),
-        ("false-alarm rate at the threshold", metrics.false_alarm_rate),
-        ("image AUROC", metrics.image_auroc),
-        ("pixel AUROC", metrics.pixel_auroc),
-        ("AUPRO (data set, FPR < 0.3)", metrics.aupro),
-        ("PRO per image (RD4AD's own)", metrics.pro_per_image),
+    without_masks = "no masks" if metrics.pixel_auroc is None else "-"
+    for label, value, without in (
+        ("recall at the threshold", metrics.recall, "-"),
+        ("false-alarm rate at the threshold", metrics.false_alarm_rate, "-"),
+        ("image AUROC", metrics.image_auroc, "-"),
+        ("pixel AUROC", metrics.pixel_auroc, without_masks),
+        ("AUPRO (data set, FPR < 0.3)", metrics.aupro, without_masks),
+        ("PRO per image (RD4AD's own)", metrics.pro_per_image, without_masks),
     ):
-        say(f"  {label:34} {'-' if value is None else f'{value:.4f}'}")
+        say(f"  {label:34} {without if value is None else f'{value:.4f}'}")
     for kind, part in metrics.per_defect.items():
         auroc = "-" if part.image_auroc is None else f"{part.image_auroc:.4f}"
         found = "-" if part.n_found is None else f"{part.n_found}"

@@ -10,9 +10,10 @@ from typing import Any
 import click
 
 from edgerd.bundle.bundle import Bundle
-from edgerd.cli.console import quoted, speaker, warn, write_json
+from edgerd.cli.console import counted, quoted, speaker, warn, write_json
 from edgerd.cli.doubts import warn_of_doubts
 from edgerd.cli.options import bundle_argument, json_option, precision_option, runtime_option, threads_option
+from edgerd.cli.places import place
 from edgerd.data.no_folder import is_video
 from edgerd.data.pictures import read_picture, write_png
 from edgerd.data.preprocess import tile_boxes
@@ -68,9 +69,11 @@ def inspect(
             shapes.see(bgr.shape[1], bgr.shape[0])
             results.append(_record(path, inspection))
             score = inspection.reason if inspection.score is None else f"{inspection.score:.4f}"
-            say(f"{inspection.verdict.value:12} {score:8} {path}")
+            say(f"{inspection.verdict.value:12} {score:8} {path}  {place(inspection.regions)}".rstrip())
             if heatmaps:
                 _write_heatmap(heatmaps / f"{name}.png", bgr, inspection, opened)
+    if heatmaps and results:
+        say(f"{counted(len(results), 'heatmap')} in {heatmaps}")
     for line in shapes.warnings():
         warn(line)
     n_left_out = len(pictures) - len(results)

@@ -145,6 +145,8 @@ class ProgressDisplay:
     def phase(self, phase: str, total: int | None = None, unit: str = "") -> None:
         """Go on with another part of the same work; its units are counted anew."""
         with self._lock:
+            if total == 0:  # a count of nothing says nothing: the work has other parts that are not counted
+                total, unit = None, ""
             self.state = _State(self.state.work, phase, total=total, unit=unit)
             if self._task is not None:
                 self._bar.remove_task(self._task)

@@ -78,8 +78,8 @@ def _lines(manifest: Manifest) -> list[tuple[str, str]]:
 def _threshold_text(record: ThresholdRecord) -> str:
     kind = "extrapolated" if record.extrapolated else f"rank {record.rank}"
     return (
-        f"{record.value:.4f} for a false-alarm rate of {record.false_alarm_rate:g}, from {record.n_good} good pictures "
-        f"({kind}); largest score {record.largest_score:.4f}"
+        f"{record.value:.4f} for a false-alarm rate of {100 * record.false_alarm_rate:g} %, from {record.n_good} "
+        f"good pictures ({kind}); largest score {record.largest_score:.4f}"
     )
 
 

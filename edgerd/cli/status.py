@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from edgerd.cli.console import would_block
+from edgerd.cli.places import place
 from edgerd.cli.progress import stderr_console
 from edgerd.events import Alert
 from edgerd.line.statistics import RunStatistics
@@ -172,7 +173,7 @@ def status_text(seen: _Seen, columns: int) -> Text:
 
 def alert_line(alert: Alert) -> str:
     """One line about an alert."""
-    where = "".join(f" at {region.box.x},{region.box.y}" for region in alert.regions[:1])
+    where = f" {place(alert.regions)}".rstrip()
     source = alert.source if alert.source != alert.camera else f"frame {alert.frame}"
     return f"alert {alert.state}: {source} scores {alert.score:.3f}{where}"
 

@@ -26,11 +26,15 @@ def print_trade_offs(rows: Sequence[TradeOff], defects: Sequence[ScoredDefect]) 
             f"{row.false_alarms_per_1000:.3g} in 1000 good parts",
             ", ".join(notes),
         )
+    say("Scores and thresholds are those of FP32:")
     print_table(table)
     current = next((row.threshold.value for row in rows if row.is_current), None)
     if current is None:
         return
     missed = sorted((one for one in defects if one.score <= current), key=lambda one: one.score)
-    say(f"{len(missed)} of {len(defects)} missed at the bundle's threshold of {current:.4f}" + (":" if missed else "."))
+    say(
+        f"{len(missed)} of {len(defects)} missed at the bundle's threshold for FP32, {current:.4f}"
+        + (":" if missed else ".")
+    )
     for one in missed:
         say(f"  {one.score:.4f}  {one.path}")

@@ -15,6 +15,7 @@ from edgerd.cli.main import INTERRUPTED
 from edgerd.cli.options import FiniteRange
 from edgerd.cli.progress import ProgressDisplay
 from edgerd.cli.train_refusals import (
+    good_pictures,
     refuse_changes,
     refuse_flags,
     refuse_other_pictures,
@@ -132,7 +133,6 @@ def train(
     """
     refuse_flags(data, out, resume=resume, quantize=quantize, epochs=epochs)
     need_torch()
-    from edgerd.data.dataset import Dataset
     from edgerd.training.device import default_threads, torch_device, use_threads
     from edgerd.training.run import RunFolder
     from edgerd.training.run_files import only_trainer_of
@@ -167,7 +167,7 @@ def train(
                 run = run.extend(epochs=epochs, steps=steps)
             loaded = _resumed_teacher(run, teacher_weights)
         else:
-            for line in Dataset.open_good(data).unused():  # before weights are fetched for pictures that are not there
+            for line in good_pictures(data, out).unused():  # before weights are fetched for pictures that are not there
                 warn(line)
             loaded = _load_teacher(teacher, teacher_weights)
             run = RunFolder.prepare(out, data, config, strict=strict)
@@ -199,7 +199,11 @@ def _train(run: RunFolder, method: Method, teacher: Teacher, device: DeviceName,
             f"{resume_command(run)} --quantize"
         )
     steps = counted(progress.total_steps, "step")
-    done = steps if method.cross_fits else f"{counted(progress.epoch, 'epoch')}, {steps}"
+    if method.cross_fits:  # the bar has counted the steps of all students together
+        n_students = min(run.record.config.cross_fit, len(run.record.train)) + 1
+        done = f"{n_students} students, {steps} each"
+    else:
+        done = f"{counted(progress.epoch, 'epoch')}, {steps}"
     export = f"edgerd export {quoted(run.path)} -o BUNDLE"
     if stop.is_set():
         what = "; students that are done are kept" if method.cross_fits else f" after {done}"

@@ -9,6 +9,8 @@ import click
 from click.core import ParameterSource
 
 from edgerd.cli.console import quoted
+from edgerd.data.dataset import Dataset
+from edgerd.data.layouts import OtherFolderError
 from edgerd.errors import DatasetError, InputError
 from edgerd.steps.train import flag
 
@@ -39,6 +41,21 @@ def refuse_flags(data: Path, out: Path, *, resume: bool, quantize: bool, epochs:
         expected="--steps, or neither",
         hint=f"{command} --resume --quantize --steps 100",
     )
+
+
+def good_pictures(data: Path, out: Path) -> Dataset:
+    """The good pictures to train on; where they lie in a folder of `data`, the error has the command that names it.
+
+    Raises:
+        DatasetError: They cannot be trained on.
+    """
+    try:
+        return Dataset.open_good(data)
+    except OtherFolderError as error:
+        if error.instead is None:
+            raise
+        command = f"edgerd train {quoted(error.instead)} -o {quoted(out)}"
+        raise DatasetError(error.what, expected=error.expected, hint=command) from error
 
 
 def refuse_other_pictures(run: RunFolder, data: Path) -> None:

@@ -76,11 +76,14 @@ class Dataset:
         root: Its folder.
         train_good: Pictures of good parts, for training and for the threshold.
         test: Pictures to evaluate on, kind by kind; empty for a plain folder.
+        good_beside_test: Where only the test pictures are needed, the good ones in a folder `good` beside `test`, which
+            somebody names to train on.
     """
 
     root: Path
     train_good: tuple[Path, ...]
     test: tuple[TestPicture, ...] = ()
+    good_beside_test: tuple[Path, ...] = ()
 
     @classmethod
     def open(cls, root: Path) -> Dataset:
@@ -128,10 +131,13 @@ class Dataset:
         """
         if not is_folder(root):
             raise no_folder(root, LAYOUTS)
-        good_folders = [entry for entry in entries(root / TRAIN) if is_good(entry.name)]
+        in_train, beside = (
+            tuple(file for entry in entries(folder) if is_good(entry.name) for file in pictures_in(entry))
+            for folder in (root / TRAIN, root)
+        )
         test = _test_pictures(root)
         _refuse_missing_masks(root, test)
-        return cls(root, tuple(file for folder in good_folders for file in pictures_in(folder)), test)
+        return cls(root, in_train, test, beside if test else ())
 
     def unused(self) -> tuple[str, ...]:
         """Files in the data folder that are not used: a phrase for each folder that has such files.
@@ -140,7 +146,8 @@ class Dataset:
             DatasetError: A folder cannot be read.
         """
         masks = {picture.mask_path for picture in self.test if picture.mask_path is not None}
-        return unused_files(self.root, {*self.train_good, *(picture.path for picture in self.test), *masks})
+        tested = (picture.path for picture in self.test)
+        return unused_files(self.root, {*self.train_good, *self.good_beside_test, *tested, *masks})
 
 
 def read_mask_for(picture: TestPicture, height: int, width: int) -> BoolArray | None:

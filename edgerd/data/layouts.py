@@ -28,6 +28,18 @@ _NAMED = 10
 """Folders with unused files that are named; the rest is counted."""
 
 
+class OtherFolderError(DatasetError):
+    """A folder without good pictures of its own, where folders below it hold pictures.
+
+    Attributes:
+        instead: The folder to name instead; None where there is no telling which.
+    """
+
+    def __init__(self, what: str, *, expected: str, hint: str, instead: Path | None) -> None:
+        super().__init__(what, expected=expected, hint=hint)
+        self.instead = instead
+
+
 def is_good(name: str) -> bool:
     """Whether a folder of this name holds good parts."""
     return name.lower() in GOOD_NAMES
@@ -99,23 +111,28 @@ def good_folder_of(root: Path) -> Path:
     if good_folders:
         return good_folders[0]
     if not pictures_in(root) and any(is_folder(root / name) for name in (TRAIN, TEST, MASKS)):
+        inside = folders_with_pictures(root)
+        if inside:
+            what = f"There is no folder {root / TRAIN / GOOD}; there are pictures in {_listed(root, inside)}."
+            raise _other_folder(what, root, inside)
         raise DatasetError(
             f"There is no folder {root / TRAIN / GOOD}.", expected=LAYOUTS, hint="Put the good pictures there."
         )
     return root
 
 
+def data_set_around(folder: Path) -> Path | None:
+    """The data set with test pictures that a folder is a part of, such as its `test`; None where it is part of none."""
+    above = (folder.parent, folder.parent.parent)
+    return next((root for root in above if root != folder and any(map(pictures_in, entries(root / TEST)))), None)
+
+
 def too_few_pictures(folder: Path, n: int) -> DatasetError:
     """The error for a folder of good pictures that holds only `n`, 0 or 1; it names what there is besides."""
     inside = folders_with_pictures(folder)
     if inside:
-        names = ", ".join(str(entry.relative_to(folder)) for entry in inside[:5])
-        more = f" and {len(inside) - 5} more" if len(inside) > 5 else ""
-        return DatasetError(
-            f"{folder} holds {n} pictures; there are more in its folders {names}{more}.",
-            expected=LAYOUTS,
-            hint=_which_folder(folder, inside),
-        )
+        what = f"{folder} holds {n} pictures; there are more in its folders {_listed(folder, inside)}."
+        return _other_folder(what, folder, inside)
     video = next(filter(is_video, entries(folder)), None)
     if video is not None:
         return DatasetError(
@@ -136,14 +153,25 @@ def too_few_pictures(folder: Path, n: int) -> DatasetError:
     )
 
 
-def _which_folder(folder: Path, inside: Sequence[Path]) -> str:
-    """Advice on what to name instead of `folder`; a folder is named only where it is the one possible choice."""
+def _listed(folder: Path, inside: Sequence[Path]) -> str:
+    """The names of folders below `folder`: the first few, then how many more there are."""
+    names = ", ".join(str(entry.relative_to(folder)) for entry in inside[:5])
+    return f"{names} and {len(inside) - 5} more" if len(inside) > 5 else names
+
+
+def _other_folder(what: str, folder: Path, inside: Sequence[Path]) -> OtherFolderError:
+    """The error with advice on what to name instead of `folder`: a folder, where it is the one possible choice."""
     sets = [entry for entry in entries(folder) if any(is_good(one.name) for one in entries(entry / TRAIN))]
-    good = [entry for entry in inside if is_good(entry.name)]
+    to_train_on = [one for one in inside if TEST not in (folder.name, one.relative_to(folder).parts[0])]
+    good = [entry for entry in to_train_on if is_good(entry.name)]
     only = sets if len(sets) == 1 else good if len(good) == 1 and not sets else []
     if only:
-        return f"Name {only[0]} instead."
-    return "Name one of the data sets instead." if sets else "Name the folder that holds good parts, and only those."
+        hint = f"Name {only[0]} instead."
+    elif sets:
+        hint = "Name one of the data sets instead."
+    else:
+        hint = "Name the folder that holds good parts, and only those."
+    return OtherFolderError(what, expected=LAYOUTS, hint=hint, instead=only[0] if only else None)
 
 
 def masks_of(folder: Path, pictures: Sequence[Path]) -> dict[Path, Path] | None:

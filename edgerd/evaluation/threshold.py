@@ -152,9 +152,14 @@ def realised_rate_interval(n: int, rank: int) -> tuple[float, float]:
     return low, high
 
 
-def describe(record: ThresholdRecord) -> str:
-    """Explain in a few lines what a threshold promises, and what it does not."""
-    rate = _percent(record.false_alarm_rate)
+def describe(record: ThresholdRecord, bundle: str = "BUNDLE") -> str:
+    """Explain in a few lines what a threshold promises, and what it does not.
+
+    Args:
+        record: The threshold, and how it was found.
+        bundle: The bundle's path as one types it.
+    """
+    rate = percent(record.false_alarm_rate)
     more = f"{record.n_more_needed} more good {'picture' if record.n_more_needed == 1 else 'pictures'}"
     if record.extrapolated:
         return (
@@ -162,16 +167,22 @@ def describe(record: ThresholdRecord) -> str:
             f"settle a false-alarm rate of {rate}.\n"
             f"An exponential tail was fitted to their highest scores; the largest is {record.largest_score:.4g}"
             f"{_left_out(record.n_left_out)}.\n"
-            f"{more} would settle it: edgerd calibrate BUNDLE --from-camera URI --minutes M collects them."
+            f"{more} would settle it: edgerd calibrate {bundle} MORE_PICTURES, or --from-camera URI --minutes M."
         )
     low, high = record.realised_rate_90 or (0.0, 1.0)
     return (
         f"NG is a score above {record.value:.4g}, for a false-alarm rate of {rate}: "
         f"number {record.rank} of the {record.n_good - record.n_left_out} good pictures' scores in ascending order"
         f"{_left_out(record.n_left_out)}.\n"
-        f"Expect {_percent(low)} to {_percent(high)} of good parts to be called NG (90 % interval, for parts like the "
+        f"Expect {percent(low)} to {percent(high)} of good parts to be called NG (90 % interval, for parts like the "
         f"ones in those pictures)."
     )
+
+
+def percent(share: float) -> str:
+    """A share or a rate as people read it: 0.01 is "1 %"."""
+    hundredths = 100 * share
+    return f"{hundredths:.2g} %" if hundredths < 10 else f"{hundredths:.0f} %"
 
 
 def _left_out(n: int) -> str:
@@ -220,8 +231,3 @@ def _beta_quantile(probability: float, a: int, b: int) -> float:
         below = math.fsum(math.exp(c + j * log_x + (n - j) * log_rest) for j, c in enumerate(log_choose))
         low, high = (x, high) if 1 - below < probability else (low, x)
     return (low + high) / 2
-
-
-def _percent(share: float) -> str:
-    percent = 100 * share
-    return f"{percent:.2g} %" if percent < 10 else f"{percent:.0f} %"

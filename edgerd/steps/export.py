@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from edgerd.acceptance.new_pictures import NewPictures
@@ -60,7 +61,7 @@ def export(
         before = there.manifest.threshold if there else None
         false_alarm_rate = before.false_alarm_rate if before else FALSE_ALARM_RATE
     calibration = export_run(folder, out, false_alarm_rate, pictures=pictures, say=say)
-    say(describe(calibration.threshold))
+    say(describe(calibration.threshold, quote(str(out))))
     recall = calibration.bundle.manifest.rough_recall
     if recall is not None:
         say(f"It finds {describe_recall(recall)}. These are no real defects; the number is a rough sign.")

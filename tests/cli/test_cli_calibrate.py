@@ -25,7 +25,8 @@ def test_too_few_pictures_are_extrapolated_and_say_how_many_settle_it(edgerd, bu
     result = edgerd("calibrate", bundle.path)
     assert result.exit_code == 0
     assert "extrapolated: 10 good pictures are too few to settle a false-alarm rate of 1 %" in result.out
-    assert "89 more good pictures would settle it: edgerd calibrate BUNDLE --from-camera URI --minutes M" in result.out
+    wanted = f"edgerd calibrate {bundle.path} MORE_PICTURES, or --from-camera URI --minutes M"
+    assert f"89 more good pictures would settle it: {wanted}" in result.out
     assert threshold_of(bundle).extrapolated
 
 
@@ -59,6 +60,16 @@ def test_the_training_pictures_are_refused_under_any_name(edgerd, bundle, parts,
     result = edgerd("calibrate", bundle.path, parts / folder)
     assert result.exit_code == 2
     assert "holds pictures this bundle was trained on" in result.err
+
+
+def test_a_folder_above_the_good_pictures_has_an_error_with_the_command(edgerd, bundle, parts, tmp_path):
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "test").symlink_to(parts / "test")
+    (tmp_path / "pictures" / "good").symlink_to(parts / "train" / "good")
+    result = edgerd("calibrate", bundle.path, tmp_path / "pictures")
+    assert result.exit_code == 2
+    assert "there are pictures in good, " in result.err
+    assert f"edgerd calibrate {bundle.path} DIR, where DIR is the folder of good parts" in result.err
 
 
 def test_training_pictures_among_others_are_left_out(edgerd, bundle, parts, more_parts):
@@ -151,8 +162,9 @@ def test_what_thresholds_would_find_of_a_few_defects_and_cost(edgerd, bundle, pa
     assert [float(rate) for rate, *_ in rows] == [0.1, 0.5, 1, 2, 5]
     found = [int(n_found) for *_, n_found, _ in rows]
     assert found == sorted(found)
+    assert "Scores and thresholds are those of FP32:" in result.out
     assert result.out.count("the bundle's") >= 1
-    missed = re.search(rf"(\d+) of {n} missed at the bundle's threshold", result.out)
+    missed = re.search(rf"(\d+) of {n} missed at the bundle's threshold for FP32, ", result.out)
     assert int(missed[1]) == n - found[2]
     assert result.out.count(str(parts / "test")) == n - found[2]
     assert (bundle.path / "bundle.json").read_bytes() == before
@@ -163,6 +175,31 @@ def test_defects_are_looked_at_with_the_threshold_that_was_just_found(edgerd, bu
     assert result.exit_code == 0, result.err
     assert threshold_of(bundle).false_alarm_rate == 0.3
     assert re.search(r"30 %  .*the bundle's", result.out)
+
+
+@pytest.mark.parametrize("options", [(), ("--defects", "test")])
+def test_the_default_engines_own_threshold_is_said_beside_fp32s(edgerd, bundle, parts, options):
+    assert "default engine" not in edgerd("calibrate", bundle.path).out
+    built = edgerd("build-engine", bundle.path, "--runtime", "onnxruntime", "--precision", "fp32")
+    assert built.exit_code == 0, built.err
+    result = edgerd("calibrate", bundle.path, *(parts / one if one == "test" else one for one in options))
+    assert result.exit_code == 0, result.err
+    (engine,) = Bundle.open(bundle.path).manifest.engines
+    assert f"This is FP32's threshold. The default engine, {engine.name}, has its own" in result.out
+    assert f"rounding moves scores: {engine.threshold.value:.4f}." in result.out
+    assert (
+        f"NG is a score above {engine.threshold.value:.4f}"
+        in edgerd("inspect", bundle.path, parts / "test" / "good" / "000.png").out
+    )
+
+
+def test_pasted_defects_in_other_pictures_are_not_compared_with_those_before(edgerd, bundle, more_parts):
+    assert "do not compare" not in edgerd("calibrate", bundle.path).out
+    before = Bundle.open(bundle.path).manifest.rough_recall
+    result = edgerd("calibrate", bundle.path, more_parts)
+    assert result.exit_code == 0, result.err
+    assert f"Before it was {before.found} of {before.n}, pasted into other good pictures: now they are" in result.out
+    assert "do not compare" not in edgerd("calibrate", bundle.path, "--false-alarm-rate", 0.2).out
 
 
 def test_a_folder_without_defects(edgerd, bundle, parts, tmp_path):

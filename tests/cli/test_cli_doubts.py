@@ -40,7 +40,7 @@ def test_a_bundle_that_finds_nothing_and_guesses_its_threshold_says_so(edgerd, b
     result = edgerd(*commands[name])
     assert result.exit_code == 0, result.err
     assert EXTRAPOLATED in result.err
-    assert f"edgerd calibrate {bundle.path} DATA, or --from-camera URI" in result.err
+    assert f"it: edgerd calibrate {bundle.path} MORE_PICTURES, or --from-camera URI\n" in result.err
     assert NOTHING in result.err
     if "--json" in commands[name]:
         json.loads(result.out)

@@ -115,7 +115,9 @@ def test_comparing_needs_a_report(edgerd, bundle, parts, tmp_path):
 
 def test_without_masks_pixel_figures_are_null(edgerd, bundle, own_parts, tmp_path):
     shutil.rmtree(own_parts / "ground_truth")
-    edgerd("evaluate", bundle.path, own_parts, "--json", tmp_path / "figures.json")
+    result = edgerd("evaluate", bundle.path, own_parts, "--json", tmp_path / "figures.json")
+    for label in ("pixel AUROC", "AUPRO (data set, FPR < 0.3)", "PRO per image (RD4AD's own)"):
+        assert f"  {label:34} no masks\n" in result.out
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["image_auroc"] is not None
     assert [figures[key] for key in ("pixel_auroc", "aupro", "pro_per_image")] == [None, None, None]
@@ -146,6 +148,14 @@ def test_pictures_without_labels(edgerd, bundle, parts):
     result = edgerd("evaluate", bundle.path, parts / "train" / "good")
     assert result.exit_code == 2
     assert f"edgerd inspect {bundle.path} PICTURE..." in result.err
+
+
+@pytest.mark.parametrize("part", ["test", "test/scratch"])
+def test_a_part_of_a_data_set_has_an_error_that_names_the_whole(edgerd, bundle, parts, part):
+    result = edgerd("evaluate", bundle.path, parts / part)
+    assert result.exit_code == 2
+    assert f"{parts / part} has no test pictures: there are none in {parts / part / 'test'}." in result.err
+    assert f"edgerd evaluate {bundle.path} {parts};" in result.err
 
 
 def test_an_engine_that_was_not_built(edgerd, bundle, parts):
@@ -191,6 +201,14 @@ def test_what_is_not_used_is_named_once(edgerd, bundle, own_parts):
     result = edgerd("evaluate", bundle.path, own_parts)
     assert result.exit_code == 0
     assert result.err.count(f"warning: 2 pictures in {deeper}: not used") == 1
+
+
+def test_good_pictures_beside_test_are_no_reason_for_a_warning(edgerd, bundle, own_parts):
+    (own_parts / "train" / "good").rename(own_parts / "good")
+    result = edgerd("evaluate", bundle.path, own_parts)
+    assert result.exit_code == 0
+    assert f"40 pictures in {own_parts / 'good'}: for training, so not judged" in result.out
+    assert "not used" not in result.err
 
 
 def test_links_that_lead_nowhere_are_left_out_by_name_or_stop_with_strict(edgerd, bundle, own_parts):

@@ -30,7 +30,10 @@ def test_verdicts_on_the_screen_and_in_json(edgerd, bundle, pictures, tmp_path):
         assert 0.001 < record["score"] < 6
         assert record["regions"][0].keys() == {"x", "y", "width", "height", "area_px", "peak"}
         assert math.isclose(record["regions"][0]["peak"], record["score"], rel_tol=1e-6)
-        assert f"NG           {record['score']:.4f}   {record['path']}" in result.out
+        first, n = record["regions"][0], len(record["regions"])
+        centre = f"{first['x'] + first['width'] // 2},{first['y'] + first['height'] // 2}"
+        where = f"at {centre} ({n} regions)" if n > 1 else f"at {centre}"
+        assert f"NG           {record['score']:.4f}   {record['path']}  {where}\n" in result.out
     assert edgerd("inspect", bundle.path, pictures[0], "--threshold", 6).out.splitlines()[-1].startswith("OK ")
 
 
@@ -77,6 +80,7 @@ def test_a_black_picture_has_no_decision(edgerd, bundle, tmp_path):
 def test_heatmaps_are_pictures_of_the_same_size(edgerd, bundle, pictures, tmp_path):
     result = edgerd("inspect", bundle.path, *pictures, "--heatmaps", tmp_path / "Wärme" / "bilder")
     assert result.exit_code == 0, result.err
+    assert f"2 heatmaps in {tmp_path / 'Wärme' / 'bilder'}\n" in result.out
     files = sorted((tmp_path / "Wärme" / "bilder").iterdir())
     assert [file.name for file in files] == ["good_000.png", "missing_hole_000.png"]
     for file in files:

@@ -53,6 +53,17 @@ def test_short_work_leaves_a_log_alone(capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_count_of_nothing_is_not_shown(now, screen, capfd):
+    with progress("calibrating", 0):
+        pass
+    console, drawn = screen(80)
+    with ProgressDisplay(console=console) as shown:
+        shown.begin("calibrating", 0, "pictures")
+    assert "calibrating" in drawn.getvalue()
+    assert "0 of 0" not in drawn.getvalue()
+    assert "pictures" not in drawn.getvalue()
+
+
 def test_work_is_announced_where_that_is_wanted(now, capfd):
     with ProgressDisplay(announces=True) as shown:
         shown.begin("openvino int8", phase="building")

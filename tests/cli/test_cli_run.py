@@ -55,6 +55,9 @@ def test_events_verdicts_and_summary(run, bundle, scores, tmp_path):
     assert "12 frames in" in result.out
     assert "7 OK, 5 NG, 0 without a decision; 5 alerts" in result.out
     assert result.err.count("alert raised: ") == 5
+    first, n = events[0]["regions"][0], len(events[0]["regions"])
+    centre = f"{first['x'] + first['width'] // 2},{first['y'] + first['height'] // 2}"
+    assert f" at {centre} ({n} regions)\n" in result.err if n > 1 else f" at {centre}\n" in result.err
 
 
 def test_the_engine_is_measured_apart_where_it_is_asked_for(run, tmp_path):

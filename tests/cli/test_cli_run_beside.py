@@ -81,9 +81,9 @@ def test_parts_of_files_cannot_be_confirmed(run):
 
 def test_a_live_camera_says_what_its_false_alarm_rate_means_per_minute(run):
     result = run(LIVE, "--max-frames", 40)
-    said = re.findall(r"rate of (\S+) per frame means, at (\S+) frames per second, about (\S+) good", result.out)
+    said = re.findall(r"rate of (\S+) % per frame means, at (\S+) frames per second, about (\S+) good", result.out)
     ((rate, fps, per_minute),) = said
-    assert float(per_minute) == pytest.approx(float(rate) * float(fps) * 60, rel=0.06)
+    assert float(per_minute) == pytest.approx(float(rate) / 100 * float(fps) * 60, rel=0.06)
     assert result.err.count("good frames a minute") == 1  # as soon as the rate is known
     assert "a minute" not in run(LINE).out
 

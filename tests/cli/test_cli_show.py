@@ -23,7 +23,7 @@ def test_what_is_in_it(edgerd, bundle):
         "rd4ad, 6 epochs, 24 steps of 8, seed 0",
         "30 trained on, 10 held out, 0 left out",
         "64x64 px",
-        f"{bundle.manifest.threshold.value:.4f} for a false-alarm rate of 0.01",
+        f"{bundle.manifest.threshold.value:.4f} for a false-alarm rate of 1 %",
         "extrapolated",
     ):
         assert expected in result.out
@@ -39,7 +39,7 @@ def test_engines_with_key_and_gate(edgerd, bundle):
     assert rows["largest map error"][-1] == "passed"
     assert "not" in rows["AUPRO drop"]
     (engine,) = Bundle.open(bundle.path).manifest.engines
-    assert f"{engine.threshold.value:.4f} for a false-alarm rate of 0.01, from 10 good pictures" in result.out
+    assert f"{engine.threshold.value:.4f} for a false-alarm rate of 1 %, from 10 good pictures" in result.out
 
 
 def test_blocks_that_int8_leaves_in_high_precision(edgerd, bundle):

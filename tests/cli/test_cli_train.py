@@ -26,7 +26,9 @@ def test_a_log_gets_a_line_per_student_with_loss_and_time_left(train, parts, tmp
     assert result.exit_code == 0, result.err
     assert "40 pictures of good parts; all are trained on, and all count for the threshold." in result.out
     assert "Choosing 1000 prototypes for each of 2 maps." in result.out
-    assert re.search(r"Trained: 10 steps; last loss \d\.\d{4}\. Next: edgerd export .*run -o BUNDLE", result.out)
+    assert re.search(
+        r"Trained: 3 students, 10 steps each; last loss \d\.\d{4}\. Next: edgerd export .*run -o BUNDLE", result.out
+    )
     assert lines_of(result.err)[1:] == [
         "student 1 of 3  step 10 of 30  loss L  T left",
         "student 2 of 3  step 20 of 30  loss L  T left",
@@ -90,7 +92,8 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(
 
     resumed = edgerd("train", parts, "-o", halves, "--resume", "--threads", 1)  # it knows its method and its steps
     assert resumed.exit_code == 0, resumed.err
-    assert f"{steps} steps; last loss" in resumed.out
+    each = " each" if method is EDGE else ""
+    assert f"{steps} steps{each}; last loss" in resumed.out
     wanted, given = (load_file(run / "checkpoint.safetensors") for run in (whole, halves))
     assert wanted.keys() == given.keys()
     assert all(np.array_equal(wanted[name], given[name]) for name in wanted)
@@ -144,7 +147,7 @@ def test_the_command_to_go_on_can_be_pasted(edgerd, parts, tmp_path):
 @pytest.mark.parametrize(
     ("method", "done"),
     [
-        (EDGE, "Nothing left to train: 2 steps. To train longer, raise --steps."),
+        (EDGE, "Nothing left to train: 3 students, 2 steps each. To train longer, raise --steps."),
         (RD4AD, "Nothing left to train: 0 epochs, 2 steps. To train longer, raise --steps or --epochs."),
     ],
     ids=["edge", "rd4ad"],

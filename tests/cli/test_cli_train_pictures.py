@@ -110,6 +110,15 @@ def test_pictures_are_looked_for_before_weights_are_fetched(edgerd, tmp_path, mo
     assert "There is no folder" in result.err
 
 
+def test_the_folder_above_good_and_test_has_an_error_with_the_command(edgerd, own_parts, tmp_path):
+    (own_parts / "train" / "good").rename(own_parts / "good")
+    (own_parts / "train").rmdir()
+    result = edgerd("train", own_parts, "-o", tmp_path / "run")
+    assert result.exit_code == 2
+    assert "there are pictures in good, " in result.err
+    assert f"edgerd train {own_parts / 'good'} -o {tmp_path / 'run'}\n" in result.err
+
+
 def test_what_is_not_used_is_named_once(train, own_parts):
     deeper = own_parts / "train" / "good" / "monday"
     deeper.mkdir()

@@ -99,6 +99,23 @@ def test_visas_own_layout_is_refused_and_its_good_folder_named(tmp_path):
     assert caught.value.hint == f"Name {tmp_path / 'candle/Data/Images/Normal'} instead."
 
 
+def test_good_pictures_beside_test_are_named_instead(tmp_path):
+    for place in ("good", "test/good", "test/bent"):
+        put(tmp_path / place / "1.png")
+    with pytest.raises(DatasetError, match="train/good; there are pictures in good, test/bent, test/good") as caught:
+        Dataset.open(tmp_path)
+    assert caught.value.hint == f"Name {tmp_path / 'good'} instead."
+
+
+def test_good_pictures_to_test_on_are_not_proposed_for_training(tmp_path):
+    for place in ("test/good", "test/bent"):
+        put(tmp_path / place / "1.png")
+    for folder in (tmp_path, tmp_path / "test"):
+        with pytest.raises(DatasetError) as caught:
+            Dataset.open(folder)
+        assert caught.value.hint == "Name the folder that holds good parts, and only those."
+
+
 def test_a_folder_of_several_data_sets_proposes_none(mvtec):
     shutil.copytree(mvtec, mvtec.parent / "nuts")
     with pytest.raises(DatasetError) as caught:

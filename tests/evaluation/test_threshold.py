@@ -107,11 +107,11 @@ def test_the_message_says_what_is_promised():
 
 
 def test_the_message_says_what_is_not_known():
-    message = describe(threshold_from_scores(np.linspace(0.2, 0.4, 20), 0.01))
+    message = describe(threshold_from_scores(np.linspace(0.2, 0.4, 20), 0.01), "'my bundle'")
     assert "extrapolated" in message
     assert "largest is 0.4" in message
     assert "79 more good pictures" in message
-    assert "edgerd calibrate BUNDLE --from-camera URI --minutes M" in message
+    assert "edgerd calibrate 'my bundle' MORE_PICTURES, or --from-camera URI --minutes M" in message
 
 
 @pytest.mark.parametrize("rate", [0.0, 1.0, -0.1, 1.5, math.nan])
