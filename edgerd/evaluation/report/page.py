@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from importlib.resources import files as package_files
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 
@@ -101,7 +102,7 @@ def _page(data: ReportData, files: Sequence[PictureFiles]) -> str:
         *(f'<div class="note doubt unsure">{escape(doubt)}</div>' for doubt in data.doubts),
         _rates(metrics, asked),
         _facts(data.facts),
-        _threshold_note(metrics, data.threshold),
+        _threshold_note(metrics, data.threshold, quote(data.facts.get("Bundle", "BUNDLE"))),
         slider(data, asked),
         _defect_table(metrics.per_defect),
         _charts(metrics, _scores(data), _is_defective(data)),
@@ -139,13 +140,14 @@ def _facts(facts: Mapping[str, str]) -> str:
     return f'<dl class="facts">{"".join(rows)}</dl>'
 
 
-def _threshold_note(metrics: Metrics, record: ThresholdRecord | None) -> str:
+def _threshold_note(metrics: Metrics, record: ThresholdRecord | None, bundle: str) -> str:
     if record:
-        words = escape(describe(record)).replace(" %", "&nbsp;%")
+        words = escape(describe(record, bundle)).replace(" %", "&nbsp;%")
         return f'<div class="note{" unsure" if record.extrapolated else ""}">{words}</div>'
     if metrics.threshold is not None:
         return f'<div class="note">NG is a score above {metrics.threshold:.4g}.</div>'
-    return '<div class="note unsure">There is no threshold yet: edgerd calibrate BUNDLE DATA finds one.</div>'
+    command = f"edgerd calibrate {escape(bundle)} DATA"
+    return f'<div class="note unsure">There is no threshold yet: {command} finds one.</div>'
 
 
 def _defect_table(per_defect: Mapping[str, DefectMetrics]) -> str:

@@ -17,6 +17,7 @@ from edgerd.evaluation.report.gallery import gallery
 from edgerd.evaluation.report.slider import slider
 from edgerd.evaluation.style import STYLE
 from edgerd.evaluation.summary import evaluate_scores
+from edgerd.evaluation.threshold import threshold_from_scores
 
 NO_FILES = PictureFiles("p.jpg", "h.jpg", None, "s.jpg", (240, 240))
 
@@ -47,6 +48,14 @@ def test_the_report_says_what_evaluate_says(tmp_path):
     assert "6 of 8 defective parts found, 1 of 6 good parts called NG." in text
     assert "number 120 of the 120" in text
     assert "no masks" in text
+
+
+def test_commands_name_the_bundle(tmp_path):
+    few = threshold_from_scores(np.linspace(0.2, 0.4, 30), 0.01)
+    data = report_data(threshold=few.value, facts={"Bundle": "my parts/nuts"})
+    text = page_of(tmp_path, replace(data, threshold=few)).text
+    assert "edgerd calibrate 'my parts/nuts'" in text
+    assert "BUNDLE" not in text
 
 
 def test_recall_comes_first_with_its_interval_and_false_alarms_beside_it(tmp_path):
