@@ -5,8 +5,9 @@
 The line is `edgerd run --recipe` in a process of its own, its cameras are HTTP cameras of sample parts whose scores
 tell the pictures apart, so that which alerts they must cause is known, and its receivers are a web hook and Mosquitto.
 An RTSP camera of the same parts and Aravis's fake GenICam camera go away and come back too, where they are installed.
-`--minutes` scales how often each fault is injected; 20 are the counts of the acceptance bars. A bar that is missed is
-named, and the exit code is then 1.
+`--minutes` scales how often each fault is injected; 20 are the counts of the acceptance bars. Receivers that are away,
+and a disk that is full, for minutes instead of seconds are trials that run only where they are named:
+`--only receivers_for_minutes --only disk_for_minutes`. A bar that is missed is named, and the exit code is then 1.
 """
 
 from __future__ import annotations
@@ -55,12 +56,19 @@ TRIALS: dict[str, Trial] = {
     "products": lambda folder, bundles, share, seed: change_overs(folder, bundles, _times(200, share, 10), seed),
 }
 
+LONG_TRIALS: dict[str, Trial] = {
+    "receivers_for_minutes": lambda folder, bundles, share, seed: receivers_away(
+        folder, bundles, _times(5, share), seed, away_s=90.0
+    ),
+    "disk_for_minutes": lambda folder, bundles, _, seed: full_disks(folder, bundles, 1, seed, full_s=150.0),
+}
+
 
 def run_trials(names: list[str], work: Path, bundles: Bundles, share: float, seed: int) -> list[Check]:
     """Inject faults of these kinds, one kind after the other.
 
     Args:
-        names: Of `TRIALS`.
+        names: Of `TRIALS` and `LONG_TRIALS`.
         work: Each gets a folder in it, with the line's recipe, logs, outbox and audit trail.
         bundles: Judge.
         share: Of the full counts.
@@ -69,7 +77,7 @@ def run_trials(names: list[str], work: Path, bundles: Bundles, share: float, see
     checks = []
     for name in names:
         began_s = time.monotonic()
-        found = TRIALS[name](work / name, bundles, share, seed)
+        found = (TRIALS | LONG_TRIALS)[name](work / name, bundles, share, seed)
         checks += found
         for check in found:
             print(f"{name}, {time.monotonic() - began_s:.0f} s: {check}", file=sys.stderr)
@@ -82,7 +90,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=FULL_MINUTES, help="about as long as it takes")
     parser.add_argument("--short", action="store_true", help="as --minutes 2")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", choices=TRIALS, action="append", help="this kind of fault; may be given again")
+    parser.add_argument(
+        "--only", choices=TRIALS | LONG_TRIALS, action="append", help="this kind of fault; may be given again"
+    )
     parser.add_argument("--work", type=Path, help="where bundles are kept and logs are left; else a temporary folder")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
