@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -13,11 +14,20 @@ _MODULES = ("gpu", "gpu_check", "machine", "rig", "faults", "soak")
 
 @pytest.fixture
 def on_path(monkeypatch):
-    """The modules of the benchmark scripts can be imported, as when one of the scripts is run."""
+    """The modules of the benchmark scripts can be imported, as when one of the scripts is run.
+
+    Other tests have modules of the same names (`tests/faults`), which come back afterwards.
+    """
     monkeypatch.syspath_prepend(str(BENCHMARKS))
+    others = _taken_out()
     yield
-    for name in [name for name in sys.modules if name.partition(".")[0] in _MODULES]:
-        del sys.modules[name]
+    _taken_out()
+    sys.modules.update(others)
+
+
+def _taken_out() -> dict[str, ModuleType]:
+    names = [name for name in sys.modules if name.partition(".")[0] in _MODULES]
+    return {name: sys.modules.pop(name) for name in names}
 
 
 @pytest.fixture

@@ -13,8 +13,10 @@ SHARE = 0.08
 """Of the full counts: 8 kills, 4 outages of cameras, 4 of receivers."""
 
 
+# Without "fast": the tests' engine judges 400 pictures/s, and three times as many cannot even be read on two cores, so
+# that they wait in the network's buffers. benchmarks/faults.py runs it with an engine of the usual size.
 @pytest.mark.parametrize(
-    "trial", ["cameras", "rtsp", "genicam", "receivers", "kills", "disk", "fast", "two", "sinks", "products"]
+    "trial", ["cameras", "rtsp", "genicam", "receivers", "kills", "disk", "two", "sinks", "products"]
 )
 def test_faults(on_path, bundle, edge_bundle, tmp_path, trial):
     from faults import run_trials
