@@ -57,12 +57,12 @@ class TestUnused:
     @settings(max_examples=25, deadline=None)
     @given(st.sets(st.sampled_from(["a", "b", "test", "train", "good", "ground_truth"]), max_size=4), st.data())
     def test_every_picture_is_used_or_counted(self, names, data):
-        with tempfile.TemporaryDirectory() as folder:
-            root = Path(folder)
+        with tempfile.TemporaryDirectory() as temporary:
+            root = Path(temporary)
             all_pictures = {put(root / f"{index}.png") for index in range(2)}
             for name in sorted(names):
-                for index in range(data.draw(st.integers(1, 3))):
-                    all_pictures.add(put(root / name / data.draw(st.sampled_from([".", "x", "x/y"])) / f"{index}.png"))
+                folder = root / name / data.draw(st.sampled_from([".", "x", "x/y"]))  # of many folders, few are named
+                all_pictures |= {put(folder / f"{index}.png") for index in range(data.draw(st.integers(1, 3)))}
             dataset = Dataset.open_good(root)
             counted = sum(int(line.split()[0]) for line in dataset.unused())
             assert counted + len(dataset.train_good) + len(dataset.test) == len(all_pictures)
