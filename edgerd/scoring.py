@@ -16,7 +16,7 @@ SCORE_STRIDE: Final = 4
 """A mean of highest values is taken over every fourth row and column: after a blur of sigma 4 that is fine enough."""
 
 
-def scores_of(anomaly_maps: Float32Array, n_highest: int | None) -> Float32Array:
+def map_scores(anomaly_maps: Float32Array, n_highest: int | None) -> Float32Array:
     """The score of each map.
 
     Args:

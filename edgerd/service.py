@@ -18,7 +18,7 @@ _TIMEOUT_S = 1.0
 
 @dataclass
 class ServiceManager:
-    """Whoever started this process and wants to hear of it; outside a service nobody does, and nothing is sent.
+    """The service manager, such as systemd, that started this process; without one, nothing is sent.
 
     Attributes:
         address: Of its socket: a path, or a name in the abstract namespace that begins with `@`; None where nobody

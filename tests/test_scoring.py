@@ -8,12 +8,12 @@ import pytest
 from edgerd.data.pictures import read_picture
 from edgerd.inspection.inspector import Inspector
 from edgerd.recipe.product import Mask
-from edgerd.scoring import scores_of
+from edgerd.scoring import map_scores
 
 
 def test_a_map_with_fewer_values_than_wanted_has_their_mean():
     """Where padding is cut off, a map may be that small."""
-    assert scores_of(np.arange(25, dtype=np.float32).reshape(1, 5, 5), 9).tolist() == [12.0]  # 0, 4, 20 and 24
+    assert map_scores(np.arange(25, dtype=np.float32).reshape(1, 5, 5), 9).tolist() == [12.0]  # 0, 4, 20 and 24
 
 
 @pytest.mark.parametrize("of", ["edge_bundle", "bundle"])

@@ -17,7 +17,36 @@ PATTERN_FRAMES = 50
 """So many are looked at to learn what the fake camera's pattern scores: two seconds of it."""
 
 
-class RtspCamera:
+class _ServedCamera:
+    """A camera that a program of its own serves.
+
+    Args:
+        server: The program.
+    """
+
+    def __init__(self, server: CameraServer) -> None:
+        self._server = server
+
+    def lose(self, outage: Outage) -> None:
+        """Be switched off, or hang with the connections open."""
+        if outage == "silent":
+            self._server.hang()
+        else:
+            self._server.switch_off()
+
+    def bring_back(self) -> float:
+        """Be switched off and on. Returns the Unix time at which its program was started, just before it listens."""
+        self._server.switch_off()
+        started_at = time.time()
+        self._server.switch_on()
+        return started_at
+
+    def close(self) -> None:
+        """Switch it off for good."""
+        self._server.switch_off()
+
+
+class RtspCamera(_ServedCamera):
     """Sends the pictures of a pool over RTSP, over and over from the first one on, and begins again when it comes back.
 
     They are encoded in H.264 without loss, so that a picture gives the same score wherever it lies between two key
@@ -40,9 +69,10 @@ class RtspCamera:
             f'multifilesrc location="{folder}/%d.jpg" stop-index={len(pool.jpegs) - 1} loop=true'
             f' caps="image/jpeg,framerate={RTSP_FPS}/1" ! jpegdec ! videoconvert ! video/x-raw,format=I420 ! clocksync'
         )
-        self._server = rtsp_server(pictures, KEY_FRAME_INTERVAL, "speed-preset=ultrafast pass=quant quantizer=0")
-        self.uri = self._server.uri
-        self._server.switch_on()
+        server = rtsp_server(pictures, KEY_FRAME_INTERVAL, "speed-preset=ultrafast pass=quant quantizer=0")
+        super().__init__(server)
+        self.uri = server.uri
+        server.switch_on()
         try:
             self.pool = seen_through(self.uri, pool)
         except BaseException:
@@ -53,20 +83,8 @@ class RtspCamera:
         """The place in the pool of the picture that has this score; None where none has."""
         return self.pool.place_of(score)
 
-    def lose(self, outage: Outage) -> None:
-        """Be switched off, or hang with the connections open."""
-        _lose(self._server, outage)
 
-    def bring_back(self) -> float:
-        """Be switched off and on. Returns the Unix time at which it listens again."""
-        return _bring_back(self._server)
-
-    def close(self) -> None:
-        """Switch it off for good."""
-        self._server.switch_off()
-
-
-class GenicamCamera:
+class GenicamCamera(_ServedCamera):
     """Aravis's fake camera, which sends a test pattern: no alert is to be raised, so any that is was made up.
 
     Args:
@@ -80,38 +98,12 @@ class GenicamCamera:
     """
 
     def __init__(self, server: CameraServer, name: str, bundle: Path) -> None:
-        self._server = server
+        super().__init__(server)
         self.uri = f"genicam://{name}"
         highest = max(scores_through(server.uri, bundle, PATTERN_FRAMES))
         self.pool = Pool((), (), (highest + MAX_SCORE) / 2, bundle)
-        _bring_back(server)  # else it may be under the control of whoever has just looked at it, and seem lost at first
+        self.bring_back()  # else it may be under the control of whoever has just looked at it, and seem lost at first
 
     def number_of(self, score: float, captured_at: float) -> int | None:  # noqa: ARG002  there is no picture to find
         """None: no picture of it is known."""
         return None
-
-    def lose(self, outage: Outage) -> None:
-        """Be switched off, or hang."""
-        _lose(self._server, outage)
-
-    def bring_back(self) -> float:
-        """Be switched off and on. Returns the Unix time at which its program was started, just before it listens."""
-        return _bring_back(self._server)
-
-    def close(self) -> None:
-        """Switch it off for good."""
-        self._server.switch_off()
-
-
-def _lose(server: CameraServer, outage: Outage) -> None:
-    if outage == "silent":
-        server.hang()
-    else:
-        server.switch_off()
-
-
-def _bring_back(server: CameraServer) -> float:
-    server.switch_off()
-    started_at = time.time()
-    server.switch_on()
-    return time.time() if server.port is not None else started_at

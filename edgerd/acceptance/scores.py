@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgerd.bundle.bundle import Bundle
-from edgerd.data.aspect import picture_box
+from edgerd.data.aspect import picture_box, window
 from edgerd.data.pictures import load_bundle_pictures
 from edgerd.errors import BundleError
 from edgerd.runtimes.protocol import Engine, Maps
@@ -35,9 +35,8 @@ def shown_maps(maps: Maps, tiles: UInt8Array) -> Maps:
         maps: Of the picture.
         tiles: The picture, uint8 (T, H, W, 3), BGR.
     """
-    box = picture_box(tiles[0])
-    inside = maps.anomaly_map[:, box.y : box.y + box.height, box.x : box.x + box.width]
-    return Maps(maps.score, np.ascontiguousarray(inside))
+    rows, columns = window(picture_box(tiles[0]))
+    return Maps(maps.score, np.ascontiguousarray(maps.anomaly_map[:, rows, columns]))
 
 
 def scores_of(maps: Iterable[Maps]) -> npt.NDArray[np.float64]:

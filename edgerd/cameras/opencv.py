@@ -140,7 +140,7 @@ class DeviceCamera:
     def _frame(self, buffer: UInt8Array | None) -> Frame:
         """The frame that was grabbed."""
         arrived = Moment.now()
-        # Of V4L2 it is when the driver got the frame's first bytes, on the clock of `time.monotonic`.
+        # V4L2 states when the driver got the frame's first bytes, on the clock of `time.monotonic`.
         stated_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
         captured = self._clock.captured(arrived, arrived.monotonic_s - stated_s)
         picture = self._picture(buffer)

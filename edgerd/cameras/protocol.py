@@ -31,7 +31,7 @@ class UnreadablePictureError(PictureError):
         self.damage = damage
 
     def with_frame(self, frame: Frame) -> UnreadablePictureError:
-        """The same error for a frame that got another number, which its sentence then names."""
+        """This error about another frame: one that was renumbered, so that the message has the new number."""
         return damaged_frame(frame, self.damage) if self.damage else UnreadablePictureError(self, frame)
 
 

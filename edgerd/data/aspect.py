@@ -118,8 +118,13 @@ def without_padding(tiles: UInt8Array, spec: PreprocessSpec) -> UInt8Array:
     """
     if spec.aspect != "letterbox":
         return tiles
-    box = picture_box(tiles[0])  # all tiles of a frame have one size
-    return tiles[:, box.y : box.y + box.height, box.x : box.x + box.width]
+    rows, columns = window(picture_box(tiles[0]))  # all tiles of a frame have one size
+    return tiles[:, rows, columns]
+
+
+def window(box: Box) -> tuple[slice, slice]:
+    """The rows and columns of a box."""
+    return slice(box.y, box.y + box.height), slice(box.x, box.x + box.width)
 
 
 def _tiles_side_by_side(n: int, overlap: float) -> float:

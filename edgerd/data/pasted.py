@@ -25,8 +25,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgerd.data.aspect import keep_from_padding, picture_box
-from edgerd.types import BoolArray, Box, Float32Array, UInt8Array
+from edgerd.data.aspect import keep_from_padding, picture_box, window
+from edgerd.types import BoolArray, Float32Array, UInt8Array
 
 PASTED_KINDS = ("thin", "small", "faint", "large", "texture", "colour")
 N_PER_KIND = 8
@@ -96,7 +96,7 @@ def paste_defects(pictures: UInt8Array, sources: UInt8Array, seed: int, *, padde
     chosen = tuple(PASTED_KINDS[index % len(PASTED_KINDS)] for index in range(len(pictures)))
     for index, kind in enumerate(chosen):
         rng = np.random.default_rng([seed, index])
-        shown = _window(picture_box(pictures[index, 0])) if padded else _EVERYTHING
+        shown = window(picture_box(pictures[index, 0])) if padded else _EVERYTHING
         parts = [part_of(tile[shown]) for tile in pictures[index]]
         areas = np.array([part.sum() for part in parts], np.float64)
         tile = int(rng.choice(len(parts), p=areas / areas.sum()))
@@ -106,11 +106,6 @@ def paste_defects(pictures: UInt8Array, sources: UInt8Array, seed: int, *, padde
             keep_from_padding(given)
         spoilt[index, tile][shown] = given
     return Pasted(spoilt, chosen, masks)
-
-
-def _window(box: Box) -> tuple[slice, slice]:
-    """The rows and columns of a box."""
-    return slice(box.y, box.y + box.height), slice(box.x, box.x + box.width)
 
 
 def part_of(tile: UInt8Array) -> BoolArray:

@@ -48,10 +48,10 @@ class Tensor(Protocol):
     """What a `torch.Tensor` is known by."""
 
     def detach(self) -> Any:
-        """The same values without the graph that they came from."""
+        """Give a tensor with the same values, which needs no gradient."""
 
     def cpu(self) -> Any:
-        """The same values in the CPU's memory."""
+        """Give a tensor with the same values in the memory of the CPU."""
 
 
 Picture: TypeAlias = Frame | npt.NDArray[Any] | str | os.PathLike[str] | PilPicture | Tensor

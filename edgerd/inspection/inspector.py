@@ -207,15 +207,7 @@ class Inspector:
             check_threshold(threshold)
         other = copy.copy(self)
         other.spec = spec or self.spec
-        value = self.threshold if threshold is None else float(threshold)
-        judge = Judge(
-            other.spec,
-            self.bundle.manifest.limits,
-            value,
-            masks,
-            usual_score=self._way.judge.usual_score,
-            score_values=self.bundle.manifest.model.score_values,
-        )
+        judge = self._way.judge.with_(threshold=threshold, masks=masks, spec=other.spec)
         other._way = self._way.beside(judge, other.spec)
         other._owns_engine = False
         return other

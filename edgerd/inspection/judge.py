@@ -10,7 +10,7 @@ from typing import NoReturn
 import numpy as np
 
 from edgerd.bundle.manifest import PictureLimits, PreprocessSpec
-from edgerd.data.aspect import inside_box, without_padding
+from edgerd.data.aspect import inside_box, window, without_padding
 from edgerd.data.preprocess import tile_boxes
 from edgerd.errors import SpecError
 from edgerd.inspection.guards import exposure_reason, frame_size
@@ -18,7 +18,7 @@ from edgerd.inspection.masks import BoolArray, covered_map_pixels, with_masks
 from edgerd.inspection.regions import find_regions
 from edgerd.recipe.product import Mask
 from edgerd.runtimes.protocol import Maps
-from edgerd.scoring import scores_of
+from edgerd.scoring import map_scores
 from edgerd.types import Float32Array, Frame, Inspection, UInt8Array, Verdict
 
 
@@ -113,10 +113,16 @@ class Judge:
         self._masks = tuple(masks)
         self._covered: tuple[tuple[int, int], BoolArray | None] | None = None
 
-    def with_(self, *, threshold: float | None = None, masks: Sequence[Mask] | None = None) -> Judge:
-        """The same with another threshold or other masks; None leaves what there is."""
+    def with_(
+        self,
+        *,
+        threshold: float | None = None,
+        masks: Sequence[Mask] | None = None,
+        spec: PreprocessSpec | None = None,
+    ) -> Judge:
+        """Another judge, that differs from this one in what is given; None takes over what this one has."""
         return Judge(
-            self._spec,
+            spec or self._spec,
             self._limits,
             self.threshold if threshold is None else threshold,
             self._masks if masks is None else masks,
@@ -158,7 +164,7 @@ class Judge:
                 return self.no_decision(error.what, started_s, engine_ms)
             if covered is not None:
                 maps = Maps(maps.score, with_masks(maps.anomaly_map, covered))
-                score = float(scores_of(maps.anomaly_map, self._score_values).max())
+                score = float(map_scores(maps.anomaly_map, self._score_values).max())
         ng = score > self.threshold
         boxes = tile_boxes(height, width, self._spec) if ng else ()
         return Inspection(
@@ -174,8 +180,8 @@ class Judge:
 
     def _shown(self, anomaly_map: Float32Array, height: int, width: int) -> Float32Array:
         """The part of the maps that shows the picture: float32 (tiles, H, W) -> (tiles, h, w)."""
-        box = inside_box(tile_boxes(height, width, self._spec)[0], self._spec)
-        return np.ascontiguousarray(anomaly_map[:, box.y : box.y + box.height, box.x : box.x + box.width])
+        rows, columns = window(inside_box(tile_boxes(height, width, self._spec)[0], self._spec))
+        return np.ascontiguousarray(anomaly_map[:, rows, columns])
 
     def _covered_pixels(self, height: int, width: int) -> BoolArray | None:
         """The pixels of the map that masks cover; found once for all frames of a size."""

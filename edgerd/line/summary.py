@@ -1,4 +1,4 @@
-"""What a run has come to."""
+"""The figures of a run that has ended: how it ended, verdicts, alerts, latencies."""
 
 from __future__ import annotations
 

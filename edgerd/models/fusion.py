@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from edgerd.scoring import SCORE_STRIDE, scores_of
+from edgerd.scoring import SCORE_STRIDE, map_scores
 from edgerd.types import Float32Array
 
 SIGMA: Final = 4.0
@@ -90,7 +90,7 @@ def fused(maps: tuple[Float32Array, ...], fusion: Fusion, height: int, width: in
 
 def scores_of_maps(anomaly_maps: Float32Array, fusion: Fusion) -> Float32Array:
     """The score of each fused map: float32 (N, height, width) -> float32 (N,)."""
-    return scores_of(anomaly_maps, fusion.n_highest(*anomaly_maps.shape[1:]))
+    return map_scores(anomaly_maps, fusion.n_highest(*anomaly_maps.shape[1:]))
 
 
 def _upsample(size: int, n: int) -> npt.NDArray[np.float64]:

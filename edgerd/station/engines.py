@@ -88,7 +88,7 @@ class Engines:
         return threshold_at(first.bundle, first.engine, product.false_alarm_rate).value
 
     def changed_threshold(self, camera: Camera, product: Product) -> float:
-        """The same threshold as `threshold` gives, but for a thread that runs beside the one that judges.
+        """Find the threshold that `threshold` gives, in a thread that runs beside the one that judges.
 
         An engine serves one thread only. So a second one is opened to find the threshold for a false-alarm rate, on one
         CPU thread, which leaves the others to the line.

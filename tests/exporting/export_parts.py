@@ -4,8 +4,10 @@ import functools
 from typing import NamedTuple
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import torch
+from onnx import TensorProto, helper
 from torch import nn
 
 from edgerd.exporting.graph import graph_from_networks
@@ -28,6 +30,13 @@ def run(graph, frames, outputs=("anomaly_map", "score")):
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     return session.run(list(outputs), {"frame": frames})
+
+
+def inner_tensors(graph, frames, names):
+    """What tensors within the graph hold for these frames, in the order of their names."""
+    opened = onnx.load_from_string(graph)
+    opened.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
+    return run(opened.SerializeToString(), frames, names)
 
 
 def blobs(n, height, width, seed):

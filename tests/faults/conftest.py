@@ -12,9 +12,16 @@ from safetensors.torch import save_file
 
 from edgerd.exporting import package
 from edgerd.models.teachers import TEACHERS, make_teacher
+from faults.checks import names_left_by
 from faults.commands import EDGE, RD4AD, SMALL, edgerd, write_pictures
 
 MINI = "mini_teacher:mini"
+
+
+@pytest.fixture
+def whole(operation, tmp_path):
+    """What is there when the operation of a test file has gone through undisturbed."""
+    return names_left_by(operation, tmp_path / "undisturbed")
 
 
 @dataclass(frozen=True)

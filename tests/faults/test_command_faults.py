@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from faults.checks import alike, check_every_refusal, check_what_is_left, names_left_by
+from faults.checks import alike, check_every_refusal, check_what_is_left
 from faults.commands import EDGE, RD4AD, edgerd, state_of_bundle, state_of_run, training
 from faults.operations import FAULTY, FULL, Operation, killed, without_power
 
@@ -72,11 +72,6 @@ def operation(request, made, start, exported_once):
         lambda root: build(root, *options),
         partial(bundle, is_new=lambda bundle: len(bundle.manifest.engines) >= n_engines),
     )
-
-
-@pytest.fixture
-def whole(operation, tmp_path):
-    return names_left_by(operation, tmp_path / "undisturbed")
 
 
 def test_killed_at_any_call(operation, whole, tmp_path):

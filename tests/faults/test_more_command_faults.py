@@ -160,11 +160,6 @@ def operation(request):
     return request.getfixturevalue(request.param)
 
 
-@pytest.fixture
-def whole(operation, tmp_path):
-    return names_left_by(operation, tmp_path / "undisturbed")
-
-
 def test_killed_at_any_call(operation, whole, tmp_path):
     states = check_what_is_left(operation, whole, killed(operation, tmp_path / "trees", alike=alike))
     assert states == sorted(states, key=["old", "going", "new"].index)  # never back again
